@@ -1,0 +1,250 @@
+# evws: the one build recipe. luarocks, the specs and CI all come here.
+# `make help` lists what it can do.
+
+# What a user or a packager may set.
+
+BUILD = build/release
+SANITIZE =
+EXAMPLE = echo
+ARGS =
+SPEC =
+BUSTED_FLAGS =
+LINT =
+
+# Installs what is missing; `make SETUP=: ...` leaves the system alone.
+SETUP = tools/setup.sh
+
+PREFIX = /usr/local
+DESTDIR =
+INST_LUADIR = $(PREFIX)/share/lua/5.4
+INST_LIBDIR = $(PREFIX)/lib/lua/5.4
+INSTALL = install
+
+# CFLAGS and LDFLAGS belong to whoever builds; what evws needs is below.
+CFLAGS ?= -O3 -g
+
+# What this machine has.
+
+OS := $(shell uname -s)
+ARCH := $(shell uname -m)
+in_path = $(wildcard $(addsuffix /$(1),$(subst :, ,$(PATH))))
+quote = '$(subst ','\'',$(1))'
+dir_with = $(patsubst %/$(1),%,$(firstword $(wildcard $(addsuffix /$(1),$(2)))))
+
+LUA = $(notdir $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua, \
+  $(call in_path,$(name))) lua5.4))
+
+ifeq ($(OS),Darwin)
+BREW := $(patsubst %/bin/brew,%,$(firstword $(call in_path,brew) \
+  /opt/homebrew/bin/brew))
+# The keg-only ones stand in opt/ alone.
+OPENSSL_DIR = $(wildcard $(BREW)/opt/openssl@3)
+EV_DIR = $(wildcard $(BREW)/opt/libev)
+lua_places = $(addprefix $(BREW)/opt/lua@5.4/include/,lua5.4 lua) \
+  $(BREW)/include/lua5.4
+endif
+lua_places += $(foreach prefix,/usr /usr/local, \
+  $(addprefix $(prefix)/include/,lua5.4 lua-5.4 lua54)) \
+  /usr/include /usr/local/include
+
+LUA_INCDIR = $(call dir_with,lua.h,$(lua_places))
+EV_INCDIR = $(addsuffix /include,$(EV_DIR))
+EV_LIBDIR = $(addsuffix /lib,$(EV_DIR))
+OPENSSL_INCDIR = $(addsuffix /include,$(OPENSSL_DIR))
+OPENSSL_LIBDIR = $(addsuffix /lib,$(OPENSSL_DIR))
+CRYPTO_INCDIR = $(OPENSSL_INCDIR)
+CRYPTO_LIBDIR = $(OPENSSL_LIBDIR)
+ZLIB_INCDIR =
+ZLIB_LIBDIR =
+
+# Our own flags.
+
+incdirs = $(filter-out /usr/include,$(sort $(LUA_INCDIR) $(EV_INCDIR) \
+  $(OPENSSL_INCDIR) $(CRYPTO_INCDIR) $(ZLIB_INCDIR)))
+libdirs = $(sort $(EV_LIBDIR) $(OPENSSL_LIBDIR) $(CRYPTO_LIBDIR) \
+  $(ZLIB_LIBDIR))
+
+ws_cppflags = -Isrc $(addprefix -isystem ,$(incdirs))
+ws_cflags = -std=gnu11 -Wall -Wextra -Wvla -fPIC -fvisibility=hidden -pthread
+ws_libs = $(addprefix -L,$(libdirs)) -lev -lssl -lcrypto -lz
+
+ifeq ($(OS),Darwin)
+ws_cflags += -fstack-protector-strong
+ws_ldflags = -bundle -undefined dynamic_lookup
+else
+# nodelete: a look-up thread or a watcher of the default loop may outlive
+# lua_close, which unloads C modules. Not `-z defs`: Lua's symbols come from
+# the host.
+ws_cflags += -fstack-protector-strong -fstack-clash-protection
+ws_ldflags = -shared -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete
+ifneq ($(filter x86_64 amd64 i%86,$(ARCH)),)
+ws_cflags += -fcf-protection
+endif
+endif
+
+ifneq ($(filter 1 true,$(CI) $(WERROR)),)
+ws_cflags += -Werror
+endif
+
+ifeq ($(SANITIZE),)
+ws_cppflags += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+else
+# The sanitizers want to see every access, so no fortified functions here.
+ws_cppflags += -U_FORTIFY_SOURCE -DWS_FAULT
+ws_cflags += -fsanitize=address,undefined -fno-omit-frame-pointer
+ws_ldflags += -fsanitize=address,undefined
+asan_lib = $(shell $(CC) -print-file-name=libasan.so)
+endif
+
+compile = $(CC) $(ws_cppflags) $(CPPFLAGS) $(ws_cflags) $(CFLAGS)
+link = $(CC) $(ws_cflags) $(CFLAGS) $(ws_ldflags) $(LDFLAGS)
+
+# Building.
+
+sources := $(wildcard $(foreach layer,base protocol transport engine binding, \
+  src/$(layer)/*.c))
+core_objects = $(sources:%.c=$(BUILD)/%.o)
+probe_objects = $(patsubst %.c,$(BUILD)/%.o, \
+  $(filter-out src/binding/%,$(sources)) $(wildcard spec/probe/*.c))
+core = $(BUILD)/evws/core.so
+probe = $(BUILD)/evws_probe.so
+lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
+
+.PHONY: all test-deps probe run test asan lint format peers install uninstall \
+  clean help flags build-core build-all run-specs FORCE
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+## all: build the C core (no set-up; the default)
+all: $(core)
+
+## probe: build the module through which the specs reach C (also: test-deps)
+test-deps probe: $(probe)
+
+$(core): $(core_objects) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(link) -o $@ $(core_objects) $(ws_libs) $(LDLIBS)
+
+$(probe): $(probe_objects) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(link) -o $@ $(probe_objects) $(ws_libs) $(LDLIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(compile) -MMD -MP -c -o $@ $<
+
+# Rewritten only when the commands change (or a source comes or goes), so that
+# objects of two sets of flags never meet in one module.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quote,$(compile)) $(call quote,$(link)) \
+	  $(call quote,$(ws_libs) $(LDLIBS)) $(call quote,$(sources)) \
+	  $(call quote,$(probe_objects)) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/spec/probe/*.d)
+
+# For tools: the compiler with everything but input and output, the
+# libraries, the interpreter.
+flags:
+	@printf '%s\n' $(call quote,$(compile)) \
+	  $(call quote,$(ws_libs) $(LDFLAGS) $(LDLIBS)) $(call quote,$(LUA))
+
+# Running and testing.
+# Each of these installs what is missing first; only then can a second make
+# look for headers and build.
+
+cpus = $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(cpus))
+again = @$(MAKE) --no-print-directory
+
+# Paths of the user's own stay behind ours; without any, Lua's defaults do.
+lua_env = \
+  LUA_PATH_5_4="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$\
+  $${LUA_PATH_5_4:-$${LUA_PATH:-;}}" \
+  LUA_CPATH_5_4="$(abspath $(BUILD))/?.so;$\
+  $${LUA_CPATH_5_4:-$${LUA_CPATH:-;}}"
+
+# busted's own first line would find any Lua, often 5.1.
+busted = $(LUA) "$$(command -v busted)" --ignore-lua
+
+asan_env = LD_PRELOAD=$(asan_lib) \
+  ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:abort_on_error=0:$\
+  detect_stack_use_after_return=1:strict_string_checks=1:$\
+  check_initialization_order=1 \
+  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+## run: set up, build, start a sample: make run [EXAMPLE=chat] [ARGS=8080]
+run:
+	@$(SETUP) run
+	$(again) $(jobs) build-core
+	@exec env $(lua_env) $(LUA) examples/$(EXAMPLE).lua $(ARGS)
+
+## test: set up, build, all specs; one: make test SPEC=spec/x_spec.lua
+test:
+	@$(SETUP) test
+	$(again) $(jobs) build-all
+	$(again) run-specs
+
+## asan: the same specs on a build with sanitizers and fault injection
+asan:
+	@$(SETUP) asan
+	$(again) $(jobs) build-all $(asan_build)
+	$(again) run-specs $(asan_build)
+
+asan_build = BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
+
+build-core: $(core) ; @:
+build-all: $(core) $(probe) ; @:
+
+run-specs:
+	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
+	  $(if $(SANITIZE),$(asan_env)) $(busted) $(BUSTED_FLAGS) $(SPEC)
+
+## lint: layers, format, static analysis; some: make lint LINT="format lua"
+lint:
+	@$(SETUP) lint
+	@$(LUA) tools/lint.lua $(LINT)
+
+## format: let clang-format rewrite the C files
+format:
+	@$(SETUP) lint
+	@find src spec/probe -name '*.[ch]' | xargs clang-format -i
+
+## peers: the echo sample against clients written by others
+peers:
+	@$(SETUP) peers
+	$(again) $(jobs) build-core
+	@LUA="$(LUA)" spec/peers/run
+
+# Installing.
+
+## install: into PREFIX (and DESTDIR), or INST_LUADIR and INST_LIBDIR
+install: $(core)
+	@for file in $(lua_files); do \
+	  $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$$(dirname "$$file")" && \
+	  $(INSTALL) -m 644 "lua/$$file" "$(DESTDIR)$(INST_LUADIR)/$$file" || \
+	  exit 1; \
+	done
+	@$(INSTALL) -d "$(DESTDIR)$(INST_LIBDIR)/evws"
+	@$(INSTALL) -m 755 $(core) "$(DESTDIR)$(INST_LIBDIR)/evws/core.so"
+
+## uninstall: what install has put there
+uninstall:
+	@for file in $(lua_files); do \
+	  rm -f "$(DESTDIR)$(INST_LUADIR)/$$file"; \
+	done
+	@rm -f "$(DESTDIR)$(INST_LIBDIR)/evws/core.so"
+	@-rmdir "$(DESTDIR)$(INST_LUADIR)/evws" \
+	  "$(DESTDIR)$(INST_LIBDIR)/evws" 2>/dev/null || true
+
+## clean: remove build/
+clean:
+	@rm -rf build
+
+## help: this list
+help:
+	@sed -n 's/^## //p' Makefile

@@ -1,0 +1,26 @@
+-- evws: WebSockets for Lua. The engine is evws.core, in C; what is better
+-- said in Lua is in evws.*. The reference is library/evws.lua.
+
+local core = require "evws.core"
+
+local ws = {
+  version = core.version,
+  defaults = core.defaults,
+
+  listen = core.listen,
+  connect = core.connect,
+  static = require "evws.static",
+
+  run = core.run,
+  step = core.step,
+  stop = core.stop,
+  now = core.now,
+  on_error = core.on_error,
+
+  spawn = core.spawn,
+  sleep = core.sleep,
+  after = core.after,
+  every = core.every,
+}
+
+return ws

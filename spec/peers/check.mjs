@@ -1,0 +1,34 @@
+// The harness of the JavaScript peers: one line per test, a limit on each.
+import assert from "node:assert/strict";
+
+let failed = 0;
+
+// Runs body and prints its line. A test that is not done in time has failed.
+export async function test(name, body, seconds = 10) {
+  try {
+    await within(seconds, Promise.resolve().then(body));
+    console.log(`ok - ${name}`);
+  } catch (error) {
+    failed++;
+    const why = String(error?.message ?? error)
+      .replace(/\x1b\[\d*m/g, "").replace(/\s+/g, " ");
+    console.log(`not ok - ${name}: ${why.slice(0, 300)}`);
+  }
+}
+
+// The promise's value, or an error when it takes longer than that.
+export function within(seconds, promise, what = "the test") {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(
+      `${what} took more than ${seconds} s`)), seconds * 1000);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// 2: a test failed; 1 is left for a peer that breaks down itself.
+export function finish() {
+  process.exit(failed > 0 ? 2 : 0);
+}
+
+export { assert };

@@ -1,0 +1,137 @@
+/* buf.c: growable bytes, and the engine's only door to the allocator. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A buffer's first allocation is not smaller: most are heads and tails that
+ * grow a few times in a row. */
+#define CAP_MIN 64
+
+#ifdef WS_FAULT
+#include <stdatomic.h>
+
+/* How many allocations until one fails; 0 is never. Test builds only, and
+ * atomic because look-ups allocate on threads of their own. */
+static atomic_long fail_left;
+static atomic_bool fail_every;
+
+static bool is_failing(void) {
+  long n = atomic_load(&fail_left);
+  while (n > 0) {
+    long next = n == 1 && atomic_load(&fail_every) ? 1 : n - 1;
+    if (atomic_compare_exchange_weak(&fail_left, &n, next)) return n == 1;
+  }
+  return false;
+}
+
+bool ws_mem_fail_at(long n, bool every) {
+  atomic_store(&fail_left, 0); /* so that no thread sees half of the change */
+  atomic_store(&fail_every, every);
+  atomic_store(&fail_left, n);
+  return true;
+}
+#else
+static inline bool is_failing(void) {
+  return false;
+}
+
+bool ws_mem_fail_at(long n, bool every) {
+  (void)n;
+  (void)every;
+  return false;
+}
+#endif
+
+void *ws_mem_alloc(size_t size) {
+  assert(size > 0);
+  return is_failing() ? NULL : malloc(size);
+}
+
+void *ws_mem_zero(size_t size) {
+  assert(size > 0);
+  return is_failing() ? NULL : calloc(1, size);
+}
+
+void *ws_mem_resize(void *p, size_t size) {
+  assert(size > 0);
+  return is_failing() ? NULL : realloc(p, size);
+}
+
+void ws_mem_free(void *p) {
+  free(p);
+}
+
+/* Gives the buffer `cap` bytes (>= len), those in use at the front. With
+ * consumed bytes in front a resize would copy them too and then move the
+ * rest, so a new block is cheaper; it also leaves *b alone on failure. */
+static bool set_cap(struct ws_buf *b, size_t cap) {
+  uint8_t *data;
+  if (b->off == 0) {
+    data = ws_mem_resize(b->data, cap);
+    if (data == NULL) return false;
+  } else {
+    data = ws_mem_alloc(cap);
+    if (data == NULL) return false;
+    memcpy(data, ws_buf_begin(b), b->len);
+    ws_mem_free(b->data);
+  }
+  b->data = data;
+  b->off = 0;
+  b->cap = cap;
+  return true;
+}
+
+static void move_to_front(struct ws_buf *b) {
+  memmove(b->data, ws_buf_begin(b), b->len);
+  b->off = 0;
+}
+
+/* Moving is worth it only after enough was consumed to pay for it. Otherwise
+ * a nearly full buffer that is consumed and filled a few bytes at a time
+ * would move all of itself each time: quadratic in what passes through. */
+static bool is_move_paid(const struct ws_buf *b) {
+  return b->off >= b->len / 4;
+}
+
+bool ws_buf_reserve(struct ws_buf *b, size_t n) {
+  if (n <= ws_buf_room(b)) return true;
+  if (n > SIZE_MAX - b->len) return false;
+  size_t need = b->len + n;
+  if (need <= b->cap && is_move_paid(b)) {
+    move_to_front(b);
+    return true;
+  }
+  size_t cap = b->cap > SIZE_MAX / 2 ? need : b->cap * 2;
+  if (cap < need) cap = need;
+  if (cap < CAP_MIN) cap = CAP_MIN;
+  return set_cap(b, cap);
+}
+
+bool ws_buf_reserve_exact(struct ws_buf *b, size_t n) {
+  if (n <= ws_buf_room(b)) return true;
+  if (n > SIZE_MAX - b->len) return false;
+  if (b->len + n > b->cap) return set_cap(b, b->len + n);
+  move_to_front(b);
+  return true;
+}
+
+bool ws_buf_append(struct ws_buf *b, const void *bytes, size_t n) {
+  if (n == 0) return true; /* both pointers may be NULL then */
+  if (!ws_buf_reserve(b, n)) return false;
+  memcpy(ws_buf_end(b), bytes, n);
+  b->len += n;
+  return true;
+}
+
+void ws_buf_consume(struct ws_buf *b, size_t n) {
+  assert(n <= b->len);
+  b->len -= n;
+  b->off = b->len == 0 ? 0 : b->off + n;
+}
+
+void ws_buf_free(struct ws_buf *b) {
+  ws_mem_free(b->data);
+  *b = (struct ws_buf){0};
+}

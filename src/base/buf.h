@@ -1,0 +1,63 @@
+/* buf.h: growable bytes, and the engine's only door to the allocator.
+ *
+ * A buffer owns `cap` bytes at `data`; those in use are data[off, off+len).
+ * A zeroed struct is an empty buffer. Nothing here aborts: a failed
+ * allocation is reported and leaves the buffer as it was. */
+#ifndef EVWS_BUF_H
+#define EVWS_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Allocate, resize and free. ws_mem_resize(NULL, n) allocates; a size of 0 is
+ * not allowed. NULL when there is no memory. */
+void *ws_mem_alloc(size_t size);
+void *ws_mem_zero(size_t size);
+void *ws_mem_resize(void *p, size_t size);
+void ws_mem_free(void *p);
+
+/* Sanitizer builds only: the n-th allocation from now fails (1 is the next),
+ * and with `every` all later ones too; 0 turns it off. Elsewhere it does
+ * nothing and returns false. */
+bool ws_mem_fail_at(long n, bool every);
+
+struct ws_buf {
+  uint8_t *data;
+  size_t off, len, cap;
+};
+
+static inline uint8_t *ws_buf_begin(const struct ws_buf *b) {
+  return b->data + b->off;
+}
+
+static inline uint8_t *ws_buf_end(const struct ws_buf *b) {
+  return b->data + b->off + b->len;
+}
+
+/* Bytes that can be written at ws_buf_end without growing. */
+static inline size_t ws_buf_room(const struct ws_buf *b) {
+  return b->cap - b->off - b->len;
+}
+
+/* Makes room for n more bytes: moves the bytes in use to the front, or grows,
+ * at least doubling. False when there is no memory (or the size overflows). */
+bool ws_buf_reserve(struct ws_buf *b, size_t n);
+
+/* As ws_buf_reserve, but the new capacity is exactly what is needed. */
+bool ws_buf_reserve_exact(struct ws_buf *b, size_t n);
+
+/* n bytes that were written at ws_buf_end are now in use. */
+static inline void ws_buf_commit(struct ws_buf *b, size_t n) {
+  b->len += n;
+}
+
+bool ws_buf_append(struct ws_buf *b, const void *bytes, size_t n);
+
+/* Drops the first n bytes (n <= len). The memory stays. */
+void ws_buf_consume(struct ws_buf *b, size_t n);
+
+/* Gives the memory back; the buffer is empty and usable again. */
+void ws_buf_free(struct ws_buf *b);
+
+#endif

@@ -1,0 +1,100 @@
+/* anchors.c: connection objects and what keeps them alive while they are
+ * open: a slot in a table of 256, itself in a table behind the registry. One
+ * big table would have to be traversed at once by the collector. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "binding/engine.h"
+
+#define BUCKET 256
+
+static bool grow_slots(struct ws_engine *e) {
+  uint32_t cap = e->cap_slots ? e->cap_slots * 2 : BUCKET;
+  uint32_t *slots = ws_mem_resize(e->free_slots, cap * sizeof *slots);
+  if (!slots) return false;
+  e->free_slots = slots;
+  e->cap_slots = cap;
+  return true;
+}
+
+/* Pushes the bucket of a slot, made if need be. */
+static void push_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
+  lua_Integer i = (lua_Integer)(slot / BUCKET) + 1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+  if (lua_rawgeti(L, -1, i) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, BUCKET, 0);
+    for (int k = 1; k <= BUCKET; k++) { /* so that clearing never allocates */
+      lua_pushboolean(L, 0);
+      lua_rawseti(L, -2, k);
+    }
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, i);
+  }
+  lua_remove(L, -2);
+}
+
+struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
+                                  int handlers) {
+  struct lua_conn *lc = lua_newuserdatauv(L, sizeof *lc, UV_CONN_COUNT);
+  memset(lc, 0, sizeof *lc);
+  lc->c.is_freed = true; /* until the engine has made a connection of it */
+  lc->c.state = WS_CONN_CLOSED;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->conn_meta);
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, handlers);
+  lua_setiuservalue(L, -2, UV_HANDLERS);
+  return lc;
+}
+
+void ws_anchor_add(lua_State *L, struct ws_engine *e, int index) {
+  struct lua_conn *lc = lua_touserdata(L, index);
+  if (e->n_free == 0 && e->n_slots == e->cap_slots && !grow_slots(e))
+    luaL_error(L, "not enough memory");
+  uint32_t slot = e->n_free ? e->free_slots[e->n_free - 1] : e->n_slots;
+  push_bucket(L, e, slot);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, slot % BUCKET + 1);
+  lua_pop(L, 1);
+  lc->slot = slot;
+  lc->c.state = WS_CONN_PENDING;
+  if (e->n_free)
+    e->n_free--;
+  else
+    e->n_slots++;
+}
+
+void ws_anchor_drop(struct ws_engine *e, struct lua_conn *lc) {
+  lua_State *L = ws_engine_thread(e);
+  if (!lua_checkstack(L, 4)) return; /* it stays until the state is closed */
+  push_bucket(L, e, lc->slot);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, lc->slot % BUCKET + 1);
+  lua_pop(L, 1);
+  e->free_slots[e->n_free++] = lc->slot;
+}
+
+void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+  lua_rawgeti(L, -1, (lua_Integer)(lc->slot / BUCKET) + 1);
+  lua_rawgeti(L, -1, lc->slot % BUCKET + 1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+struct lua_conn *ws_check_conn(lua_State *L, int arg) {
+  struct lua_conn *lc = lua_touserdata(L, arg);
+  if (lc && lua_getmetatable(L, arg)) {
+    const void *meta = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    if (meta == ws_engine_of(L)->conn_meta_at) return lc;
+  }
+  return luaL_checkudata(L, arg, WS_CONN_NAME); /* raises */
+}
+
+void ws_push_handler(lua_State *L, int conn_index, const char *name) {
+  lua_getiuservalue(L, conn_index, UV_HANDLERS);
+  if (!lua_istable(L, -1)) return; /* nil */
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}

@@ -1,0 +1,158 @@
+/* conn_props.c: what can be read of a connection, and the one thing that can
+ * be written: data. */
+#include <string.h>
+
+#include "binding/engine.h"
+
+enum property {
+  P_NONE,
+  P_BUFFERED,
+  P_DATA,
+  P_ID,
+  P_LATENCY,
+  P_ORIGIN,
+  P_PATH,
+  P_QUERY,
+  P_REMOTE_ADDRESS,
+  P_REMOTE_PORT,
+  P_REQUEST,
+  P_SECURE,
+  P_SERVER,
+  P_STATE,
+  P_SUBPROTOCOL
+};
+
+static const char *const names[] = {
+    [P_BUFFERED] = "buffered",
+    [P_DATA] = "data",
+    [P_ID] = "id",
+    [P_LATENCY] = "latency",
+    [P_ORIGIN] = "origin",
+    [P_PATH] = "path",
+    [P_QUERY] = "query",
+    [P_REMOTE_ADDRESS] = "remote_address",
+    [P_REMOTE_PORT] = "remote_port",
+    [P_REQUEST] = "request",
+    [P_SECURE] = "secure",
+    [P_SERVER] = "server",
+    [P_STATE] = "state",
+    [P_SUBPROTOCOL] = "subprotocol",
+};
+
+#define N_NAMES (sizeof names / sizeof *names)
+
+void ws_push_property_names(lua_State *L) {
+  lua_createtable(L, 0, N_NAMES);
+  for (size_t i = 1; i < N_NAMES; i++) {
+    lua_pushinteger(L, (lua_Integer)i);
+    lua_setfield(L, -2, names[i]);
+  }
+}
+
+static int push_text(lua_State *L, const struct ws_meta *m, size_t skip,
+                     size_t len) {
+  lua_pushlstring(L, m->text + skip, len);
+  return 1;
+}
+
+/* What stands in the packed block. */
+static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
+  if (!m) return 0;
+  size_t query = m->path_len, subprotocol = query + m->query_len;
+  size_t address = subprotocol + m->subprotocol_len;
+  switch (p) {
+    case P_PATH:
+      return push_text(L, m, 0, m->path_len);
+    case P_QUERY:
+      return m->query_len ? push_text(L, m, query, m->query_len) : 0;
+    case P_SUBPROTOCOL:
+      return m->has_subprotocol
+                 ? push_text(L, m, subprotocol, m->subprotocol_len)
+                 : 0;
+    case P_REMOTE_ADDRESS:
+      return push_text(L, m, address, m->address_len);
+    case P_REMOTE_PORT:
+      lua_pushinteger(L, m->port);
+      return 1;
+    case P_ORIGIN:
+      if (!m->origin) return 0;
+      lua_pushlstring(L, m->origin->text, m->origin->len);
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+static int push_state(lua_State *L, const struct ws_conn *c) {
+  static const char *const states[] = {"connecting", "open", "closing",
+                                       "closed"};
+  lua_pushstring(L, states[c->state]);
+  return 1;
+}
+
+/* The request is made a table when it is first asked for, and kept. */
+static int push_request(lua_State *L, struct lua_conn *lc) {
+  lua_getiuservalue(L, 1, UV_HANDLERS);
+  if (lc->has_own_handlers && lua_getfield(L, -1, "request") != LUA_TNIL)
+    return 1;
+  if (lc->c.is_client || lc->c.is_freed || !lc->c.pending || lc->is_opened)
+    return 0;
+  ws_own_handlers(L, lc);
+  ws_push_request(L, lc);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "request");
+  return 1;
+}
+
+static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
+  struct ws_conn *c = &lc->c;
+  switch (p) {
+    case P_STATE:
+      return push_state(L, c);
+    case P_ID:
+      lua_pushinteger(L, (lua_Integer)c->id);
+      return 1;
+    case P_DATA:
+      lua_getiuservalue(L, 1, UV_DATA);
+      return 1;
+    case P_BUFFERED:
+      lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)c->stream.queued);
+      return 1;
+    case P_LATENCY:
+      if (c->latency < 0) return 0;
+      lua_pushnumber(L, (lua_Number)c->latency);
+      return 1;
+    case P_SECURE:
+      lua_pushboolean(L, false);
+      return 1;
+    case P_SERVER:
+      if (!c->server) return 0;
+      ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));
+      return 1;
+    case P_REQUEST:
+      return push_request(L, lc);
+    default:
+      return push_meta(L, c->meta, p);
+  }
+}
+
+int ws_conn_index(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(2));
+  return push_property(L, lc, (enum property)lua_tointeger(L, -1));
+}
+
+int ws_conn_newindex(lua_State *L) {
+  ws_check_conn(L, 1);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(key, "data") != 0)
+    return luaL_error(L, "cannot set '%s' of a connection ('data' is yours)",
+                      luaL_tolstring(L, 2, NULL));
+  lua_settop(L, 3);
+  lua_setiuservalue(L, 1, UV_DATA);
+  return 0;
+}

@@ -1,0 +1,317 @@
+/* host.c: what rises from the engine, as calls of Lua handlers. Each entry
+ * makes a task whose body, a C function, pushes the arguments and calls. */
+#include <stdio.h>
+#include <string.h>
+
+#include "binding/task.h"
+#include "engine/client.h"
+#include "engine/response.h"
+
+static struct ws_engine *engine_of(const struct ws_conn *c) {
+  return ws_engine_of_loop(c->stream.loop);
+}
+
+static struct lua_conn *lua_of(struct ws_conn *c) {
+  return WS_LIST_ENTRY(c, struct lua_conn, c);
+}
+
+/* A task with this body and the connection as its first argument. Without
+ * memory the connection ends: its events could not be told any more. */
+static struct ws_task *new_task(struct lua_conn *lc, lua_CFunction body) {
+  struct ws_task *t = ws_task_new(engine_of(&lc->c));
+  if (!t) {
+    ws_conn_cut(&lc->c, 1006, "out of memory");
+    return NULL;
+  }
+  t->conn = lc;
+  lua_pushcfunction(t->co, body);
+  lua_pushlightuserdata(t->co, lc);
+  return t;
+}
+
+static void start(struct lua_conn *lc, lua_CFunction body) {
+  struct ws_task *t = new_task(lc, body);
+  if (t) ws_task_start(t, 1);
+}
+
+/* Replaces the light userdata at index 1 by the object. */
+static struct lua_conn *take_conn(lua_State *L) {
+  struct lua_conn *lc = lua_touserdata(L, 1);
+  ws_anchor_push(L, engine_of(&lc->c), lc);
+  lua_replace(L, 1);
+  return lc;
+}
+
+/* ---- messages ---- */
+
+static int after_message(lua_State *L, int status, lua_KContext ctx) {
+  struct ws_task *t = ws_engine_of(L)->current;
+  (void)status;
+  (void)ctx;
+  t->is_busy = false;
+  t->conn->c.busy--;
+  return 0;
+}
+
+/* The handler may have done anything, ended the connection included; only
+ * what the userdata holds is looked at after it. */
+static int message_body(lua_State *L) {
+  struct lua_conn *lc = take_conn(L);
+  struct ws_conn *c = &lc->c;
+  struct ws_task *t = engine_of(c)->current;
+  struct ws_event ev;
+  while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
+         ws_conn_next(c, &ev)) {
+    if (ev.type != WS_EVENT_MESSAGE) continue;
+    lua_getiuservalue(L, 1, UV_ON_MESSAGE);
+    lua_pushvalue(L, 1);
+    lua_pushlstring(L, (const char *)ev.data, ev.len);
+    if (ev.opcode == WS_OP_TEXT)
+      lua_pushliteral(L, "text");
+    else
+      lua_pushliteral(L, "binary");
+    ws_conn_release(c);
+    t->is_busy = true;
+    c->busy++;
+    lua_callk(L, 3, 0, 0, after_message);
+    t->is_busy = false;
+    c->busy--;
+  }
+  return 0;
+}
+
+static void message_done(struct ws_task *t, bool ok) {
+  struct ws_conn *c = &t->conn->c;
+  (void)ok;
+  if (t->is_busy) c->busy--;
+  t->is_busy = false;
+  ws_conn_resume(c);
+}
+
+/* A receiver gets the message from where it stands. One that drives the loop
+ * itself goes on when the turn is over; until then the message is queued. */
+static void on_receivable(struct lua_conn *lc) {
+  struct ws_engine *e = engine_of(&lc->c);
+  struct ws_task *t = lc->waiting;
+  struct ws_event ev;
+  while (t && t->wait_for != WS_FOR_MESSAGE) t = t->next;
+  if (!t || !t->co || e->current) {
+    lc->c.is_receiving = false;
+    if (t) ws_task_wake(t, WS_WAKE_DONE);
+    return;
+  }
+  while (ws_conn_next(&lc->c, &ev)) {
+    if (ev.type != WS_EVENT_MESSAGE) continue;
+    e->event = &ev;
+    ws_task_wake_now(t, WS_WAKE_DONE);
+    e->event = NULL;
+    return;
+  }
+}
+
+static void on_readable(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  if (c->mode == WS_PULL) {
+    on_receivable(lc);
+    return;
+  }
+  struct ws_task *t = new_task(lc, message_body);
+  if (!t) return;
+  t->done = message_done;
+  ws_task_start(t, 1);
+}
+
+/* ---- opening and closing ---- */
+
+void ws_host_open_done(struct lua_conn *lc) {
+  struct ws_conn *c = &lc->c;
+  if (lc->is_opened) return;
+  lc->is_opened = true;
+  if (c->mode == WS_PULL && !lc->is_pulled) {
+    if (lc->has_on_message)
+      c->mode = WS_CALLBACK;
+    else if (!lc->returns_conn)
+      c->mode = WS_DISCARD;
+  }
+  ws_conn_resume(c);
+}
+
+static void open_done(struct ws_task *t, bool ok) {
+  (void)ok;
+  ws_host_open_done(t->conn);
+}
+
+static int after_call(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+static int open_body(lua_State *L) {
+  struct lua_conn *lc = take_conn(L);
+  if (!lc->has_on_message) {
+    ws_push_handler(L, 1, "on_message");
+    lc->has_on_message = !lua_isnil(L, -1);
+    lua_setiuservalue(L, 1, UV_ON_MESSAGE);
+  }
+  ws_push_handler(L, 1, "on_open");
+  if (lua_isnil(L, -1)) return 0;
+  lua_pushvalue(L, 1);
+  lua_callk(L, 1, 0, 0, after_call);
+  return 0;
+}
+
+static void on_opened(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  struct ws_task *t = lc->waiting, *next, *body;
+  if (!(body = new_task(lc, open_body))) return;
+  body->done = open_done;
+  ws_task_start(body, 1);
+  for (; t; t = next) {
+    next = t->next;
+    if (t->wait_for == WS_FOR_OPEN) ws_task_wake_now(t, WS_WAKE_DONE);
+  }
+}
+
+static int close_body(lua_State *L) {
+  struct lua_conn *lc = take_conn(L);
+  ws_push_handler(L, 1, "on_close");
+  if (lua_isnil(L, -1)) return 0;
+  struct ws_slice reason = ws_conn_reason(&lc->c);
+  lua_pushvalue(L, 1);
+  lua_pushinteger(L, ws_conn_code(&lc->c));
+  lua_pushlstring(L, reason.p, reason.n);
+  lua_callk(L, 3, 0, 0, after_call);
+  return 0;
+}
+
+static void on_closed(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  while (lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
+  start(lc, close_body);
+}
+
+static int drain_body(lua_State *L) {
+  take_conn(L);
+  ws_push_handler(L, 1, "on_drain");
+  if (lua_isnil(L, -1)) return 0;
+  lua_pushvalue(L, 1);
+  lua_callk(L, 1, 0, 0, after_call);
+  return 0;
+}
+
+static void on_drained(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  struct ws_task *t = lc->waiting, *next;
+  for (; t; t = next) {
+    next = t->next;
+    if (t->wait_for == WS_FOR_DRAIN) ws_task_wake(t, WS_WAKE_DONE);
+  }
+  start(lc, drain_body);
+}
+
+/* ---- errors ---- */
+
+static int default_error(lua_State *L) {
+  fprintf(stderr, "evws: %s\n", lua_tostring(L, 3));
+  return 0;
+}
+
+/* Arguments: connection or NULL, the thread that failed, its error value.
+ * Calls on_error(conn, message, traceback). */
+static int error_body(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  lua_State *from = lua_touserdata(L, 2);
+  bool has_conn = lua_touserdata(L, 1) != NULL;
+  if (has_conn)
+    take_conn(L);
+  else
+    lua_pushnil(L), lua_replace(L, 1);
+  luaL_tolstring(L, 3, NULL);
+  luaL_traceback(L, from, lua_tostring(L, -1), 0); /* 1 . 3 message trace */
+  lua_pushnil(L);
+  if (has_conn) ws_push_handler(L, 1, "on_error");
+  if (lua_isnil(L, -1)) lua_rawgeti(L, LUA_REGISTRYINDEX, e->on_error);
+  if (!lua_isfunction(L, -1)) lua_pushcfunction(L, default_error);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 4);
+  lua_pushvalue(L, 5);
+  lua_callk(L, 3, 0, 0, after_call);
+  return 0;
+}
+
+void ws_host_error(struct ws_engine *e, struct lua_conn *lc, lua_State *from,
+                   bool is_last) {
+  struct ws_task *t = is_last ? NULL : ws_task_new(e);
+  if (t && lua_checkstack(t->co, 8)) {
+    t->is_error = true;
+    t->conn = lc;
+    lua_pushcfunction(t->co, error_body);
+    lua_pushlightuserdata(t->co, lc);
+    lua_pushlightuserdata(t->co, from);
+    lua_pushvalue(from, -1);
+    lua_xmove(from, t->co, 1);
+    ws_task_start(t, 3);
+  } else {
+    const char *text = lua_type(from, -1) == LUA_TSTRING
+                           ? lua_tostring(from, -1)
+                           : "an error that is no string";
+    fprintf(stderr, "evws: error in an error handler: %s\n", text);
+  }
+  if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
+}
+
+/* ---- objects ---- */
+
+struct making {
+  struct ws_engine *e;
+  int handlers;
+  struct lua_conn *made;
+};
+
+static int make_conn(lua_State *L) {
+  struct making *m = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, m->handlers);
+  m->made = ws_anchor_object(L, m->e, 2);
+  ws_anchor_add(L, m->e, 3);
+  return 0;
+}
+
+static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
+  struct ws_engine *e = WS_LIST_ENTRY(host, struct ws_engine, host);
+  struct making m = {.e = e, .handlers = s->route.user};
+  if (!ws_engine_protect(e, make_conn, &m)) return NULL;
+  m.made->c.is_freed = false;
+  return &m.made->c;
+}
+
+static void on_free(struct ws_conn *c) {
+  ws_anchor_drop(engine_of(c), lua_of(c));
+}
+
+static void on_server_gone(struct ws_server *s) {
+  struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
+  ws_server_wake(ws_engine_of_loop(s->loop), ls);
+}
+
+static void on_log(struct ws_host *host, enum ws_log_level level,
+                   const char *text) {
+  (void)host;
+  fprintf(stderr, "evws: %s%s\n", level == WS_LOG_ERROR ? "error: " : "",
+          text);
+}
+
+void ws_host_fill(struct ws_host *host) {
+  *host = (struct ws_host){
+      .new_conn = on_new,
+      .free_conn = on_free,
+      .request = ws_host_request,
+      .opened = on_opened,
+      .readable = on_readable,
+      .drained = on_drained,
+      .closed = on_closed,
+      .server_gone = on_server_gone,
+      .log = on_log,
+  };
+}

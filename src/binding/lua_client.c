@@ -1,0 +1,142 @@
+/* lua_client.c: ws.connect. */
+#include <string.h>
+
+#include "binding/options.h"
+#include "binding/task.h"
+#include "engine/client.h"
+#include "protocol/http.h"
+
+#define CONNECT_TIMEOUT 30.0 /* seconds */
+
+static int failure(lua_State *L, struct lua_conn *lc) {
+  struct ws_slice reason = ws_conn_reason(&lc->c);
+  lua_pushnil(L);
+  lua_pushlstring(L, reason.p, reason.n);
+  if (lc->c.status)
+    lua_pushinteger(L, lc->c.status);
+  else
+    lua_pushnil(L);
+  return 3;
+}
+
+static int connect_k(lua_State *L, int status, lua_KContext ctx) {
+  struct lua_conn *lc = ws_check_conn(L, -1);
+  struct ws_task *t = ws_task_woken(ws_engine_of(L));
+  (void)status;
+  (void)ctx;
+  if (t->woken == WS_WAKE_DONE) return 1;
+  if (t->woken == WS_WAKE_CLOSED) return failure(L, lc);
+  ws_conn_cut(&lc->c, 1006, "interrupted");
+  lua_pushnil(L);
+  lua_pushliteral(L, "interrupted");
+  return 2;
+}
+
+/* "a, b" from the list option, checked; pushes the string. */
+static struct ws_slice push_subprotocols(lua_State *L, int arg,
+                                         struct ws_strings *list) {
+  struct ws_slice text;
+  luaL_Buffer b;
+  ws_options_subprotocols(L, arg, list);
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < list->n; i++) {
+    if (i) luaL_addstring(&b, ", ");
+    luaL_addstring(&b, list->list[i]);
+  }
+  luaL_pushresult(&b);
+  text.p = lua_tolstring(L, -1, &text.n);
+  return text;
+}
+
+static struct ws_slice push_origin(lua_State *L, int arg) {
+  const char *text = ws_option_string(L, arg, "origin", "");
+  struct ws_slice origin = {text, strlen(text)};
+  if (!ws_http_is_value(origin) || strpbrk(text, " \t,"))
+    luaL_error(L, "bad option 'origin' (an origin expected, got %s)", text);
+  return origin;
+}
+
+static void parse_url(lua_State *L, struct ws_url *url) {
+  const char *why = "";
+  struct ws_slice text;
+  text.p = luaL_checklstring(L, 1, &text.n);
+  if (!ws_url_parse(text, url, &why))
+    luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
+  if (url->is_secure)
+    luaL_argerror(L, 1, "bad URL: wss is not supported yet");
+}
+
+static double read_timeout(lua_State *L) {
+  double seconds = CONNECT_TIMEOUT;
+  if (lua_getfield(L, 2, "timeout") == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+    seconds = 0;
+  else if (!lua_isnil(L, -1)) {
+    seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
+      luaL_error(L, "bad option 'timeout' (seconds above 0 expected, got %s)",
+                 luaL_tolstring(L, -1, NULL));
+  }
+  lua_pop(L, 1);
+  return seconds;
+}
+
+/* A connection object at index 4 whose route holds the options; both are
+ * freed by its __gc, whatever happens from here on. */
+static struct lua_conn *new_client(lua_State *L, struct ws_engine *e) {
+  ws_options_push_handlers(L, 2);
+  struct lua_conn *lc = ws_anchor_object(L, e, 3);
+  struct ws_route *route = ws_client_new_route(&e->host);
+  if (!route) luaL_error(L, "not enough memory");
+  lc->c.is_client = true;
+  lc->c.route = route;
+  ws_options_conn(L, 2, "connect", &route->options);
+  return lc;
+}
+
+static void read_options(lua_State *L, struct lua_conn *lc,
+                         struct ws_client_request *what) {
+  struct ws_fields f = {.has_type = false};
+  what->origin = push_origin(L, 2);
+  what->timeout = read_timeout(L);
+  what->subprotocols = push_subprotocols(L, 2, &lc->c.route->subprotocols);
+  lua_getfield(L, 2, "headers");
+  ws_push_fields(L, lua_gettop(L), &f);
+  what->fields.p = lua_tolstring(L, -1, &what->fields.n);
+}
+
+static bool is_given(lua_State *L, const char *name) {
+  bool yes = lua_getfield(L, 2, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return yes;
+}
+
+int ws_lua_connect(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_client_request what = {.timeout = 0};
+  struct ws_task here, *t = NULL;
+  parse_url(L, &what.url);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
+  bool is_async = is_given(L, "on_open");
+  struct lua_conn *lc = new_client(L, e);
+  read_options(L, lc, &what);
+  ws_engine_check_fork(L, e);
+  if (!is_async) t = ws_task_waiter(L, e, &here);
+  ws_anchor_add(L, e, 4);
+  lc->c.is_freed = false;
+  lc->returns_conn = !is_async;
+  if (!ws_client_start(&lc->c, &e->loop, lc->c.route, --e->next_client,
+                       &what)) {
+    lc->c.is_freed = true;
+    ws_anchor_drop(e, lc);
+    return luaL_error(L, "not enough memory");
+  }
+  lua_settop(L, 4);
+  if (is_async) return 1;
+  ws_task_wait_on(t, lc, WS_FOR_OPEN);
+  return ws_task_wait(L, e, t, connect_k);
+}

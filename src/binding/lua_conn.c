@@ -1,0 +1,399 @@
+/* lua_conn.c: the methods of a connection. */
+#include <errno.h>
+#include <string.h>
+
+#include "binding/task.h"
+#include "protocol/utf8.h"
+
+static int self(lua_State *L) {
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int closed(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "closed");
+  return 2;
+}
+
+static int result(lua_State *L, enum ws_err err) {
+  switch (err) {
+    case WS_OK:
+      lua_pushboolean(L, true);
+      return 1;
+    case WS_ERR_FULL:
+      lua_pushnil(L);
+      lua_pushliteral(L, "queue full");
+      return 2;
+    case WS_ERR_MEMORY:
+      lua_pushnil(L);
+      lua_pushliteral(L, "out of memory");
+      return 2;
+    default:
+      return closed(L);
+  }
+}
+
+/* ---- sending ---- */
+
+static uint8_t check_kind(lua_State *L, int arg) {
+  size_t n;
+  const char *kind;
+  if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
+  kind = luaL_checklstring(L, arg, &n);
+  if (n == 4 && memcmp(kind, "text", 4) == 0) return WS_OP_TEXT;
+  if (n == 6 && memcmp(kind, "binary", 6) == 0) return WS_OP_BINARY;
+  luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
+  return 0;
+}
+
+static void check_send_options(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -2), "compress") != 0)
+      luaL_error(L, "unknown option '%s' for 'send'",
+                 luaL_tolstring(L, -2, NULL));
+    if (!lua_isboolean(L, -1))
+      luaL_error(L, "bad option 'compress' (boolean expected)");
+  }
+}
+
+static int conn_send(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  size_t n;
+  const char *data = luaL_checklstring(L, 2, &n);
+  uint8_t opcode = check_kind(L, 3);
+  check_send_options(L, 4);
+  if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
+    return luaL_argerror(L, 2, "text is not UTF-8 (kind \"binary\" takes "
+                               "any bytes)");
+  if (!ws_is_usable(lc)) return closed(L);
+  enum ws_err err = ws_conn_send(&lc->c, opcode, data, n);
+  if (err != WS_OK) return result(L, err);
+  lua_pushboolean(L, true);
+  lua_pushinteger(L, (lua_Integer)lc->c.stream.queued);
+  return 2;
+}
+
+static int conn_ping(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  size_t n;
+  const char *data = luaL_optlstring(L, 2, "", &n);
+  luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "more than 125 bytes");
+  return result(L, ws_conn_send_control(&lc->c, WS_OP_PING, data, n));
+}
+
+/* ---- ending ---- */
+
+static int check_code(lua_State *L, int arg, struct ws_slice *reason) {
+  lua_Integer code = luaL_optinteger(L, arg, 1000);
+  luaL_argcheck(L, code >= 0 && code < 65536 &&
+                       ws_protocol_may_send_code((int)code),
+                arg, "a close code that may be sent expected (1000 to 1003, "
+                     "1007 to 1014, 3000 to 4999)");
+  reason->p = luaL_optlstring(L, arg + 1, "", &reason->n);
+  luaL_argcheck(L, reason->n <= WS_REASON_MAX, arg + 1,
+                "more than 123 bytes");
+  luaL_argcheck(L, ws_utf8_is_valid(reason->p, reason->n), arg + 1,
+                "not UTF-8");
+  return (int)code;
+}
+
+static int conn_close(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_slice reason;
+  int code = check_code(L, 2, &reason);
+  if (lc->c.state == WS_CONN_PENDING)
+    ws_conn_cut(&lc->c, 1006, "closed before it was open");
+  else
+    ws_conn_close(&lc->c, code, reason, NULL);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int conn_shutdown(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_slice reason;
+  int code = check_code(L, 2, &reason);
+  if (lc->c.state != WS_CONN_OPEN) return closed(L);
+  ws_conn_shutdown(&lc->c, code, reason);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int conn_terminate(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  if (!lc->c.is_freed) {
+    lc->c.is_ours = false;
+    ws_conn_cut(&lc->c, 1006, "terminated");
+  }
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int gone_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+/* A variable goes out of scope: closes, and waits where that is possible. */
+static int conn_leave(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_task here, *t;
+  ws_conn_close(&lc->c, 1000, (struct ws_slice){"", 0}, NULL);
+  if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, e)) return 0;
+  t = ws_task_waiter(L, e, &here);
+  ws_task_wait_on(t, lc, WS_FOR_END);
+  return ws_task_wait(L, e, t, gone_k);
+}
+
+/* ---- receiving ---- */
+
+static int push_message(lua_State *L, struct lua_conn *lc,
+                        const struct ws_event *ev) {
+  lua_pushlstring(L, (const char *)ev->data, ev->len);
+  lua_pushstring(L, ev->opcode == WS_OP_TEXT ? "text" : "binary");
+  ws_conn_release(&lc->c);
+  ws_conn_resume(&lc->c);
+  return 2;
+}
+
+static bool next_message(struct ws_conn *c, struct ws_event *ev) {
+  while (ws_conn_next(c, ev))
+    if (ev->type == WS_EVENT_MESSAGE) return true;
+  return false;
+}
+
+static int push_closed(lua_State *L, struct lua_conn *lc) {
+  closed(L);
+  lua_pushinteger(L, ws_conn_code(&lc->c));
+  return 3;
+}
+
+static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout);
+
+static int receive_k(lua_State *L, int status, lua_KContext ctx) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_task *t = ws_task_woken(e);
+  struct ws_event ev;
+  (void)status;
+  (void)ctx;
+  if (e->event) {
+    ev = *e->event;
+    e->event = NULL;
+    return push_message(L, lc, &ev);
+  }
+  if (next_message(&lc->c, &ev)) return push_message(L, lc, &ev);
+  if (lc->c.state == WS_CONN_CLOSED || t->woken == WS_WAKE_CLOSED)
+    return push_closed(L, lc);
+  if (t->woken == WS_WAKE_DONE) /* a control frame, or our queue is high */
+    return wait_for_message(L, lc, -1);
+  lua_pushnil(L);
+  lua_pushstring(L, t->woken == WS_WAKE_TIMEOUT       ? "timeout"
+                    : t->woken == WS_WAKE_INTERRUPTED ? "interrupted"
+                                                      : "nothing to wait for");
+  return 2;
+}
+
+static int wait_for_message(lua_State *L, struct lua_conn *lc,
+                            double timeout) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, e, &here);
+  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
+    return luaL_error(L, "not enough memory");
+  ws_task_wait_on(t, lc, WS_FOR_MESSAGE);
+  lc->c.is_receiving = true;
+  ws_conn_resume(&lc->c);
+  return ws_task_wait(L, e, t, receive_k);
+}
+
+static void check_receiver(lua_State *L, struct lua_conn *lc) {
+  if (lc->c.mode == WS_CALLBACK)
+    luaL_error(L, "cannot receive: the connection has an on_message");
+  for (struct ws_task *t = lc->waiting; t; t = t->next)
+    if (t->wait_for == WS_FOR_MESSAGE)
+      luaL_error(L, "cannot receive: another task is receiving");
+  if (lc->c.mode == WS_DISCARD) lc->c.mode = WS_PULL;
+  lc->is_pulled = true;
+}
+
+static int receive(lua_State *L, double timeout) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_event ev;
+  check_receiver(L, lc);
+  lua_settop(L, 1);
+  if (next_message(&lc->c, &ev)) return push_message(L, lc, &ev);
+  if (lc->c.state == WS_CONN_CLOSED) return push_closed(L, lc);
+  return wait_for_message(L, lc, timeout);
+}
+
+static int conn_receive(lua_State *L) {
+  ws_check_conn(L, 1);
+  return receive(L, ws_check_timeout(L, 2));
+}
+
+static int messages_next(lua_State *L) {
+  return receive(L, -1);
+}
+
+static int conn_messages(lua_State *L) {
+  check_receiver(L, ws_check_conn(L, 1));
+  lua_pushcfunction(L, messages_next);
+  lua_pushvalue(L, 1);
+  return 2;
+}
+
+/* ---- flow ---- */
+
+static int drain_k(lua_State *L, int status, lua_KContext ctx) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_task *t = ws_task_woken(ws_engine_of(L));
+  (void)status;
+  (void)ctx;
+  if (t->woken == WS_WAKE_DONE) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  if (t->woken == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
+    return push_closed(L, lc);
+  lua_pushnil(L);
+  lua_pushstring(L, t->woken == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  return 2;
+}
+
+static int conn_drain(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_conn *c = &lc->c;
+  double timeout = ws_check_timeout(L, 2);
+  struct ws_task here, *t;
+  lua_settop(L, 1);
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING)
+    return closed(L);
+  if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
+  if (c->stream.queued <= c->options->low_water) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  t = ws_task_waiter(L, e, &here);
+  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
+    return luaL_error(L, "not enough memory");
+  ws_task_wait_on(t, lc, WS_FOR_DRAIN);
+  c->was_high = true; /* so that falling below low_water is told */
+  return ws_task_wait(L, e, t, drain_k);
+}
+
+static int conn_pause(lua_State *L) {
+  ws_conn_pause(&ws_check_conn(L, 1)->c, true);
+  return self(L);
+}
+
+static int conn_resume(lua_State *L) {
+  ws_conn_pause(&ws_check_conn(L, 1)->c, false);
+  return self(L);
+}
+
+/* ---- handlers of one connection ---- */
+
+static void check_handler(lua_State *L) {
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+}
+
+static int conn_on_message(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  if (lc->c.is_receiving)
+    return luaL_error(L, "cannot set on_message: a task is receiving");
+  lc->has_on_message = !lua_isnil(L, 2);
+  lua_setiuservalue(L, 1, UV_ON_MESSAGE);
+  if (lc->has_on_message)
+    lc->c.mode = WS_CALLBACK;
+  else if (lc->c.mode == WS_CALLBACK)
+    lc->c.mode = lc->is_opened && !lc->returns_conn ? WS_DISCARD : WS_PULL;
+  ws_conn_resume(&lc->c);
+  return self(L);
+}
+
+/* The handlers are the route's until the connection has one of its own. */
+void ws_own_handlers(lua_State *L, struct lua_conn *lc) {
+  if (lc->has_own_handlers) {
+    lua_getiuservalue(L, 1, UV_HANDLERS);
+    return;
+  }
+  lua_newtable(L);
+  lua_getiuservalue(L, 1, UV_HANDLERS);
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, UV_HANDLERS);
+  lc->has_own_handlers = true;
+}
+
+static int set_handler(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  ws_own_handlers(L, lc);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 2);
+  lua_rawset(L, -3);
+  return self(L);
+}
+
+static int conn_tostring(lua_State *L) {
+  struct ws_conn *c = &ws_check_conn(L, 1)->c;
+  static const char *const states[] = {"connecting", "open", "closing",
+                                       "closed"};
+  lua_pushfstring(L, WS_CONN_NAME ": %I (%s)", (LUAI_UACINT)c->id,
+                  states[c->state]);
+  return 1;
+}
+
+static int conn_gc(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  if (!ws_is_usable(lc)) lc->c.stream.error = ECONNRESET; /* say nothing */
+  ws_conn_abandon(&lc->c);
+  ws_conn_dispose(&lc->c);
+  return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"close", conn_close},       {"drain", conn_drain},
+    {"messages", conn_messages}, {"on_message", conn_on_message},
+    {"pause", conn_pause},       {"ping", conn_ping},
+    {"receive", conn_receive},   {"resume", conn_resume},
+    {"send", conn_send},         {"shutdown", conn_shutdown},
+    {"terminate", conn_terminate}, {NULL, NULL}};
+
+static const luaL_Reg meta[] = {{"__close", conn_leave},
+                                {"__gc", conn_gc},
+                                {"__newindex", ws_conn_newindex},
+                                {"__tostring", conn_tostring},
+                                {NULL, NULL}};
+
+void ws_open_conn(lua_State *L, struct ws_engine *e) {
+  static const char *const names[] = {"on_close", "on_drain", "on_error"};
+  luaL_newmetatable(L, WS_CONN_NAME);
+  e->conn_meta_at = lua_topointer(L, -1);
+  luaL_setfuncs(L, meta, 0);
+  luaL_newlib(L, methods);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    lua_pushstring(L, names[i]);
+    lua_pushcclosure(L, set_handler, 1);
+    lua_setfield(L, -2, names[i]);
+  }
+  ws_push_property_names(L);
+  lua_pushcclosure(L, ws_conn_index, 2);
+  lua_setfield(L, -2, "__index");
+  e->conn_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}

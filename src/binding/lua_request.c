@@ -1,0 +1,239 @@
+/* lua_request.c: requests as tables, on_request and on_upgrade, and their
+ * answers. */
+#include <string.h>
+
+#include "binding/task.h"
+#include "engine/response.h"
+
+static void set_slice(lua_State *L, const char *name, struct ws_slice s) {
+  if (!s.p) return;
+  lua_pushlstring(L, s.p, s.n);
+  lua_setfield(L, -2, name);
+}
+
+static void push_lower(lua_State *L, struct ws_slice s) {
+  luaL_Buffer b;
+  char *to = luaL_buffinitsize(L, &b, s.n);
+  for (size_t i = 0; i < s.n; i++) to[i] = ws_lower(s.p[i]);
+  luaL_pushresultsize(&b, s.n);
+}
+
+/* RFC 9110 5.3: repeated fields are one list; cookies are joined as RFC 6265
+ * 5.4 writes them. */
+static void push_joined(lua_State *L, const struct ws_http *h,
+                        const char *bytes, uint32_t first) {
+  struct ws_slice name = ws_http_name(bytes, &h->fields[first]);
+  bool is_cookie = ws_slice_equal_nocase(name, WS_SLICE("cookie"));
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (uint32_t i = first; i < h->n_fields; i++) {
+    const struct ws_http_field *f = &h->fields[i];
+    if (!ws_slice_equal_nocase(name, ws_http_name(bytes, f))) continue;
+    struct ws_slice value = ws_http_value(bytes, f);
+    if (i > first) luaL_addstring(&b, is_cookie ? "; " : ", ");
+    luaL_addlstring(&b, value.p, value.n);
+  }
+  luaL_pushresult(&b);
+}
+
+static void push_headers(lua_State *L, const struct ws_http *h,
+                         const char *bytes) {
+  lua_createtable(L, 0, (int)h->n_fields);
+  for (uint32_t i = 0; i < h->n_fields; i++) {
+    push_lower(L, ws_http_name(bytes, &h->fields[i]));
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) != LUA_TNIL) {
+      lua_pop(L, 2);
+      continue;
+    }
+    lua_pop(L, 1);
+    push_joined(L, h, bytes, i);
+    lua_rawset(L, -3);
+  }
+}
+
+static void push_subprotocols(lua_State *L, const struct ws_pending *p) {
+  struct ws_slice name;
+  size_t iter = 0;
+  lua_newtable(L);
+  for (int i = 1; ws_handshake_next_subprotocol(&p->http, p->bytes, &iter,
+                                                &name) == 1;
+       i++) {
+    lua_pushlstring(L, name.p, name.n);
+    lua_rawseti(L, -2, i);
+  }
+}
+
+void ws_push_request(lua_State *L, struct lua_conn *lc) {
+  const struct ws_pending *p = lc->c.pending;
+  const struct ws_http *h = &p->http;
+  char address[WS_NET_TEXT_MAX];
+  lua_createtable(L, 0, 14);
+  set_slice(L, "method",
+            (struct ws_slice){p->bytes + h->method, h->method_len});
+  set_slice(L, "path", p->shake.path);
+  set_slice(L, "query", p->shake.query);
+  set_slice(L, "host", p->shake.host);
+  set_slice(L, "origin", p->shake.origin);
+  set_slice(L, "body",
+            (struct ws_slice){p->body.len ? (char *)ws_buf_begin(&p->body) : "",
+                              p->body.len});
+  lua_pushstring(L, h->minor ? "1.1" : "1.0");
+  lua_setfield(L, -2, "version");
+  push_headers(L, h, p->bytes);
+  lua_setfield(L, -2, "headers");
+  push_subprotocols(L, p);
+  lua_setfield(L, -2, "subprotocols");
+  lua_pushinteger(L, ws_net_text(&p->peer, address));
+  lua_setfield(L, -2, "remote_port");
+  lua_pushstring(L, address);
+  lua_setfield(L, -2, "remote_address");
+  lua_pushboolean(L, false);
+  lua_setfield(L, -2, "secure");
+  lua_pushboolean(L, p->shake.is_upgrade);
+  lua_setfield(L, -2, "is_websocket");
+}
+
+/* ---- answers ---- */
+
+/* status, body, headers at `at`. */
+static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
+  struct ws_fields f = {.has_type = false};
+  struct ws_slice body = {NULL, 0}, lines;
+  int is_int;
+  lua_Integer status = lua_tointegerx(L, at, &is_int);
+  bool is_head = c->pending && c->pending->shake.method == WS_HEAD;
+  if (!is_int || status < least || status > 599)
+    luaL_error(L, "bad status (%d to 599 expected, got %s)", least,
+               luaL_tolstring(L, at, NULL));
+  if (!lua_isnoneornil(L, at + 1) && !lua_isstring(L, at + 1))
+    luaL_error(L, "bad body (string expected, got %s)",
+               luaL_typename(L, at + 1));
+  f.may_tell_length = is_head || status == 304;
+  ws_push_fields(L, at + 2, &f);
+  lines.p = lua_tolstring(L, -1, &lines.n);
+  if (!lua_isnoneornil(L, at + 1))
+    body.p = lua_tolstring(L, at + 1, &body.n);
+  else if (f.has_length)
+    body.n = (size_t)f.length;
+  ws_conn_respond(c, (int)status, lines, f.has_type, body);
+}
+
+/* { subprotocol=, headers=, data= } at 3, or nil. Returns the sub-protocol and
+ * the header lines: the connection is opened when the task has ended. */
+static int accept_with(lua_State *L, struct ws_conn *c) {
+  struct ws_slice name = {NULL, 0};
+  struct ws_fields f = {.has_type = false};
+  lua_settop(L, 3);
+  if (!lua_istable(L, 3)) {
+    if (c->pending) name = ws_upgrade_choose(c);
+    lua_pushlstring(L, name.p, name.n);
+    lua_pushliteral(L, "");
+    return 2;
+  }
+  lua_getfield(L, 3, "data");
+  lua_setiuservalue(L, 1, UV_DATA);
+  lua_getfield(L, 3, "headers");
+  if (lua_getfield(L, 3, "subprotocol") != LUA_TNIL) {
+    name.p = luaL_checklstring(L, -1, &name.n);
+    if (!ws_http_is_token(name))
+      luaL_error(L, "bad subprotocol (a token expected)");
+  } else if (c->pending) {
+    name = ws_upgrade_choose(c);
+  }
+  lua_pushlstring(L, name.p, name.n);
+  ws_push_fields(L, 4, &f);
+  return 2;
+}
+
+/* ---- the handlers ---- */
+
+enum { ASK_ORIGIN, ASK_UPGRADE, ASK_REQUEST, ANSWER_UPGRADE, ANSWER_REQUEST };
+
+static int go_on(lua_State *L, int status, lua_KContext step);
+
+static int call(lua_State *L, int n_args, int n_results, lua_KContext next) {
+  lua_callk(L, n_args, n_results, next, go_on);
+  return go_on(L, LUA_OK, next);
+}
+
+/* 1: connection, 2: request, from 3: what the last handler returned. */
+static int go_on(lua_State *L, int status, lua_KContext step) {
+  struct lua_conn *lc = lua_touserdata(L, 1);
+  (void)status;
+  switch (step) {
+    case ASK_ORIGIN:
+      ws_push_handler(L, 1, "origins");
+      if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
+        lua_settop(L, 2);
+        lua_pushboolean(L, true);
+        return go_on(L, LUA_OK, ASK_UPGRADE);
+      }
+      lua_pushvalue(L, 2);
+      return call(L, 2, 1, ASK_UPGRADE);
+    case ASK_UPGRADE:
+      if (!lua_toboolean(L, 3)) {
+        ws_response_error(&lc->c, 403, (struct ws_slice){"", 0});
+        return 0;
+      }
+      lua_settop(L, 2);
+      ws_push_handler(L, 1, "on_upgrade");
+      if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
+      lua_pushvalue(L, 2);
+      return call(L, 1, 3, ANSWER_UPGRADE);
+    case ASK_REQUEST:
+      ws_push_handler(L, 1, "on_request");
+      lua_pushvalue(L, 2);
+      return call(L, 1, 3, ANSWER_REQUEST);
+    case ANSWER_UPGRADE:
+      if (lua_isnoneornil(L, 3) || lua_istable(L, 3))
+        return accept_with(L, &lc->c);
+      respond(L, &lc->c, 3, 300);
+      return 0;
+    default:
+      if (lua_isnoneornil(L, 3))
+        ws_response_error(&lc->c, 404, (struct ws_slice){"", 0});
+      else
+        respond(L, &lc->c, 3, 200);
+      return 0;
+  }
+}
+
+static int request_body(lua_State *L) {
+  struct lua_conn *lc = lua_touserdata(L, 1);
+  struct ws_engine *e = ws_engine_of(L);
+  bool is_upgrade = lua_toboolean(L, 2);
+  lua_settop(L, 1);
+  ws_anchor_push(L, e, lc);
+  lua_replace(L, 1);
+  ws_push_request(L, lc);
+  return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : ASK_REQUEST);
+}
+
+static void request_done(struct ws_task *t, bool ok) {
+  struct ws_conn *c = &t->conn->c;
+  struct ws_slice name, lines;
+  if (!ok) {
+    if (c->pending) c->pending->is_refusing = true;
+    ws_response_error(c, 500, (struct ws_slice){"", 0});
+  } else if (lua_gettop(t->co) == 2) {
+    name.p = lua_tolstring(t->co, 1, &name.n);
+    lines.p = lua_tolstring(t->co, 2, &lines.n);
+    if (name.n == 0) name.p = NULL;
+    ws_conn_accept(c, name, lines);
+  }
+}
+
+void ws_host_request(struct ws_conn *c, bool is_upgrade) {
+  struct ws_task *t = ws_task_new(ws_engine_of_loop(c->stream.loop));
+  if (!t) {
+    ws_response_error(c, 503, (struct ws_slice){"", 0});
+    return;
+  }
+  t->conn = WS_LIST_ENTRY(c, struct lua_conn, c);
+  t->done = request_done;
+  lua_pushcfunction(t->co, request_body);
+  lua_pushlightuserdata(t->co, c);
+  lua_pushboolean(t->co, is_upgrade);
+  ws_task_start(t, 2);
+}

@@ -1,0 +1,289 @@
+/* lua_server.c: ws.listen and the server object. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "binding/options.h"
+#include "binding/task.h"
+
+#define CLOSE_TIMEOUT 10.0 /* seconds */
+
+static struct lua_server *check_server(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, WS_SERVER_NAME);
+}
+
+/* Objects that are in use are found by their address. */
+static void anchor(lua_State *L, struct ws_engine *e, void *at, int index) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->objects);
+  if (index)
+    lua_pushvalue(L, index);
+  else
+    lua_pushnil(L);
+  lua_rawsetp(L, -2, at);
+  lua_pop(L, 1);
+}
+
+void ws_push_server(lua_State *L, struct lua_server *ls) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ws_engine_of(L)->objects);
+  lua_rawgetp(L, -1, ls);
+  lua_remove(L, -2);
+}
+
+/* Nothing of it is left: the object is an ordinary one from now on. The key
+ * is there already, so clearing it allocates nothing. */
+void ws_server_wake(struct ws_engine *e, struct lua_server *ls) {
+  lua_State *L = ws_engine_thread(e);
+  struct ws_task *t = ls->waiting, *next;
+  ws_list_remove(&ls->link);
+  ls->waiting = NULL;
+  for (; t; t = next) {
+    next = t->next;
+    t->next = NULL;
+    ws_task_wake(t, WS_WAKE_DONE);
+  }
+  if (lua_checkstack(L, 3)) anchor(L, e, ls, 0);
+}
+
+/* ---- listen ---- */
+
+static char *copy(lua_State *L, const char *text) {
+  size_t n = strlen(text) + 1;
+  char *p = ws_mem_alloc(n);
+  if (!p) luaL_error(L, "not enough memory");
+  memcpy(p, text, n);
+  return p;
+}
+
+static void read_path(lua_State *L, struct ws_route *route) {
+  const char *path = ws_option_string(L, 1, "path", NULL);
+  if (!path) return;
+  if (path[0] != '/' || strpbrk(path, "?# \t\r\n"))
+    luaL_error(L, "bad option 'path' (a path that starts with '/' expected, "
+                  "got %s)",
+               path);
+  if (!ws_strings_add(&route->path, path, strlen(path)))
+    luaL_error(L, "not enough memory");
+}
+
+static void read_options(lua_State *L, struct ws_server *s,
+                         struct ws_net_listen *what) {
+  what->unix_path = ws_option_string(L, 1, "unix", NULL);
+  what->host = ws_option_string(L, 1, "host", "localhost");
+  what->port = (int)ws_option_integer(L, 1, "port", -1, 0, 65535);
+  what->backlog = (int)ws_option_integer(L, 1, "backlog", 1024, 1, 65535);
+  what->reuse_port = ws_option_bool(L, 1, "reuse_port", false);
+  if (what->port < 0 && !what->unix_path)
+    luaL_error(L, "option 'port' is missing (0 is any free port)");
+  if (what->unix_path && what->port >= 0)
+    luaL_error(L, "options 'port' and 'unix' exclude each other");
+  ws_options_conn(L, 1, "listen", &s->route.options);
+  ws_options_http(L, 1, "listen", &s->http);
+  read_path(L, &s->route);
+  ws_options_origins(L, 1, &s->route);
+  ws_options_hosts(L, 1, s);
+  ws_options_subprotocols(L, 1, &s->route.subprotocols);
+  s->address = copy(L, what->unix_path ? what->unix_path : what->host);
+  if (what->unix_path) s->unix_path = copy(L, what->unix_path);
+}
+
+static bool has_field(lua_State *L, int table, const char *name) {
+  bool yes = lua_getfield(L, table, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return yes;
+}
+
+/* A server object on the stack, with its handlers; nothing is opened yet. */
+static struct lua_server *new_server(lua_State *L, struct ws_engine *e) {
+  struct lua_server *ls = lua_newuserdatauv(L, sizeof *ls, 1);
+  struct ws_server *s = &ls->s;
+  memset(ls, 0, sizeof *ls);
+  ws_list_init(&ls->link);
+  s->is_gone = true;
+  s->host = s->route.host = &e->host;
+  s->route.server = s;
+  s->route.user = LUA_NOREF;
+  luaL_setmetatable(L, WS_SERVER_NAME);
+  return ls;
+}
+
+int ws_lua_listen(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_net_listen what = {.host = NULL};
+  const char *why = NULL;
+  lua_settop(L, 1);
+  ws_engine_check_fork(L, e);
+  ws_options_check(L, 1, "listen", WS_FOR_LISTEN);
+  struct lua_server *ls = new_server(L, e);
+  struct ws_server *s = &ls->s;
+  read_options(L, s, &what);
+  ws_options_push_handlers(L, 1);
+  s->asks_request = has_field(L, 3, "on_request");
+  s->route.asks_upgrade |= has_field(L, 3, "on_upgrade");
+  s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
+  anchor(L, e, ls, 2);
+  int r = ws_server_start(s, &e->loop, &what, &why);
+  if (r < 0) {
+    anchor(L, e, ls, 0);
+    lua_pushnil(L);
+    if (what.unix_path)
+      lua_pushfstring(L, "cannot listen on %s: %s", what.unix_path,
+                      strerror(-r));
+    else
+      lua_pushfstring(L, "cannot listen on %s port %d: %s", what.host,
+                      what.port < 0 ? 0 : what.port, strerror(-r));
+    lua_pushinteger(L, -r);
+    return 3;
+  }
+  s->is_gone = false;
+  ls->is_started = true;
+  ws_list_append(&e->servers, &ls->link);
+  ws_server_warn(s);
+  return 1;
+}
+
+/* ---- methods ---- */
+
+static int close_k(lua_State *L, int status, lua_KContext ctx) {
+  struct lua_server *ls = check_server(L, 1);
+  struct ws_task *t = ws_task_woken(ws_engine_of(L)), **at = &ls->waiting;
+  (void)status;
+  (void)ctx;
+  while (*at && *at != t) at = &(*at)->next;
+  if (*at) *at = t->next;
+  if (ls->s.is_gone && !ls->s.was_cut) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, ls->s.is_gone ? "timeout" : "interrupted");
+  return 2;
+}
+
+static void read_close(lua_State *L, int *code, struct ws_slice *reason,
+                       double *timeout) {
+  *code = 1001;
+  *timeout = CLOSE_TIMEOUT;
+  *reason = (struct ws_slice){"", 0};
+  if (lua_isnoneornil(L, 2)) return;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  *code = (int)ws_option_integer(L, 2, "code", 1001, 1000, 4999);
+  if (!ws_protocol_may_send_code(*code))
+    luaL_error(L, "bad option 'code' (a close code that may be sent "
+                  "expected)");
+  const char *text = ws_option_string(L, 2, "reason", "");
+  *reason = (struct ws_slice){text, strlen(text)};
+  if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
+    *timeout = luaL_checknumber(L, -1);
+  lua_pop(L, 1);
+}
+
+static int server_close(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct lua_server *ls = check_server(L, 1);
+  struct ws_task here, *t;
+  struct ws_slice reason;
+  double timeout;
+  int code;
+  read_close(L, &code, &reason, &timeout);
+  lua_settop(L, 2);
+  bool may_wait = ws_task_can_wait(L, e);
+  if (!ls->s.is_gone) ws_server_close(&ls->s, code, reason, timeout);
+  if (ls->s.is_gone || !may_wait) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  t = ws_task_waiter(L, e, &here);
+  t->next = ls->waiting;
+  ls->waiting = t;
+  return ws_task_wait(L, e, t, close_k);
+}
+
+/* The connections open now; those that end meanwhile are skipped. */
+static int each_next(lua_State *L) {
+  lua_Integer i = lua_tointeger(L, lua_upvalueindex(2));
+  for (;;) {
+    lua_pushinteger(L, ++i);
+    lua_replace(L, lua_upvalueindex(2));
+    if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
+    struct lua_conn *lc = lua_touserdata(L, -1);
+    if (lc->c.state == WS_CONN_OPEN) return 1;
+    lua_pop(L, 1);
+  }
+}
+
+static int server_each(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_server *s = &check_server(L, 1)->s;
+  lua_newtable(L);
+  if (!s->is_gone) {
+    lua_Integer n = 0;
+    struct ws_list *l;
+    for (l = s->conns.next; l != &s->conns; l = l->next) {
+      struct ws_conn *c = WS_LIST_ENTRY(l, struct ws_conn, link);
+      if (c->state != WS_CONN_OPEN) continue;
+      ws_anchor_push(L, e, WS_LIST_ENTRY(c, struct lua_conn, c));
+      lua_rawseti(L, -2, ++n);
+    }
+  }
+  lua_pushinteger(L, 0);
+  lua_pushcclosure(L, each_next, 2);
+  return 1;
+}
+
+static int server_index(lua_State *L) {
+  struct ws_server *s = &check_server(L, 1)->s;
+  const char *key = lua_tostring(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || !key) return 1;
+  if (strcmp(key, "port") == 0 && !s->unix_path)
+    lua_pushinteger(L, s->port);
+  else if (strcmp(key, "host") == 0)
+    lua_pushstring(L, s->address);
+  else if (strcmp(key, "connections") == 0)
+    lua_pushinteger(L, (lua_Integer)s->n_open);
+  else
+    return 1;
+  return 1;
+}
+
+static int server_tostring(lua_State *L) {
+  struct ws_server *s = &check_server(L, 1)->s;
+  const char *state = s->is_gone ? "closed"
+                      : s->is_closing ? "closing" : "listening";
+  if (s->unix_path)
+    lua_pushfstring(L, WS_SERVER_NAME ": %s (%s)", s->unix_path, state);
+  else
+    lua_pushfstring(L, WS_SERVER_NAME ": %s:%d (%s)", s->address, s->port,
+                    state);
+  return 1;
+}
+
+/* Only when the state is closed, or when listening failed: a server that
+ * listens is anchored. Connections have had their own __gc before. */
+static int server_gc(lua_State *L) {
+  struct lua_server *ls = check_server(L, 1);
+  struct ws_engine *e = ws_engine_of(L);
+  if (ls->is_started && !ls->s.is_gone) ws_server_abandon(&ls->s);
+  ws_list_remove(&ls->link);
+  ls->s.is_gone = true;
+  luaL_unref(L, LUA_REGISTRYINDEX, ls->s.route.user);
+  ls->s.route.user = LUA_NOREF;
+  ws_server_free(&ls->s);
+  (void)e;
+  return 0;
+}
+
+void ws_open_server(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"close", server_close}, {"each", server_each}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", server_gc},
+                                  {"__close", server_close},
+                                  {"__tostring", server_tostring},
+                                  {NULL, NULL}};
+  luaL_newmetatable(L, WS_SERVER_NAME);
+  luaL_setfuncs(L, meta, 0);
+  luaL_newlib(L, methods);
+  lua_pushcclosure(L, server_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}

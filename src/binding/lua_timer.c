@@ -1,0 +1,203 @@
+/* lua_timer.c: ws.sleep, ws.spawn, ws.after, ws.every. */
+#include <math.h>
+
+#include "binding/task.h"
+
+struct lua_timer {
+  struct ws_timer timer; /* first */
+  struct ws_list link;   /* of the engine, while it is set or at work */
+  struct ws_engine *engine;
+  double interval; /* negative: once */
+  bool is_running; /* its last call has not returned */
+};
+
+static struct lua_timer *check_timer(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, WS_TIMER_NAME);
+}
+
+/* ---- sleep, spawn ---- */
+
+static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
+  struct ws_task *t = ws_task_woken(ws_engine_of(L));
+  (void)status;
+  (void)ctx;
+  if (t->woken == WS_WAKE_TIMEOUT) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushliteral(L, "interrupted");
+  return 2;
+}
+
+int ws_lua_sleep(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct ws_task here, *t;
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0 && !isnan(seconds), 1,
+                "seconds must not be negative");
+  t = ws_task_waiter(L, e, &here);
+  if (!ws_task_set_timeout(t, seconds))
+    return luaL_error(L, "not enough memory");
+  return ws_task_wait(L, e, t, sleep_k);
+}
+
+static int spawn_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+/* 1: the function, then its arguments. */
+static int spawn_body(lua_State *L) {
+  lua_callk(L, lua_gettop(L) - 1, 0, 0, spawn_k);
+  return 0;
+}
+
+int ws_lua_spawn(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  ws_engine_check_fork(L, e);
+  int n = lua_gettop(L);
+  struct ws_task *t = ws_task_new(e);
+  if (!t || !lua_checkstack(t->co, n + 2))
+    return luaL_error(L, "not enough memory");
+  lua_pushcfunction(t->co, spawn_body);
+  lua_xmove(L, t->co, n);
+  ws_task_start_later(t, n);
+  return 0;
+}
+
+/* ---- timers ---- */
+
+static void anchor(lua_State *L, struct lua_timer *lt, int index) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lt->engine->objects);
+  if (index)
+    lua_pushvalue(L, index);
+  else
+    lua_pushnil(L);
+  lua_rawsetp(L, -2, lt);
+  lua_pop(L, 1);
+}
+
+static void retire(struct lua_timer *lt) {
+  lua_State *L = ws_engine_thread(lt->engine);
+  ws_list_remove(&lt->link);
+  if (lua_checkstack(L, 3)) anchor(L, lt, 0);
+}
+
+/* An `every` keeps to its rhythm; what it missed while the loop was held up
+ * is left out. */
+static bool set_again(struct lua_timer *lt) {
+  struct ws_loop *loop = &lt->engine->loop;
+  double now = ws_loop_now(loop), at = lt->timer.at + lt->interval;
+  if (at < now) at = now;
+  return ws_loop_timer(loop, &lt->timer, at - now);
+}
+
+static void timer_done(struct ws_task *t, bool ok) {
+  struct lua_timer *lt = t->arg;
+  (void)ok;
+  lt->is_running = false;
+  if (!lt->timer.index) retire(lt);
+}
+
+static int timer_body(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  struct lua_timer *lt = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->objects);
+  lua_rawgetp(L, -1, lt);
+  lua_getiuservalue(L, -1, 1);
+  lua_callk(L, 0, 0, 0, spawn_k);
+  return 0;
+}
+
+static void on_timer(struct ws_timer *timer) {
+  struct lua_timer *lt = WS_LIST_ENTRY(timer, struct lua_timer, timer);
+  bool was_running = lt->is_running;
+  bool goes_on = lt->interval >= 0 && set_again(lt);
+  if (was_running) return; /* it still waits: this beat is left out */
+  struct ws_task *t = ws_task_new(lt->engine);
+  if (!t) {
+    if (!goes_on) retire(lt);
+    return;
+  }
+  lt->is_running = true;
+  t->arg = lt;
+  t->done = timer_done;
+  lua_pushcfunction(t->co, timer_body);
+  lua_pushlightuserdata(t->co, lt);
+  ws_task_start(t, 1);
+}
+
+static int new_timer(lua_State *L, bool is_every) {
+  struct ws_engine *e = ws_engine_of(L);
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0),
+                1, is_every ? "seconds above 0 expected"
+                            : "seconds must not be negative");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  ws_engine_check_fork(L, e);
+  lua_settop(L, 2);
+  struct lua_timer *lt = lua_newuserdatauv(L, sizeof *lt, 1);
+  *lt = (struct lua_timer){.timer = {.fn = on_timer},
+                           .engine = e,
+                           .interval = is_every ? seconds : -1};
+  ws_list_init(&lt->link);
+  luaL_setmetatable(L, WS_TIMER_NAME);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 3, 1);
+  anchor(L, lt, 3);
+  if (!ws_loop_timer(&e->loop, &lt->timer, seconds)) {
+    anchor(L, lt, 0);
+    return luaL_error(L, "not enough memory");
+  }
+  ws_list_append(&e->timers, &lt->link);
+  return 1;
+}
+
+int ws_lua_after(lua_State *L) {
+  return new_timer(L, false);
+}
+
+int ws_lua_every(lua_State *L) {
+  return new_timer(L, true);
+}
+
+static int timer_cancel(lua_State *L) {
+  struct lua_timer *lt = check_timer(L, 1);
+  bool was_set = lt->timer.index != 0;
+  lt->interval = -1;
+  if (was_set) ws_loop_timer_stop(&lt->engine->loop, &lt->timer);
+  if (!lt->is_running && ws_list_is_linked(&lt->link)) retire(lt);
+  lua_pushboolean(L, was_set);
+  return 1;
+}
+
+static int timer_tostring(lua_State *L) {
+  struct lua_timer *lt = check_timer(L, 1);
+  lua_pushfstring(L, WS_TIMER_NAME ": %p (%s)", (void *)lt,
+                  lt->timer.index ? "set" : "over");
+  return 1;
+}
+
+static int timer_gc(lua_State *L) {
+  struct lua_timer *lt = check_timer(L, 1);
+  ws_heap_clear(&lt->engine->loop.timers, &lt->timer);
+  ws_list_remove(&lt->link);
+  return 0;
+}
+
+void ws_open_timer(lua_State *L) {
+  static const luaL_Reg methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__close", timer_cancel},
+                                  {"__gc", timer_gc},
+                                  {"__tostring", timer_tostring},
+                                  {NULL, NULL}};
+  luaL_newmetatable(L, WS_TIMER_NAME);
+  luaL_setfuncs(L, meta, 0);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,109 @@
+/* option_lists.c: options that are lists: origins, hosts, sub-protocols. */
+#include <string.h>
+
+#include "binding/options.h"
+#include "protocol/http.h"
+#include "protocol/origin.h"
+
+/* Calls check for each string of the list at the top of the stack and keeps
+ * it. What is no list of strings raises. */
+static void read_list(lua_State *L, const char *name, struct ws_strings *out,
+                      void (*check)(lua_State *, const char *,
+                                    struct ws_slice)) {
+  int list = lua_gettop(L);
+  for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+    struct ws_slice text;
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "bad option '%s' (entry %I is no string)", name,
+                 (LUAI_UACINT)i);
+    text.p = lua_tolstring(L, -1, &text.n);
+    check(L, name, text);
+    if (!ws_strings_add(out, text.p, text.n))
+      luaL_error(L, "not enough memory");
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  for (lua_pushnil(L); lua_next(L, list); lua_pop(L, 1))
+    if (!lua_isinteger(L, -2))
+      luaL_error(L, "bad option '%s' (a list of strings expected)", name);
+}
+
+static void check_origin(lua_State *L, const char *name,
+                         struct ws_slice text) {
+  const char *why = "";
+  if (!ws_origin_is_pattern(text, &why))
+    luaL_error(L, "bad option '%s' ('%s': %s)", name, text.p, why);
+}
+
+void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
+  int type = lua_getfield(L, arg, "origins");
+  const char *word = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (type == LUA_TNIL || strcmp(word, "*") == 0) {
+    route->origin_rule = WS_ORIGIN_ANY;
+  } else if (strcmp(word, "same") == 0) {
+    route->origin_rule = WS_ORIGIN_SAME;
+  } else if (type == LUA_TFUNCTION) {
+    route->origin_rule = WS_ORIGIN_ASK;
+    route->asks_upgrade = true;
+  } else if (type == LUA_TTABLE) {
+    route->origin_rule = WS_ORIGIN_LIST;
+    read_list(L, "origins", &route->origins, check_origin);
+  } else {
+    luaL_error(L, "bad option 'origins' (\"*\", \"same\", a list of origins "
+                  "or a function expected, got %s)",
+               luaL_tolstring(L, -1, NULL));
+  }
+  lua_pop(L, 1);
+}
+
+static void check_host(lua_State *L, const char *name, struct ws_slice text) {
+  struct ws_slice host = text, parsed;
+  long port;
+  if (host.n > 2 && host.p[0] == '*' && host.p[1] == '.') {
+    host.p += 2;
+    host.n -= 2;
+  }
+  if (!ws_origin_parse_host(host, &parsed, &port))
+    luaL_error(L, "bad option '%s' ('%s' is no host name)", name, text.p);
+}
+
+static bool is_loopback_host(const char *host) {
+  return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+         strcmp(host, "::1") == 0;
+}
+
+void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {
+  static const char *const local[] = {"localhost", "*.localhost", "127.0.0.1",
+                                      "[::1]"};
+  int type = lua_getfield(L, arg, "hosts");
+  const char *word = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (strcmp(word, "auto") == 0) {
+    const char *host = ws_option_string(L, arg, "host", "localhost");
+    for (size_t i = 0; i < 4 && is_loopback_host(host); i++)
+      if (!ws_strings_add(&s->hosts, local[i], strlen(local[i])))
+        luaL_error(L, "not enough memory");
+  } else if (type == LUA_TTABLE) {
+    read_list(L, "hosts", &s->hosts, check_host);
+  } else if (type != LUA_TNIL && strcmp(word, "*") != 0) {
+    luaL_error(L, "bad option 'hosts' (\"*\", \"auto\" or a list of host "
+                  "names expected, got %s)",
+               luaL_tolstring(L, -1, NULL));
+  }
+  lua_pop(L, 1);
+}
+
+static void check_token(lua_State *L, const char *name, struct ws_slice text) {
+  if (!ws_http_is_token(text))
+    luaL_error(L, "bad option '%s' ('%s' is no token)", name, text.p);
+}
+
+void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list) {
+  int type = lua_getfield(L, arg, "subprotocols");
+  if (type == LUA_TTABLE)
+    read_list(L, "subprotocols", list, check_token);
+  else if (type != LUA_TNIL)
+    luaL_error(L, "bad option 'subprotocols' (a list of names expected, got "
+                  "%s)",
+               luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+}

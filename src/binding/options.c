@@ -1,0 +1,382 @@
+/* options.c: one table of what can be set, in which unit, and what it is
+ * otherwise; reading, checking and ws.defaults all follow it. */
+#include "binding/options.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum type { SECONDS, COUNT, FLAG, RATE, OTHER };
+enum place { CONN, HTTP, ELSEWHERE };
+
+struct option {
+  const char *name;
+  enum type type;
+  enum place place;
+  int scope;
+  size_t at;     /* offset in struct ws_conn_options or ws_http_options */
+  double value;  /* the default; negative: false */
+  double least;
+  double most;   /* 0: no bound */
+  bool can_be_off;
+};
+
+#define BOTH (WS_FOR_LISTEN | WS_FOR_CONNECT)
+#define C(field) offsetof(struct ws_conn_options, field)
+#define H(field) offsetof(struct ws_http_options, field)
+#define KIB 1024.0
+#define MIB (1024.0 * 1024.0)
+#define WORD 65535.0 /* lengths of the request's parts are kept in 16 bits */
+
+static const struct option options[] = {
+    /* the connection */
+    {"close_timeout", SECONDS, CONN, BOTH, C(close_timeout), 5, 0, 0, true},
+    {"concurrency", COUNT, CONN, BOTH, C(concurrency), 1, 1, 60000, false},
+    {"control_rate", RATE, CONN, BOTH, C(control_rate), 50, 0, 10, true},
+    {"high_water", COUNT, CONN, BOTH, C(high_water), 64 * KIB, 1, 0, false},
+    {"idle_timeout", SECONDS, CONN, BOTH, C(idle_timeout), -1, 0, 0, true},
+    {"keepalive_interval", SECONDS, CONN, BOTH, C(keepalive_interval), 120, 0,
+     0, true},
+    {"keepalive_timeout", SECONDS, CONN, BOTH, C(keepalive_timeout), 240, 0, 0,
+     true},
+    {"low_water", COUNT, CONN, BOTH, C(low_water), 32 * KIB, 0, 0, false},
+    {"max_fragments", COUNT, CONN, BOTH, C(protocol.max_fragments), 4096, 1, 0,
+     true},
+    {"max_lifetime", SECONDS, CONN, BOTH, C(max_lifetime), -1, 0, 0, true},
+    {"max_message", COUNT, CONN, BOTH, C(protocol.max_message), MIB, 0, 0,
+     true},
+    {"max_queued", COUNT, CONN, BOTH, C(max_queued), MIB, 1, 0, true},
+    {"message_rate", RATE, CONN, BOTH, C(message_rate), -1, 0, 0, true},
+    {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
+    {"read_budget", COUNT, CONN, BOTH, C(read_budget), 256, 1, 0, false},
+    {"receive_queue", COUNT, CONN, BOTH, C(receive_queue), 64 * KIB, 1, 0,
+     false},
+    {"require_origin", FLAG, CONN, WS_FOR_LISTEN, C(require_origin), 0, 0, 0,
+     false},
+    {"stall_timeout", SECONDS, CONN, BOTH, C(stall_timeout), 10, 0, 0, true},
+    /* the handshake and HTTP */
+    {"handshake_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(handshake_timeout),
+     10, 0, 0, true},
+    {"max_body", COUNT, HTTP, WS_FOR_LISTEN, H(max_body), MIB, 0, 0, false},
+    {"max_connections", COUNT, HTTP, WS_FOR_LISTEN, H(max_connections), -1, 1,
+     0, true},
+    {"max_header_bytes", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_bytes),
+     32 * KIB, 64, MIB, false},
+    {"max_header_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_line),
+     8 * KIB, 64, MIB, false},
+    {"max_headers", COUNT, HTTP, WS_FOR_LISTEN, H(max_headers), 100, 8, 10000,
+     false},
+    {"max_pending", COUNT, HTTP, WS_FOR_LISTEN, H(max_pending), 1024, 1, 0,
+     true},
+    {"max_request_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_request_line), 8192,
+     64, WORD, false},
+    {"upgrade_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(upgrade_timeout), 30,
+     0, 0, true},
+    /* read one by one */
+    {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
+    {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "on_close", .type = OTHER, .scope = BOTH},
+    {.name = "on_drain", .type = OTHER, .scope = BOTH},
+    {.name = "on_error", .type = OTHER, .scope = BOTH},
+    {.name = "on_full", .type = OTHER, .scope = BOTH},
+    {.name = "on_message", .type = OTHER, .scope = BOTH},
+    {.name = "on_open", .type = OTHER, .scope = BOTH},
+    {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "on_upgrade", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
+    {.name = "origins", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
+    {.name = "subprotocols", .type = OTHER, .scope = BOTH},
+    {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
+    {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
+};
+
+#define N_OPTIONS (sizeof options / sizeof *options)
+
+static const char *const handlers[] = {"on_open",  "on_message", "on_close",
+                                       "on_drain", "on_error",   "on_request",
+                                       "on_upgrade"};
+
+/* ---- names ---- */
+
+/* Edits (one character more, less or other) between two names, at most 9. */
+static int distance(const char *a, const char *b) {
+  int row[64], n = (int)strlen(b);
+  if (n >= 64 || strlen(a) >= 64) return 9;
+  for (int j = 0; j <= n; j++) row[j] = j;
+  for (int i = 1; a[i - 1]; i++) {
+    int diagonal = row[0];
+    row[0] = i;
+    for (int j = 1; j <= n; j++) {
+      int best = diagonal + (a[i - 1] != b[j - 1]);
+      if (row[j] + 1 < best) best = row[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      diagonal = row[j];
+      row[j] = best;
+    }
+  }
+  return row[n];
+}
+
+static int unknown(lua_State *L, const char *name, const char *function,
+                   int scope) {
+  const char *best = NULL;
+  int least = (int)strlen(name) / 3 + 2; /* farther is no typing error */
+  for (size_t i = 0; i < N_OPTIONS; i++) {
+    if (!(options[i].scope & scope)) continue;
+    int d = distance(name, options[i].name);
+    if (d < least) {
+      least = d;
+      best = options[i].name;
+    }
+  }
+  if (best)
+    return luaL_error(L, "unknown option '%s' for '%s' (did you mean '%s'?)",
+                      name, function, best);
+  return luaL_error(L, "unknown option '%s' for '%s'", name, function);
+}
+
+void ws_options_check(lua_State *L, int arg, const char *function,
+                      int scope) {
+  luaL_checktype(L, arg, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+    size_t i = 0;
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_error(L, "options of '%s' have names, not positions", function);
+    const char *name = lua_tostring(L, -2);
+    while (i < N_OPTIONS && (strcmp(name, options[i].name) != 0 ||
+                             !(options[i].scope & scope)))
+      i++;
+    if (i == N_OPTIONS) unknown(L, name, function, scope);
+  }
+}
+
+static int bad(lua_State *L, const char *name, const char *expected) {
+  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
+                    luaL_tolstring(L, -1, NULL));
+}
+
+/* ---- values ---- */
+
+static double read_number(lua_State *L, const struct option *o) {
+  double v;
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+    if (!o->can_be_off) bad(L, o->name, "number");
+    return -1;
+  }
+  if (lua_type(L, -1) != LUA_TNUMBER)
+    bad(L, o->name, o->can_be_off ? "number or false" : "number");
+  v = lua_tonumber(L, -1);
+  bool is_whole = o->type != COUNT || v == floor(v);
+  if (isnan(v) || v < o->least || !is_whole ||
+      (o->type == SECONDS && v <= 0) || (o->most > 0 && v > o->most)) {
+    char text[96];
+    lua_Number least = o->least;
+    const char *kind = o->type == COUNT ? "a whole number" : "seconds";
+    if (o->most > 0)
+      lua_pushfstring(L, "%s from %I to %I", kind, (LUAI_UACINT)least,
+                      (LUAI_UACINT)o->most);
+    else if (o->type == SECONDS)
+      lua_pushliteral(L, "seconds above 0");
+    else
+      lua_pushfstring(L, "%s of at least %I", kind, (LUAI_UACINT)least);
+    strncpy(text, lua_tostring(L, -1), sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    lua_pop(L, 1);
+    bad(L, o->name, text);
+  }
+  return v;
+}
+
+static void read_rate(lua_State *L, const struct option *o,
+                      struct ws_rate *rate) {
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+    rate->burst = 0;
+    return;
+  }
+  if (!lua_istable(L, -1)) bad(L, o->name, "{ burst =, rate = } or false");
+  bool has_burst = lua_getfield(L, -1, "burst") == LUA_TNUMBER;
+  bool has_rate = lua_getfield(L, -2, "rate") == LUA_TNUMBER;
+  double burst = lua_tonumber(L, -2), per_second = lua_tonumber(L, -1);
+  lua_pop(L, 2);
+  if (!has_burst || !has_rate || !(burst >= 1) || !(per_second >= 0))
+    bad(L, o->name, "{ burst =, rate = } with numbers");
+  rate->burst = burst;
+  rate->per_second = per_second;
+}
+
+static void store(void *base, const struct option *o, double v) {
+  char *at = (char *)base + o->at;
+  if (o->type == SECONDS)
+    *(double *)(void *)at = v > 0 ? v : 0;
+  else if (o->type == FLAG)
+    *(bool *)(void *)at = v > 0;
+  else if (o->type == COUNT)
+    *(uint64_t *)(void *)at =
+        v < 0 || v >= 9e18 ? WS_NO_LIMIT : (uint64_t)v;
+  else
+    *(struct ws_rate *)(void *)at =
+        (struct ws_rate){v > 0 ? v : 0, o->most};
+}
+
+static void read_all(lua_State *L, int arg, enum place place, void *base) {
+  for (size_t i = 0; i < N_OPTIONS; i++) {
+    const struct option *o = &options[i];
+    if (o->type == OTHER || o->place != place) continue;
+    store(base, o, o->value);
+    if (lua_getfield(L, arg, o->name) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (o->type == RATE) {
+      read_rate(L, o, (void *)((char *)base + o->at));
+    } else if (o->type == FLAG) {
+      if (!lua_isboolean(L, -1)) bad(L, o->name, "boolean");
+      store(base, o, lua_toboolean(L, -1));
+    } else {
+      store(base, o, read_number(L, o));
+    }
+    lua_pop(L, 1);
+  }
+}
+
+static bool is_given(lua_State *L, int arg, const char *name) {
+  bool yes = lua_getfield(L, arg, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return yes;
+}
+
+void ws_options_conn(lua_State *L, int arg, const char *function,
+                     struct ws_conn_options *o) {
+  (void)function;
+  read_all(L, arg, CONN, o);
+  const char *full = ws_option_string(L, arg, "on_full", "reject");
+  o->close_when_full = strcmp(full, "close") == 0;
+  if (!o->close_when_full && strcmp(full, "reject") != 0)
+    luaL_error(L, "bad option 'on_full' (\"reject\" or \"close\" expected)");
+  if (!is_given(L, arg, "keepalive_timeout"))
+    o->keepalive_timeout = o->keepalive_interval * 2; /* the 2 X rule */
+  if (o->keepalive_timeout > 0 && o->keepalive_interval > 0 &&
+      o->keepalive_timeout <= o->keepalive_interval * 1.1)
+    luaL_error(L, "bad option 'keepalive_timeout' (above 1.1 times "
+                  "'keepalive_interval' expected)");
+  if (!is_given(L, arg, "low_water")) o->low_water = o->high_water / 2;
+  if (o->low_water > o->high_water)
+    luaL_error(L, "bad option 'low_water' (not above 'high_water' expected)");
+}
+
+/* Descriptors are needed for more than connections. */
+static uint64_t most_connections(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+    return WS_NO_LIMIT;
+  return limit.rlim_cur > 128 ? limit.rlim_cur - 64 : limit.rlim_cur / 2;
+}
+
+void ws_options_http(lua_State *L, int arg, const char *function,
+                     struct ws_http_options *o) {
+  (void)function;
+  read_all(L, arg, HTTP, o);
+  if (!is_given(L, arg, "max_connections"))
+    o->max_connections = most_connections();
+  o->keepalive_timeout = 60;
+  o->keepalive_requests = 1000;
+  if (lua_getfield(L, arg, "http_keepalive") != LUA_TNIL) {
+    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+      o->keepalive_requests = 1;
+    } else {
+      if (!lua_istable(L, -1))
+        bad(L, "http_keepalive", "{ timeout =, requests = } or false");
+      lua_getfield(L, -1, "timeout");
+      lua_getfield(L, -2, "requests");
+      o->keepalive_timeout = luaL_optnumber(L, -2, 60);
+      o->keepalive_requests = (uint64_t)luaL_optinteger(L, -1, 1000);
+      lua_pop(L, 2);
+      if (!(o->keepalive_timeout > 0) || o->keepalive_requests < 1)
+        bad(L, "http_keepalive", "{ timeout =, requests = } above 0");
+    }
+  }
+  lua_pop(L, 1);
+}
+
+const char *ws_option_string(lua_State *L, int arg, const char *name,
+                             const char *absent) {
+  const char *text = absent;
+  if (lua_getfield(L, arg, name) != LUA_TNIL) {
+    if (lua_type(L, -1) != LUA_TSTRING) bad(L, name, "string");
+    text = lua_tostring(L, -1); /* the options table keeps it */
+    if (strlen(text) != lua_rawlen(L, -1))
+      bad(L, name, "string without a zero byte");
+  }
+  lua_pop(L, 1);
+  return text;
+}
+
+bool ws_option_bool(lua_State *L, int arg, const char *name, bool absent) {
+  bool v = absent;
+  if (lua_getfield(L, arg, name) != LUA_TNIL) {
+    if (!lua_isboolean(L, -1)) bad(L, name, "boolean");
+    v = lua_toboolean(L, -1);
+  }
+  lua_pop(L, 1);
+  return v;
+}
+
+lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
+                              lua_Integer absent, lua_Integer least,
+                              lua_Integer most) {
+  int is_int = 1;
+  lua_Integer v = absent;
+  if (lua_getfield(L, arg, name) != LUA_TNIL) {
+    v = lua_tointegerx(L, -1, &is_int);
+    if (!is_int || lua_type(L, -1) != LUA_TNUMBER || v < least || v > most) {
+      luaL_error(L, "bad option '%s' (an integer from %I to %I expected, got "
+                    "%s)",
+                 name, (LUAI_UACINT)least, (LUAI_UACINT)most,
+                 luaL_tolstring(L, -1, NULL));
+    }
+  }
+  lua_pop(L, 1);
+  return v;
+}
+
+void ws_options_push_handlers(lua_State *L, int arg) {
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+    if (lua_getfield(L, arg, handlers[i]) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (!lua_isfunction(L, -1)) bad(L, handlers[i], "function");
+    lua_setfield(L, -2, handlers[i]);
+  }
+  if (lua_getfield(L, arg, "origins") == LUA_TFUNCTION)
+    lua_setfield(L, -2, "origins");
+  else
+    lua_pop(L, 1);
+}
+
+void ws_options_push_defaults(lua_State *L) {
+  lua_newtable(L);
+  for (size_t i = 0; i < N_OPTIONS; i++) {
+    const struct option *o = &options[i];
+    if (o->type == OTHER) continue;
+    if (o->type == FLAG || o->value < 0) {
+      lua_pushboolean(L, o->value > 0);
+    } else if (o->type == RATE) {
+      lua_newtable(L);
+      lua_pushinteger(L, (lua_Integer)o->value);
+      lua_setfield(L, -2, "burst");
+      lua_pushinteger(L, (lua_Integer)o->most);
+      lua_setfield(L, -2, "rate");
+    } else {
+      lua_pushinteger(L, (lua_Integer)o->value);
+    }
+    lua_setfield(L, -2, o->name);
+  }
+}

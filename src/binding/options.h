@@ -1,0 +1,39 @@
+/* options.h: option tables. An unknown name or a bad value raises at the
+ * line of the caller, before anything has happened. */
+#ifndef EVWS_BINDING_OPTIONS_H
+#define EVWS_BINDING_OPTIONS_H
+
+#include "binding/engine.h"
+
+enum { WS_FOR_LISTEN = 1, WS_FOR_CONNECT = 2 };
+
+/* Every key of the table at arg is an option of this function. */
+void ws_options_check(lua_State *L, int arg, const char *function, int scope);
+
+/* Fills in defaults, then what the table says. */
+void ws_options_conn(lua_State *L, int arg, const char *function,
+                     struct ws_conn_options *o);
+void ws_options_http(lua_State *L, int arg, const char *function,
+                     struct ws_http_options *o);
+
+/* origins, hosts, subprotocols: lists of strings, checked. */
+void ws_options_origins(lua_State *L, int arg, struct ws_route *route);
+void ws_options_hosts(lua_State *L, int arg, struct ws_server *s);
+void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list);
+
+/* Pushes a new table with the on_... functions of the table at arg, and the
+ * origins function if it is one. */
+void ws_options_push_handlers(lua_State *L, int arg);
+
+/* Pushes ws.defaults. */
+void ws_options_push_defaults(lua_State *L);
+
+/* A string, a boolean or an integer option; absent: the default. */
+const char *ws_option_string(lua_State *L, int arg, const char *name,
+                             const char *absent);
+bool ws_option_bool(lua_State *L, int arg, const char *name, bool absent);
+lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
+                              lua_Integer absent, lua_Integer least,
+                              lua_Integer most);
+
+#endif

@@ -1,0 +1,105 @@
+/* task.h: the one place where Lua is entered.
+ *
+ * A task is a coroutine of the pool with a C function as its body; the body
+ * pushes the arguments and calls the handler, so all of it is protected, and
+ * the handler may wait. A task that ends goes back into the pool, one that
+ * raised is dropped.
+ *
+ * Waiting, in a C function that Lua called:
+ *
+ *   struct ws_task here, *t = ws_task_waiter(L, e, &here);
+ *   ... put t where it will be found: a timer, conn->waiting ...
+ *   return ws_task_wait(L, e, t, k);
+ *
+ * k is called when somebody has called ws_task_wake (or it was interrupted),
+ * in the same way as a continuation, and pushes the results. */
+#ifndef EVWS_TASK_H
+#define EVWS_TASK_H
+
+#include "binding/engine.h"
+
+enum ws_wake {
+  WS_WAKE_NONE,
+  WS_WAKE_DONE,
+  WS_WAKE_TIMEOUT,
+  WS_WAKE_CLOSED,
+  WS_WAKE_INTERRUPTED,
+  WS_WAKE_STUCK /* nothing is left that could end the wait */
+};
+
+enum ws_wait_for {
+  WS_FOR_NOTHING,
+  WS_FOR_MESSAGE,
+  WS_FOR_DRAIN,
+  WS_FOR_OPEN,
+  WS_FOR_END
+};
+
+struct ws_task {
+  struct ws_list link; /* pool or tasks; first */
+  struct ws_job job;
+  struct ws_timer timer;
+  struct ws_engine *engine;
+  lua_State *co; /* NULL: a driver on the C stack */
+  int ref;       /* of co in the registry */
+  struct ws_task *next; /* in a list of those who wait */
+  struct lua_conn *conn; /* whose handler it runs */
+  struct lua_conn *on;   /* what it waits for */
+  void *arg;             /* for done */
+  /* It has ended; ok tells whether without an error. Results are gone. */
+  void (*done)(struct ws_task *, bool ok);
+  uint8_t woken;    /* enum ws_wake */
+  uint8_t wait_for; /* enum ws_wait_for */
+  bool is_waiting, is_busy /* counted in conn's busy */;
+  bool keeps_error; /* its error is left on the driver's stack */
+  bool is_error; /* runs an error handler: its own errors go to stderr */
+};
+
+/* A task at rest, its stack empty; NULL without memory. Push body and
+ * arguments on its co, then call ws_task_start. */
+struct ws_task *ws_task_new(struct ws_engine *e);
+
+/* Runs it until it ends or waits. May be called in a turn only. */
+void ws_task_start(struct ws_task *t, int n_args);
+
+/* Starts it in this turn or the next. */
+void ws_task_start_later(struct ws_task *t, int n_args);
+
+/* The task that can wait in L: the running one, or *here as a driver of the
+ * loop. Raises where neither is possible. */
+struct ws_task *ws_task_waiter(lua_State *L, struct ws_engine *e,
+                               struct ws_task *here);
+
+/* As ws_task_waiter; false instead of an error. */
+bool ws_task_can_wait(lua_State *L, struct ws_engine *e);
+
+/* It waits for something of this connection: wake-ups will find it. */
+void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
+                     enum ws_wait_for what);
+
+int ws_task_wait(lua_State *L, struct ws_engine *e, struct ws_task *t,
+                 lua_KFunction k);
+
+/* In k: the task that was waiting. */
+struct ws_task *ws_task_woken(struct ws_engine *e);
+
+/* Ends the wait: it goes on in this turn. Harmless when it does not wait. */
+void ws_task_wake(struct ws_task *t, enum ws_wake why);
+
+/* The same, but it goes on inside of this call. In a turn only. */
+void ws_task_wake_now(struct ws_task *t, enum ws_wake why);
+
+/* Wakes it with WS_WAKE_TIMEOUT in `seconds`; false without memory. */
+bool ws_task_set_timeout(struct ws_task *t, double seconds);
+
+/* Drives the loop from L until *until, or ws.stop, or a signal. False when
+ * nothing is left to do. */
+bool ws_task_drive(lua_State *L, struct ws_engine *e, const uint8_t *until);
+
+/* Frees the tasks of a state that is closed. */
+void ws_task_free_all(struct ws_engine *e);
+
+/* The seconds of an optional timeout argument; negative: none. */
+double ws_check_timeout(lua_State *L, int arg);
+
+#endif

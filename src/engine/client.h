@@ -1,0 +1,34 @@
+/* client.h: connecting: look-up, TCP, and the client's side of the opening
+ * handshake (RFC 6455 4.1). */
+#ifndef EVWS_CLIENT_H
+#define EVWS_CLIENT_H
+
+#include "engine/conn.h"
+#include "engine/server.h"
+#include "protocol/url.h"
+
+struct ws_client_request {
+  struct ws_url url;             /* slices need not outlive the call */
+  struct ws_slice origin;        /* n 0: none */
+  struct ws_slice subprotocols;  /* "a, b"; n 0: none */
+  struct ws_slice fields;        /* checked header lines, each with CR LF */
+  double timeout;                /* seconds for all of it, 0: none */
+};
+
+/* A route of its own for one client; NULL without memory. */
+struct ws_route *ws_client_new_route(struct ws_host *host);
+void ws_client_free_route(struct ws_route *route);
+
+/* Starts to connect; c is zeroed memory, the route is c's from now on. The
+ * outcome is host->opened, or host->closed with ws_conn_reason and c->status;
+ * never before this has returned. False without memory: nothing happened. */
+bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
+                     struct ws_route *route, uint64_t id,
+                     const struct ws_client_request *what);
+
+/* Called by conn.c. */
+void ws_client_on_ready(struct ws_conn *c, uint8_t got);
+void ws_client_on_deadline(struct ws_conn *c);
+void ws_client_free(struct ws_conn *c);
+
+#endif

@@ -1,0 +1,435 @@
+/* conn.c: the life of a connection: opening, deadlines, closing, the end.
+ *
+ * The end comes in three steps that may be apart: the connection is CLOSED
+ * (nothing is sent or parsed any more), the application has been told, the
+ * last byte has left and the descriptor is gone. When all are done the
+ * object is given back. All of it happens at the end of a turn (on_late), so
+ * that no caller loses the connection under its feet. */
+#include "engine/conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/client.h"
+#include "engine/rare.h"
+#include "engine/server.h"
+#include "engine/upgrade.h"
+#include "transport/linger.h"
+
+struct ws_loop *ws_conn_loop(const struct ws_conn *c) {
+  return c->stream.loop;
+}
+
+struct ws_host *ws_conn_host(const struct ws_conn *c) {
+  return c->route->host;
+}
+
+struct ws_rare *ws_conn_rare(struct ws_conn *c) {
+  if (!c->rare) c->rare = ws_mem_zero(sizeof *c->rare);
+  return c->rare;
+}
+
+int ws_conn_code(const struct ws_conn *c) {
+  return c->code;
+}
+
+struct ws_slice ws_conn_reason(const struct ws_conn *c) {
+  if (c->cause) return (struct ws_slice){c->cause, strlen(c->cause)};
+  if (c->rare) return (struct ws_slice){c->rare->reason, c->rare->reason_len};
+  return (struct ws_slice){"", 0};
+}
+
+enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason,
+                               size_t n) {
+  struct ws_rare *r;
+  if (n == 0) return WS_OK;
+  if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
+  if (n > sizeof r->reason) n = sizeof r->reason;
+  memcpy(r->reason, reason, n);
+  r->reason_len = (uint8_t)n;
+  return WS_OK;
+}
+
+struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
+                                 struct ws_slice subprotocol,
+                                 const struct ws_address *peer) {
+  char address[WS_NET_TEXT_MAX];
+  int port = ws_net_text(peer, address);
+  size_t n = strlen(address);
+  struct ws_slice parts[] = {path, query, subprotocol, {address, n}};
+  struct ws_meta *m =
+      ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n);
+  if (!m) return NULL;
+  m->path_len = (uint16_t)path.n;
+  m->query_len = (uint16_t)query.n;
+  m->subprotocol_len = (uint16_t)subprotocol.n;
+  m->has_subprotocol = subprotocol.p != NULL;
+  m->address_len = (uint8_t)n;
+  m->port = (uint16_t)port;
+  char *to = m->text;
+  for (size_t i = 0; i < 4; i++) {
+    if (parts[i].n) memcpy(to, parts[i].p, parts[i].n);
+    to += parts[i].n;
+  }
+  return m;
+}
+
+/* ---- deadlines ---- */
+
+static void consider(uint32_t *next, uint32_t now, uint32_t tick) {
+  if ((int32_t)(tick - now) < (int32_t)(*next - now)) *next = tick;
+}
+
+/* Up to a tenth earlier, so that many connections do not act as one. */
+static uint32_t with_jitter(const struct ws_conn *c, double seconds) {
+  uint32_t h = (uint32_t)(c->id * 2654435761u) ^ c->heard * 40503u;
+  double part = (double)(h >> 8 & 0xFFFF) / 65536.0;
+  return ws_loop_ticks(seconds * (1.0 - 0.1 * part));
+}
+
+static uint32_t ping_due(const struct ws_conn *c) {
+  uint32_t last = c->heard;
+  if (c->ping_at > 0) {
+    uint32_t pinged = ws_loop_tick(c->stream.loop, c->ping_at);
+    if ((int32_t)(pinged - last) > 0) last = pinged;
+  }
+  return last + with_jitter(c, c->options->keepalive_interval);
+}
+
+static bool is_silence_counted(const struct ws_conn *c) {
+  return ws_stream_is_reading(&c->stream) && !c->rest;
+}
+
+/* The earliest tick at which on_deadline has something to look at. */
+static uint32_t next_deadline(const struct ws_conn *c) {
+  const struct ws_conn_options *o = c->options;
+  uint32_t now = c->stream.loop->tick, next = now + WS_TICKS_MAX;
+  if (c->stream.is_blocked && o->stall_timeout > 0)
+    consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));
+  if (c->state == WS_CONN_CLOSED) return next;
+  if ((c->is_close_left || c->is_close_pending) && o->close_timeout > 0)
+    consider(&next, now, c->began + ws_loop_ticks(o->close_timeout));
+  if (c->state != WS_CONN_OPEN) return next;
+  if (is_silence_counted(c)) {
+    if (o->keepalive_interval > 0) consider(&next, now, ping_due(c));
+    if (o->keepalive_timeout > 0)
+      consider(&next, now, c->heard + ws_loop_ticks(o->keepalive_timeout));
+    if (o->idle_timeout > 0)
+      consider(&next, now, c->messaged + ws_loop_ticks(o->idle_timeout));
+  }
+  if (o->max_lifetime > 0 && !c->is_close_pending)
+    consider(&next, now, c->began + with_jitter(c, o->max_lifetime));
+  return next;
+}
+
+void ws_conn_update(struct ws_conn *c) {
+  if (c->is_freed || c->state == WS_CONN_PENDING) return;
+  struct ws_loop *loop = c->stream.loop;
+  bool was_reading = ws_stream_is_reading(&c->stream);
+  bool is_reading = ws_conn_wants_read(c);
+  if (was_reading != is_reading) {
+    ws_stream_want_read(&c->stream, is_reading);
+    if (is_reading) c->heard = c->messaged = loop->tick;
+  }
+  uint32_t next = next_deadline(c);
+  if (!ws_list_is_linked(&c->deadline.link) ||
+      (int32_t)(next - c->deadline.tick) < 0)
+    ws_loop_deadline(loop, &c->deadline, next);
+}
+
+static bool is_past(const struct ws_conn *c, uint32_t since, double seconds) {
+  return seconds > 0 && (int32_t)(c->stream.loop->tick - since -
+                                  ws_loop_ticks(seconds)) >= 0;
+}
+
+static void judge_silence(struct ws_conn *c) {
+  const struct ws_conn_options *o = c->options;
+  struct ws_loop *loop = c->stream.loop;
+  if (!is_silence_counted(c)) return;
+  if (is_past(c, c->heard, o->keepalive_timeout)) {
+    if ((int32_t)(loop->grace - loop->tick) > 0) {
+      /* we were held up ourselves: hear what has come meanwhile first */
+      c->heard = loop->grace - ws_loop_ticks(o->keepalive_timeout);
+      return;
+    }
+    ws_conn_cut(c, 1006, "keepalive timeout");
+    return;
+  }
+  if (is_past(c, c->messaged, o->idle_timeout)) {
+    ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "idle timeout");
+    return;
+  }
+  if (o->keepalive_interval > 0 && (int32_t)(loop->tick - ping_due(c)) >= 0) {
+    double at = ws_loop_now(loop);
+    if (ws_conn_send_control(c, WS_OP_PING, &at, sizeof at) == WS_OK)
+      c->ping_at = at;
+  }
+}
+
+void ws_conn_on_deadline(struct ws_deadline *d) {
+  struct ws_conn *c = WS_LIST_ENTRY(d, struct ws_conn, deadline);
+  const struct ws_conn_options *o = c->options;
+  if (c->state == WS_CONN_PENDING) {
+    if (c->is_client)
+      ws_client_on_deadline(c);
+    else
+      ws_upgrade_on_deadline(c);
+    return;
+  }
+  if (c->stream.is_blocked && is_past(c, c->stream.progress, o->stall_timeout))
+    ws_conn_cut(c, 1006, "write stalled");
+  else if (c->is_close_pending && is_past(c, c->began, o->close_timeout))
+    ws_conn_answer_close(c);
+  else if (c->is_close_left && c->state != WS_CONN_CLOSED &&
+           is_past(c, c->began, o->close_timeout))
+    ws_conn_cut(c, 1006, "close timeout");
+  else if (c->state == WS_CONN_OPEN && !c->is_close_pending &&
+           o->max_lifetime > 0 &&
+           (int32_t)(c->stream.loop->tick - c->began -
+                     with_jitter(c, o->max_lifetime)) >= 0)
+    ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "max lifetime");
+  else if (c->state == WS_CONN_OPEN)
+    judge_silence(c);
+  if (c->state != WS_CONN_PENDING && !c->is_freed) ws_conn_update(c);
+}
+
+/* ---- the end ---- */
+
+static const char *describe(int error) {
+  switch (error) {
+    case ECONNRESET:
+    case EPIPE:
+      return "connection reset";
+    case ETIMEDOUT:
+      return "connection timed out";
+    case ENOMEM:
+      return "out of memory";
+    default:
+      return "connection lost";
+  }
+}
+
+void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
+  if (c->state == WS_CONN_CLOSED) return;
+  if (!c->is_ours || c->is_cut) {
+    c->code = (uint16_t)code;
+    c->cause = cause;
+  }
+  c->state = WS_CONN_CLOSED;
+  ws_conn_drop_input(c, c->mode != WS_CALLBACK && c->mode != WS_PULL);
+  ws_stream_want_read(&c->stream, false);
+  ws_loop_late(c->stream.loop, &c->stream.late);
+}
+
+void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
+  if (c->is_freed) return;
+  c->is_cut = true;
+  ws_conn_end(c, code, cause);
+  ws_loop_late(c->stream.loop, &c->stream.late);
+}
+
+void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
+  if (!c->is_close_sent)
+    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
+  if (c->rare) c->rare->queue_n = 0;
+  ws_conn_end(c, code, cause);
+}
+
+void ws_conn_close(struct ws_conn *c, int code, struct ws_slice reason,
+                   const char *cause) {
+  if (c->state == WS_CONN_CLOSING) {
+    c->is_shutdown = false;
+    ws_conn_resume(c);
+    return;
+  }
+  if (c->state != WS_CONN_OPEN) return;
+  if (cause) {
+    c->is_ours = true;
+    c->code = (uint16_t)code;
+    c->cause = cause;
+  }
+  if (c->is_close_pending) {
+    /* the peer was first; what it said before is of no interest any more */
+    if (c->rare) c->rare->queue_n = 0;
+    ws_conn_answer_close(c);
+    return;
+  }
+  ws_conn_send_close(c, code, reason);
+  if (c->state != WS_CONN_OPEN) return; /* there was no memory for it */
+  c->state = WS_CONN_CLOSING;
+  ws_conn_resume(c);
+}
+
+void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
+  if (c->state != WS_CONN_OPEN) return;
+  c->is_shutdown = true;
+  ws_conn_close(c, code, reason, NULL);
+}
+
+static void release(struct ws_conn *c) {
+  c->is_freed = true;
+  if (c->state == WS_CONN_PENDING) c->state = WS_CONN_CLOSED;
+  ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
+  ws_protocol_free(&c->protocol);
+  ws_mem_free(c->rest);
+  c->rest = NULL;
+  if (c->is_client)
+    ws_client_free(c);
+  else
+    ws_upgrade_free(c);
+  ws_stream_close(&c->stream);
+  ws_list_remove(&c->link);
+}
+
+static void free_conn(struct ws_conn *c) {
+  struct ws_host *host = ws_conn_host(c);
+  struct ws_server *server = c->server;
+  release(c);
+  c->server = NULL;
+  if (server) ws_server_left(server, c);
+  host->free_conn(c);
+}
+
+void ws_conn_abandon(struct ws_conn *c) {
+  if (!c->stream.loop || c->is_freed) return;
+  if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING)
+    ws_conn_send_close(c, 1001, (struct ws_slice){NULL, 0});
+  if (!c->is_cut) ws_stream_flush(&c->stream);
+  release(c);
+}
+
+void ws_conn_dispose(struct ws_conn *c) {
+  struct ws_meta *m = c->meta;
+  if (m && m->origin && --m->origin->refs == 0) ws_mem_free(m->origin);
+  ws_mem_free(m);
+  c->meta = NULL;
+  if (c->rare) ws_buf_free(&c->rare->queue);
+  ws_mem_free(c->rare);
+  c->rare = NULL;
+  if (c->is_client && c->route) ws_client_free_route(c->route);
+  c->route = NULL;
+}
+
+/* The descriptor: closed at once, or when nothing is owed any more, with a
+ * while for the peer to read it. */
+static void let_go(struct ws_conn *c) {
+  struct ws_stream *s = &c->stream;
+  if (s->watch.fd < 0) return;
+  if (c->is_cut || s->error) {
+    ws_stream_close(s);
+  } else if (ws_stream_pending(s) == 0) {
+    struct ws_loop *loop = s->loop;
+    bool is_over = c->is_eof;
+    int fd = ws_stream_detach(s);
+    if (is_over)
+      loop->io->ops->close(loop->io, fd);
+    else
+      ws_linger_start(loop, fd);
+  }
+}
+
+static void tell(struct ws_conn *c) {
+  if (c->is_told || !(c->was_opened || c->is_client)) return;
+  if (c->mode == WS_CALLBACK && ws_conn_has_queue(c)) {
+    ws_conn_resume(c);
+    return;
+  }
+  c->is_told = true;
+  ws_conn_host(c)->closed(c);
+}
+
+static void go(struct ws_conn *c) {
+  let_go(c);
+  tell(c);
+  bool is_told = c->is_told || !(c->was_opened || c->is_client);
+  if (is_told && c->stream.watch.fd < 0)
+    free_conn(c);
+  else
+    ws_conn_update(c);
+}
+
+static void after_flush(struct ws_conn *c) {
+  struct ws_stream *s = &c->stream;
+  if (c->rare && c->rare->has_pong && !s->is_blocked) {
+    c->rare->has_pong = false;
+    c->rare->pongs = 0;
+    ws_conn_send_control(c, WS_OP_PONG, c->rare->pong, c->rare->pong_len);
+  }
+  if (c->was_high && s->queued <= c->options->low_water) {
+    c->was_high = false;
+    ws_conn_host(c)->drained(c);
+    ws_conn_resume(c);
+  }
+  if (c->is_close_sent && !c->is_close_left && ws_stream_pending(s) == 0) {
+    c->is_close_left = true;
+    c->began = s->loop->tick;
+  }
+}
+
+static void on_late(struct ws_late *late) {
+  struct ws_stream *s = WS_LIST_ENTRY(late, struct ws_stream, late);
+  struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
+  if (!s->is_blocked) ws_stream_flush(s);
+  if (s->error) {
+    c->is_cut = c->is_cut || c->state != WS_CONN_CLOSED;
+    ws_conn_end(c, 1006, describe(s->error));
+  } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
+    after_flush(c);
+    if (c->is_close_pending && !c->busy && !ws_conn_has_queue(c))
+      ws_conn_answer_close(c);
+  } else if (c->state == WS_CONN_PENDING && !c->is_client) {
+    ws_upgrade_after_flush(c);
+  }
+  if (c->state == WS_CONN_CLOSED)
+    go(c);
+  else
+    ws_conn_update(c);
+}
+
+static void on_ready(struct ws_watch *w) {
+  struct ws_stream *s = WS_LIST_ENTRY(w, struct ws_stream, watch);
+  struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
+  uint8_t got = w->got;
+  w->got = 0;
+  if (c->state == WS_CONN_PENDING) {
+    if (c->is_client)
+      ws_client_on_ready(c, got);
+    else
+      ws_upgrade_on_ready(c, got);
+    return;
+  }
+  if (got & WS_WRITE) {
+    ws_stream_flush(s);
+    ws_loop_late(s->loop, &s->late);
+  }
+  if (got & (WS_READ | WS_AGAIN)) ws_conn_read(c);
+  if (c->state == WS_CONN_CLOSED) ws_loop_late(s->loop, &s->late);
+}
+
+void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
+                  struct ws_route *route, int fd, uint64_t id) {
+  ws_stream_init(&c->stream, loop, fd, on_ready, on_late);
+  ws_deadline_init(&c->deadline);
+  ws_list_init(&c->link);
+  c->route = route;
+  c->options = &route->options;
+  c->id = id;
+  c->latency = -1;
+  c->code = 1006;
+  c->heard = c->messaged = c->began = loop->tick;
+}
+
+void ws_conn_open(struct ws_conn *c, enum ws_role role) {
+  struct ws_loop *loop = c->stream.loop;
+  ws_protocol_init(&c->protocol, role, &c->options->protocol);
+  c->is_client = role == WS_CLIENT;
+  c->state = WS_CONN_OPEN;
+  c->was_opened = true;
+  c->rest = NULL;
+  c->heard = c->messaged = c->began = c->control_at = loop->tick;
+  c->control_left = (float)c->options->control_rate.burst;
+  ws_wheel_clear(&loop->wheel, &c->deadline);
+  ws_conn_host(c)->opened(c);
+  ws_conn_update(c);
+}

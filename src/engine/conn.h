@@ -1,0 +1,183 @@
+/* conn.h: one connection, from accept (or connect) to its last byte.
+ *
+ *   PENDING  the opening handshake, or plain HTTP
+ *   OPEN     messages both ways
+ *   CLOSING  we have begun the closing handshake and wait for the peer's half
+ *   CLOSED   over: the application learns it (once) by host->closed; bytes
+ *            that are owed still leave, then the descriptor lingers
+ *
+ * conn.c is the life, conn_read.c what arrives, conn_send.c what leaves,
+ * upgrade.c the HTTP in front. */
+#ifndef EVWS_CONN_H
+#define EVWS_CONN_H
+
+#include "engine/host.h"
+#include "engine/options.h"
+#include "protocol/protocol.h"
+#include "transport/net.h"
+#include "transport/stream.h"
+
+enum ws_conn_state {
+  WS_CONN_PENDING,
+  WS_CONN_OPEN,
+  WS_CONN_CLOSING,
+  WS_CONN_CLOSED
+};
+
+/* How messages reach the application. */
+enum ws_conn_mode { WS_PULL, WS_CALLBACK, WS_DISCARD };
+
+/* What is known of a connection for as long as it lives, in one block. */
+struct ws_origin {
+  uint32_t refs;
+  uint32_t len;
+  char text[];
+};
+
+struct ws_meta {
+  struct ws_origin *origin; /* shared by equal ones; NULL without */
+  uint16_t path_len, query_len, subprotocol_len, port;
+  uint8_t address_len;
+  bool has_subprotocol;
+  char text[]; /* path, query, sub-protocol, address */
+};
+
+struct ws_pending; /* upgrade.c */
+struct ws_rest;    /* bytes that were read and are not parsed yet */
+struct ws_rare;    /* what few connections ever need */
+struct ws_route;
+struct ws_client; /* client.c */
+
+struct ws_conn {
+  struct ws_stream stream; /* first */
+  struct ws_deadline deadline;
+  struct ws_protocol protocol;
+  struct ws_list link; /* of the server's connections */
+  struct ws_server *server; /* NULL for a client */
+  struct ws_route *route;
+  const struct ws_conn_options *options; /* the route's */
+  struct ws_meta *meta;
+  union {
+    struct ws_pending *pending; /* until it is open, on a server */
+    struct ws_client *client;   /* until it is open, on a client */
+  };
+  struct ws_rest *rest;
+  struct ws_rare *rare;
+  const char *cause; /* why it ended, when no close frame says so */
+  uint64_t id;
+  double ping_at;     /* when our last ping left, 0 when it was answered */
+  float latency;      /* seconds, of the last answered one; negative: none */
+  uint32_t heard;     /* tick of the last byte */
+  uint32_t messaged;  /* tick of the last message */
+  uint32_t began;     /* tick of opening; then of our close frame's leaving */
+  float control_left; /* of control_rate's burst, at tick control_at */
+  uint32_t control_at;
+  uint16_t code;
+  uint16_t status; /* a client's: of an answer that was no 101 */
+  uint16_t busy; /* handlers that have not returned */
+  uint8_t state, mode;
+  bool is_client : 1, is_receiving : 1 /* a receiver waits */;
+  bool is_paused : 1 /* by the application */;
+  bool was_high : 1 /* above high_water, on_drain is due */;
+  bool is_close_sent : 1, is_close_left : 1, is_close_pending : 1;
+  bool is_ours : 1 /* we began the close with a cause of our own */;
+  bool is_shutdown : 1 /* our close frame is out, reading goes on */;
+  bool was_opened : 1, is_told : 1 /* host->closed was called */;
+  bool is_eof : 1;
+  bool is_cut : 1 /* no farewell */, is_freed : 1;
+  bool wants_control : 1 /* the application has on_ping or on_pong */;
+};
+
+/* ---- life ---- */
+
+struct ws_loop *ws_conn_loop(const struct ws_conn *c);
+struct ws_host *ws_conn_host(const struct ws_conn *c);
+
+/* Makes zeroed memory a connection on a connected descriptor. */
+void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
+                  struct ws_route *route, int fd, uint64_t id);
+
+/* PENDING becomes OPEN: host->opened is called. */
+void ws_conn_open(struct ws_conn *c, enum ws_role role);
+
+/* Our close frame, then the peer's, at most close_timeout later. cause: NULL
+ * when the application asks; else what on_close will say. Harmless when the
+ * connection is closing already. */
+void ws_conn_close(struct ws_conn *c, int code, struct ws_slice reason,
+                   const char *cause);
+
+/* As ws_conn_close, but messages are received until the peer's close. */
+void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason);
+
+/* 7.1.7: a close frame, and no waiting for the peer's. */
+void ws_conn_fail(struct ws_conn *c, int code, const char *cause);
+
+/* The end, without a farewell. */
+void ws_conn_cut(struct ws_conn *c, int code, const char *cause);
+
+/* The end; what is queued still leaves. Used by the files of the engine. */
+void ws_conn_end(struct ws_conn *c, int code, const char *cause);
+
+/* At the end of everything: queued bytes and Close 1001 are offered to the
+ * kernel once, then all is given back; the host is not called. */
+void ws_conn_abandon(struct ws_conn *c);
+
+/* Gives back what outlives the end: address, path, the reason. For the owner
+ * of the memory, after free_conn. */
+void ws_conn_dispose(struct ws_conn *c);
+
+/* The on_deadline of every loop with connections. */
+void ws_conn_on_deadline(struct ws_deadline *d);
+
+/* Something has changed that a deadline or the watching depends on. */
+void ws_conn_update(struct ws_conn *c);
+
+/* What the handlers see. */
+int ws_conn_code(const struct ws_conn *c);
+struct ws_slice ws_conn_reason(const struct ws_conn *c);
+
+/* The block for these facts; NULL without memory. */
+struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
+                                 struct ws_slice subprotocol,
+                                 const struct ws_address *peer);
+
+/* Remembers the peer's words; WS_ERR_MEMORY loses them, nothing else. */
+enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
+
+/* ---- conn_read.c ---- */
+
+/* The next message (or ping or pong, where wants_control), in order; false when there is none now, or none may be
+ * taken. Its data stay until ws_conn_release or the next call. */
+bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
+void ws_conn_release(struct ws_conn *c);
+
+/* Bytes that came with or before the upgrade's last one. */
+void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n);
+
+/* Deliveries may go on: mode, receiver, busy or pause changed. */
+void ws_conn_resume(struct ws_conn *c);
+void ws_conn_pause(struct ws_conn *c, bool on);
+bool ws_conn_has_queue(const struct ws_conn *c);
+
+/* Used by conn.c. */
+void ws_conn_read(struct ws_conn *c);
+bool ws_conn_wants_read(const struct ws_conn *c);
+void ws_conn_drop_input(struct ws_conn *c, bool queue_too);
+void ws_conn_answer_close(struct ws_conn *c);
+
+/* ---- conn_send.c ---- */
+
+/* Queues a message. WS_OK, WS_ERR_CLOSED, WS_ERR_FULL, WS_ERR_MEMORY (the
+ * connection then ends). The opcode is WS_OP_TEXT (checked by the caller to
+ * be UTF-8) or WS_OP_BINARY. */
+enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
+                         size_t len);
+
+/* A control frame; always fits. */
+enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
+                                 const void *data, size_t len);
+enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
+                               struct ws_slice reason);
+enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,437 @@
+/* conn_read.c: what arrives on an open connection. Bytes are parsed where
+ * they were read; what may not be parsed yet (a handler is at work, nobody
+ * receives, our own queue is high, the turn's budget is spent, a pause) is
+ * kept, and the descriptor is not read again before it is used up. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/rare.h"
+#include "protocol/frame.h"
+
+#define QUEUE_MESSAGES 256 /* receive_queue counts things as well as bytes */
+
+/* A message in the queue of the rare part. */
+struct record {
+  size_t len;
+  uint8_t type, opcode;
+};
+
+static bool is_closing(const struct ws_conn *c) {
+  return c->state == WS_CONN_CLOSING && !c->is_shutdown;
+}
+
+bool ws_conn_has_queue(const struct ws_conn *c) {
+  return c->rare && c->rare->queue_n > 0;
+}
+
+/* Does the application want a message now? */
+static bool wants(const struct ws_conn *c) {
+  if (is_closing(c) || c->mode == WS_DISCARD) return true;
+  if (c->mode == WS_PULL) return c->is_receiving;
+  return c->busy < c->options->concurrency;
+}
+
+/* Our own queue is high: the peer is asked to read before it writes more. */
+static bool is_pressed(struct ws_conn *c) {
+  if (c->options->read_ahead || c->stream.queued <= c->options->high_water)
+    return false;
+  c->was_high = true;
+  return true;
+}
+
+static bool may_parse(struct ws_conn *c) {
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
+  if (c->is_close_pending || c->protocol.is_ended) return false;
+  if (is_closing(c)) return true; /* what comes is discarded */
+  return !c->is_paused && !is_pressed(c);
+}
+
+static bool is_queue_full(const struct ws_conn *c) {
+  const struct ws_rare *r = c->rare;
+  return r && (r->queue_n >= QUEUE_MESSAGES ||
+               (r->queue_n && r->queue.len >= c->options->receive_queue));
+}
+
+static bool is_being_read(const struct ws_conn *c) {
+  return c->stream.loop->input.owner == &c->stream;
+}
+
+static size_t input_left(const struct ws_conn *c) {
+  if (is_being_read(c)) return c->stream.loop->input.n;
+  return c->rest ? c->rest->len - c->rest->off : 0;
+}
+
+static bool has_input(const struct ws_conn *c) {
+  return input_left(c) > 0 || ws_protocol_has_event(&c->protocol);
+}
+
+static bool has_budget(const struct ws_conn *c) {
+  return !is_being_read(c) || c->stream.loop->input.budget > 0;
+}
+
+static void drop_rest(struct ws_conn *c) {
+  ws_mem_free(c->rest);
+  c->rest = NULL;
+}
+
+void ws_conn_drop_input(struct ws_conn *c, bool queue_too) {
+  if (c->was_opened) {
+    if (is_being_read(c)) c->stream.loop->input.n = 0;
+    if (c->rest) c->rest->off = c->rest->len; /* freed when nobody looks */
+    if (!is_being_read(c)) drop_rest(c);
+  }
+  ws_protocol_free(&c->protocol);
+  c->protocol.is_ended = true;
+  if (queue_too && c->rare) {
+    ws_buf_free(&c->rare->queue);
+    c->rare->queue_n = 0;
+  }
+}
+
+static size_t feed(struct ws_conn *c, struct ws_event *ev) {
+  struct ws_input *in = &c->stream.loop->input;
+  uint8_t none[1];
+  size_t used;
+  if (is_being_read(c)) {
+    used = ws_protocol_feed(&c->protocol, in->p, in->n, ev);
+    in->p += used;
+    in->n -= used;
+  } else if (c->rest) {
+    used = ws_protocol_feed(&c->protocol, c->rest->data + c->rest->off,
+                            c->rest->len - c->rest->off, ev);
+    c->rest->off += used;
+  } else {
+    used = ws_protocol_feed(&c->protocol, none, 0, ev);
+  }
+  return used;
+}
+
+/* A token bucket. True while the rate is kept. */
+static bool spend(const struct ws_rate *rate, double *left, uint32_t *at,
+                  uint32_t tick) {
+  if (rate->burst <= 0) return true;
+  *left += (double)(tick - *at) * WS_TICK * rate->per_second;
+  if (*left > rate->burst) *left = rate->burst;
+  *at = tick;
+  if (*left < 1) return false;
+  *left -= 1;
+  return true;
+}
+
+static bool spend_control(struct ws_conn *c) {
+  double left = c->control_left;
+  bool is_kept = spend(&c->options->control_rate, &left, &c->control_at,
+                       c->stream.loop->tick);
+  c->control_left = (float)left;
+  if (!is_kept) ws_conn_fail(c, 1008, "control frame flood");
+  return is_kept;
+}
+
+static bool spend_message(struct ws_conn *c) {
+  struct ws_rare *r;
+  if (c->options->message_rate.burst <= 0) return true;
+  if (!(r = ws_conn_rare(c))) return true;
+  if (!r->message_at) {
+    r->message_left = c->options->message_rate.burst;
+    r->message_at = c->stream.loop->tick;
+  }
+  if (spend(&c->options->message_rate, &r->message_left, &r->message_at,
+            c->stream.loop->tick))
+    return true;
+  ws_conn_fail(c, 1008, "message flood");
+  return false;
+}
+
+/* 5.5.3: while bytes are refused only the latest of many pongs is owed. */
+static void answer_ping(struct ws_conn *c, const struct ws_event *ev) {
+  if (!c->stream.is_blocked) {
+    if (c->rare) c->rare->pongs = 0;
+  } else {
+    struct ws_rare *r = ws_conn_rare(c);
+    if (!r) return;
+    if (r->pongs >= WS_PONGS_MAX) {
+      r->has_pong = true;
+      r->pong_len = (uint8_t)ev->len;
+      memcpy(r->pong, ev->data, ev->len);
+      return;
+    }
+    r->pongs++;
+  }
+  ws_conn_send_control(c, WS_OP_PONG, ev->data, ev->len);
+}
+
+static void take_pong(struct ws_conn *c, const struct ws_event *ev) {
+  double at;
+  if (!c->ping_at || ev->len != sizeof at) return;
+  memcpy(&at, ev->data, sizeof at);
+  if (at != c->ping_at) return;
+  c->latency = (float)(ws_loop_now(c->stream.loop) - at);
+  c->ping_at = 0;
+}
+
+void ws_conn_answer_close(struct ws_conn *c) {
+  int code = c->rare ? c->rare->peer_code : 1005;
+  if (!c->is_close_pending) return;
+  c->is_close_pending = false;
+  if (!c->is_close_sent) /* 5.5.1: the status code is typically echoed */
+    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
+  ws_conn_end(c, code, NULL);
+}
+
+/* The peer's half of the closing handshake. What came before it is handled
+ * first, so that its answers still go out; but the peer is not kept waiting
+ * longer than close_timeout. */
+static void take_close(struct ws_conn *c, const struct ws_event *ev) {
+  struct ws_rare *r = ws_conn_rare(c);
+  bool is_late = c->busy > 0 || ws_conn_has_queue(c);
+  if (!c->is_ours) ws_conn_set_reason(c, ev->data, ev->len);
+  if (c->is_close_sent || !r) {
+    if (!c->is_close_sent)
+      ws_conn_send_close(c, ev->code, (struct ws_slice){NULL, 0});
+    ws_conn_end(c, ev->code, NULL);
+    return;
+  }
+  r->peer_code = ev->code;
+  c->is_close_pending = true;
+  c->began = c->stream.loop->tick;
+  if (!is_late) ws_conn_answer_close(c);
+}
+
+/* True when the event is one for the application. */
+static bool take_event(struct ws_conn *c, const struct ws_event *ev) {
+  switch (ev->type) {
+    case WS_EVENT_MESSAGE:
+      if (is_closing(c) || !spend_message(c)) return false;
+      c->messaged = c->stream.loop->tick;
+      if (is_being_read(c)) c->stream.loop->input.budget--;
+      return true;
+    case WS_EVENT_PING:
+      if (!spend_control(c)) return false;
+      answer_ping(c, ev);
+      return c->wants_control && c->state == WS_CONN_OPEN;
+    case WS_EVENT_PONG:
+      if (!spend_control(c)) return false;
+      take_pong(c, ev);
+      return c->wants_control && c->state == WS_CONN_OPEN;
+    case WS_EVENT_CLOSE:
+      take_close(c, ev);
+      return false;
+    case WS_EVENT_ERROR:
+      ws_conn_fail(c, ev->code, ev->why);
+      return false;
+    case WS_EVENT_NONE:
+      break;
+  }
+  return false;
+}
+
+static bool parse(struct ws_conn *c, struct ws_event *ev) {
+  while (has_input(c) && may_parse(c) && has_budget(c)) {
+    feed(c, ev);
+    if (take_event(c, ev)) return true;
+  }
+  return false;
+}
+
+static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
+  struct ws_buf *q = &c->rare->queue;
+  struct record r;
+  memcpy(&r, ws_buf_begin(q), sizeof r);
+  ev->type = (enum ws_event_type)r.type;
+  ev->opcode = r.opcode;
+  ev->data = ws_buf_begin(q) + sizeof r;
+  ev->len = r.len;
+  ws_buf_consume(q, sizeof r + r.len); /* the bytes stay where they are */
+  c->rare->queue_n--;
+  return true;
+}
+
+bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
+  if (c->is_freed && !ws_conn_has_queue(c)) return false;
+  if (is_closing(c)) {
+    if (c->rare) c->rare->queue_n = 0;
+  } else if (ws_conn_has_queue(c)) {
+    if (c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK && is_pressed(c))
+      return false;
+    return unqueue(c, ev);
+  }
+  return parse(c, ev);
+}
+
+void ws_conn_release(struct ws_conn *c) {
+  ws_protocol_release(&c->protocol);
+  if (c->rare && !c->rare->queue_n && c->rare->queue.cap)
+    ws_buf_free(&c->rare->queue);
+}
+
+static bool enqueue(struct ws_conn *c, const struct ws_event *ev) {
+  struct record head = {ev->len, (uint8_t)ev->type, ev->opcode};
+  struct ws_rare *r = ws_conn_rare(c);
+  if (!r || !ws_buf_reserve(&r->queue, sizeof head + ev->len)) return false;
+  ws_buf_append(&r->queue, &head, sizeof head);
+  ws_buf_append(&r->queue, ev->data, ev->len);
+  r->queue_n++;
+  return true;
+}
+
+/* Nobody takes messages now; control frames behind them are seen all the
+ * same, up to what receive_queue allows. */
+static void read_ahead(struct ws_conn *c) {
+  struct ws_event ev;
+  while (!wants(c) && !is_queue_full(c) && parse(c, &ev)) {
+    if (enqueue(c, &ev)) continue;
+    ws_conn_fail(c, 1011, "out of memory");
+    return;
+  }
+}
+
+static void deliver(struct ws_conn *c) {
+  struct ws_event ev;
+  while (wants(c) && (ws_conn_has_queue(c) ||
+                      (has_input(c) && may_parse(c) && has_budget(c)))) {
+    if (c->mode == WS_DISCARD || is_closing(c)) {
+      while (ws_conn_next(c, &ev)) ws_conn_release(c);
+      break;
+    }
+    if (c->mode == WS_CALLBACK && c->state == WS_CONN_OPEN && is_pressed(c))
+      break;
+    ws_conn_host(c)->readable(c);
+  }
+  read_ahead(c);
+  ws_conn_release(c);
+}
+
+/* What is left of the input is kept by the connection. */
+static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
+  struct ws_rest *rest = ws_mem_alloc(sizeof *rest + n);
+  if (!rest) {
+    ws_conn_fail(c, 1011, "out of memory");
+    return;
+  }
+  rest->off = 0;
+  rest->len = n;
+  memcpy(rest->data, p, n);
+  c->rest = rest;
+}
+
+void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
+  struct ws_input *in = &c->stream.loop->input;
+  *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget};
+  deliver(c);
+  in->owner = NULL;
+  if (in->n && !c->protocol.is_ended) keep(c, in->p, in->n);
+  in->n = 0;
+}
+
+/* The same from the bytes that were kept. */
+static void go_through_rest(struct ws_conn *c) {
+  struct ws_input *in = &c->stream.loop->input;
+  struct ws_rest *rest = c->rest;
+  size_t off = rest ? rest->off : 0;
+  *in = (struct ws_input){&c->stream, rest ? rest->data + off : NULL,
+                          rest ? rest->len - off : 0,
+                          c->options->read_budget};
+  deliver(c);
+  in->owner = NULL;
+  if (!c->rest) return;
+  if (in->n && !c->protocol.is_ended)
+    c->rest->off = c->rest->len - in->n;
+  else
+    drop_rest(c);
+  in->n = 0;
+}
+
+static void ended(struct ws_conn *c) {
+  c->is_eof = true;
+  if (c->is_close_pending) {
+    ws_conn_answer_close(c);
+    return;
+  }
+  ws_conn_end(c, 1006, "connection closed without a close frame");
+}
+
+static void read_more(struct ws_conn *c) {
+  struct ws_loop *loop = c->stream.loop;
+  const struct ws_io_ops *ops = loop->io->ops;
+  size_t room = 0, over = 0;
+  uint8_t *space = ws_protocol_space(&c->protocol, &room);
+  ssize_t r;
+  if (space) {
+    struct iovec iov[2] = {{space, room},
+                           {loop->read_buffer, WS_READ_BUFFER}};
+    r = ops->readv(loop->io, c->stream.watch.fd, iov, 2);
+  } else {
+    r = ops->recv(loop->io, c->stream.watch.fd, loop->read_buffer,
+                  WS_READ_BUFFER);
+  }
+  if (r == -EAGAIN || r == -EWOULDBLOCK || r == -EINTR) return;
+  if (r == 0) {
+    ended(c);
+    return;
+  }
+  if (r < 0) {
+    c->stream.error = (int)-r;
+    ws_loop_late(loop, &c->stream.late);
+    return;
+  }
+  c->heard = loop->tick;
+  over = (size_t)r;
+  if (space) {
+    size_t direct = over < room ? over : room;
+    ws_protocol_filled(&c->protocol, direct);
+    over -= direct;
+  }
+  /* a full buffer: there may be more, which the next turn will see */
+  ws_conn_input(c, loop->read_buffer, over);
+}
+
+bool ws_conn_wants_read(const struct ws_conn *c) {
+  if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
+  if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
+  if (c->is_paused || c->is_close_pending || c->rest) return false;
+  if (!c->options->read_ahead && c->stream.queued > c->options->high_water)
+    return false;
+  return wants(c) || !is_queue_full(c);
+}
+
+void ws_conn_read(struct ws_conn *c) {
+  if (!ws_loop_prepare(c->stream.loop)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return;
+  }
+  ws_stream_cork(&c->stream);
+  if (c->rest || ws_conn_has_queue(c)) go_through_rest(c);
+  if (!c->rest && ws_conn_wants_read(c) &&
+      (c->stream.watch.want & WS_READ))
+    read_more(c);
+  ws_stream_uncork(&c->stream);
+  ws_conn_update(c);
+}
+
+/* Is there something that can be delivered without reading? */
+static bool is_due(struct ws_conn *c) {
+  if (!c->was_opened || c->is_told) return false;
+  if (c->state == WS_CONN_CLOSED)
+    return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && wants(c);
+  if (ws_conn_has_queue(c) && wants(c)) return !is_pressed(c) || c->mode == WS_PULL;
+  if (!has_input(c) || !may_parse(c)) return false;
+  return wants(c) || !is_queue_full(c);
+}
+
+void ws_conn_resume(struct ws_conn *c) {
+  if (c->is_freed || c->state == WS_CONN_PENDING) return;
+  if (c->rest && c->rest->off == c->rest->len && !is_being_read(c))
+    drop_rest(c);
+  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+  if (c->is_close_pending || c->state == WS_CONN_CLOSED)
+    ws_loop_late(c->stream.loop, &c->stream.late);
+  if (!is_being_read(c)) ws_conn_update(c);
+}
+
+void ws_conn_pause(struct ws_conn *c, bool on) {
+  if (c->is_freed || c->is_paused == on) return;
+  c->is_paused = on;
+  if (!on) c->heard = c->stream.loop->tick;
+  ws_conn_resume(c);
+}

@@ -1,0 +1,129 @@
+/* conn_send.c: what leaves a connection. A frame of up to 64 KiB is written
+ * behind its head into the stream's buffer, one copy; a longer payload is
+ * handed to the kernel where it lies. Clients mask (5.3), so they always
+ * copy. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/rare.h"
+#include "protocol/frame.h"
+
+static bool can_send(const struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && !c->is_close_sent && !c->stream.error;
+}
+
+/* Over max_queued? What the kernel has not been offered yet does not count
+ * before it was. */
+static bool is_full(struct ws_conn *c, size_t len) {
+  uint64_t most = c->options->max_queued;
+  struct ws_stream *s = &c->stream;
+  if (s->queued == 0 || most == WS_NO_LIMIT) return false;
+  if (s->queued <= most && len <= most - s->queued) return false;
+  if (!s->is_blocked) ws_stream_flush(s);
+  return s->queued && (s->queued > most || len > most - s->queued);
+}
+
+static enum ws_err broken(struct ws_conn *c) {
+  ws_conn_cut(c, 1006, "out of memory");
+  return WS_ERR_MEMORY;
+}
+
+/* One frame by way of the stream's buffer. */
+static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
+                              const void *data, size_t len) {
+  uint8_t mask[4], *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
+  struct ws_loop *loop = c->stream.loop;
+  if (!out) return broken(c);
+  if (!c->is_client) {
+    size_t head = ws_frame_encode(out, first, len, NULL);
+    if (len) memcpy(out + head, data, len);
+    ws_stream_commit(&c->stream, head + len);
+    return WS_OK;
+  }
+  /* 10.3: a fresh mask for each frame, from a source nobody can guess */
+  if (loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
+    ws_conn_cut(c, 1006, "no random bytes");
+    return WS_ERR_SYS;
+  }
+  size_t head = ws_frame_encode(out, first, len, mask);
+  if (len) ws_frame_mask_copy(out + head, data, len, mask, 0);
+  ws_stream_commit(&c->stream, head + len);
+  return WS_OK;
+}
+
+/* A long masked message: in pieces of the buffer's size, one frame. */
+static enum ws_err write_masked(struct ws_conn *c, uint8_t first,
+                                const uint8_t *data, size_t len) {
+  struct ws_loop *loop = c->stream.loop;
+  uint8_t head[WS_FRAME_HEAD_MAX], mask[4];
+  if (loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
+    ws_conn_cut(c, 1006, "no random bytes");
+    return WS_ERR_SYS;
+  }
+  size_t n = ws_frame_encode(head, first, len, mask), off = 0;
+  uint8_t *out = ws_stream_reserve(&c->stream, n);
+  if (!out) return broken(c);
+  memcpy(out, head, n);
+  ws_stream_commit(&c->stream, n);
+  while (off < len && !c->stream.error) {
+    size_t take = len - off < WS_CORK_PAYLOAD ? len - off : WS_CORK_PAYLOAD;
+    out = ws_stream_reserve(&c->stream, take);
+    if (!out) return broken(c);
+    ws_frame_mask_copy(out, data + off, take, mask, off & 3);
+    ws_stream_commit(&c->stream, take);
+    off += take;
+  }
+  return WS_OK;
+}
+
+static enum ws_err write_plain(struct ws_conn *c, uint8_t first,
+                               const uint8_t *data, size_t len) {
+  uint8_t head[WS_FRAME_HEAD_MAX];
+  size_t n = ws_frame_encode(head, first, len, NULL);
+  return ws_stream_write(&c->stream, head, n, data, len) ? WS_OK : broken(c);
+}
+
+enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
+                         size_t len) {
+  enum ws_err err;
+  if (!can_send(c)) return WS_ERR_CLOSED;
+  if (is_full(c, len)) {
+    if (c->options->close_when_full)
+      ws_conn_fail(c, 1008, "slow consumer");
+    return WS_ERR_FULL;
+  }
+  if (c->stream.error) return WS_ERR_CLOSED;
+  uint8_t first = (uint8_t)(opcode | WS_FIN);
+  if (len <= WS_CORK_PAYLOAD)
+    err = write_copy(c, first, data, len);
+  else if (c->is_client)
+    err = write_masked(c, first, data, len);
+  else
+    err = write_plain(c, first, data, len);
+  if (err == WS_OK && c->stream.queued > c->options->high_water)
+    c->was_high = true;
+  return err;
+}
+
+enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
+                                 const void *data, size_t len) {
+  if (!can_send(c)) return WS_ERR_CLOSED;
+  return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
+}
+
+enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len) {
+  enum ws_err err = ws_conn_send_control(c, WS_OP_PING, data, len);
+  if (err == WS_OK) c->ping_at = ws_loop_now(c->stream.loop);
+  return err;
+}
+
+enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
+                               struct ws_slice reason) {
+  uint8_t payload[WS_CONTROL_MAX];
+  size_t n = ws_protocol_close_payload(payload, code, reason.p, reason.n);
+  if (c->is_close_sent || c->stream.error) return WS_ERR_CLOSED;
+  enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
+  c->is_close_sent = true;
+  ws_loop_late(c->stream.loop, &c->stream.late);
+  return err;
+}

@@ -1,0 +1,52 @@
+/* host.h: whoever the engine works for: the Lua binding, a fuzz target, a
+ * benchmark. Events rise through this table. They are called inside a turn;
+ * all but new_conn may call any function of the engine. */
+#ifndef EVWS_HOST_H
+#define EVWS_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct ws_conn;
+struct ws_host;
+struct ws_server;
+
+enum ws_log_level { WS_LOG_WARNING, WS_LOG_ERROR };
+
+struct ws_host {
+  /* Zeroed memory for a connection, held until free_conn; NULL when there is
+   * none. */
+  struct ws_conn *(*new_conn)(struct ws_host *, struct ws_server *);
+
+  /* The engine has forgotten the connection. The last call for it. */
+  void (*free_conn)(struct ws_conn *);
+
+  /* A plain request (not is_upgrade), or an upgrade that only waits for a
+   * yes; asked for where the route has on_request or on_upgrade. Answered by
+   * ws_conn_respond or ws_conn_accept, now or later. */
+  void (*request)(struct ws_conn *, bool is_upgrade);
+
+  /* Open: the 101 is queued. */
+  void (*opened)(struct ws_conn *);
+
+  /* Messages can be taken with ws_conn_next. Called while the connection
+   * wants them: in callback mode with a handler to spare, in pull mode with
+   * a receiver waiting. */
+  void (*readable)(struct ws_conn *);
+
+  /* Below low_water, after having been above high_water. */
+  void (*drained)(struct ws_conn *);
+
+  /* Exactly once for each opened, and once for a client's attempt that
+   * failed; ws_conn_code and ws_conn_reason say how it ended. */
+  void (*closed)(struct ws_conn *);
+
+  /* A server has come to its end: no listener and no connection is left. */
+  void (*server_gone)(struct ws_server *);
+
+  void (*log)(struct ws_host *, enum ws_log_level, const char *text);
+};
+
+#endif

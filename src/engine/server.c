@@ -1,0 +1,293 @@
+/* server.c: accepting, shedding, and going down. */
+#include "engine/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "engine/conn.h"
+#include "engine/upgrade.h"
+
+#define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
+#define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
+
+bool ws_strings_add(struct ws_strings *s, const char *text, size_t len) {
+  char **list = ws_mem_resize(s->list, (s->n + 1) * sizeof *list);
+  if (!list) return false;
+  s->list = list;
+  list[s->n] = ws_mem_alloc(len + 1);
+  if (!list[s->n]) return false;
+  memcpy(list[s->n], text, len);
+  list[s->n++][len] = 0;
+  return true;
+}
+
+void ws_strings_free(struct ws_strings *s) {
+  while (s->n) ws_mem_free(s->list[--s->n]);
+  ws_mem_free(s->list);
+  s->list = NULL;
+}
+
+void ws_server_log(struct ws_server *s, enum ws_log_level level,
+                   const char *format, ...) {
+  char line[WS_ESCAPED_MAX + 256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  s->host->log(s->host, level, line);
+}
+
+const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text) {
+  static const char hex[] = "0123456789abcdef";
+  size_t n = 0;
+  for (size_t i = 0; i < text.n && i < 128; i++) {
+    unsigned char b = (unsigned char)text.p[i];
+    if (b > 0x20 && b < 0x7F && b != '\\') {
+      out[n++] = (char)b;
+      continue;
+    }
+    out[n++] = '\\';
+    out[n++] = 'x';
+    out[n++] = hex[b >> 4];
+    out[n++] = hex[b & 15];
+  }
+  if (text.n > 128) {
+    memcpy(out + n, "...", 3);
+    n += 3;
+  }
+  out[n] = 0;
+  return out;
+}
+
+struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path) {
+  const struct ws_strings *own = &s->route.path;
+  if (own->n == 0) return &s->route;
+  struct ws_slice p = {own->list[0], strlen(own->list[0])};
+  return ws_slice_equal(p, path) ? &s->route : NULL;
+}
+
+/* ---- accepting ---- */
+
+static void shed_oldest(struct ws_server *s) {
+  if (s->n_pending < s->http.max_pending) return;
+  struct ws_pending *oldest =
+      WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
+  s->refused++;
+  ws_upgrade_shed(oldest->conn);
+}
+
+static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
+  struct ws_loop *loop = s->loop;
+  if (s->n_conns >= s->http.max_connections) {
+    s->refused++;
+    loop->io->ops->close(loop->io, fd);
+    return;
+  }
+  shed_oldest(s);
+  struct ws_conn *c = s->host->new_conn(s->host, s);
+  if (!c) {
+    loop->io->ops->close(loop->io, fd);
+    return;
+  }
+  ws_conn_init(c, loop, &s->route, fd, ++s->accepted);
+  c->server = s;
+  ws_list_append(&s->conns, &c->link);
+  s->n_conns++;
+  if (!ws_upgrade_start(c, peer)) ws_conn_cut(c, 1006, "out of memory");
+}
+
+static void want_accept(struct ws_server *s, bool on) {
+  for (int i = 0; i < s->n_listeners; i++)
+    ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
+}
+
+static int open_spare(void) {
+  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* No descriptor is left: the spare one is given up for as long as it takes
+ * to let the waiting peer know, rather than leave it in the backlog and the
+ * listener ready for ever. */
+static void shed(struct ws_server *s, struct ws_watch *w) {
+  struct ws_address peer;
+  struct ws_io *io = s->loop->io;
+  if (s->spare_fd >= 0) {
+    close(s->spare_fd);
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd >= 0) io->ops->close(io, fd);
+    s->spare_fd = open_spare();
+    s->refused++;
+    if (fd >= 0) return;
+  }
+  want_accept(s, false);
+  ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+}
+
+static void on_accept_again(struct ws_timer *t) {
+  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, accept_again);
+  if (s->spare_fd < 0) s->spare_fd = open_spare();
+  want_accept(s, true);
+}
+
+static void on_acceptable(struct ws_watch *w) {
+  struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
+  struct ws_server *s = l->server;
+  struct ws_io *io = s->loop->io;
+  w->got = 0;
+  for (int i = 0; i < ACCEPTS_PER_TURN && w->fd >= 0; i++) {
+    struct ws_address peer;
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd >= 0) {
+      admit(s, fd, &peer);
+    } else if (fd == -EMFILE || fd == -ENFILE) {
+      shed(s, w);
+    } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
+      return;
+    } else if (fd != -EINTR && fd != -ECONNABORTED) {
+      want_accept(s, false);
+      ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+      return;
+    }
+  }
+}
+
+/* ---- starting and stopping ---- */
+
+static void on_limit(struct ws_timer *t);
+
+void ws_server_warn(struct ws_server *s) {
+  struct ws_address a;
+  if (s->route.origin_rule != WS_ORIGIN_ANY || s->unix_path) return;
+  for (int i = 0; i < s->n_listeners; i++) {
+    int fd = s->listeners[i].watch.fd;
+    if (s->loop->io->ops->getsockname(s->loop->io, fd, &a) == 0 &&
+        !ws_net_is_loopback(&a)) {
+      ws_server_log(s, WS_LOG_WARNING,
+                    "listening beyond this machine for pages of every origin;"
+                    " option 'origins' says which may connect");
+      return;
+    }
+  }
+}
+
+int ws_server_start(struct ws_server *s, struct ws_loop *loop,
+                    struct ws_net_listen *what, const char **why) {
+  int fds[WS_NET_LISTEN_MAX];
+  s->loop = loop;
+  ws_list_init(&s->conns);
+  ws_list_init(&s->pending);
+  s->spare_fd = -1;
+  s->accept_again.fn = on_accept_again;
+  s->limit.fn = on_limit;
+  int n = ws_net_listen(loop->io, what, fds, why);
+  if (n < 0) {
+    s->is_gone = true;
+    return n;
+  }
+  loop->on_deadline = ws_conn_on_deadline;
+  s->port = what->port;
+  s->spare_fd = open_spare();
+  s->n_listeners = n;
+  for (int i = 0; i < n; i++) {
+    struct ws_listener *l = &s->listeners[i];
+    l->server = s;
+    l->watch = (struct ws_watch){.fn = on_acceptable, .fd = fds[i]};
+    ws_list_init(&l->watch.ready);
+  }
+  want_accept(s, true);
+  return 0;
+}
+
+static void stop_listening(struct ws_server *s) {
+  struct ws_io *io = s->loop->io;
+  for (int i = 0; i < s->n_listeners; i++) {
+    struct ws_watch *w = &s->listeners[i].watch;
+    ws_loop_unwatch(s->loop, w);
+    io->ops->close(io, w->fd);
+    w->fd = -1;
+  }
+  if (s->n_listeners && s->unix_path) io->ops->unlink(io, s->unix_path);
+  s->n_listeners = 0;
+  ws_loop_timer_stop(s->loop, &s->accept_again);
+  if (s->spare_fd >= 0) close(s->spare_fd);
+  s->spare_fd = -1;
+}
+
+static void check_gone(struct ws_server *s) {
+  if (!s->is_closing || s->is_gone || s->n_conns) return;
+  s->is_gone = true;
+  ws_loop_timer_stop(s->loop, &s->limit);
+  s->host->server_gone(s);
+}
+
+static void cut_all(struct ws_server *s) {
+  struct ws_list *e;
+  for (e = s->conns.next; e != &s->conns; e = e->next) {
+    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    s->was_cut = true;
+    ws_conn_cut(c, 1001, "server closed"); /* freed at the turn's end */
+  }
+}
+
+static void on_limit(struct ws_timer *t) {
+  cut_all(WS_LIST_ENTRY(t, struct ws_server, limit));
+}
+
+void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
+                     double timeout) {
+  struct ws_list *e;
+  if (s->is_gone) return;
+  if (!s->is_closing) {
+    s->is_closing = true;
+    stop_listening(s);
+    for (e = s->conns.next; e != &s->conns; e = e->next) {
+      struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+      if (c->state == WS_CONN_PENDING) {
+        if (c->pending && (c->pending->step != WS_STEP_ASKED))
+          ws_conn_cut(c, 1006, "server closed");
+      } else {
+        ws_conn_close(c, code, reason, "server closed");
+      }
+    }
+  }
+  if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) cut_all(s);
+  check_gone(s);
+}
+
+void ws_server_abandon(struct ws_server *s) {
+  stop_listening(s);
+  ws_loop_timer_stop(s->loop, &s->limit);
+  while (!ws_list_is_empty(&s->conns))
+    ws_conn_abandon(WS_LIST_ENTRY(s->conns.next, struct ws_conn, link));
+  s->is_closing = s->is_gone = true;
+}
+
+void ws_server_opened(struct ws_server *s, struct ws_conn *c) {
+  (void)c;
+  s->n_open++;
+}
+
+void ws_server_left(struct ws_server *s, struct ws_conn *c) {
+  s->n_conns--;
+  if (c->was_opened) s->n_open--;
+  check_gone(s);
+}
+
+void ws_server_free(struct ws_server *s) {
+  ws_strings_free(&s->hosts);
+  ws_strings_free(&s->route.path);
+  ws_strings_free(&s->route.origins);
+  ws_strings_free(&s->route.subprotocols);
+  ws_mem_free(s->unix_path);
+  s->unix_path = NULL;
+  ws_mem_free(s->address);
+  s->address = NULL;
+  if (s->last_origin && --s->last_origin->refs == 0)
+    ws_mem_free(s->last_origin);
+  s->last_origin = NULL;
+}

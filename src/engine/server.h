@@ -1,0 +1,104 @@
+/* server.h: a listener, the routes behind it, and its connections. */
+#ifndef EVWS_SERVER_H
+#define EVWS_SERVER_H
+
+#include "engine/host.h"
+#include "engine/options.h"
+#include "transport/loop.h"
+#include "transport/net.h"
+
+/* A list of strings, owned. */
+struct ws_strings {
+  char **list;
+  size_t n;
+};
+
+bool ws_strings_add(struct ws_strings *s, const char *text, size_t len);
+void ws_strings_free(struct ws_strings *s);
+
+enum ws_origin_rule {
+  WS_ORIGIN_ANY,
+  WS_ORIGIN_SAME,
+  WS_ORIGIN_LIST,
+  WS_ORIGIN_ASK /* the host judges it when it is asked for the request */
+};
+
+struct ws_route {
+  struct ws_server *server; /* NULL: a client's own */
+  struct ws_host *host;
+  struct ws_conn_options options;
+  struct ws_strings path; /* one entry, or none: every path */
+  enum ws_origin_rule origin_rule;
+  struct ws_strings origins;
+  struct ws_strings subprotocols; /* in the order of preference */
+  bool asks_upgrade; /* the host has on_upgrade (or judges the origin) */
+  int user;          /* the host's own */
+};
+
+struct ws_listener {
+  struct ws_watch watch;
+  struct ws_server *server;
+};
+
+struct ws_server {
+  struct ws_loop *loop;
+  struct ws_host *host;
+  struct ws_http_options http;
+  struct ws_route route;
+  bool asks_request;       /* the host has on_request */
+  struct ws_strings hosts; /* to answer to; none: any */
+  char *unix_path;         /* to unlink */
+  char *address;           /* what was listened on */
+  int port;
+  struct ws_listener listeners[WS_NET_LISTEN_MAX];
+  int n_listeners;
+  int spare_fd; /* given up to shed a connection when there are no more */
+  struct ws_timer accept_again;
+  struct ws_timer limit; /* of close */
+  struct ws_list conns;
+  struct ws_list pending; /* struct ws_pending, the oldest first */
+  uint64_t n_conns, n_pending, n_open;
+  uint64_t accepted, refused;
+  struct ws_origin *last_origin; /* equal ones are shared */
+  double warned_origin;          /* when a refusal was last logged */
+  bool is_closing, is_gone, was_cut;
+};
+
+/* Opens the listening sockets of a server whose settings are filled in.
+ * Returns 0 or a negated errno and *why. */
+int ws_server_start(struct ws_server *s, struct ws_loop *loop,
+                    struct ws_net_listen *what, const char **why);
+
+/* Stops listening, sends a close frame with this code to everyone, and cuts
+ * after `timeout` seconds what is left (0: at once). host->server_gone follows
+ * in a later turn, was_cut tells whether somebody had to be cut. */
+void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
+                     double timeout);
+
+/* At the end of everything: listeners are closed, the connections are
+ * abandoned (ws_conn_abandon), the host is not called. */
+void ws_server_abandon(struct ws_server *s);
+
+/* Gives back what the settings hold; after server_gone, or when it never
+ * started. */
+void ws_server_free(struct ws_server *s);
+
+/* Says once what a careful owner wants to know about the settings. */
+void ws_server_warn(struct ws_server *s);
+
+/* Called by the engine. */
+void ws_server_opened(struct ws_server *s, struct ws_conn *c);
+void ws_server_left(struct ws_server *s, struct ws_conn *c);
+struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path);
+
+/* A line for the log: printf-like, network text must be escaped by
+ * ws_server_escape. */
+void ws_server_log(struct ws_server *s, enum ws_log_level level,
+                   const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Printable ASCII as it is, everything else as \xNN, cut at 128 bytes. */
+#define WS_ESCAPED_MAX (128 * 4 + 4)
+const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text);
+
+#endif

@@ -1,0 +1,343 @@
+/* protocol.c: the receiving side of RFC 6455 5, as a state machine that takes
+ * bytes and gives events. Rules that concern one frame alone are in frame.c. */
+#include "protocol/protocol.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "protocol/utf8.h"
+
+/* Below this a read of its own for the payload saves nothing. */
+#define SPACE_MIN 16384
+
+void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
+                      const struct ws_protocol_env *env) {
+  memset(p, 0, sizeof *p);
+  p->env = env;
+  p->is_client = role == WS_CLIENT;
+}
+
+static void drop_message(struct ws_protocol *p) {
+  if (!p->message) return;
+  ws_buf_free(p->message);
+  ws_mem_free(p->message);
+  p->message = NULL;
+}
+
+static void drop_control(struct ws_protocol *p) {
+  ws_mem_free(p->control);
+  p->control = NULL;
+  p->control_len = 0;
+}
+
+void ws_protocol_free(struct ws_protocol *p) {
+  drop_message(p);
+  drop_control(p);
+}
+
+void ws_protocol_release(struct ws_protocol *p) {
+  if (!p->is_delivered) return;
+  p->is_delivered = false;
+  drop_control(p);
+  if (!p->kind) drop_message(p); /* else a control frame came inside of one */
+}
+
+static void fail(struct ws_protocol *p, struct ws_event *ev, enum ws_err err,
+                 const char *why) {
+  p->is_ended = true;
+  ws_protocol_free(p);
+  ev->type = WS_EVENT_ERROR;
+  ev->code = err == WS_ERR_MEMORY ? 1011 : (uint16_t)-err;
+  ev->why = why;
+}
+
+/* 5.4, 5.5 and the limits, judged from the head alone. */
+static const char *check_frame(const struct ws_protocol *p,
+                               const struct ws_frame *f, enum ws_err *err) {
+  *err = WS_ERR_PROTOCOL;
+  if (f->rsv) return "reserved bits are set";
+  if (f->is_masked == p->is_client)
+    return p->is_client ? "a masked frame" : "an unmasked frame"; /* 5.1 */
+  switch (f->opcode) {
+    case WS_OP_CONTINUATION:
+      if (!p->kind) return "a continuation of nothing";
+      break;
+    case WS_OP_TEXT:
+    case WS_OP_BINARY:
+      if (p->kind) return "a message inside a message";
+      break;
+    case WS_OP_CLOSE:
+    case WS_OP_PING:
+    case WS_OP_PONG:
+      return NULL;
+    default:
+      return "a reserved opcode";
+  }
+  size_t have = p->message ? p->message->len : 0;
+  *err = WS_ERR_TOO_BIG;
+  if (have > p->env->max_message || f->len > p->env->max_message - have)
+    return "the message is too big";
+  *err = WS_ERR_POLICY;
+  if (p->fragments >= p->env->max_fragments) return "too many fragments";
+  return NULL;
+}
+
+static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
+                        struct ws_event *ev) {
+  enum ws_err err;
+  const char *why = check_frame(p, f, &err);
+  if (why) {
+    fail(p, ev, err, why);
+    return false;
+  }
+  memcpy(p->mask, f->mask, sizeof p->mask);
+  p->phase = 0;
+  p->left = f->len;
+  p->opcode = f->opcode;
+  p->is_fin = f->fin;
+  p->in_payload = true;
+  if (f->opcode >= WS_OP_CLOSE) return true;
+  if (f->opcode != WS_OP_CONTINUATION) {
+    p->kind = f->opcode;
+    p->utf8 = WS_UTF8_START;
+    p->fragments = 0;
+  }
+  p->fragments++;
+  return true;
+}
+
+/* Reads a frame head, from the bytes or from what was kept of it. */
+static size_t take_head(struct ws_protocol *p, const uint8_t *bytes, size_t n,
+                        struct ws_event *ev) {
+  struct ws_frame f;
+  size_t taken = 0;
+  int used;
+  if (p->head_len == 0) {
+    used = ws_frame_decode(&f, bytes, n);
+    if (used == 0) { /* n < WS_FRAME_HEAD_MAX, or it would be complete */
+      memcpy(p->head, bytes, n);
+      p->head_len = (uint8_t)n;
+      return n;
+    }
+    taken = used > 0 ? (size_t)used : n;
+  } else {
+    do {
+      p->head[p->head_len++] = bytes[taken++];
+      used = ws_frame_decode(&f, p->head, p->head_len);
+    } while (used == 0 && taken < n);
+    if (used == 0) return taken;
+    p->head_len = 0;
+  }
+  if (used < 0)
+    fail(p, ev, WS_ERR_PROTOCOL, "a malformed frame");
+  else
+    start_frame(p, &f, ev);
+  return taken;
+}
+
+/* 5.5.1 and 7.4: what a close frame may hold. */
+static void take_close(struct ws_protocol *p, const uint8_t *data, size_t len,
+                       struct ws_event *ev) {
+  int code = 1005;
+  if (len == 1) {
+    fail(p, ev, WS_ERR_PROTOCOL, "a close payload of one byte");
+    return;
+  }
+  if (len >= 2) {
+    code = data[0] << 8 | data[1];
+    if (!ws_protocol_may_send_code(code)) {
+      fail(p, ev, WS_ERR_PROTOCOL, "a bad close code");
+      return;
+    }
+    data += 2;
+    len -= 2;
+    if (!ws_utf8_is_valid(data, len)) {
+      fail(p, ev, WS_ERR_UTF8, "a close reason that is not UTF-8");
+      return;
+    }
+  }
+  p->is_ended = true;
+  drop_message(p);
+  ev->type = WS_EVENT_CLOSE;
+  ev->code = (uint16_t)code;
+  ev->data = data;
+  ev->len = len;
+}
+
+static void finish_control(struct ws_protocol *p, const uint8_t *data,
+                           size_t len, struct ws_event *ev) {
+  p->in_payload = false;
+  p->is_delivered = true;
+  if (p->opcode == WS_OP_CLOSE) {
+    take_close(p, data, len, ev);
+    return;
+  }
+  ev->type = p->opcode == WS_OP_PING ? WS_EVENT_PING : WS_EVENT_PONG;
+  ev->data = data;
+  ev->len = len;
+}
+
+static size_t take_control(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                           struct ws_event *ev) {
+  size_t take = p->left < n ? (size_t)p->left : n;
+  if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
+  p->phase = (uint8_t)((p->phase + take) & 3);
+  p->left -= take;
+  if (p->left == 0 && !p->control) {
+    finish_control(p, bytes, take, ev);
+    return take;
+  }
+  if (!p->control && !(p->control = ws_mem_alloc(WS_CONTROL_MAX))) {
+    fail(p, ev, WS_ERR_MEMORY, "out of memory");
+    return take;
+  }
+  memcpy(p->control + p->control_len, bytes, take);
+  p->control_len = (uint8_t)(p->control_len + take);
+  if (p->left == 0) {
+    size_t len = p->control_len;
+    finish_control(p, p->control, len, ev);
+  }
+  return take;
+}
+
+/* The buffer grows with what has come, never with what was announced; once a
+ * quarter is there, the announcement is believed. It at least doubles in any
+ * case, or many fragments would be copied as many times. */
+static bool make_room(struct ws_protocol *p, size_t n) {
+  if (!p->message && !(p->message = ws_mem_zero(sizeof *p->message)))
+    return false;
+  struct ws_buf *b = p->message;
+  uint64_t whole = b->len + p->left;
+  if (ws_buf_room(b) >= n) return true;
+  if (whole <= SIZE_MAX / 2 && b->len + n >= whole / 4 && p->left >= b->len)
+    return ws_buf_reserve_exact(b, (size_t)p->left);
+  return ws_buf_reserve(b, n);
+}
+
+/* 8.1: text is judged as it comes, not when it is complete. */
+static bool check_text(struct ws_protocol *p, const uint8_t *data, size_t n,
+                       bool is_last, struct ws_event *ev) {
+  if (p->kind != WS_OP_TEXT) return true;
+  if (ws_utf8_feed(&p->utf8, data, n) &&
+      (!is_last || p->utf8 == WS_UTF8_START))
+    return true;
+  fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  return false;
+}
+
+static void deliver(struct ws_protocol *p, const uint8_t *data, size_t len,
+                    struct ws_event *ev) {
+  ev->type = WS_EVENT_MESSAGE;
+  ev->opcode = p->kind;
+  ev->data = data;
+  ev->len = len;
+  p->kind = 0;
+  p->is_delivered = true;
+}
+
+/* A frame's payload has come to its end. */
+static void finish_data(struct ws_protocol *p, struct ws_event *ev) {
+  static const uint8_t nothing[1];
+  p->in_payload = false;
+  if (!p->is_fin) return;
+  if (p->message && p->message->len)
+    deliver(p, ws_buf_begin(p->message), p->message->len, ev);
+  else
+    deliver(p, nothing, 0, ev);
+}
+
+static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                        struct ws_event *ev) {
+  size_t take = p->left < n ? (size_t)p->left : n;
+  bool is_last = p->is_fin && take == p->left;
+  if (is_last && p->opcode != WS_OP_CONTINUATION && !p->message) {
+    if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
+    p->left = 0;
+    if (!check_text(p, bytes, take, true, ev)) return take;
+    p->in_payload = false;
+    deliver(p, bytes, take, ev);
+    return take;
+  }
+  if (take) {
+    if (!make_room(p, take)) {
+      fail(p, ev, WS_ERR_MEMORY, "out of memory");
+      return take;
+    }
+    uint8_t *to = ws_buf_end(p->message);
+    if (p->is_client)
+      memcpy(to, bytes, take);
+    else
+      ws_frame_mask_copy(to, bytes, take, p->mask, p->phase);
+    p->phase = (uint8_t)((p->phase + take) & 3);
+    p->left -= take;
+    ws_buf_commit(p->message, take);
+    if (!check_text(p, to, take, is_last, ev)) return take;
+  } else if (!check_text(p, bytes, 0, is_last, ev)) {
+    return take;
+  }
+  if (p->left == 0) finish_data(p, ev);
+  return take;
+}
+
+size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                        struct ws_event *ev) {
+  size_t i = 0;
+  ev->type = WS_EVENT_NONE;
+  ws_protocol_release(p);
+  if (p->is_bad && !p->is_ended)
+    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  while (!p->is_ended) {
+    if (!p->in_payload) {
+      if (i == n) return i;
+      i += take_head(p, bytes + i, n - i, ev);
+    } else {
+      if (i == n && p->left) return i;
+      i += p->opcode >= WS_OP_CLOSE ? take_control(p, bytes + i, n - i, ev)
+                                    : take_data(p, bytes + i, n - i, ev);
+    }
+    if (ev->type != WS_EVENT_NONE) return i;
+  }
+  return n; /* 5.5.1: whatever comes after the end is ignored */
+}
+
+uint8_t *ws_protocol_space(struct ws_protocol *p, size_t *n) {
+  if (p->is_ended || !p->in_payload || p->opcode >= WS_OP_CLOSE ||
+      p->is_delivered || p->left < SPACE_MIN || !p->message ||
+      p->message->len < SPACE_MIN)
+    return NULL;
+  size_t want = p->message->len;
+  if (want > p->left) want = (size_t)p->left;
+  if (!make_room(p, want)) return NULL; /* feed will meet it again */
+  size_t room = ws_buf_room(p->message);
+  *n = p->left < room ? (size_t)p->left : room;
+  return ws_buf_end(p->message);
+}
+
+void ws_protocol_filled(struct ws_protocol *p, size_t n) {
+  uint8_t *data = ws_buf_end(p->message);
+  assert(n <= p->left && n <= ws_buf_room(p->message));
+  if (!p->is_client) ws_frame_mask(data, n, p->mask, p->phase);
+  p->phase = (uint8_t)((p->phase + n) & 3);
+  p->left -= n;
+  ws_buf_commit(p->message, n);
+  if (p->kind == WS_OP_TEXT && !ws_utf8_feed(&p->utf8, data, n))
+    p->is_bad = true;
+}
+
+bool ws_protocol_may_send_code(int code) {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+         (code >= 3000 && code <= 4999);
+}
+
+size_t ws_protocol_close_payload(uint8_t out[WS_CONTROL_MAX], int code,
+                                 const char *reason, size_t len) {
+  if (code == 1005) return 0;
+  if (len > WS_REASON_MAX) {
+    len = WS_REASON_MAX;
+    while (len && ((uint8_t)reason[len] & 0xC0) == 0x80) len--;
+  }
+  out[0] = (uint8_t)(code >> 8);
+  out[1] = (uint8_t)code;
+  if (len) memcpy(out + 2, reason, len);
+  return len + 2;
+}

@@ -1,0 +1,107 @@
+/* protocol.h: one endpoint of an open WebSocket connection (RFC 6455 5 to 8),
+ * without sockets and without a clock: bytes in, one event at a time out.
+ *
+ * The reader takes bytes in pieces of any size and unmasks them in place. A
+ * message that stands whole in one piece is delivered from there, without a
+ * copy; one that spans pieces or frames is gathered in a buffer that exists
+ * only as long as the message does. */
+#ifndef EVWS_PROTOCOL_H
+#define EVWS_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "protocol/frame.h"
+
+#define WS_NO_LIMIT UINT64_MAX
+#define WS_REASON_MAX 123 /* 5.5.1: bytes of a close reason, at most */
+
+enum ws_role { WS_SERVER, WS_CLIENT };
+
+/* What the connections of a route share; it outlives them. */
+struct ws_protocol_env {
+  uint64_t max_message;   /* bytes; WS_NO_LIMIT for none */
+  uint64_t max_fragments; /* frames of one message, empty ones too */
+};
+
+enum ws_event_type {
+  WS_EVENT_NONE,    /* more bytes are needed */
+  WS_EVENT_MESSAGE, /* opcode, data, len */
+  WS_EVENT_PING,    /* data, len: answer with a pong of the same payload */
+  WS_EVENT_PONG,    /* data, len */
+  WS_EVENT_CLOSE,   /* code (1005 without one), data, len: the reason */
+  WS_EVENT_ERROR    /* code to close with, why */
+};
+
+struct ws_event {
+  enum ws_event_type type;
+  uint8_t opcode; /* WS_OP_TEXT or WS_OP_BINARY */
+  uint16_t code;
+  const uint8_t *data; /* until the next call with this protocol */
+  size_t len;
+  const char *why;
+};
+
+struct ws_protocol {
+  const struct ws_protocol_env *env;
+  struct ws_buf *message; /* of a message that spans pieces, else NULL */
+  uint8_t *control;       /* payload of a control frame that does */
+  uint64_t left;          /* payload bytes of this frame still to come */
+  uint32_t fragments;
+  uint32_t utf8;
+  uint8_t mask[4];
+  uint8_t phase;
+  uint8_t opcode; /* of this frame */
+  uint8_t kind;   /* of the message being received, 0 between two */
+  uint8_t head_len;
+  uint8_t head[WS_FRAME_HEAD_MAX]; /* of a frame cut inside its head */
+  uint8_t control_len;
+  bool is_client : 1, in_payload : 1, is_fin : 1, is_delivered : 1;
+  bool is_ended : 1; /* after a Close or an error: deaf */
+  bool is_bad : 1;   /* what was read straight in is not UTF-8 */
+};
+
+void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
+                      const struct ws_protocol_env *env);
+
+/* Gives back whatever is held. */
+void ws_protocol_free(struct ws_protocol *p);
+
+/* Takes bytes up to the end of the next event and says in *ev what it is.
+ * Returns how many were taken; all n when ev->type is WS_EVENT_NONE. The
+ * bytes are changed (unmasked). Call again with the rest.
+ *
+ * After WS_EVENT_CLOSE and WS_EVENT_ERROR everything is taken and ignored
+ * (5.5.1: no data after a close frame). */
+size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                        struct ws_event *ev);
+
+/* The data of the last message event is not needed any more: its buffer is
+ * freed now instead of at the next feed. */
+void ws_protocol_release(struct ws_protocol *p);
+
+/* Where the payload of a long frame may be read straight into: the place and
+ * its size, or NULL. What was put there is handed in by ws_protocol_filled;
+ * the event it may bring comes from the next ws_protocol_feed. */
+uint8_t *ws_protocol_space(struct ws_protocol *p, size_t *n);
+void ws_protocol_filled(struct ws_protocol *p, size_t n);
+
+/* Has ws_protocol_feed an event to give without another byte? */
+static inline bool ws_protocol_has_event(const struct ws_protocol *p) {
+  return !p->is_ended && (p->is_bad || (p->in_payload && p->left == 0));
+}
+
+/* 7.4: may this code be sent by an application: 1000 to 1003, 1007 to 1014,
+ * 3000 to 4999? */
+bool ws_protocol_may_send_code(int code);
+
+/* Writes the payload of a close frame: nothing for code 1005, else the code
+ * and at most WS_REASON_MAX bytes of reason, cut between two characters.
+ * Returns its length. */
+size_t ws_protocol_close_payload(uint8_t out[WS_CONTROL_MAX], int code,
+                                 const char *reason, size_t len);
+
+#endif

@@ -1,0 +1,81 @@
+/* url.c: taking WebSocket URLs apart. */
+#include "protocol/url.h"
+
+#include <stdint.h>
+
+#include "protocol/origin.h"
+
+static bool starts_with(struct ws_slice *text, const char *scheme) {
+  struct ws_slice want = {scheme, strlen(scheme)};
+  struct ws_slice have = {text->p, want.n};
+  if (text->n < want.n || !ws_slice_equal_nocase(have, want)) return false;
+  text->p += want.n;
+  text->n -= want.n;
+  return true;
+}
+
+/* Cuts *rest off the text, from the first byte that is one of `stops`. */
+static struct ws_slice cut_at(struct ws_slice text, const char *stops,
+                              struct ws_slice *rest) {
+  size_t i = 0;
+  while (i < text.n && !strchr(stops, text.p[i])) i++;
+  *rest = (struct ws_slice){text.p + i, text.n - i};
+  return (struct ws_slice){text.p, i};
+}
+
+/* 3: no fragment; and nothing that would break the request line. */
+static const char *check_bytes(struct ws_slice text) {
+  for (size_t i = 0; i < text.n; i++) {
+    unsigned char b = (unsigned char)text.p[i];
+    if (b == '#') return "a fragment is not allowed";
+    if (b <= 0x20 || b == 0x7F) return "a space or control character";
+    if (b >= 0x80) return "a character that must be percent-encoded";
+  }
+  return NULL;
+}
+
+static bool parse_unix(struct ws_slice text, struct ws_url *url,
+                       const char **why) {
+  struct ws_slice rest;
+  url->socket = cut_at(text, ":", &rest);
+  *why = "the path of the socket is missing";
+  if (url->socket.n == 0) return false;
+  if (rest.n) {
+    rest.p++;
+    rest.n--;
+  }
+  url->target = rest;
+  url->host = url->authority = WS_SLICE("localhost");
+  url->port = 0;
+  return true;
+}
+
+bool ws_url_parse(struct ws_slice text, struct ws_url *url, const char **why) {
+  long port;
+  *url = (struct ws_url){.port = 80};
+  if ((*why = check_bytes(text))) return false;
+  if (starts_with(&text, "ws+unix:")) {
+    if (text.n >= 2 && text.p[0] == '/' && text.p[1] == '/') {
+      text.p += 2;
+      text.n -= 2;
+    }
+    return parse_unix(text, url, why);
+  }
+  if (starts_with(&text, "wss://")) {
+    url->is_secure = true;
+    url->port = 443;
+  } else if (!starts_with(&text, "ws://")) {
+    *why = "the scheme is not ws, wss or ws+unix";
+    return false;
+  }
+  url->authority = cut_at(text, "/?", &url->target);
+  *why = "the host is malformed";
+  if (!ws_origin_parse_host(url->authority, &url->host, &port)) return false;
+  if (port == 0) {
+    *why = "the port is 0";
+    return false;
+  }
+  if (port > 0) url->port = (int)port;
+  *why = NULL;
+  return true;
+}

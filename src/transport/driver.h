@@ -1,0 +1,40 @@
+/* driver.h: libev as the driver of a loop and as the kernel provider's
+ * readiness; ev.c is the one file that knows libev. */
+#ifndef EVWS_DRIVER_H
+#define EVWS_DRIVER_H
+
+#include <stdbool.h>
+
+#include "transport/loop.h"
+
+struct ws_ev;
+
+/* A provider with a libev loop below it: the default one, which others may
+ * drive too, or one of its own. `turn` runs a turn of the engine; it is
+ * called with arg whenever libev has looked at the descriptors. NULL when
+ * libev has no loop to give. */
+struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg);
+void ws_ev_free(struct ws_ev *e);
+
+/* In a forked child the epoll descriptor still belongs to the parent. */
+void ws_ev_forked(struct ws_ev *e);
+
+struct ws_io *ws_ev_io(struct ws_ev *e);
+
+/* The loop whose ready list is filled. */
+void ws_ev_attach(struct ws_ev *e, struct ws_loop *loop);
+
+/* One round: waits for something to happen, at most `timeout` seconds (as
+ * long as it takes when negative), and runs the turn. False, without a
+ * timeout, when nothing is watched any more that could make something
+ * happen. userdata: libev's, meanwhile. */
+bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata);
+
+/* Catches SIGINT, and SIGTERM if asked for, until released; what is ignored
+ * stays ignored, a SIGTERM handler of the program stays in force. fn runs in
+ * ws_ev_step, outside of the turn. Calls may be nested; the last release puts
+ * the old dispositions back. */
+void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int));
+void ws_ev_release(struct ws_ev *e);
+
+#endif

@@ -1,0 +1,220 @@
+/* ev.c: the only file that includes ev.h. An ev_io in each watch only links
+ * the watch into the ready list; an ev_check of the lowest priority runs the
+ * turn when all of them have; one ev_timer stands for the next deadline. No
+ * Lua and no connection code ever runs inside of a libev callback but the
+ * turn, and nothing may leave that by longjmp. */
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "transport/driver.h"
+#include "transport/io_kernel.h"
+
+struct caught {
+  ev_signal watcher;
+  struct sigaction before;
+  bool is_on;
+};
+
+struct ws_ev {
+  struct ws_io io;
+  struct ws_io_ops ops;
+  struct ev_loop *ev;
+  struct ws_loop *loop;
+  void (*turn)(void *);
+  void *arg;
+  ev_check check;
+  ev_timer timer;
+  struct caught sigint, sigterm;
+  void (*on_signal)(void *, int);
+  int catching;
+  bool is_default;
+};
+
+_Static_assert(sizeof(ev_io) <= sizeof(((struct ws_watch *)0)->slot),
+               "an ev_io fits into the slot of a watch");
+
+static ev_io *io_of(struct ws_watch *w) {
+  return (ev_io *)(void *)w->slot;
+}
+
+static void on_io(struct ev_loop *ev, ev_io *io, int events) {
+  struct ws_ev *e = io->data;
+  struct ws_watch *w =
+      (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
+  (void)ev;
+  if (events & EV_READ) w->got |= WS_READ;
+  if (events & EV_WRITE) w->got |= WS_WRITE;
+  if (!ws_list_is_linked(&w->ready)) ws_list_append(&e->loop->ready, &w->ready);
+}
+
+static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
+  struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
+  ev_io *i = io_of(w);
+  if (ev_is_active(i)) ev_io_stop(e->ev, i);
+  if (!want) return;
+  int events = (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
+  ev_io_init(i, on_io, w->fd, events);
+  i->data = e;
+  ev_io_start(e->ev, i);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *t, int events) {
+  struct ws_ev *e = t->data;
+  (void)ev;
+  (void)events;
+  e->loop->rang = true;
+}
+
+static void wake_at(struct ws_io *io, double when) {
+  struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
+  ev_timer_stop(e->ev, &e->timer);
+  if (when < 0) return;
+  double after = when - io->ops->now(io);
+  /* libev counts from its own idea of now, which may be a little behind: a
+   * turn that comes too early finds nothing due and asks again */
+  ev_timer_set(&e->timer, after > 0 ? after : 0., 0.);
+  ev_timer_start(e->ev, &e->timer);
+}
+
+static void on_check(struct ev_loop *ev, ev_check *c, int events) {
+  struct ws_ev *e = c->data;
+  (void)ev;
+  (void)events;
+  if (e->loop) e->turn(e->arg);
+}
+
+/* libev's default loop takes SIGCHLD for itself and would reap the children
+ * of io.popen; the disposition is put back. */
+static struct ev_loop *default_loop(void) {
+  struct sigaction before;
+  sigaction(SIGCHLD, NULL, &before);
+  struct ev_loop *ev = ev_default_loop(EVFLAG_AUTO);
+  sigaction(SIGCHLD, &before, NULL);
+  return ev;
+}
+
+struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
+  struct ws_ev *e = ws_mem_zero(sizeof *e);
+  if (!e) return NULL;
+  e->ev = is_default ? default_loop() : ev_loop_new(EVFLAG_AUTO);
+  if (!e->ev) {
+    ws_mem_free(e);
+    return NULL;
+  }
+  ws_io_kernel_fill(&e->ops);
+  e->ops.watch = watch;
+  e->ops.wake_at = wake_at;
+  e->io.ops = &e->ops;
+  e->is_default = is_default;
+  e->turn = turn;
+  e->arg = arg;
+  ev_init(&e->timer, on_timer);
+  e->timer.data = e;
+  ev_check_init(&e->check, on_check);
+  ev_set_priority(&e->check, EV_MINPRI);
+  e->check.data = e;
+  ev_check_start(e->ev, &e->check);
+  ev_unref(e->ev); /* it alone keeps nobody waiting */
+  return e;
+}
+
+void ws_ev_free(struct ws_ev *e) {
+  if (!e) return;
+  while (e->catching) ws_ev_release(e);
+  ev_timer_stop(e->ev, &e->timer);
+  ev_ref(e->ev);
+  ev_check_stop(e->ev, &e->check);
+  if (!e->is_default) ev_loop_destroy(e->ev);
+  ws_mem_free(e);
+}
+
+void ws_ev_forked(struct ws_ev *e) {
+  ev_loop_fork(e->ev);
+}
+
+struct ws_io *ws_ev_io(struct ws_ev *e) {
+  return &e->io;
+}
+
+void ws_ev_attach(struct ws_ev *e, struct ws_loop *loop) {
+  e->loop = loop;
+}
+
+static void on_timeout(struct ev_loop *ev, ev_timer *t, int events) {
+  (void)t;
+  (void)events;
+  ev_break(ev, EVBREAK_ONE);
+}
+
+static bool run_once(struct ws_ev *e, double timeout) {
+  if (timeout == 0) return ev_run(e->ev, EVRUN_NOWAIT);
+  if (timeout < 0) return ev_run(e->ev, EVRUN_ONCE);
+  ev_timer limit;
+  ev_timer_init(&limit, on_timeout, timeout, 0.);
+  ev_now_update(e->ev); /* the script may have run for long since */
+  ev_timer_start(e->ev, &limit);
+  ev_run(e->ev, EVRUN_ONCE);
+  ev_timer_stop(e->ev, &limit);
+  return true;
+}
+
+/* lua-ev finds its lua_State in the loop's user data. */
+bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata) {
+  void *before = ev_userdata(e->ev);
+  ev_set_userdata(e->ev, userdata);
+  bool more = run_once(e, timeout);
+  ev_set_userdata(e->ev, before);
+  return more;
+}
+
+static void on_caught(struct ev_loop *ev, ev_signal *s, int events) {
+  struct ws_ev *e = s->data;
+  (void)ev;
+  (void)events;
+  e->on_signal(e->arg, s->signum);
+}
+
+static void catch_one(struct ws_ev *e, struct caught *c, int signum) {
+  sigaction(signum, NULL, &c->before);
+  bool is_ours = c->before.sa_handler == SIG_DFL ||
+                 (signum == SIGINT && c->before.sa_handler != SIG_IGN);
+  if (!is_ours) return;
+  ev_signal_init(&c->watcher, on_caught, signum);
+  c->watcher.data = e;
+  ev_signal_start(e->ev, &c->watcher);
+  ev_unref(e->ev);
+  c->is_on = true;
+}
+
+/* ev_signal_stop leaves SIG_DFL: no signal may come before that is mended. */
+static void release_one(struct ws_ev *e, struct caught *c, int signum) {
+  sigset_t one, before;
+  if (!c->is_on) return;
+  sigemptyset(&one);
+  sigaddset(&one, signum);
+  pthread_sigmask(SIG_BLOCK, &one, &before);
+  ev_ref(e->ev);
+  ev_signal_stop(e->ev, &c->watcher);
+  sigaction(signum, &c->before, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  c->is_on = false;
+}
+
+void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int)) {
+  if (!e->is_default) return;
+  if (e->catching++) return;
+  e->on_signal = fn;
+  catch_one(e, &e->sigint, SIGINT);
+  if (with_term) catch_one(e, &e->sigterm, SIGTERM);
+}
+
+void ws_ev_release(struct ws_ev *e) {
+  if (!e->is_default || --e->catching) return;
+  release_one(e, &e->sigint, SIGINT);
+  release_one(e, &e->sigterm, SIGTERM);
+}

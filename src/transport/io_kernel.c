@@ -1,0 +1,188 @@
+/* io_kernel.c: the seam over real system calls. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* accept4 */
+#endif
+#include "transport/io_kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
+#endif
+
+static ssize_t result(ssize_t r) {
+  return r < 0 ? -errno : r;
+}
+
+/* Non-blocking, close-on-exec, and silent on a closed peer. */
+static int prepare(int fd) {
+#ifdef SO_NOSIGPIPE
+  int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+#ifndef SOCK_CLOEXEC
+  int flags = fcntl(fd, F_GETFL);
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+      fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+#endif
+  return fd;
+}
+
+static int k_socket(struct ws_io *io, int domain, int type) {
+  (void)io;
+#ifdef SOCK_CLOEXEC
+  type |= SOCK_CLOEXEC | SOCK_NONBLOCK;
+#endif
+  int fd = socket(domain, type, 0);
+  return fd < 0 ? -errno : prepare(fd);
+}
+
+static int k_bind(struct ws_io *io, int fd, const struct ws_address *a) {
+  (void)io;
+  return (int)result(bind(fd, (const struct sockaddr *)&a->any, a->len));
+}
+
+static int k_listen(struct ws_io *io, int fd, int backlog) {
+  (void)io;
+  return (int)result(listen(fd, backlog));
+}
+
+static int k_accept(struct ws_io *io, int fd, struct ws_address *peer) {
+  (void)io;
+  peer->len = sizeof peer->any;
+#ifdef SOCK_CLOEXEC
+  int got = accept4(fd, (struct sockaddr *)&peer->any, &peer->len,
+                    SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+  int got = accept(fd, (struct sockaddr *)&peer->any, &peer->len);
+#endif
+  return got < 0 ? -errno : prepare(got);
+}
+
+static int k_connect(struct ws_io *io, int fd, const struct ws_address *a) {
+  (void)io;
+  return (int)result(connect(fd, (const struct sockaddr *)&a->any, a->len));
+}
+
+static int k_getsockname(struct ws_io *io, int fd, struct ws_address *a) {
+  (void)io;
+  a->len = sizeof a->any;
+  return (int)result(getsockname(fd, (struct sockaddr *)&a->any, &a->len));
+}
+
+static int k_setsockopt(struct ws_io *io, int fd, int level, int name,
+                        int value) {
+  (void)io;
+  return (int)result(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+static int k_getsockopt(struct ws_io *io, int fd, int level, int name,
+                        int *value) {
+  socklen_t len = sizeof *value;
+  (void)io;
+  return (int)result(getsockopt(fd, level, name, value, &len));
+}
+
+static ssize_t k_recv(struct ws_io *io, int fd, void *to, size_t n) {
+  (void)io;
+  return result(recv(fd, to, n, 0));
+}
+
+static ssize_t k_readv(struct ws_io *io, int fd, const struct iovec *iov,
+                       int n) {
+  (void)io;
+  return result(readv(fd, iov, n));
+}
+
+static ssize_t k_send(struct ws_io *io, int fd, const void *bytes, size_t n) {
+  (void)io;
+  return result(send(fd, bytes, n, MSG_NOSIGNAL));
+}
+
+static ssize_t k_writev(struct ws_io *io, int fd, const struct iovec *iov,
+                        int n) {
+  (void)io;
+  struct msghdr m = {.msg_iov = (struct iovec *)iov,
+                     .msg_iovlen = (size_t)n};
+  return result(sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+static int k_shutdown(struct ws_io *io, int fd) {
+  (void)io;
+  return (int)result(shutdown(fd, SHUT_WR));
+}
+
+static int k_close(struct ws_io *io, int fd) {
+  (void)io;
+  return (int)result(close(fd));
+}
+
+static int k_unlink(struct ws_io *io, const char *path) {
+  (void)io;
+  return (int)result(unlink(path));
+}
+
+static double k_now(struct ws_io *io) {
+  struct timespec t;
+  (void)io;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int64_t k_wall(struct ws_io *io) {
+  (void)io;
+  return (int64_t)time(NULL);
+}
+
+static int k_random(struct ws_io *io, void *to, size_t n) {
+  (void)io;
+#ifdef __APPLE__
+  return getentropy(to, n) < 0 ? -errno : 0;
+#else
+  while (n) {
+    ssize_t r = getrandom(to, n, 0);
+    if (r < 0 && errno != EINTR) return -errno;
+    if (r > 0) {
+      to = (char *)to + r;
+      n -= (size_t)r;
+    }
+  }
+  return 0;
+#endif
+}
+
+void ws_io_kernel_fill(struct ws_io_ops *ops) {
+  *ops = (struct ws_io_ops){
+      .socket = k_socket,
+      .bind = k_bind,
+      .listen = k_listen,
+      .accept = k_accept,
+      .connect = k_connect,
+      .getsockname = k_getsockname,
+      .setsockopt = k_setsockopt,
+      .getsockopt = k_getsockopt,
+      .recv = k_recv,
+      .readv = k_readv,
+      .send = k_send,
+      .writev = k_writev,
+      .shutdown = k_shutdown,
+      .close = k_close,
+      .unlink = k_unlink,
+      .now = k_now,
+      .wall = k_wall,
+      .random = k_random,
+      .resolve = ws_lookup_now,
+      .lookup = ws_lookup_start,
+      .lookup_cancel = ws_lookup_cancel,
+  };
+}

@@ -1,0 +1,246 @@
+/* loop.c: the turn. It knows no libev: what is ready was linked into the
+ * ready list by the provider, the clock is the seam's. */
+#include "transport/loop.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+/* Rounds of jobs and late work in one turn; what is left then (jobs that
+ * beget jobs) goes on in the next turn, after the descriptors. */
+#define ROUNDS_MAX 64
+
+/* A turn that began this late was held up: by a handler, or by the process
+ * being stopped. Peers get one second to be heard before silence counts. */
+#define STALL 1.0
+
+#define WAKE_UNKNOWN (-2.0)
+
+uint32_t ws_loop_tick(const struct ws_loop *loop, double when) {
+  return (uint32_t)(int64_t)((when - loop->epoch) / WS_TICK);
+}
+
+static void read_clock(struct ws_loop *loop) {
+  loop->now = loop->io->ops->now(loop->io);
+  loop->tick = ws_loop_tick(loop, loop->now);
+}
+
+void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
+  memset(loop, 0, sizeof *loop);
+  loop->io = io;
+  ws_list_init(&loop->ready);
+  ws_list_init(&loop->jobs);
+  ws_list_init(&loop->late);
+  ws_list_init(&loop->lingers);
+  ws_list_init(&loop->dead);
+  loop->wake = -1;
+  loop->pid = getpid();
+  loop->epoch = io->ops->now(io);
+  read_clock(loop);
+  loop->grace = loop->tick;
+  ws_wheel_init(&loop->wheel, loop->tick);
+}
+
+static void free_dead(struct ws_loop *loop) {
+  struct ws_list *e;
+  while ((e = ws_list_shift(&loop->dead))) ws_mem_free(e);
+}
+
+void ws_loop_free(struct ws_loop *loop) {
+  free_dead(loop);
+  ws_heap_free(&loop->timers);
+  ws_mem_free(loop->read_buffer);
+  ws_mem_free(loop->cork);
+  loop->read_buffer = loop->cork = NULL;
+}
+
+bool ws_loop_prepare(struct ws_loop *loop) {
+  if (!loop->read_buffer) loop->read_buffer = ws_mem_alloc(WS_READ_BUFFER);
+  if (!loop->cork) loop->cork = ws_mem_alloc(WS_CORK_BUFFER);
+  return loop->read_buffer && loop->cork;
+}
+
+double ws_loop_now(struct ws_loop *loop) {
+  return loop->io->ops->now(loop->io);
+}
+
+bool ws_loop_is_busy(const struct ws_loop *loop) {
+  return !ws_list_is_empty(&loop->ready) || !ws_list_is_empty(&loop->jobs) ||
+         !ws_list_is_empty(&loop->late);
+}
+
+static void run_ready(struct ws_loop *loop) {
+  struct ws_list all, *e;
+  ws_list_init(&all);
+  ws_list_splice(&all, &loop->ready); /* what is added waits for its turn */
+  while ((e = ws_list_shift(&all))) {
+    struct ws_watch *w = WS_LIST_ENTRY(e, struct ws_watch, ready);
+    w->fn(w);
+  }
+}
+
+static void run_deadlines(struct ws_loop *loop) {
+  struct ws_list due, *e;
+  ws_list_init(&due);
+  ws_wheel_advance(&loop->wheel, loop->tick, &due);
+  while ((e = ws_list_shift(&due)))
+    loop->on_deadline(WS_LIST_ENTRY(e, struct ws_deadline, link));
+}
+
+static void run_timers(struct ws_loop *loop) {
+  double now = loop->now; /* a timer set by a timer waits for its turn */
+  uint32_t most = loop->timers.n;
+  struct ws_timer *t;
+  while (most-- && (t = ws_heap_first(&loop->timers)) && t->at <= now) {
+    ws_heap_clear(&loop->timers, t);
+    t->fn(t);
+  }
+}
+
+static void run_jobs(struct ws_loop *loop) {
+  struct ws_list all, *e;
+  ws_list_init(&all);
+  ws_list_splice(&all, &loop->jobs);
+  while ((e = ws_list_shift(&all))) {
+    struct ws_job *job = WS_LIST_ENTRY(e, struct ws_job, link);
+    job->run(job);
+  }
+}
+
+static void run_late(struct ws_loop *loop) {
+  struct ws_list all, *e;
+  ws_list_init(&all);
+  ws_list_splice(&all, &loop->late);
+  while ((e = ws_list_shift(&all))) {
+    struct ws_late *late = WS_LIST_ENTRY(e, struct ws_late, link);
+    late->run(late);
+  }
+}
+
+static void set_wake(struct ws_loop *loop) {
+  double wake = -1;
+  const struct ws_timer *t = ws_heap_first(&loop->timers);
+  int64_t ticks = ws_wheel_next(&loop->wheel);
+  if (ws_loop_is_busy(loop)) {
+    wake = loop->now;
+  } else {
+    if (t) wake = t->at;
+    if (ticks >= 0) {
+      int64_t tick = (int64_t)((loop->now - loop->epoch) / WS_TICK) + ticks;
+      /* a little into the tick, so that rounding cannot make it early */
+      double at = loop->epoch + ((double)tick + 0.05) * WS_TICK;
+      if (wake < 0 || at < wake) wake = at;
+    }
+  }
+  if (wake == loop->wake) return;
+  loop->wake = wake;
+  loop->io->ops->wake_at(loop->io, wake);
+}
+
+/* Outside of a turn nothing else would take the new time to the driver. */
+static void changed(struct ws_loop *loop) {
+  if (!loop->in_turn) set_wake(loop);
+}
+
+static void settle(struct ws_loop *loop) {
+  int rounds = ROUNDS_MAX;
+  while (rounds-- && (!ws_list_is_empty(&loop->jobs) ||
+                      !ws_list_is_empty(&loop->late))) {
+    run_jobs(loop);
+    run_late(loop);
+  }
+  free_dead(loop);
+}
+
+void ws_loop_turn(struct ws_loop *loop) {
+  assert(!loop->in_turn);
+  double wake = loop->wake;
+  loop->in_turn = true;
+  read_clock(loop);
+  if (wake >= 0 && loop->now > wake + STALL)
+    loop->grace = loop->tick + ws_loop_ticks(STALL);
+  if (loop->rang) loop->wake = WAKE_UNKNOWN;
+  loop->rang = false;
+  double began = loop->now;
+  run_ready(loop);
+  read_clock(loop);
+  if (loop->now > began + STALL)
+    loop->grace = loop->tick + ws_loop_ticks(STALL);
+  run_deadlines(loop);
+  run_timers(loop);
+  settle(loop);
+  loop->in_turn = false;
+  set_wake(loop);
+}
+
+void ws_loop_settle(struct ws_loop *loop) {
+  if (loop->in_turn) return;
+  loop->in_turn = true;
+  settle(loop);
+  loop->in_turn = false;
+  set_wake(loop);
+}
+
+void ws_loop_again(struct ws_loop *loop, struct ws_watch *w) {
+  w->got |= WS_AGAIN;
+  if (!ws_list_is_linked(&w->ready)) ws_list_append(&loop->ready, &w->ready);
+  changed(loop);
+}
+
+void ws_loop_watch(struct ws_loop *loop, struct ws_watch *w, uint8_t want) {
+  if (w->want == want) return;
+  w->want = want;
+  loop->io->ops->watch(loop->io, w, want);
+}
+
+void ws_loop_unwatch(struct ws_loop *loop, struct ws_watch *w) {
+  ws_loop_watch(loop, w, 0);
+  ws_list_remove(&w->ready);
+  w->got = 0;
+}
+
+void ws_loop_job(struct ws_loop *loop, struct ws_job *job) {
+  if (ws_list_is_linked(&job->link)) return;
+  ws_list_append(&loop->jobs, &job->link);
+  changed(loop);
+}
+
+void ws_loop_late(struct ws_loop *loop, struct ws_late *late) {
+  if (ws_list_is_linked(&late->link)) return;
+  ws_list_append(&loop->late, &late->link);
+  changed(loop);
+}
+
+void ws_loop_free_later(struct ws_loop *loop, void *p) {
+  struct ws_list *e = p;
+  ws_list_init(e);
+  ws_list_append(&loop->dead, e);
+  if (!loop->in_turn) free_dead(loop);
+}
+
+bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds) {
+  if (!ws_heap_set(&loop->timers, t, ws_loop_now(loop) + seconds))
+    return false;
+  changed(loop);
+  return true;
+}
+
+void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t) {
+  ws_heap_clear(&loop->timers, t);
+  changed(loop);
+}
+
+void ws_loop_deadline(struct ws_loop *loop, struct ws_deadline *d,
+                      uint32_t tick) {
+  ws_wheel_set(&loop->wheel, d, tick);
+  changed(loop);
+}
+
+uint32_t ws_loop_ticks(double seconds) {
+  double ticks = ceil(seconds / WS_TICK);
+  if (!(ticks > 1)) return 1;
+  return ticks < WS_TICKS_MAX ? (uint32_t)ticks : WS_TICKS_MAX;
+}

@@ -1,0 +1,118 @@
+/* loop.h: one turn of the event loop, told in terms of the seam alone.
+ *
+ *   ready list -> events -> deadlines and timers -> jobs -> flush and late
+ *   work -> deferred frees
+ *
+ * A turn never waits and turns never nest. Whoever drives (libev in ev.c, a
+ * simulation) calls ws_loop_turn whenever something may be ready. */
+#ifndef EVWS_LOOP_H
+#define EVWS_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "transport/io.h"
+#include "transport/wheel.h"
+
+#define WS_READ_BUFFER (256 * 1024)
+#define WS_CORK_BUFFER (256 * 1024)
+
+/* Work for this turn, after the events and deadlines. */
+struct ws_job {
+  struct ws_list link;
+  void (*run)(struct ws_job *);
+};
+
+/* Work for the end of the turn: flushing, then what depends on it. It may be
+ * asked for again while it runs. */
+struct ws_late {
+  struct ws_list link;
+  void (*run)(struct ws_late *);
+};
+
+struct ws_stream;
+
+/* What was read for one stream and is being gone through. */
+struct ws_input {
+  struct ws_stream *owner; /* NULL: nothing is being read */
+  uint8_t *p;
+  size_t n;
+  uint64_t budget; /* messages that may be taken in this turn */
+};
+
+struct ws_loop {
+  struct ws_io *io;
+  struct ws_list ready; /* watches */
+  struct ws_list jobs;
+  struct ws_list late;
+  struct ws_list lingers; /* linger.c: descriptors on their way out */
+  struct ws_list dead;    /* memory to give back at the end of the turn */
+  struct ws_wheel wheel;
+  void (*on_deadline)(struct ws_deadline *); /* all of them are connections */
+  struct ws_heap timers;
+
+  uint8_t *read_buffer; /* one for all streams; there from the first use */
+  uint8_t *cork;        /* likewise */
+  size_t cork_len;
+  struct ws_stream *corked; /* whose bytes the cork holds */
+  struct ws_input input;
+
+  double now, epoch; /* the turn's time; the wheel's tick 0 */
+  double wake;       /* what wake_at was last told, negative for nothing */
+  uint32_t tick;     /* now, in ticks */
+  uint32_t grace;    /* silence is not judged before this tick */
+  bool in_turn;
+  bool rang; /* set by the provider: what wake_at asked for has come */
+  pid_t pid; /* a forked child must not touch what it inherited */
+};
+
+void ws_loop_init(struct ws_loop *loop, struct ws_io *io);
+
+/* Runs what is deferred and gives everything back. No watch, timer or
+ * deadline may be left. */
+void ws_loop_free(struct ws_loop *loop);
+
+/* Allocates read_buffer and cork if that was not done yet. */
+bool ws_loop_prepare(struct ws_loop *loop);
+
+void ws_loop_turn(struct ws_loop *loop);
+
+/* The clock, read afresh. */
+double ws_loop_now(struct ws_loop *loop);
+
+/* Is there work that waits for no event? */
+bool ws_loop_is_busy(const struct ws_loop *loop);
+
+/* Calls w->fn in the next turn with WS_AGAIN in w->got. */
+void ws_loop_again(struct ws_loop *loop, struct ws_watch *w);
+
+/* Starts, changes, ends watching. Stopping also takes w off the ready list. */
+void ws_loop_watch(struct ws_loop *loop, struct ws_watch *w, uint8_t want);
+void ws_loop_unwatch(struct ws_loop *loop, struct ws_watch *w);
+
+void ws_loop_job(struct ws_loop *loop, struct ws_job *job);
+void ws_loop_late(struct ws_loop *loop, struct ws_late *late);
+
+/* Does now what waits for the end of the turn. Outside of a turn only. */
+void ws_loop_settle(struct ws_loop *loop);
+
+/* Frees memory from ws_mem_alloc (at least sizeof(struct ws_list)) at the end
+ * of the turn, when nothing on the C stack can know it any more. */
+void ws_loop_free_later(struct ws_loop *loop, void *p);
+
+/* Sets a timer `seconds` from now, on the clock read afresh. */
+bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds);
+void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t);
+
+/* Sets a deadline, in ticks of loop->tick's count. */
+void ws_loop_deadline(struct ws_loop *loop, struct ws_deadline *d,
+                      uint32_t tick);
+
+/* A time of the loop's clock as a tick. */
+uint32_t ws_loop_tick(const struct ws_loop *loop, double when);
+
+/* Seconds to ticks, rounded up, at least 1. */
+uint32_t ws_loop_ticks(double seconds);
+
+#endif

@@ -1,0 +1,294 @@
+/* stream.c: writing: the cork, the queue, and the one send that empties
+ * them. */
+#include "transport/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define CHUNK_MIN 1024
+#define CHUNK_MAX (64 * 1024)
+#define IOV_MAX_USED 64
+
+/* A place in the queue. Its chunk may stand in other queues too. */
+struct ws_queued {
+  struct ws_queued *next;
+  struct ws_chunk *chunk;
+  size_t off; /* bytes of the chunk that have left */
+};
+
+void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
+                    void (*fn)(struct ws_watch *),
+                    void (*late)(struct ws_late *)) {
+  memset(s, 0, sizeof *s);
+  s->loop = loop;
+  s->watch.fd = fd;
+  s->watch.fn = fn;
+  ws_list_init(&s->watch.ready);
+  s->late.run = late;
+  ws_list_init(&s->late.link);
+}
+
+static void chunk_release(struct ws_chunk *c) {
+  if (--c->refs == 0) ws_mem_free(c);
+}
+
+static void drop_first(struct ws_stream *s) {
+  struct ws_queued *q = s->head;
+  s->head = q->next;
+  if (!s->head) s->tail = NULL;
+  chunk_release(q->chunk);
+  ws_mem_free(q);
+}
+
+static void forget(struct ws_stream *s) {
+  while (s->head) drop_first(s);
+  s->queued = 0;
+  if (s->loop->corked == s) {
+    s->loop->corked = NULL;
+    s->loop->cork_len = 0;
+  }
+}
+
+int ws_stream_detach(struct ws_stream *s) {
+  int fd = s->watch.fd;
+  forget(s);
+  ws_list_remove(&s->late.link);
+  ws_loop_unwatch(s->loop, &s->watch);
+  s->is_blocked = false;
+  s->watch.fd = -1;
+  return fd;
+}
+
+void ws_stream_close(struct ws_stream *s) {
+  if (!s->loop) return;
+  int fd = ws_stream_detach(s);
+  if (fd >= 0) s->loop->io->ops->close(s->loop->io, fd);
+}
+
+void ws_stream_want_read(struct ws_stream *s, bool on) {
+  uint8_t want = (uint8_t)(s->watch.want & ~WS_READ);
+  if (s->watch.fd < 0) return;
+  ws_loop_watch(s->loop, &s->watch, on ? want | WS_READ : want);
+}
+
+static void broke(struct ws_stream *s, int error) {
+  if (!s->error) s->error = error;
+  forget(s);
+  ws_loop_late(s->loop, &s->late);
+}
+
+static void blocked(struct ws_stream *s, bool on) {
+  if (s->is_blocked == on) return;
+  s->is_blocked = on;
+  s->progress = s->loop->tick;
+  uint8_t want = s->watch.want;
+  want = (uint8_t)(on ? want | WS_WRITE : want & ~WS_WRITE);
+  ws_loop_watch(s->loop, &s->watch, want);
+  if (on) ws_loop_late(s->loop, &s->late); /* its deadline changes */
+}
+
+/* A chunk of its own at the end of the queue, with room for n bytes. */
+static struct ws_chunk *add_chunk(struct ws_stream *s, size_t n) {
+  size_t cap = s->queued < CHUNK_MAX ? s->queued : CHUNK_MAX;
+  if (cap < CHUNK_MIN) cap = CHUNK_MIN;
+  if (cap < n) cap = n;
+  if (cap > SIZE_MAX - sizeof(struct ws_chunk)) return NULL;
+  struct ws_queued *q = ws_mem_alloc(sizeof *q);
+  struct ws_chunk *c = ws_mem_alloc(sizeof *c + cap);
+  if (!q || !c) {
+    ws_mem_free(q);
+    ws_mem_free(c);
+    return NULL;
+  }
+  *c = (struct ws_chunk){.refs = 1, .cap = cap};
+  *q = (struct ws_queued){.chunk = c};
+  if (s->tail)
+    s->tail->next = q;
+  else
+    s->head = q;
+  s->tail = q;
+  return c;
+}
+
+/* The last chunk, if nobody else holds it and it has room for n bytes. */
+static struct ws_chunk *open_chunk(struct ws_stream *s, size_t n) {
+  struct ws_chunk *c = s->tail ? s->tail->chunk : NULL;
+  if (!c || c->refs > 1 || c->cap - c->len < n) return NULL;
+  return c;
+}
+
+static bool queue_copy(struct ws_stream *s, const uint8_t *bytes, size_t n) {
+  if (n == 0) return true;
+  struct ws_chunk *c = open_chunk(s, n);
+  if (!c && !(c = add_chunk(s, n))) return false;
+  memcpy(c->data + c->len, bytes, n);
+  c->len += n;
+  s->queued += n;
+  return true;
+}
+
+static void consume(struct ws_stream *s, size_t n) {
+  s->queued -= n;
+  while (n) {
+    size_t left = s->head->chunk->len - s->head->off;
+    if (n < left) {
+      s->head->off += n;
+      return;
+    }
+    n -= left;
+    drop_first(s);
+  }
+}
+
+/* Sends iov[0, n), of `total` bytes. Returns the bytes taken, 0 when the
+ * kernel takes none now, or -1 when the stream has ended. */
+static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
+  const struct ws_io_ops *ops = s->loop->io->ops;
+  ssize_t r;
+  do {
+    r = n == 1 ? ops->send(s->loop->io, s->watch.fd, iov->iov_base,
+                           iov->iov_len)
+               : ops->writev(s->loop->io, s->watch.fd, iov, n);
+  } while (r == -EINTR);
+  if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
+  if (r < 0) {
+    broke(s, (int)-r);
+    return -1;
+  }
+  return r;
+}
+
+static void flush_queue(struct ws_stream *s) {
+  struct iovec iov[IOV_MAX_USED];
+  while (s->head) {
+    int n = 0;
+    size_t total = 0;
+    for (struct ws_queued *q = s->head; q && n < IOV_MAX_USED; q = q->next) {
+      iov[n].iov_base = q->chunk->data + q->off;
+      iov[n].iov_len = q->chunk->len - q->off;
+      total += iov[n++].iov_len;
+    }
+    ssize_t r = offer(s, iov, n);
+    if (r < 0) return;
+    if (r > 0) {
+      consume(s, (size_t)r);
+      s->progress = s->loop->tick;
+    }
+    if ((size_t)r < total) {
+      blocked(s, true);
+      return;
+    }
+  }
+  blocked(s, false);
+}
+
+/* What is in the cork leaves; what the kernel refuses becomes the queue. */
+static void flush_cork(struct ws_stream *s) {
+  struct ws_loop *loop = s->loop;
+  size_t n = loop->cork_len;
+  if (n == 0) return;
+  loop->cork_len = 0;
+  struct iovec iov = {loop->cork, n};
+  ssize_t r = offer(s, &iov, 1);
+  if (r < 0 || (size_t)r == n) return;
+  if (!queue_copy(s, loop->cork + r, n - (size_t)r))
+    broke(s, ENOMEM);
+  else
+    blocked(s, true);
+}
+
+void ws_stream_cork(struct ws_stream *s) {
+  struct ws_stream *other = s->loop->corked;
+  if (other == s) return;
+  if (other) ws_stream_uncork(other);
+  if (s->loop->cork) s->loop->corked = s;
+}
+
+void ws_stream_uncork(struct ws_stream *s) {
+  if (s->loop->corked != s) return;
+  flush_cork(s);
+  if (s->loop->corked == s) s->loop->corked = NULL;
+}
+
+static bool is_corked(const struct ws_stream *s) {
+  return s->loop->corked == s && !s->head;
+}
+
+uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
+  struct ws_loop *loop = s->loop;
+  if (is_corked(s)) {
+    if (WS_CORK_BUFFER - loop->cork_len < n) flush_cork(s);
+    if (is_corked(s)) return loop->cork + loop->cork_len;
+  }
+  struct ws_chunk *c = open_chunk(s, n);
+  if (!c) c = add_chunk(s, n);
+  return c ? c->data + c->len : NULL;
+}
+
+void ws_stream_commit(struct ws_stream *s, size_t n) {
+  if (is_corked(s)) {
+    s->loop->cork_len += n;
+    return;
+  }
+  s->tail->chunk->len += n;
+  s->queued += n;
+  if (s->is_blocked) return;
+  if (s->loop->in_turn)
+    ws_loop_late(s->loop, &s->late);
+  else
+    ws_stream_flush(s);
+}
+
+static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
+  size_t total = 0;
+  for (int i = 0; i < n; i++) total += iov[i].iov_len;
+  ssize_t r = offer(s, iov, n);
+  if (r < 0) return s->error != ENOMEM;
+  if ((size_t)r == total) return true;
+  size_t skip = (size_t)r;
+  for (int i = 0; i < n; i++) {
+    size_t len = iov[i].iov_len, off = skip < len ? skip : len;
+    skip -= off;
+    if (!queue_copy(s, (uint8_t *)iov[i].iov_base + off, len - off)) {
+      broke(s, ENOMEM);
+      return false;
+    }
+  }
+  blocked(s, true);
+  return true;
+}
+
+bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
+                     const uint8_t *payload, size_t len) {
+  struct iovec iov[3];
+  int n = 0;
+  if (!is_corked(s) && s->head && !s->is_blocked) flush_queue(s);
+  if (s->error) return s->error != ENOMEM;
+  if (s->head) {
+    if (queue_copy(s, head, head_len) && queue_copy(s, payload, len))
+      return true;
+    broke(s, ENOMEM);
+    return false;
+  }
+  if (s->loop->corked == s && s->loop->cork_len) {
+    iov[n++] = (struct iovec){s->loop->cork, s->loop->cork_len};
+    s->loop->cork_len = 0;
+  }
+  iov[n++] = (struct iovec){(void *)head, head_len};
+  iov[n++] = (struct iovec){(void *)payload, len};
+  return write_now(s, iov, n);
+}
+
+void ws_stream_flush(struct ws_stream *s) {
+  if (s->watch.fd < 0 || s->error) return;
+  if (is_corked(s))
+    flush_cork(s);
+  else if (s->head)
+    flush_queue(s);
+}
+
+size_t ws_stream_pending(const struct ws_stream *s) {
+  return s->queued + (s->loop->corked == s ? s->loop->cork_len : 0);
+}

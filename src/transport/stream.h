@@ -1,0 +1,83 @@
+/* stream.h: one byte stream over a descriptor, with the queue of what the
+ * kernel has not taken yet.
+ *
+ * Bytes go one of three ways. While a stream is being read it owns the loop's
+ * cork: small writes gather there and leave in one send. Writes to any other
+ * stream gather in its own queue and leave at the end of the turn. A payload
+ * too large to be worth a copy leaves at once, in one writev behind what was
+ * gathered; only what the kernel refuses is copied. */
+#ifndef EVWS_STREAM_H
+#define EVWS_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "transport/loop.h"
+
+#define WS_CORK_PAYLOAD (64 * 1024) /* larger payloads are not copied */
+
+/* Bytes that wait to be sent; may be shared by many streams. */
+struct ws_chunk {
+  uint32_t refs;
+  size_t len, cap;
+  uint8_t data[];
+};
+
+struct ws_stream {
+  struct ws_watch watch; /* first: the watch's fn finds the stream from it */
+  struct ws_late late;
+  struct ws_loop *loop;
+  struct ws_queued *head, *tail; /* waiting, the oldest first */
+  size_t queued;                 /* bytes in them */
+  uint32_t progress; /* tick of the last byte the kernel took while blocked */
+  int error;         /* errno that ended it, 0 while it lives */
+  bool is_blocked;   /* the kernel refused bytes: WS_WRITE is watched */
+};
+
+/* fd: connected or connecting. late: called at the end of a turn in which
+ * something was written or ws_loop_late was asked for; it has to call
+ * ws_stream_flush. */
+void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
+                    void (*fn)(struct ws_watch *),
+                    void (*late)(struct ws_late *));
+
+/* Forgets what is queued, stops watching, closes the descriptor if there is
+ * one. Harmless when repeated. */
+void ws_stream_close(struct ws_stream *s);
+
+/* As ws_stream_close, but the descriptor is handed out instead. */
+int ws_stream_detach(struct ws_stream *s);
+
+/* Whether reads are wanted; writes are watched while they are needed. */
+void ws_stream_want_read(struct ws_stream *s, bool on);
+static inline bool ws_stream_is_reading(const struct ws_stream *s) {
+  return s->watch.want & WS_READ;
+}
+
+/* Gives the cork to this stream until ws_stream_uncork, which sends what has
+ * gathered. Another stream's cork is sent first. */
+void ws_stream_cork(struct ws_stream *s);
+void ws_stream_uncork(struct ws_stream *s);
+
+/* A place for n bytes (at most WS_CORK_PAYLOAD + 16) that will be sent behind
+ * everything before them; ws_stream_commit says that they are there. NULL
+ * without memory. Nothing may come between the two. */
+uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n);
+void ws_stream_commit(struct ws_stream *s, size_t n);
+
+/* Sends head and payload, in one call of writev with what is gathered. False
+ * without memory for what the kernel refused: the stream is then broken
+ * (error is ENOMEM), for a part may be on its way. */
+bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
+                     const uint8_t *payload, size_t len);
+
+/* Offers everything that waits to the kernel. What it refuses stays; a stream
+ * that ended is noted in s->error. */
+void ws_stream_flush(struct ws_stream *s);
+
+/* Bytes gathered or queued, refused by the kernel or not yet offered. */
+size_t ws_stream_pending(const struct ws_stream *s);
+
+#endif

@@ -1,0 +1,213 @@
+#!/bin/sh
+# Sees to it that this machine can do a job:
+#
+#   tools/setup.sh run | test | asan | lint | peers
+#
+# Asks for capabilities, not for packages: does it compile and link, is there
+# such a command? Where all is there it says nothing and takes milliseconds.
+# Else it installs what is missing by apt-get, apk, dnf or brew, and asks again.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+say() { echo "set-up: $*" >&2; }
+die() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+have_any() {
+  for command in "$@"; do
+    if have "$command"; then return 0; fi
+  done
+  return 1
+}
+
+build='cc lua_h ev openssl zlib lua'
+test="$build busted luarocks zip git"
+case ${1:-run} in
+  run) needs=$build ;;
+  test) needs=$test ;;
+  asan) needs="$test sanitizers" ;;
+  lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
+  peers) needs="$build node npm websockets curl chromium" ;;
+  *) die "unknown job '$1': run, test, asan, lint or peers" ;;
+esac
+
+temporary=$(mktemp -d) || exit 1
+trap 'rm -rf "$temporary"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The Makefile knows the compiler, its flags and the interpreter; they may
+# change with what gets installed.
+learn() {
+  flags=$("${MAKE:-make}" -s --no-print-directory flags 2>/dev/null)
+  {
+    read -r compile
+    read -r libs
+    read -r lua
+  } <<end
+$flags
+end
+}
+
+# Does it compile with these lines and flags, and are these libraries there?
+# Nothing refers to them, and what is linked is no program: that is quick.
+links() {
+  printf '%s\n' "$1" 'extern int ask;' >"$temporary/ask.c"
+  eval "$compile -O0 -g0 -w $2 -shared -o \"\$temporary/ask\"" \
+    "\"\$temporary/ask.c\" $3" >/dev/null 2>&1
+}
+
+lua_h='#include <lua.h>
+#include <lauxlib.h>
+#if LUA_VERSION_NUM != 504
+#error another Lua
+#endif'
+ev='#include <ev.h>'
+# Not ssl.h: reading it takes longer than all the rest.
+openssl='#include <openssl/opensslv.h>
+#if OPENSSL_VERSION_NUMBER < 0x10101000L
+#error too old
+#endif'
+zlib='#include <zlib.h>'
+
+# All of a build in one go.
+can_build() {
+  links "$lua_h
+$ev
+$openssl
+$zlib" '' "$libs" && can lua
+}
+
+# The libraries one by one: only the one asked for is linked.
+can() {
+  case $1 in
+    cc) links '#include <stdlib.h>' '' '' ;;
+    lua_h) links "$lua_h" '' '' ;;
+    ev) links "$ev" '' "$(library ev)" ;;
+    openssl) links "$openssl" '' "$(library ssl) $(library crypto)" ;;
+    zlib) links "$zlib" '' "$(library z)" ;;
+    lua) "$lua" -e 'assert(_VERSION == "Lua 5.4")' >/dev/null 2>&1 ;;
+    busted) have busted &&
+      "$lua" -e 'assert(package.searchpath("busted.runner", package.path))' \
+        >/dev/null 2>&1 ;;
+    luarocks) have luarocks ;;
+    zip) have zip && have unzip ;;
+    git) have git ;;
+    sanitizers) links '' -fsanitize=address,undefined '' ;;
+    luacheck) have luacheck ;;
+    clang_format) have clang-format ;;
+    clang_tidy) have clang-tidy ;;
+    cppcheck) have cppcheck ;;
+    node) have node ;;
+    npm) have npm ;;
+    websockets) /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1 ;;
+    curl) have curl ;;
+    chromium) have_any chromium chromium-browser google-chrome ;;
+  esac
+}
+
+# -lname with the -L flags of the Makefile.
+library() {
+  for flag in $libs; do
+    case $flag in -L*) printf '%s ' "$flag" ;; esac
+  done
+  echo "-l$1"
+}
+
+find_missing() {
+  learn
+  missing=
+  if can_build; then known=$build; else known=; fi
+  for need in $needs; do
+    case " $known " in
+      *" $need "*) ;;
+      *) can "$need" || missing="$missing $need" ;;
+    esac
+  done
+  missing=${missing# }
+  [ -z "$missing" ]
+}
+
+# The packages that bring a capability: Debian, Alpine, Fedora, Homebrew.
+packages() {
+  case $1 in
+    cc) choose 'gcc libc6-dev' build-base 'gcc glibc-devel' '' ;;
+    lua_h) choose liblua5.4-dev lua5.4-dev lua-devel lua@5.4 ;;
+    ev) choose libev-dev libev-dev libev-devel libev ;;
+    openssl) choose libssl-dev openssl-dev openssl-devel openssl@3 ;;
+    zlib) choose zlib1g-dev zlib-dev zlib-devel zlib ;;
+    lua) choose lua5.4 lua5.4 lua lua@5.4 ;;
+    busted) choose lua-busted 'lua-busted lua5.4-busted' lua-busted '' ;;
+    luarocks) choose luarocks luarocks5.4 luarocks luarocks ;;
+    zip) choose 'zip unzip' 'zip unzip' 'zip unzip' zip ;;
+    git) choose git git git git ;;
+    sanitizers) choose '' '' 'libasan libubsan' '' ;;
+    luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
+    clang_format) choose clang-format clang-extra-tools \
+      clang-tools-extra clang-format ;;
+    clang_tidy) choose clang-tidy clang-extra-tools clang-tools-extra llvm ;;
+    cppcheck) choose cppcheck cppcheck cppcheck cppcheck ;;
+    node) choose nodejs nodejs nodejs node ;;
+    npm) choose npm npm nodejs-npm node ;;
+    websockets) choose python3-websockets py3-websockets \
+      python3-websockets '' ;;
+    curl) choose curl curl curl curl ;;
+    chromium) choose chromium chromium chromium chromium ;;
+  esac
+}
+
+choose() {
+  case $manager in
+    apt-get) echo "$1" ;;
+    apk) echo "$2" ;;
+    dnf) echo "$3" ;;
+    brew) echo "$4" ;;
+  esac
+}
+
+find_manager() {
+  for manager in apt-get apk dnf brew; do
+    if have "$manager"; then return 0; fi
+  done
+  return 1
+}
+
+# Runs with the rights that installing takes; its output only if it fails.
+quietly() {
+  if [ "$manager" = brew ] || [ "$(id -u)" -eq 0 ]; then
+    "$@" >"$temporary/log" 2>&1 </dev/null
+  else
+    # shellcheck disable=SC2024
+    sudo "$@" >"$temporary/log" 2>&1
+  fi
+  status=$?
+  if [ $status -ne 0 ]; then tail -n 20 "$temporary/log" >&2; fi
+  return $status
+}
+
+apt() {
+  quietly env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+}
+
+install() {
+  case $manager in
+    apt-get) apt update && apt install --no-install-recommends "$@" ;;
+    apk) quietly apk add --no-cache "$@" ;;
+    dnf) quietly dnf -q -y install "$@" ;;
+    brew) quietly brew install -q "$@" ;;
+  esac
+}
+
+if find_missing; then exit 0; fi
+
+find_manager || die "missing: $missing; no apt-get, apk, dnf or brew here"
+if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ] && ! have sudo; then
+  die "missing: $missing; installing needs root, and there is no sudo"
+fi
+list=
+for need in $missing; do list="$list $(packages "$need")"; done
+# shellcheck disable=SC2086
+set -- $list
+[ $# -gt 0 ] || die "missing: $missing; $manager has no package for it"
+say "installing $* ($manager)"
+install "$@" || die "$manager could not install: $*"
+find_missing || die "still missing after installing: $missing"
