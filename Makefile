@@ -172,6 +172,7 @@ lua_env = \
 busted = $(LUA) "$$(command -v busted)" --ignore-lua
 
 asan_env = LD_PRELOAD=$(asan_lib) \
+  EVWS_TIME_FACTOR=$${EVWS_TIME_FACTOR:-4} \
   ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:abort_on_error=0:$\
   detect_stack_use_after_return=1:strict_string_checks=1:$\
   check_initialization_order=1 \

@@ -12,7 +12,7 @@ struct ws_list {
 };
 
 #define WS_LIST_ENTRY(link, type, member) \
-  ((type *)((char *)(link) - offsetof(type, member)))
+  ((type *)((char *)(link)-offsetof(type, member)))
 
 static inline void ws_list_init(struct ws_list *l) {
   l->next = l->prev = l;

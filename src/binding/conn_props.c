@@ -23,20 +23,20 @@ enum property {
 };
 
 static const char *const names[] = {
-    [P_BUFFERED] = "buffered",
-    [P_DATA] = "data",
-    [P_ID] = "id",
-    [P_LATENCY] = "latency",
-    [P_ORIGIN] = "origin",
-    [P_PATH] = "path",
-    [P_QUERY] = "query",
-    [P_REMOTE_ADDRESS] = "remote_address",
-    [P_REMOTE_PORT] = "remote_port",
-    [P_REQUEST] = "request",
-    [P_SECURE] = "secure",
-    [P_SERVER] = "server",
-    [P_STATE] = "state",
-    [P_SUBPROTOCOL] = "subprotocol",
+  [P_BUFFERED] = "buffered",
+  [P_DATA] = "data",
+  [P_ID] = "id",
+  [P_LATENCY] = "latency",
+  [P_ORIGIN] = "origin",
+  [P_PATH] = "path",
+  [P_QUERY] = "query",
+  [P_REMOTE_ADDRESS] = "remote_address",
+  [P_REMOTE_PORT] = "remote_port",
+  [P_REQUEST] = "request",
+  [P_SECURE] = "secure",
+  [P_SERVER] = "server",
+  [P_STATE] = "state",
+  [P_SUBPROTOCOL] = "subprotocol",
 };
 
 #define N_NAMES (sizeof names / sizeof *names)
@@ -61,25 +61,18 @@ static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
   size_t query = m->path_len, subprotocol = query + m->query_len;
   size_t address = subprotocol + m->subprotocol_len;
   switch (p) {
-    case P_PATH:
-      return push_text(L, m, 0, m->path_len);
-    case P_QUERY:
-      return m->query_len ? push_text(L, m, query, m->query_len) : 0;
-    case P_SUBPROTOCOL:
-      return m->has_subprotocol
-                 ? push_text(L, m, subprotocol, m->subprotocol_len)
-                 : 0;
-    case P_REMOTE_ADDRESS:
-      return push_text(L, m, address, m->address_len);
-    case P_REMOTE_PORT:
-      lua_pushinteger(L, m->port);
-      return 1;
-    case P_ORIGIN:
-      if (!m->origin) return 0;
-      lua_pushlstring(L, m->origin->text, m->origin->len);
-      return 1;
-    default:
-      return 0;
+  case P_PATH: return push_text(L, m, 0, m->path_len);
+  case P_QUERY: return m->query_len ? push_text(L, m, query, m->query_len) : 0;
+  case P_SUBPROTOCOL:
+    return m->has_subprotocol ? push_text(L, m, subprotocol, m->subprotocol_len)
+                              : 0;
+  case P_REMOTE_ADDRESS: return push_text(L, m, address, m->address_len);
+  case P_REMOTE_PORT: lua_pushinteger(L, m->port); return 1;
+  case P_ORIGIN:
+    if (!m->origin) return 0;
+    lua_pushlstring(L, m->origin->text, m->origin->len);
+    return 1;
+  default: return 0;
   }
 }
 
@@ -107,32 +100,23 @@ static int push_request(lua_State *L, struct lua_conn *lc) {
 static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   struct ws_conn *c = &lc->c;
   switch (p) {
-    case P_STATE:
-      return push_state(L, c);
-    case P_ID:
-      lua_pushinteger(L, (lua_Integer)c->id);
-      return 1;
-    case P_DATA:
-      lua_getiuservalue(L, 1, UV_DATA);
-      return 1;
-    case P_BUFFERED:
-      lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)c->stream.queued);
-      return 1;
-    case P_LATENCY:
-      if (c->latency < 0) return 0;
-      lua_pushnumber(L, (lua_Number)c->latency);
-      return 1;
-    case P_SECURE:
-      lua_pushboolean(L, false);
-      return 1;
-    case P_SERVER:
-      if (!c->server) return 0;
-      ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));
-      return 1;
-    case P_REQUEST:
-      return push_request(L, lc);
-    default:
-      return push_meta(L, c->meta, p);
+  case P_STATE: return push_state(L, c);
+  case P_ID: lua_pushinteger(L, (lua_Integer)c->id); return 1;
+  case P_DATA: lua_getiuservalue(L, 1, UV_DATA); return 1;
+  case P_BUFFERED:
+    lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)c->stream.queued);
+    return 1;
+  case P_LATENCY:
+    if (c->latency < 0) return 0;
+    lua_pushnumber(L, (lua_Number)c->latency);
+    return 1;
+  case P_SECURE: lua_pushboolean(L, false); return 1;
+  case P_SERVER:
+    if (!c->server) return 0;
+    ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));
+    return 1;
+  case P_REQUEST: return push_request(L, lc);
+  default: return push_meta(L, c->meta, p);
   }
 }
 

@@ -36,17 +36,17 @@ struct ws_engine {
   struct ws_list servers; /* struct lua_server */
   struct ws_list timers;  /* struct lua_timer that are set */
 
-  int anchors;          /* registry: bucket -> slot -> userdata */
-  int objects;          /* registry: address -> server, timer */
-  int conn_meta;        /* registry: metatables, compared by address */
+  int anchors;   /* registry: bucket -> slot -> userdata */
+  int objects;   /* registry: address -> server, timer */
+  int conn_meta; /* registry: metatables, compared by address */
   const void *conn_meta_at;
   uint32_t *free_slots; /* room for every slot there is */
   uint32_t n_free, n_slots, cap_slots;
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
-  uint64_t next_client; /* ids of clients, counted from the far end */
-  int signals;          /* caught during this run */
+  uint64_t next_client;         /* ids of clients, counted from the far end */
+  int signals;                  /* caught during this run */
   bool is_stopped, has_main_failed, is_closed;
   bool is_default; /* it has libev's default loop */
 };

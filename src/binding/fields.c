@@ -21,8 +21,8 @@ static bool is_reserved(struct ws_slice name) {
                                       "transfer-encoding",
                                       "upgrade"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (ws_slice_equal_nocase(
-            name, (struct ws_slice){names[i], strlen(names[i])}))
+    if (ws_slice_equal_nocase(name,
+                              (struct ws_slice){names[i], strlen(names[i])}))
       return true;
   return false;
 }
@@ -34,8 +34,8 @@ static void add_line(lua_State *L, int lines, struct ws_slice name,
   luaL_Buffer b;
   struct ws_slice value;
   if (!lua_isstring(L, -1))
-    luaL_error(L, "bad value for header '%s' (string expected, got %s)",
-               name.p, luaL_typename(L, -1));
+    luaL_error(L, "bad value for header '%s' (string expected, got %s)", name.p,
+               luaL_typename(L, -1));
   value.p = lua_tolstring(L, -1, &value.n);
   if (!ws_http_is_value(value))
     luaL_error(L, "bad value for header '%s'", name.p);

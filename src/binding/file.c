@@ -314,24 +314,20 @@ static int file_tostring(lua_State *L) {
 }
 
 static const luaL_Reg directory_methods[] = {
-    {"open", directory_open},
-    {"close", directory_close},
-    {"__gc", directory_close},
-    {"__close", directory_close},
-    {"__tostring", directory_tostring},
-    {NULL, NULL}};
+  {"open", directory_open},           {"close", directory_close},
+  {"__gc", directory_close},          {"__close", directory_close},
+  {"__tostring", directory_tostring}, {NULL, NULL}};
 
-static const luaL_Reg file_methods[] = {
-    {"read", file_read},
-    {"is_changed", file_is_changed},
-    {"close", file_close},
-    {"__gc", file_close},
-    {"__close", file_close},
-    {"__tostring", file_tostring},
-    {NULL, NULL}};
+static const luaL_Reg file_methods[] = {{"read", file_read},
+                                        {"is_changed", file_is_changed},
+                                        {"close", file_close},
+                                        {"__gc", file_close},
+                                        {"__close", file_close},
+                                        {"__tostring", file_tostring},
+                                        {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"open_directory", file_open_directory}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"open_directory", file_open_directory},
+                                     {NULL, NULL}};
 
 static const struct {
   const char *name;

@@ -255,8 +255,8 @@ void ws_host_error(struct ws_engine *e, struct lua_conn *lc, lua_State *from,
     ws_task_start(t, 3);
   } else {
     const char *text = lua_type(from, -1) == LUA_TSTRING
-                           ? lua_tostring(from, -1)
-                           : "an error that is no string";
+                         ? lua_tostring(from, -1)
+                         : "an error that is no string";
     fprintf(stderr, "evws: error in an error handler: %s\n", text);
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
@@ -298,20 +298,19 @@ static void on_server_gone(struct ws_server *s) {
 static void on_log(struct ws_host *host, enum ws_log_level level,
                    const char *text) {
   (void)host;
-  fprintf(stderr, "evws: %s%s\n", level == WS_LOG_ERROR ? "error: " : "",
-          text);
+  fprintf(stderr, "evws: %s%s\n", level == WS_LOG_ERROR ? "error: " : "", text);
 }
 
 void ws_host_fill(struct ws_host *host) {
   *host = (struct ws_host){
-      .new_conn = on_new,
-      .free_conn = on_free,
-      .request = ws_host_request,
-      .opened = on_opened,
-      .readable = on_readable,
-      .drained = on_drained,
-      .closed = on_closed,
-      .server_gone = on_server_gone,
-      .log = on_log,
+    .new_conn = on_new,
+    .free_conn = on_free,
+    .request = ws_host_request,
+    .opened = on_opened,
+    .readable = on_readable,
+    .drained = on_drained,
+    .closed = on_closed,
+    .server_gone = on_server_gone,
+    .log = on_log,
   };
 }

@@ -62,8 +62,7 @@ static void parse_url(lua_State *L, struct ws_url *url) {
   text.p = luaL_checklstring(L, 1, &text.n);
   if (!ws_url_parse(text, url, &why))
     luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
-  if (url->is_secure)
-    luaL_argerror(L, 1, "bad URL: wss is not supported yet");
+  if (url->is_secure) luaL_argerror(L, 1, "bad URL: wss is not supported yet");
 }
 
 static double read_timeout(lua_State *L) {

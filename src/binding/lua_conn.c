@@ -18,19 +18,16 @@ static int closed(lua_State *L) {
 
 static int result(lua_State *L, enum ws_err err) {
   switch (err) {
-    case WS_OK:
-      lua_pushboolean(L, true);
-      return 1;
-    case WS_ERR_FULL:
-      lua_pushnil(L);
-      lua_pushliteral(L, "queue full");
-      return 2;
-    case WS_ERR_MEMORY:
-      lua_pushnil(L);
-      lua_pushliteral(L, "out of memory");
-      return 2;
-    default:
-      return closed(L);
+  case WS_OK: lua_pushboolean(L, true); return 1;
+  case WS_ERR_FULL:
+    lua_pushnil(L);
+    lua_pushliteral(L, "queue full");
+    return 2;
+  case WS_ERR_MEMORY:
+    lua_pushnil(L);
+    lua_pushliteral(L, "out of memory");
+    return 2;
+  default: return closed(L);
   }
 }
 
@@ -67,8 +64,9 @@ static int conn_send(lua_State *L) {
   uint8_t opcode = check_kind(L, 3);
   check_send_options(L, 4);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
-    return luaL_argerror(L, 2, "text is not UTF-8 (kind \"binary\" takes "
-                               "any bytes)");
+    return luaL_argerror(L, 2,
+                         "text is not UTF-8 (kind \"binary\" takes "
+                         "any bytes)");
   if (!ws_is_usable(lc)) return closed(L);
   enum ws_err err = ws_conn_send(&lc->c, opcode, data, n);
   if (err != WS_OK) return result(L, err);
@@ -89,13 +87,12 @@ static int conn_ping(lua_State *L) {
 
 static int check_code(lua_State *L, int arg, struct ws_slice *reason) {
   lua_Integer code = luaL_optinteger(L, arg, 1000);
-  luaL_argcheck(L, code >= 0 && code < 65536 &&
-                       ws_protocol_may_send_code((int)code),
-                arg, "a close code that may be sent expected (1000 to 1003, "
-                     "1007 to 1014, 3000 to 4999)");
+  luaL_argcheck(
+    L, code >= 0 && code < 65536 && ws_protocol_may_send_code((int)code), arg,
+    "a close code that may be sent expected (1000 to 1003, "
+    "1007 to 1014, 3000 to 4999)");
   reason->p = luaL_optlstring(L, arg + 1, "", &reason->n);
-  luaL_argcheck(L, reason->n <= WS_REASON_MAX, arg + 1,
-                "more than 123 bytes");
+  luaL_argcheck(L, reason->n <= WS_REASON_MAX, arg + 1, "more than 123 bytes");
   luaL_argcheck(L, ws_utf8_is_valid(reason->p, reason->n), arg + 1,
                 "not UTF-8");
   return (int)code;
@@ -201,8 +198,7 @@ static int receive_k(lua_State *L, int status, lua_KContext ctx) {
   return 2;
 }
 
-static int wait_for_message(lua_State *L, struct lua_conn *lc,
-                            double timeout) {
+static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {
   struct ws_engine *e = ws_engine_of(L);
   struct ws_task here, *t = ws_task_waiter(L, e, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
@@ -274,8 +270,7 @@ static int conn_drain(lua_State *L) {
   double timeout = ws_check_timeout(L, 2);
   struct ws_task here, *t;
   lua_settop(L, 1);
-  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING)
-    return closed(L);
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return closed(L);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (c->stream.queued <= c->options->low_water) {
     lua_pushboolean(L, true);
@@ -368,12 +363,12 @@ static int conn_gc(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"close", conn_close},       {"drain", conn_drain},
-    {"messages", conn_messages}, {"on_message", conn_on_message},
-    {"pause", conn_pause},       {"ping", conn_ping},
-    {"receive", conn_receive},   {"resume", conn_resume},
-    {"send", conn_send},         {"shutdown", conn_shutdown},
-    {"terminate", conn_terminate}, {NULL, NULL}};
+  {"close", conn_close},         {"drain", conn_drain},
+  {"messages", conn_messages},   {"on_message", conn_on_message},
+  {"pause", conn_pause},         {"ping", conn_ping},
+  {"receive", conn_receive},     {"resume", conn_resume},
+  {"send", conn_send},           {"shutdown", conn_shutdown},
+  {"terminate", conn_terminate}, {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {"__gc", conn_gc},

@@ -56,8 +56,8 @@ static void push_subprotocols(lua_State *L, const struct ws_pending *p) {
   struct ws_slice name;
   size_t iter = 0;
   lua_newtable(L);
-  for (int i = 1; ws_handshake_next_subprotocol(&p->http, p->bytes, &iter,
-                                                &name) == 1;
+  for (int i = 1;
+       ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &name) == 1;
        i++) {
     lua_pushlstring(L, name.p, name.n);
     lua_rawseti(L, -2, i);
@@ -162,40 +162,40 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
   struct lua_conn *lc = lua_touserdata(L, 1);
   (void)status;
   switch (step) {
-    case ASK_ORIGIN:
-      ws_push_handler(L, 1, "origins");
-      if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
-        lua_settop(L, 2);
-        lua_pushboolean(L, true);
-        return go_on(L, LUA_OK, ASK_UPGRADE);
-      }
-      lua_pushvalue(L, 2);
-      return call(L, 2, 1, ASK_UPGRADE);
-    case ASK_UPGRADE:
-      if (!lua_toboolean(L, 3)) {
-        ws_response_error(&lc->c, 403, (struct ws_slice){"", 0});
-        return 0;
-      }
+  case ASK_ORIGIN:
+    ws_push_handler(L, 1, "origins");
+    if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
       lua_settop(L, 2);
-      ws_push_handler(L, 1, "on_upgrade");
-      if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
-      lua_pushvalue(L, 2);
-      return call(L, 1, 3, ANSWER_UPGRADE);
-    case ASK_REQUEST:
-      ws_push_handler(L, 1, "on_request");
-      lua_pushvalue(L, 2);
-      return call(L, 1, 3, ANSWER_REQUEST);
-    case ANSWER_UPGRADE:
-      if (lua_isnoneornil(L, 3) || lua_istable(L, 3))
-        return accept_with(L, &lc->c);
-      respond(L, &lc->c, 3, 300);
+      lua_pushboolean(L, true);
+      return go_on(L, LUA_OK, ASK_UPGRADE);
+    }
+    lua_pushvalue(L, 2);
+    return call(L, 2, 1, ASK_UPGRADE);
+  case ASK_UPGRADE:
+    if (!lua_toboolean(L, 3)) {
+      ws_response_error(&lc->c, 403, (struct ws_slice){"", 0});
       return 0;
-    default:
-      if (lua_isnoneornil(L, 3))
-        ws_response_error(&lc->c, 404, (struct ws_slice){"", 0});
-      else
-        respond(L, &lc->c, 3, 200);
-      return 0;
+    }
+    lua_settop(L, 2);
+    ws_push_handler(L, 1, "on_upgrade");
+    if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
+    lua_pushvalue(L, 2);
+    return call(L, 1, 3, ANSWER_UPGRADE);
+  case ASK_REQUEST:
+    ws_push_handler(L, 1, "on_request");
+    lua_pushvalue(L, 2);
+    return call(L, 1, 3, ANSWER_REQUEST);
+  case ANSWER_UPGRADE:
+    if (lua_isnoneornil(L, 3) || lua_istable(L, 3))
+      return accept_with(L, &lc->c);
+    respond(L, &lc->c, 3, 300);
+    return 0;
+  default:
+    if (lua_isnoneornil(L, 3))
+      ws_response_error(&lc->c, 404, (struct ws_slice){"", 0});
+    else
+      respond(L, &lc->c, 3, 200);
+    return 0;
   }
 }
 

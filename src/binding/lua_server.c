@@ -49,8 +49,10 @@ void ws_server_wake(struct ws_engine *e, struct lua_server *ls) {
 static char *copy(lua_State *L, const char *text) {
   size_t n = strlen(text) + 1;
   char *p = ws_mem_alloc(n);
-  if (!p) luaL_error(L, "not enough memory");
-  memcpy(p, text, n);
+  if (p)
+    memcpy(p, text, n);
+  else
+    luaL_error(L, "not enough memory");
   return p;
 }
 
@@ -58,8 +60,9 @@ static void read_path(lua_State *L, struct ws_route *route) {
   const char *path = ws_option_string(L, 1, "path", NULL);
   if (!path) return;
   if (path[0] != '/' || strpbrk(path, "?# \t\r\n"))
-    luaL_error(L, "bad option 'path' (a path that starts with '/' expected, "
-                  "got %s)",
+    luaL_error(L,
+               "bad option 'path' (a path that starts with '/' expected, "
+               "got %s)",
                path);
   if (!ws_strings_add(&route->path, path, strlen(path)))
     luaL_error(L, "not enough memory");
@@ -248,8 +251,9 @@ static int server_index(lua_State *L) {
 
 static int server_tostring(lua_State *L) {
   struct ws_server *s = &check_server(L, 1)->s;
-  const char *state = s->is_gone ? "closed"
-                      : s->is_closing ? "closing" : "listening";
+  const char *state = s->is_gone      ? "closed"
+                      : s->is_closing ? "closing"
+                                      : "listening";
   if (s->unix_path)
     lua_pushfstring(L, WS_SERVER_NAME ": %s (%s)", s->unix_path, state);
   else
@@ -275,7 +279,7 @@ static int server_gc(lua_State *L) {
 
 void ws_open_server(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"close", server_close}, {"each", server_each}, {NULL, NULL}};
+    {"close", server_close}, {"each", server_each}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_close},
                                   {"__tostring", server_tostring},

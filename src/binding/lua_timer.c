@@ -134,9 +134,9 @@ static void on_timer(struct ws_timer *timer) {
 static int new_timer(lua_State *L, bool is_every) {
   struct ws_engine *e = ws_engine_of(L);
   double seconds = luaL_checknumber(L, 1);
-  luaL_argcheck(L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0),
-                1, is_every ? "seconds above 0 expected"
-                            : "seconds must not be negative");
+  luaL_argcheck(
+    L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0), 1,
+    is_every ? "seconds above 0 expected" : "seconds must not be negative");
   luaL_checktype(L, 2, LUA_TFUNCTION);
   ws_engine_check_fork(L, e);
   lua_settop(L, 2);

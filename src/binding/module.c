@@ -9,7 +9,7 @@
 #include "binding/task.h"
 #include "transport/linger.h"
 
-static const char engine_key;   /* its address is the key in the registry */
+static const char engine_key; /* its address is the key in the registry */
 static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
 
 struct ws_engine *ws_engine_of(lua_State *L) {
@@ -117,12 +117,12 @@ static int lua_on_error(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"after", ws_lua_after},   {"connect", ws_lua_connect},
-    {"every", ws_lua_every},   {"listen", ws_lua_listen},
-    {"now", lua_now},          {"on_error", lua_on_error},
-    {"run", ws_lua_run},       {"sleep", ws_lua_sleep},
-    {"spawn", ws_lua_spawn},   {"step", ws_lua_step},
-    {"stop", ws_lua_stop},     {NULL, NULL}};
+  {"after", ws_lua_after}, {"connect", ws_lua_connect},
+  {"every", ws_lua_every}, {"listen", ws_lua_listen},
+  {"now", lua_now},        {"on_error", lua_on_error},
+  {"run", ws_lua_run},     {"sleep", ws_lua_sleep},
+  {"spawn", ws_lua_spawn}, {"step", ws_lua_step},
+  {"stop", ws_lua_stop},   {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_evws_core(lua_State *L);
 

@@ -28,8 +28,7 @@ static void read_list(lua_State *L, const char *name, struct ws_strings *out,
       luaL_error(L, "bad option '%s' (a list of strings expected)", name);
 }
 
-static void check_origin(lua_State *L, const char *name,
-                         struct ws_slice text) {
+static void check_origin(lua_State *L, const char *name, struct ws_slice text) {
   const char *why = "";
   if (!ws_origin_is_pattern(text, &why))
     luaL_error(L, "bad option '%s' ('%s': %s)", name, text.p, why);
@@ -49,8 +48,9 @@ void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
     route->origin_rule = WS_ORIGIN_LIST;
     read_list(L, "origins", &route->origins, check_origin);
   } else {
-    luaL_error(L, "bad option 'origins' (\"*\", \"same\", a list of origins "
-                  "or a function expected, got %s)",
+    luaL_error(L,
+               "bad option 'origins' (\"*\", \"same\", a list of origins "
+               "or a function expected, got %s)",
                luaL_tolstring(L, -1, NULL));
   }
   lua_pop(L, 1);
@@ -85,8 +85,9 @@ void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {
   } else if (type == LUA_TTABLE) {
     read_list(L, "hosts", &s->hosts, check_host);
   } else if (type != LUA_TNIL && strcmp(word, "*") != 0) {
-    luaL_error(L, "bad option 'hosts' (\"*\", \"auto\" or a list of host "
-                  "names expected, got %s)",
+    luaL_error(L,
+               "bad option 'hosts' (\"*\", \"auto\" or a list of host "
+               "names expected, got %s)",
                luaL_tolstring(L, -1, NULL));
   }
   lua_pop(L, 1);
@@ -102,8 +103,9 @@ void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list) {
   if (type == LUA_TTABLE)
     read_list(L, "subprotocols", list, check_token);
   else if (type != LUA_TNIL)
-    luaL_error(L, "bad option 'subprotocols' (a list of names expected, got "
-                  "%s)",
+    luaL_error(L,
+               "bad option 'subprotocols' (a list of names expected, got "
+               "%s)",
                luaL_tolstring(L, -1, NULL));
   lua_pop(L, 1);
 }

@@ -14,10 +14,10 @@ struct option {
   enum type type;
   enum place place;
   int scope;
-  size_t at;     /* offset in struct ws_conn_options or ws_http_options */
-  double value;  /* the default; negative: false */
+  size_t at;    /* offset in struct ws_conn_options or ws_http_options */
+  double value; /* the default; negative: false */
   double least;
-  double most;   /* 0: no bound */
+  double most; /* 0: no bound */
   bool can_be_off;
 };
 
@@ -29,77 +29,74 @@ struct option {
 #define WORD 65535.0 /* lengths of the request's parts are kept in 16 bits */
 
 static const struct option options[] = {
-    /* the connection */
-    {"close_timeout", SECONDS, CONN, BOTH, C(close_timeout), 5, 0, 0, true},
-    {"concurrency", COUNT, CONN, BOTH, C(concurrency), 1, 1, 60000, false},
-    {"control_rate", RATE, CONN, BOTH, C(control_rate), 50, 0, 10, true},
-    {"high_water", COUNT, CONN, BOTH, C(high_water), 64 * KIB, 1, 0, false},
-    {"idle_timeout", SECONDS, CONN, BOTH, C(idle_timeout), -1, 0, 0, true},
-    {"keepalive_interval", SECONDS, CONN, BOTH, C(keepalive_interval), 120, 0,
-     0, true},
-    {"keepalive_timeout", SECONDS, CONN, BOTH, C(keepalive_timeout), 240, 0, 0,
-     true},
-    {"low_water", COUNT, CONN, BOTH, C(low_water), 32 * KIB, 0, 0, false},
-    {"max_fragments", COUNT, CONN, BOTH, C(protocol.max_fragments), 4096, 1, 0,
-     true},
-    {"max_lifetime", SECONDS, CONN, BOTH, C(max_lifetime), -1, 0, 0, true},
-    {"max_message", COUNT, CONN, BOTH, C(protocol.max_message), MIB, 0, 0,
-     true},
-    {"max_queued", COUNT, CONN, BOTH, C(max_queued), MIB, 1, 0, true},
-    {"message_rate", RATE, CONN, BOTH, C(message_rate), -1, 0, 0, true},
-    {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
-    {"read_budget", COUNT, CONN, BOTH, C(read_budget), 256, 1, 0, false},
-    {"receive_queue", COUNT, CONN, BOTH, C(receive_queue), 64 * KIB, 1, 0,
-     false},
-    {"require_origin", FLAG, CONN, WS_FOR_LISTEN, C(require_origin), 0, 0, 0,
-     false},
-    {"stall_timeout", SECONDS, CONN, BOTH, C(stall_timeout), 10, 0, 0, true},
-    /* the handshake and HTTP */
-    {"handshake_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(handshake_timeout),
-     10, 0, 0, true},
-    {"max_body", COUNT, HTTP, WS_FOR_LISTEN, H(max_body), MIB, 0, 0, false},
-    {"max_connections", COUNT, HTTP, WS_FOR_LISTEN, H(max_connections), -1, 1,
-     0, true},
-    {"max_header_bytes", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_bytes),
-     32 * KIB, 64, MIB, false},
-    {"max_header_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_line),
-     8 * KIB, 64, MIB, false},
-    {"max_headers", COUNT, HTTP, WS_FOR_LISTEN, H(max_headers), 100, 8, 10000,
-     false},
-    {"max_pending", COUNT, HTTP, WS_FOR_LISTEN, H(max_pending), 1024, 1, 0,
-     true},
-    {"max_request_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_request_line), 8192,
-     64, WORD, false},
-    {"upgrade_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(upgrade_timeout), 30,
-     0, 0, true},
-    /* read one by one */
-    {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
-    {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "on_close", .type = OTHER, .scope = BOTH},
-    {.name = "on_drain", .type = OTHER, .scope = BOTH},
-    {.name = "on_error", .type = OTHER, .scope = BOTH},
-    {.name = "on_full", .type = OTHER, .scope = BOTH},
-    {.name = "on_message", .type = OTHER, .scope = BOTH},
-    {.name = "on_open", .type = OTHER, .scope = BOTH},
-    {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "on_upgrade", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
-    {.name = "origins", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
-    {.name = "subprotocols", .type = OTHER, .scope = BOTH},
-    {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
-    {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
+  /* the connection */
+  {"close_timeout", SECONDS, CONN, BOTH, C(close_timeout), 5, 0, 0, true},
+  {"concurrency", COUNT, CONN, BOTH, C(concurrency), 1, 1, 60000, false},
+  {"control_rate", RATE, CONN, BOTH, C(control_rate), 50, 0, 10, true},
+  {"high_water", COUNT, CONN, BOTH, C(high_water), 64 * KIB, 1, 0, false},
+  {"idle_timeout", SECONDS, CONN, BOTH, C(idle_timeout), -1, 0, 0, true},
+  {"keepalive_interval", SECONDS, CONN, BOTH, C(keepalive_interval), 120, 0, 0,
+   true},
+  {"keepalive_timeout", SECONDS, CONN, BOTH, C(keepalive_timeout), 240, 0, 0,
+   true},
+  {"low_water", COUNT, CONN, BOTH, C(low_water), 32 * KIB, 0, 0, false},
+  {"max_fragments", COUNT, CONN, BOTH, C(protocol.max_fragments), 4096, 1, 0,
+   true},
+  {"max_lifetime", SECONDS, CONN, BOTH, C(max_lifetime), -1, 0, 0, true},
+  {"max_message", COUNT, CONN, BOTH, C(protocol.max_message), MIB, 0, 0, true},
+  {"max_queued", COUNT, CONN, BOTH, C(max_queued), MIB, 1, 0, true},
+  {"message_rate", RATE, CONN, BOTH, C(message_rate), -1, 0, 0, true},
+  {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
+  {"read_budget", COUNT, CONN, BOTH, C(read_budget), 256, 1, 0, false},
+  {"receive_queue", COUNT, CONN, BOTH, C(receive_queue), 64 * KIB, 1, 0, false},
+  {"require_origin", FLAG, CONN, WS_FOR_LISTEN, C(require_origin), 0, 0, 0,
+   false},
+  {"stall_timeout", SECONDS, CONN, BOTH, C(stall_timeout), 10, 0, 0, true},
+  /* the handshake and HTTP */
+  {"handshake_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(handshake_timeout), 10,
+   0, 0, true},
+  {"max_body", COUNT, HTTP, WS_FOR_LISTEN, H(max_body), MIB, 0, 0, false},
+  {"max_connections", COUNT, HTTP, WS_FOR_LISTEN, H(max_connections), -1, 1, 0,
+   true},
+  {"max_header_bytes", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_bytes),
+   32 * KIB, 64, MIB, false},
+  {"max_header_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_header_line), 8 * KIB,
+   64, MIB, false},
+  {"max_headers", COUNT, HTTP, WS_FOR_LISTEN, H(max_headers), 100, 8, 10000,
+   false},
+  {"max_pending", COUNT, HTTP, WS_FOR_LISTEN, H(max_pending), 1024, 1, 0, true},
+  {"max_request_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_request_line), 8192,
+   64, WORD, false},
+  {"upgrade_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(upgrade_timeout), 30, 0,
+   0, true},
+  /* read one by one */
+  {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "on_close", .type = OTHER, .scope = BOTH},
+  {.name = "on_drain", .type = OTHER, .scope = BOTH},
+  {.name = "on_error", .type = OTHER, .scope = BOTH},
+  {.name = "on_full", .type = OTHER, .scope = BOTH},
+  {.name = "on_message", .type = OTHER, .scope = BOTH},
+  {.name = "on_open", .type = OTHER, .scope = BOTH},
+  {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "on_upgrade", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "origins", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "subprotocols", .type = OTHER, .scope = BOTH},
+  {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)
 
-static const char *const handlers[] = {"on_open",  "on_message", "on_close",
-                                       "on_drain", "on_error",   "on_request",
+static const char *const handlers[] = {"on_open",   "on_message", "on_close",
+                                       "on_drain",  "on_error",   "on_request",
                                        "on_upgrade"};
 
 /* ---- names ---- */
@@ -141,16 +138,15 @@ static int unknown(lua_State *L, const char *name, const char *function,
   return luaL_error(L, "unknown option '%s' for '%s'", name, function);
 }
 
-void ws_options_check(lua_State *L, int arg, const char *function,
-                      int scope) {
+void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
   luaL_checktype(L, arg, LUA_TTABLE);
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
     size_t i = 0;
     if (lua_type(L, -2) != LUA_TSTRING)
       luaL_error(L, "options of '%s' have names, not positions", function);
     const char *name = lua_tostring(L, -2);
-    while (i < N_OPTIONS && (strcmp(name, options[i].name) != 0 ||
-                             !(options[i].scope & scope)))
+    while (i < N_OPTIONS &&
+           (strcmp(name, options[i].name) != 0 || !(options[i].scope & scope)))
       i++;
     if (i == N_OPTIONS) unknown(L, name, function, scope);
   }
@@ -173,9 +169,8 @@ static double read_number(lua_State *L, const struct option *o) {
     bad(L, o->name, o->can_be_off ? "number or false" : "number");
   v = lua_tonumber(L, -1);
   bool is_whole = o->type != COUNT || v == floor(v);
-  if (isnan(v) || v < o->least || !is_whole ||
-      (o->type == SECONDS && v <= 0) || (o->most > 0 && v > o->most)) {
-    char text[96];
+  if (isnan(v) || v < o->least || !is_whole || (o->type == SECONDS && v <= 0) ||
+      (o->most > 0 && v > o->most)) {
     lua_Number least = o->least;
     const char *kind = o->type == COUNT ? "a whole number" : "seconds";
     if (o->most > 0)
@@ -185,10 +180,8 @@ static double read_number(lua_State *L, const struct option *o) {
       lua_pushliteral(L, "seconds above 0");
     else
       lua_pushfstring(L, "%s of at least %I", kind, (LUAI_UACINT)least);
-    strncpy(text, lua_tostring(L, -1), sizeof text - 1);
-    text[sizeof text - 1] = 0;
-    lua_pop(L, 1);
-    bad(L, o->name, text);
+    lua_insert(L, -2);
+    bad(L, o->name, lua_tostring(L, -2));
   }
   return v;
 }
@@ -217,11 +210,9 @@ static void store(void *base, const struct option *o, double v) {
   else if (o->type == FLAG)
     *(bool *)(void *)at = v > 0;
   else if (o->type == COUNT)
-    *(uint64_t *)(void *)at =
-        v < 0 || v >= 9e18 ? WS_NO_LIMIT : (uint64_t)v;
+    *(uint64_t *)(void *)at = v < 0 || v >= 9e18 ? WS_NO_LIMIT : (uint64_t)v;
   else
-    *(struct ws_rate *)(void *)at =
-        (struct ws_rate){v > 0 ? v : 0, o->most};
+    *(struct ws_rate *)(void *)at = (struct ws_rate){v > 0 ? v : 0, o->most};
 }
 
 static void read_all(lua_State *L, int arg, enum place place, void *base) {
@@ -335,8 +326,9 @@ lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
   if (lua_getfield(L, arg, name) != LUA_TNIL) {
     v = lua_tointegerx(L, -1, &is_int);
     if (!is_int || lua_type(L, -1) != LUA_TNUMBER || v < least || v > most) {
-      luaL_error(L, "bad option '%s' (an integer from %I to %I expected, got "
-                    "%s)",
+      luaL_error(L,
+                 "bad option '%s' (an integer from %I to %I expected, got "
+                 "%s)",
                  name, (LUAI_UACINT)least, (LUAI_UACINT)most,
                  luaL_tolstring(L, -1, NULL));
     }

@@ -24,8 +24,7 @@ static void close_servers(struct ws_engine *e) {
   while (l != &e->servers) {
     struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
     l = l->next; /* closing may take it out of the list */
-    ws_server_close(&ls->s, 1001, reason,
-                    e->signals > 1 ? 0 : CLOSE_TIMEOUT);
+    ws_server_close(&ls->s, 1001, reason, e->signals > 1 ? 0 : CLOSE_TIMEOUT);
   }
 }
 
@@ -47,7 +46,10 @@ static int main_body(lua_State *L) {
 
 static void start_main(lua_State *L, struct ws_engine *e) {
   struct ws_task *t = ws_task_new(e);
-  if (!t) luaL_error(L, "not enough memory");
+  if (!t) {
+    luaL_error(L, "not enough memory");
+    return;
+  }
   t->keeps_error = true;
   t->done = main_done;
   lua_pushcfunction(t->co, main_body);

@@ -207,8 +207,7 @@ bool ws_task_can_wait(lua_State *L, struct ws_engine *e) {
 struct ws_task *ws_task_waiter(lua_State *L, struct ws_engine *e,
                                struct ws_task *here) {
   ws_engine_check_fork(L, e);
-  if (!ws_task_can_wait(L, e))
-    luaL_error(L, "cannot wait here (use ws.spawn)");
+  if (!ws_task_can_wait(L, e)) luaL_error(L, "cannot wait here (use ws.spawn)");
   struct ws_task *t = e->current;
   if (!t) {
     init(here, e);
@@ -244,8 +243,8 @@ bool ws_task_drive(lua_State *L, struct ws_engine *e, const uint8_t *until) {
   return more;
 }
 
-static int drive_and_go_on(lua_State *L, struct ws_engine *e,
-                           struct ws_task *t, lua_KFunction k) {
+static int drive_and_go_on(lua_State *L, struct ws_engine *e, struct ws_task *t,
+                           lua_KFunction k) {
   e->signals = 0;
   ws_ev_catch(e->ev, false, on_interrupt);
   bool more = ws_task_drive(L, e, &t->woken);

@@ -40,9 +40,9 @@ struct ws_task {
   struct ws_job job;
   struct ws_timer timer;
   struct ws_engine *engine;
-  lua_State *co; /* NULL: a driver on the C stack */
-  int ref;       /* of co in the registry */
-  struct ws_task *next; /* in a list of those who wait */
+  lua_State *co;         /* NULL: a driver on the C stack */
+  int ref;               /* of co in the registry */
+  struct ws_task *next;  /* in a list of those who wait */
   struct lua_conn *conn; /* whose handler it runs */
   struct lua_conn *on;   /* what it waits for */
   void *arg;             /* for done */
@@ -52,7 +52,7 @@ struct ws_task {
   uint8_t wait_for; /* enum ws_wait_for */
   bool is_waiting, is_busy /* counted in conn's busy */;
   bool keeps_error; /* its error is left on the driver's stack */
-  bool is_error; /* runs an error handler: its own errors go to stderr */
+  bool is_error;    /* runs an error handler: its own errors go to stderr */
 };
 
 /* A task at rest, its stack empty; NULL without memory. Push body and

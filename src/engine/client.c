@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "protocol/handshake.h"
 
 #define FIELDS_MAX 100
@@ -25,7 +23,7 @@ struct ws_client {
   int tried; /* addresses */
   int error; /* errno of the last one */
   uint32_t deadline;
-  char key[WS_KEY_LEN + 1];
+  char key[WS_KEY_LEN];
   struct ws_http_field fields[FIELDS_MAX];
 };
 
@@ -56,20 +54,14 @@ void ws_client_free(struct ws_conn *c) {
 
 static const char *describe(int error) {
   switch (error) {
-    case ECONNREFUSED:
-      return "connection refused";
-    case ENOENT:
-      return "no such socket";
-    case ETIMEDOUT:
-      return "connection timed out";
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-      return "host unreachable";
-    case EMFILE:
-    case ENFILE:
-      return "too many open files";
-    default:
-      return "cannot connect";
+  case ECONNREFUSED: return "connection refused";
+  case ENOENT: return "no such socket";
+  case ETIMEDOUT: return "connection timed out";
+  case ENETUNREACH:
+  case EHOSTUNREACH: return "host unreachable";
+  case EMFILE:
+  case ENFILE: return "too many open files";
+  default: return "cannot connect";
   }
 }
 
@@ -110,8 +102,7 @@ static bool write_request(struct ws_client *cl,
   struct ws_slice target = what->url.target;
   if (target.n == 0 || target.p[0] != '/')
     if (!ws_buf_append(&cl->target, "/", 1)) return false;
-  if (target.n && !ws_buf_append(&cl->target, target.p, target.n))
-    return false;
+  if (target.n && !ws_buf_append(&cl->target, target.p, target.n)) return false;
   if (what->subprotocols.n &&
       !ws_buf_append(&cl->offered, what->subprotocols.p, what->subprotocols.n))
     return false;
@@ -125,7 +116,7 @@ static bool prepare(struct ws_client *cl, struct ws_io *io,
                     const struct ws_client_request *what) {
   uint8_t nonce[16];
   if (io->ops->random(io, nonce, sizeof nonce) < 0) return false;
-  EVP_EncodeBlock((unsigned char *)cl->key, nonce, sizeof nonce);
+  ws_handshake_make_key(nonce, cl->key);
   cl->http.fields = cl->fields;
   cl->http.max_fields = FIELDS_MAX;
   cl->http.max_line = cl->http.max_field_line = 8192;
@@ -173,8 +164,8 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
   cl->start.run = on_start;
   ws_list_init(&cl->start.link);
   uint32_t now = ws_loop_tick(loop, ws_loop_now(loop));
-  cl->deadline = now + (what->timeout > 0 ? ws_loop_ticks(what->timeout)
-                                          : WS_TICKS_MAX / 2);
+  cl->deadline =
+    now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
   ws_loop_deadline(loop, &c->deadline, cl->deadline);
   look_up(c, &what->url);
   return true;
@@ -198,8 +189,8 @@ static void connected(struct ws_conn *c) {
     return;
   }
   ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
-  ws_stream_write(&c->stream, ws_buf_begin(&cl->request), cl->request.len,
-                  NULL, 0);
+  ws_stream_write(&c->stream, ws_buf_begin(&cl->request), cl->request.len, NULL,
+                  0);
   ws_buf_free(&cl->request);
   if (c->stream.error) give_up(c, "connection reset");
 }
@@ -208,8 +199,7 @@ static void connected(struct ws_conn *c) {
 static void refused(struct ws_conn *c) {
   struct ws_client *cl = c->client;
   char text[WS_REASON_MAX];
-  struct ws_slice reason = {(char *)ws_buf_begin(&cl->answer) +
-                                cl->http.reason,
+  struct ws_slice reason = {(char *)ws_buf_begin(&cl->answer) + cl->http.reason,
                             cl->http.reason_len};
   int n = snprintf(text, sizeof text, "%d %.*s", cl->http.status,
                    (int)(reason.n < 100 ? reason.n : 100), reason.p);
@@ -232,8 +222,8 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
     query = (struct ws_slice){mark + 1, (size_t)(path.p + path.n - mark - 1)};
     path.n = (size_t)(mark - path.p);
   }
-  c->meta = ws_conn_new_meta(path, query, subprotocol,
-                             &cl->lookup.list[cl->tried - 1]);
+  c->meta =
+    ws_conn_new_meta(path, query, subprotocol, &cl->lookup.list[cl->tried - 1]);
   if (!c->meta) {
     give_up(c, "out of memory");
     return;
@@ -241,8 +231,7 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
   ws_stream_cork(&c->stream);
   ws_conn_open(c, WS_CLIENT);
   if (cl->answer.len > used && c->state != WS_CONN_CLOSED)
-    ws_conn_input(c, ws_buf_begin(&cl->answer) + used,
-                  cl->answer.len - used);
+    ws_conn_input(c, ws_buf_begin(&cl->answer) + used, cl->answer.len - used);
   ws_client_free(c);
   ws_stream_uncork(&c->stream);
   ws_conn_update(c);
@@ -259,9 +248,9 @@ static void take_answer(struct ws_conn *c) {
   } else if (cl->http.status != 101) {
     refused(c);
   } else if (ws_handshake_check_answer(
-                 &cl->http, bytes, cl->key,
-                 (struct ws_slice){(char *)cl->offered.data, cl->offered.len},
-                 &subprotocol, &why) != WS_OK) {
+               &cl->http, bytes, cl->key,
+               (struct ws_slice){(char *)cl->offered.data, cl->offered.len},
+               &subprotocol, &why) != WS_OK) {
     give_up(c, why);
   } else {
     open_it(c, subprotocol, (size_t)r);

@@ -8,11 +8,11 @@
 #include "protocol/url.h"
 
 struct ws_client_request {
-  struct ws_url url;             /* slices need not outlive the call */
-  struct ws_slice origin;        /* n 0: none */
-  struct ws_slice subprotocols;  /* "a, b"; n 0: none */
-  struct ws_slice fields;        /* checked header lines, each with CR LF */
-  double timeout;                /* seconds for all of it, 0: none */
+  struct ws_url url;            /* slices need not outlive the call */
+  struct ws_slice origin;       /* n 0: none */
+  struct ws_slice subprotocols; /* "a, b"; n 0: none */
+  struct ws_slice fields;       /* checked header lines, each with CR LF */
+  double timeout;               /* seconds for all of it, 0: none */
 };
 
 /* A route of its own for one client; NULL without memory. */

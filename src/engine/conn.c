@@ -58,7 +58,7 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   size_t n = strlen(address);
   struct ws_slice parts[] = {path, query, subprotocol, {address, n}};
   struct ws_meta *m =
-      ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n);
+    ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n);
   if (!m) return NULL;
   m->path_len = (uint16_t)path.n;
   m->query_len = (uint16_t)query.n;
@@ -68,7 +68,7 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   m->port = (uint16_t)port;
   char *to = m->text;
   for (size_t i = 0; i < 4; i++) {
-    if (parts[i].n) memcpy(to, parts[i].p, parts[i].n);
+    if (parts[i].p && parts[i].n) memcpy(to, parts[i].p, parts[i].n);
     to += parts[i].n;
   }
   return m;
@@ -138,8 +138,8 @@ void ws_conn_update(struct ws_conn *c) {
 }
 
 static bool is_past(const struct ws_conn *c, uint32_t since, double seconds) {
-  return seconds > 0 && (int32_t)(c->stream.loop->tick - since -
-                                  ws_loop_ticks(seconds)) >= 0;
+  return seconds > 0 &&
+         (int32_t)(c->stream.loop->tick - since - ws_loop_ticks(seconds)) >= 0;
 }
 
 static void judge_silence(struct ws_conn *c) {
@@ -197,15 +197,11 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
 
 static const char *describe(int error) {
   switch (error) {
-    case ECONNRESET:
-    case EPIPE:
-      return "connection reset";
-    case ETIMEDOUT:
-      return "connection timed out";
-    case ENOMEM:
-      return "out of memory";
-    default:
-      return "connection lost";
+  case ECONNRESET:
+  case EPIPE: return "connection reset";
+  case ETIMEDOUT: return "connection timed out";
+  case ENOMEM: return "out of memory";
+  default: return "connection lost";
   }
 }
 

@@ -52,7 +52,7 @@ struct ws_conn {
   struct ws_stream stream; /* first */
   struct ws_deadline deadline;
   struct ws_protocol protocol;
-  struct ws_list link; /* of the server's connections */
+  struct ws_list link;      /* of the server's connections */
   struct ws_server *server; /* NULL for a client */
   struct ws_route *route;
   const struct ws_conn_options *options; /* the route's */
@@ -74,18 +74,23 @@ struct ws_conn {
   uint32_t control_at;
   uint16_t code;
   uint16_t status; /* a client's: of an answer that was no 101 */
-  uint16_t busy; /* handlers that have not returned */
+  uint16_t busy;   /* handlers that have not returned */
   uint8_t state, mode;
-  bool is_client : 1, is_receiving : 1 /* a receiver waits */;
-  bool is_paused : 1 /* by the application */;
-  bool was_high : 1 /* above high_water, on_drain is due */;
-  bool is_close_sent : 1, is_close_left : 1, is_close_pending : 1;
-  bool is_ours : 1 /* we began the close with a cause of our own */;
-  bool is_shutdown : 1 /* our close frame is out, reading goes on */;
-  bool was_opened : 1, is_told : 1 /* host->closed was called */;
-  bool is_eof : 1;
-  bool is_cut : 1 /* no farewell */, is_freed : 1;
-  bool wants_control : 1 /* the application has on_ping or on_pong */;
+  bool is_client : 1;
+  bool is_receiving : 1;     /* pull mode: a receiver waits */
+  bool is_paused : 1;        /* by the application */
+  bool was_high : 1;         /* above high_water: on_drain is due */
+  bool is_close_sent : 1;    /* our close frame is queued */
+  bool is_close_left : 1;    /* and the kernel has it */
+  bool is_close_pending : 1; /* the peer's waits for what came before it */
+  bool is_ours : 1;          /* we began the close, for the cause that is set */
+  bool is_shutdown : 1;      /* our close frame is out, reading goes on */
+  bool is_eof : 1;           /* the peer's half has ended */
+  bool is_cut : 1;           /* no farewell: the descriptor is closed at once */
+  bool was_opened : 1;       /* host->opened was called */
+  bool is_told : 1;          /* host->closed was called */
+  bool is_freed : 1;         /* the engine has forgotten it */
+  bool wants_control : 1;    /* the application has on_ping or on_pong */
 };
 
 /* ---- life ---- */
@@ -146,8 +151,9 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
 
 /* ---- conn_read.c ---- */
 
-/* The next message (or ping or pong, where wants_control), in order; false when there is none now, or none may be
- * taken. Its data stay until ws_conn_release or the next call. */
+/* The next message (or ping or pong, where wants_control), in order; false
+ * when there is none now, or none may be taken. Its data stay until
+ * ws_conn_release or the next call. */
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_release(struct ws_conn *c);
 

@@ -200,27 +200,22 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
 /* True when the event is one for the application. */
 static bool take_event(struct ws_conn *c, const struct ws_event *ev) {
   switch (ev->type) {
-    case WS_EVENT_MESSAGE:
-      if (is_closing(c) || !spend_message(c)) return false;
-      c->messaged = c->stream.loop->tick;
-      if (is_being_read(c)) c->stream.loop->input.budget--;
-      return true;
-    case WS_EVENT_PING:
-      if (!spend_control(c)) return false;
-      answer_ping(c, ev);
-      return c->wants_control && c->state == WS_CONN_OPEN;
-    case WS_EVENT_PONG:
-      if (!spend_control(c)) return false;
-      take_pong(c, ev);
-      return c->wants_control && c->state == WS_CONN_OPEN;
-    case WS_EVENT_CLOSE:
-      take_close(c, ev);
-      return false;
-    case WS_EVENT_ERROR:
-      ws_conn_fail(c, ev->code, ev->why);
-      return false;
-    case WS_EVENT_NONE:
-      break;
+  case WS_EVENT_MESSAGE:
+    if (is_closing(c) || !spend_message(c)) return false;
+    c->messaged = c->stream.loop->tick;
+    if (is_being_read(c)) c->stream.loop->input.budget--;
+    return true;
+  case WS_EVENT_PING:
+    if (!spend_control(c)) return false;
+    answer_ping(c, ev);
+    return c->wants_control && c->state == WS_CONN_OPEN;
+  case WS_EVENT_PONG:
+    if (!spend_control(c)) return false;
+    take_pong(c, ev);
+    return c->wants_control && c->state == WS_CONN_OPEN;
+  case WS_EVENT_CLOSE: take_close(c, ev); return false;
+  case WS_EVENT_ERROR: ws_conn_fail(c, ev->code, ev->why); return false;
+  case WS_EVENT_NONE: break;
   }
   return false;
 }
@@ -329,8 +324,7 @@ static void go_through_rest(struct ws_conn *c) {
   struct ws_rest *rest = c->rest;
   size_t off = rest ? rest->off : 0;
   *in = (struct ws_input){&c->stream, rest ? rest->data + off : NULL,
-                          rest ? rest->len - off : 0,
-                          c->options->read_budget};
+                          rest ? rest->len - off : 0, c->options->read_budget};
   deliver(c);
   in->owner = NULL;
   if (!c->rest) return;
@@ -357,8 +351,7 @@ static void read_more(struct ws_conn *c) {
   uint8_t *space = ws_protocol_space(&c->protocol, &room);
   ssize_t r;
   if (space) {
-    struct iovec iov[2] = {{space, room},
-                           {loop->read_buffer, WS_READ_BUFFER}};
+    struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
     r = ops->readv(loop->io, c->stream.watch.fd, iov, 2);
   } else {
     r = ops->recv(loop->io, c->stream.watch.fd, loop->read_buffer,
@@ -402,8 +395,7 @@ void ws_conn_read(struct ws_conn *c) {
   }
   ws_stream_cork(&c->stream);
   if (c->rest || ws_conn_has_queue(c)) go_through_rest(c);
-  if (!c->rest && ws_conn_wants_read(c) &&
-      (c->stream.watch.want & WS_READ))
+  if (!c->rest && ws_conn_wants_read(c) && (c->stream.watch.want & WS_READ))
     read_more(c);
   ws_stream_uncork(&c->stream);
   ws_conn_update(c);
@@ -414,7 +406,8 @@ static bool is_due(struct ws_conn *c) {
   if (!c->was_opened || c->is_told) return false;
   if (c->state == WS_CONN_CLOSED)
     return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && wants(c);
-  if (ws_conn_has_queue(c) && wants(c)) return !is_pressed(c) || c->mode == WS_PULL;
+  if (ws_conn_has_queue(c) && wants(c))
+    return !is_pressed(c) || c->mode == WS_PULL;
   if (!has_input(c) || !may_parse(c)) return false;
   return wants(c) || !is_queue_full(c);
 }

@@ -31,7 +31,8 @@ static enum ws_err broken(struct ws_conn *c) {
 /* One frame by way of the stream's buffer. */
 static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
                               const void *data, size_t len) {
-  uint8_t mask[4], *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
+  uint8_t mask[4],
+    *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
   struct ws_loop *loop = c->stream.loop;
   if (!out) return broken(c);
   if (!c->is_client) {
@@ -88,8 +89,7 @@ enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
   enum ws_err err;
   if (!can_send(c)) return WS_ERR_CLOSED;
   if (is_full(c, len)) {
-    if (c->options->close_when_full)
-      ws_conn_fail(c, 1008, "slow consumer");
+    if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
     return WS_ERR_FULL;
   }
   if (c->stream.error) return WS_ERR_CLOSED;

@@ -27,7 +27,7 @@ struct ws_conn_options {
   uint64_t read_budget;           /* messages in a turn */
   uint64_t concurrency;           /* handlers of one connection at a time */
   struct ws_rate control_rate, message_rate;
-  bool read_ahead;     /* deliver whatever our own queue holds */
+  bool read_ahead;      /* deliver whatever our own queue holds */
   bool close_when_full; /* on_full = "close" */
   bool require_origin;
 };

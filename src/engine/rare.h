@@ -11,7 +11,7 @@
 struct ws_rare {
   struct ws_buf queue; /* messages that wait for the application: records */
   uint32_t queue_n;
-  uint16_t peer_code; /* of a Close that waits for what came before it */
+  uint16_t peer_code;  /* of a Close that waits for what came before it */
   double message_left; /* of message_rate's burst, at tick message_at */
   uint32_t message_at;
   uint8_t pongs; /* queued while the kernel refuses bytes */

@@ -11,7 +11,7 @@ static bool add(struct ws_buf *out, const char *text) {
 }
 
 static bool addf(struct ws_buf *out, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+  __attribute__((format(printf, 2, 3)));
 
 static bool addf(struct ws_buf *out, const char *format, ...) {
   char line[256];
@@ -60,11 +60,9 @@ static bool write_head(struct ws_conn *c, struct ws_buf *out,
     ok = ok && add(out, "Connection: keep-alive\r\n");
   if (!a->has_type && a->body.n && !has_no_body(a->status))
     ok = ok && add(out, "Content-Type: text/plain; charset=utf-8\r\n");
-  if (a->status != 204 && a->status >= 200 &&
-      (a->status != 304 || a->body.n))
+  if (a->status != 204 && a->status >= 200 && (a->status != 304 || a->body.n))
     ok = ok && addf(out, "Content-Length: %zu\r\n", a->body.n);
-  return ok && ws_buf_append(out, a->fields.p, a->fields.n) &&
-         add(out, "\r\n");
+  return ok && ws_buf_append(out, a->fields.p, a->fields.n) && add(out, "\r\n");
 }
 
 static bool send_out(struct ws_conn *c, const struct answer *a) {
@@ -92,13 +90,14 @@ void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
                      bool has_type, struct ws_slice body) {
   if (!is_answerable(c)) return;
   struct ws_pending *p = c->pending;
-  struct answer a = {.status = status, .fields = fields, .body = body,
+  struct answer a = {.status = status,
+                     .fields = fields,
+                     .body = body,
                      .has_type = has_type,
                      .is_head = p->shake.method == WS_HEAD};
   p->requests++;
-  a.is_last = p->is_refusing || !p->shake.keep_alive ||
-              c->server->is_closing || c->is_eof ||
-              p->requests >= c->server->http.keepalive_requests;
+  a.is_last = p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
+              c->is_eof || p->requests >= c->server->http.keepalive_requests;
   p->out.len = p->out.off = 0;
   bool ok = write_head(c, &p->out, &a) && send_out(c, &a);
   ws_buf_free(&p->out);
@@ -112,13 +111,11 @@ void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
   }
 }
 
-void ws_response_error(struct ws_conn *c, int status,
-                       struct ws_slice fields) {
+void ws_response_error(struct ws_conn *c, int status, struct ws_slice fields) {
   char text[64];
-  int n = snprintf(text, sizeof text, "%d %s\n", status,
-                   ws_handshake_reason(status));
-  ws_conn_respond(c, status, fields, false,
-                  (struct ws_slice){text, (size_t)n});
+  int n =
+    snprintf(text, sizeof text, "%d %s\n", status, ws_handshake_reason(status));
+  ws_conn_respond(c, status, fields, false, (struct ws_slice){text, (size_t)n});
 }
 
 void ws_response_continue(struct ws_conn *c) {
@@ -151,8 +148,8 @@ static struct ws_origin *share_origin(struct ws_server *s,
 
 static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
   struct ws_pending *p = c->pending;
-  c->meta = ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol,
-                             &p->peer);
+  c->meta =
+    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->peer);
   if (!c->meta || !p->shake.origin.p) return c->meta != NULL;
   c->meta->origin = share_origin(c->server, p->shake.origin);
   return c->meta->origin != NULL;
@@ -181,7 +178,8 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
   ws_buf_free(&p->out);
   ws_server_opened(c->server, c);
   ws_conn_open(c, WS_SERVER);
-  if (p->n > p->used && c->state != WS_CONN_CLOSED) /* 4.2.2: the first frames */
+  if (p->n > p->used &&
+      c->state != WS_CONN_CLOSED) /* 4.2.2: the first frames */
     ws_conn_input(c, (uint8_t *)p->bytes + p->used, p->n - p->used);
   ws_upgrade_free(c);
   if (!was_corked) ws_stream_uncork(&c->stream);

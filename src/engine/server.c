@@ -76,7 +76,7 @@ struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path) {
 static void shed_oldest(struct ws_server *s) {
   if (s->n_pending < s->http.max_pending) return;
   struct ws_pending *oldest =
-      WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
+    WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
   s->refused++;
   ws_upgrade_shed(oldest->conn);
 }

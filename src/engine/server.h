@@ -95,7 +95,7 @@ struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path);
  * ws_server_escape. */
 void ws_server_log(struct ws_server *s, enum ws_log_level level,
                    const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+  __attribute__((format(printf, 3, 4)));
 
 /* Printable ASCII as it is, everything else as \xNN, cut at 128 bytes. */
 #define WS_ESCAPED_MAX (128 * 4 + 4)

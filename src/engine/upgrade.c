@@ -14,7 +14,7 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   const struct ws_http_options *o = &c->server->http;
   size_t n = o->max_headers;
   struct ws_pending *p =
-      ws_mem_zero(sizeof *p + n * sizeof(struct ws_http_field));
+    ws_mem_zero(sizeof *p + n * sizeof(struct ws_http_field));
   if (!p) return false;
   p->conn = c;
   p->peer = *peer;
@@ -63,8 +63,7 @@ static void update(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
   if (c->state != WS_CONN_PENDING || !p) return;
   bool is_taking = p->step == WS_STEP_HEAD || p->step == WS_STEP_BODY;
-  ws_stream_want_read(&c->stream,
-                      is_taking && !c->stream.queued && !c->is_eof);
+  ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
   ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
 }
 
@@ -86,13 +85,11 @@ static bool is_origin_allowed(struct ws_conn *c) {
   const struct ws_handshake *shake = &c->pending->shake;
   if (!shake->origin.p) return !r->options.require_origin;
   switch (r->origin_rule) {
-    case WS_ORIGIN_ANY:
-    case WS_ORIGIN_ASK:
-      return true;
-    case WS_ORIGIN_SAME:
-      return ws_origin_is_same(shake->origin, shake->host, false);
-    case WS_ORIGIN_LIST:
-      break;
+  case WS_ORIGIN_ANY:
+  case WS_ORIGIN_ASK: return true;
+  case WS_ORIGIN_SAME:
+    return ws_origin_is_same(shake->origin, shake->host, false);
+  case WS_ORIGIN_LIST: break;
   }
   for (size_t i = 0; i < r->origins.n; i++) {
     const char *o = r->origins.list[i];
@@ -126,8 +123,8 @@ struct ws_slice ws_upgrade_choose(const struct ws_conn *c) {
   for (size_t i = 0; i < ours->n; i++) {
     struct ws_slice name = {ours->list[i], strlen(ours->list[i])};
     size_t iter = 0;
-    while (ws_handshake_next_subprotocol(&p->http, p->bytes, &iter,
-                                         &offered) == 1)
+    while (ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &offered) ==
+           1)
       if (ws_slice_equal(offered, name)) return name;
   }
   return none;
@@ -225,8 +222,8 @@ static void take_body(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
   while (!ws_body_is_done(&p->coding) && p->used < p->n) {
     struct ws_slice data;
-    int64_t r = ws_body_feed(&p->coding, p->bytes + p->used, p->n - p->used,
-                             &data);
+    int64_t r =
+      ws_body_feed(&p->coding, p->bytes + p->used, p->n - p->used, &data);
     if (r < 0) {
       refuse(c, (int)-r, "");
       return;

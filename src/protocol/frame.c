@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-#define LEN7 0x7F   /* of the second byte: the length, or one of these two */
+#define LEN7 0x7F /* of the second byte: the length, or one of these two */
 #define LEN_IS16 126
 #define LEN_IS64 127
 #define MASKED 0x80
@@ -33,13 +33,11 @@ size_t ws_frame_head_size(const uint8_t bytes[2]) {
  * second byte is there. */
 static bool is_length_fine(const uint8_t *bytes, size_t n) {
   switch (bytes[1] & LEN7) {
-  case LEN_IS16:
-    return n < 4 || read_be(bytes + 2, 2) >= LEN_IS16;
+  case LEN_IS16: return n < 4 || read_be(bytes + 2, 2) >= LEN_IS16;
   case LEN_IS64:
     if (n >= 3 && (bytes[2] & 0x80) != 0) return false;
     return n < 8 || read_be(bytes + 2, 6) != 0; /* 65536 needs the 6th */
-  default:
-    return true;
+  default: return true;
   }
 }
 

@@ -59,17 +59,15 @@ static void look_at_method(struct check *c) {
 
 /* RFC 9112 9.3 */
 static void look_at_connection(struct check *c) {
-  c->out->keep_alive =
-    !has_token(c, WS_HTTP_CONNECTION, WS_SLICE("close")) &&
-    (c->h->minor == 1 ||
-     has_token(c, WS_HTTP_CONNECTION, WS_SLICE("keep-alive")));
+  c->out->keep_alive = !has_token(c, WS_HTTP_CONNECTION, WS_SLICE("close")) &&
+                       (c->h->minor == 1 || has_token(c, WS_HTTP_CONNECTION,
+                                                      WS_SLICE("keep-alive")));
 }
 
 /* RFC 9112 3.2.2: takes scheme and authority off an absolute target. */
 static bool take_authority(struct ws_slice *target, struct ws_slice *host) {
   static const struct ws_slice schemes[] = {
-    {"http://", 7}, {"https://", 8}, {"ws://", 5}, {"wss://", 6}
-  };
+    {"http://", 7}, {"https://", 8}, {"ws://", 5}, {"wss://", 6}};
   for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
     size_t n = schemes[i].n, end = n;
     struct ws_slice start = {target->p, n};
@@ -184,8 +182,7 @@ static int check_expect(struct check *c) {
 
 /* 4.1: 16 bytes in base64 are 22 digits and two fillers. */
 static bool is_key(struct ws_slice key) {
-  if (key.n != WS_KEY_LEN || key.p[22] != '=' || key.p[23] != '=')
-    return false;
+  if (key.n != WS_KEY_LEN || key.p[22] != '=' || key.p[23] != '=') return false;
   for (size_t i = 0; i < 22; i++) {
     char c = ws_lower(key.p[i]);
     if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '+' &&
@@ -202,12 +199,11 @@ static int check_upgrade(struct check *c) {
   uint32_t versions = count(c, WS_HTTP_SEC_WEBSOCKET_VERSION);
   if (out->method != WS_GET)
     return refuse(c, WS_ERR_METHOD, "upgrade by another method than GET");
-  if (c->h->minor == 0)
-    return refuse(c, WS_ERR_UPGRADE, "upgrade in HTTP/1.0");
+  if (c->h->minor == 0) return refuse(c, WS_ERR_UPGRADE, "upgrade in HTTP/1.0");
   if (versions > 1)
     return refuse(c, WS_ERR_BAD_REQUEST, "more than one version");
-  if (versions == 0 || !ws_slice_equal(value(c, WS_HTTP_SEC_WEBSOCKET_VERSION),
-                                       WS_SLICE("13")))
+  if (versions == 0 ||
+      !ws_slice_equal(value(c, WS_HTTP_SEC_WEBSOCKET_VERSION), WS_SLICE("13")))
     return refuse(c, WS_ERR_UPGRADE, "not version 13");
   if (!has_token(c, WS_HTTP_CONNECTION, WS_SLICE("upgrade")))
     return refuse(c, WS_ERR_BAD_REQUEST, "Connection without upgrade");
@@ -294,11 +290,10 @@ static uint8_t *put(uint8_t *p, struct ws_slice s) {
 bool ws_handshake_write_101(struct ws_buf *out, const char key[WS_KEY_LEN],
                             struct ws_slice subprotocol,
                             struct ws_slice fields) {
-  const struct ws_slice head = WS_SLICE(
-    "HTTP/1.1 101 Switching Protocols\r\n"
-    "Upgrade: websocket\r\n"
-    "Connection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: ");
+  const struct ws_slice head = WS_SLICE("HTTP/1.1 101 Switching Protocols\r\n"
+                                        "Upgrade: websocket\r\n"
+                                        "Connection: Upgrade\r\n"
+                                        "Sec-WebSocket-Accept: ");
   const struct ws_slice name = WS_SLICE("Sec-WebSocket-Protocol: ");
   const struct ws_slice crlf = WS_SLICE("\r\n");
   size_t len = head.n + WS_ACCEPT_LEN + crlf.n + fields.n + crlf.n;
@@ -319,47 +314,45 @@ bool ws_handshake_write_101(struct ws_buf *out, const char key[WS_KEY_LEN],
 static const struct {
   int status;
   const char *phrase;
-} reasons[] = {
-  {100, "Continue"},
-  {101, "Switching Protocols"},
-  {200, "OK"},
-  {201, "Created"},
-  {202, "Accepted"},
-  {204, "No Content"},
-  {206, "Partial Content"},
-  {301, "Moved Permanently"},
-  {302, "Found"},
-  {303, "See Other"},
-  {304, "Not Modified"},
-  {307, "Temporary Redirect"},
-  {308, "Permanent Redirect"},
-  {400, "Bad Request"},
-  {401, "Unauthorized"},
-  {403, "Forbidden"},
-  {404, "Not Found"},
-  {405, "Method Not Allowed"},
-  {406, "Not Acceptable"},
-  {408, "Request Timeout"},
-  {409, "Conflict"},
-  {410, "Gone"},
-  {411, "Length Required"},
-  {413, "Content Too Large"},
-  {414, "URI Too Long"},
-  {415, "Unsupported Media Type"},
-  {416, "Range Not Satisfiable"},
-  {417, "Expectation Failed"},
-  {421, "Misdirected Request"},
-  {422, "Unprocessable Content"},
-  {426, "Upgrade Required"},
-  {429, "Too Many Requests"}, /* RFC 6585 */
-  {431, "Request Header Fields Too Large"},
-  {500, "Internal Server Error"},
-  {501, "Not Implemented"},
-  {502, "Bad Gateway"},
-  {503, "Service Unavailable"},
-  {504, "Gateway Timeout"},
-  {505, "HTTP Version Not Supported"}
-};
+} reasons[] = {{100, "Continue"},
+               {101, "Switching Protocols"},
+               {200, "OK"},
+               {201, "Created"},
+               {202, "Accepted"},
+               {204, "No Content"},
+               {206, "Partial Content"},
+               {301, "Moved Permanently"},
+               {302, "Found"},
+               {303, "See Other"},
+               {304, "Not Modified"},
+               {307, "Temporary Redirect"},
+               {308, "Permanent Redirect"},
+               {400, "Bad Request"},
+               {401, "Unauthorized"},
+               {403, "Forbidden"},
+               {404, "Not Found"},
+               {405, "Method Not Allowed"},
+               {406, "Not Acceptable"},
+               {408, "Request Timeout"},
+               {409, "Conflict"},
+               {410, "Gone"},
+               {411, "Length Required"},
+               {413, "Content Too Large"},
+               {414, "URI Too Long"},
+               {415, "Unsupported Media Type"},
+               {416, "Range Not Satisfiable"},
+               {417, "Expectation Failed"},
+               {421, "Misdirected Request"},
+               {422, "Unprocessable Content"},
+               {426, "Upgrade Required"},
+               {429, "Too Many Requests"}, /* RFC 6585 */
+               {431, "Request Header Fields Too Large"},
+               {500, "Internal Server Error"},
+               {501, "Not Implemented"},
+               {502, "Bad Gateway"},
+               {503, "Service Unavailable"},
+               {504, "Gateway Timeout"},
+               {505, "HTTP Version Not Supported"}};
 
 const char *ws_handshake_reason(int status) {
   for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)

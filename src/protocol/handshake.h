@@ -74,7 +74,10 @@ bool ws_handshake_write_101(struct ws_buf *out, const char key[WS_KEY_LEN],
                             struct ws_slice subprotocol,
                             struct ws_slice fields);
 
-/* The client's side (4.1). The request: key is 16 random bytes in base64.
+/* The client's side (4.1). A key from 16 random bytes, not terminated. */
+void ws_handshake_make_key(const uint8_t nonce[16], char key[WS_KEY_LEN]);
+
+/* The request. key: from ws_handshake_make_key.
  * target starts with "/"; origin and subprotocols ("a, b") may be empty. */
 bool ws_handshake_write_request(struct ws_buf *out, struct ws_slice host,
                                 struct ws_slice target,

@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include <openssl/evp.h>
+
 /* A request in pieces, so that room for it is made once. */
 struct parts {
   struct ws_slice part[16];
@@ -22,6 +24,12 @@ static void add_field(struct parts *parts, struct ws_slice name,
   add(parts, name);
   add(parts, value);
   add(parts, WS_SLICE("\r\n"));
+}
+
+void ws_handshake_make_key(const uint8_t nonce[16], char key[WS_KEY_LEN]) {
+  unsigned char base64[WS_KEY_LEN + 1];
+  EVP_EncodeBlock(base64, nonce, 16);
+  memcpy(key, base64, WS_KEY_LEN);
 }
 
 /* 4.1, first list. What comes from the application was checked where it came

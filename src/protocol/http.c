@@ -15,10 +15,10 @@ enum { START_LINE, FIELD_LINES, DONE };
 
 /* RFC 9110 5.6.2: tchar */
 static const bool is_tchar[256] = {
-  ['!'] = true, ['#' ... '\''] = true, ['*'] = true, ['+'] = true,
-  ['-'] = true, ['.'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true,
-  ['^' ... 'z'] = true, ['|'] = true, ['~'] = true
-};
+  ['!'] = true,         ['#' ... '\''] = true, ['*'] = true,
+  ['+'] = true,         ['-'] = true,          ['.'] = true,
+  ['0' ... '9'] = true, ['A' ... 'Z'] = true,  ['^' ... 'z'] = true,
+  ['|'] = true,         ['~'] = true};
 
 static inline bool is_blank(char c) {
   return c == ' ' || c == '\t';

@@ -98,8 +98,7 @@ struct ws_http_index {
   uint32_t n[WS_HTTP_IDS];
 };
 
-void ws_http_index_fields(const struct ws_http *h,
-                          struct ws_http_index *index);
+void ws_http_index_fields(const struct ws_http *h, struct ws_http_index *index);
 
 /* Is the token, without case, an element of the list that all fields with the
  * id of `first` make up together (RFC 9110 5.3)? first, an entry of the

@@ -59,19 +59,17 @@ static const char *check_frame(const struct ws_protocol *p,
   if (f->is_masked == p->is_client)
     return p->is_client ? "a masked frame" : "an unmasked frame"; /* 5.1 */
   switch (f->opcode) {
-    case WS_OP_CONTINUATION:
-      if (!p->kind) return "a continuation of nothing";
-      break;
-    case WS_OP_TEXT:
-    case WS_OP_BINARY:
-      if (p->kind) return "a message inside a message";
-      break;
-    case WS_OP_CLOSE:
-    case WS_OP_PING:
-    case WS_OP_PONG:
-      return NULL;
-    default:
-      return "a reserved opcode";
+  case WS_OP_CONTINUATION:
+    if (!p->kind) return "a continuation of nothing";
+    break;
+  case WS_OP_TEXT:
+  case WS_OP_BINARY:
+    if (p->kind) return "a message inside a message";
+    break;
+  case WS_OP_CLOSE:
+  case WS_OP_PING:
+  case WS_OP_PONG: return NULL;
+  default: return "a reserved opcode";
   }
   size_t have = p->message ? p->message->len : 0;
   *err = WS_ERR_TOO_BIG;
@@ -218,8 +216,7 @@ static bool make_room(struct ws_protocol *p, size_t n) {
 static bool check_text(struct ws_protocol *p, const uint8_t *data, size_t n,
                        bool is_last, struct ws_event *ev) {
   if (p->kind != WS_OP_TEXT) return true;
-  if (ws_utf8_feed(&p->utf8, data, n) &&
-      (!is_last || p->utf8 == WS_UTF8_START))
+  if (ws_utf8_feed(&p->utf8, data, n) && (!is_last || p->utf8 == WS_UTF8_START))
     return true;
   fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
   return false;

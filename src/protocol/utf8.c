@@ -28,7 +28,7 @@
 enum {
   START = WS_UTF8_START,
   BAD = 6,
-  ONE = 12,   /* one continuation is missing */
+  ONE = 12, /* one continuation is missing */
   TWO = 18,
   THREE = 24,
   IN_E0 = 30, /* after this lead the next byte is more restricted */
@@ -37,11 +37,11 @@ enum {
   IN_F4 = 48
 };
 
-#define ROW(start, one, two, three, e0, ed, f0, f4)                 \
-  ((uint64_t)(start) << START | (uint64_t)BAD << BAD |              \
-   (uint64_t)(one) << ONE | (uint64_t)(two) << TWO |                \
-   (uint64_t)(three) << THREE | (uint64_t)(e0) << IN_E0 |           \
-   (uint64_t)(ed) << IN_ED | (uint64_t)(f0) << IN_F0 |              \
+#define ROW(start, one, two, three, e0, ed, f0, f4) \
+  ((uint64_t)(start) << START | (uint64_t)BAD << BAD | \
+   (uint64_t)(one) << ONE | (uint64_t)(two) << TWO | \
+   (uint64_t)(three) << THREE | (uint64_t)(e0) << IN_E0 | \
+   (uint64_t)(ed) << IN_ED | (uint64_t)(f0) << IN_F0 | \
    (uint64_t)(f4) << IN_F4)
 #define LEAD(next) ROW(next, BAD, BAD, BAD, BAD, BAD, BAD, BAD)
 
@@ -103,8 +103,7 @@ static inline bool is_ascii(const uint8_t *p, size_t n) {
     for (size_t i = 0; i < n - 16; i += 16) w |= load_words(p + i);
     return ((w[0] | w[1]) & HIGH_BITS) == 0;
   }
-  if (n >= 8)
-    return ((load_word(p) | load_word(p + n - 8)) & HIGH_BITS) == 0;
+  if (n >= 8) return ((load_word(p) | load_word(p + n - 8)) & HIGH_BITS) == 0;
   if (n >= 4) {
     uint32_t a, b;
     memcpy(&a, p, 4);
@@ -138,28 +137,57 @@ enum {
   ANY_LOW = SHORT | LONG | CONTS
 };
 
-static const uint8_t first_high[16] = {
-  LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, CONTS, CONTS, CONTS, CONTS,
-  SHORT | OVERLONG2, SHORT, SHORT | OVERLONG3 | SURROGATE,
-  SHORT | LARGE | EDGE4
-};
+static const uint8_t first_high[16] = {LONG,
+                                       LONG,
+                                       LONG,
+                                       LONG,
+                                       LONG,
+                                       LONG,
+                                       LONG,
+                                       LONG,
+                                       CONTS,
+                                       CONTS,
+                                       CONTS,
+                                       CONTS,
+                                       SHORT | OVERLONG2,
+                                       SHORT,
+                                       SHORT | OVERLONG3 | SURROGATE,
+                                       SHORT | LARGE | EDGE4};
 
-static const uint8_t first_low[16] = {
-  ANY_LOW | OVERLONG2 | OVERLONG3 | EDGE4, ANY_LOW | OVERLONG2, ANY_LOW,
-  ANY_LOW, ANY_LOW | LARGE, ANY_LOW | LARGE | EDGE4, ANY_LOW | LARGE | EDGE4,
-  ANY_LOW | LARGE | EDGE4, ANY_LOW | LARGE | EDGE4, ANY_LOW | LARGE | EDGE4,
-  ANY_LOW | LARGE | EDGE4, ANY_LOW | LARGE | EDGE4, ANY_LOW | LARGE | EDGE4,
-  ANY_LOW | LARGE | EDGE4 | SURROGATE, ANY_LOW | LARGE | EDGE4,
-  ANY_LOW | LARGE | EDGE4
-};
+static const uint8_t first_low[16] = {ANY_LOW | OVERLONG2 | OVERLONG3 | EDGE4,
+                                      ANY_LOW | OVERLONG2,
+                                      ANY_LOW,
+                                      ANY_LOW,
+                                      ANY_LOW | LARGE,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4 | SURROGATE,
+                                      ANY_LOW | LARGE | EDGE4,
+                                      ANY_LOW | LARGE | EDGE4};
 
 static const uint8_t second_high[16] = {
-  SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT,
   LONG | CONTS | OVERLONG2 | OVERLONG3 | EDGE4,
   LONG | CONTS | OVERLONG2 | OVERLONG3 | LARGE,
   LONG | CONTS | OVERLONG2 | SURROGATE | LARGE,
-  LONG | CONTS | OVERLONG2 | SURROGATE | LARGE, SHORT, SHORT, SHORT, SHORT
-};
+  LONG | CONTS | OVERLONG2 | SURROGATE | LARGE,
+  SHORT,
+  SHORT,
+  SHORT,
+  SHORT};
 
 /* Does a sequence go on at p? Then ASCII must not stand there. */
 static inline bool is_open(const uint8_t *p) {
@@ -205,16 +233,16 @@ SSSE3 static inline __m128i check16(const uint8_t *p) {
   __m128i one = load16(p - 1);
   __m128i high = _mm_and_si128(_mm_srli_epi16(one, 4), nibble);
   __m128i next = _mm_and_si128(_mm_srli_epi16(load16(p), 4), nibble);
-  __m128i faults = _mm_and_si128(
-    _mm_and_si128(_mm_shuffle_epi8(load16(first_high), high),
-                  _mm_shuffle_epi8(load16(first_low),
-                                   _mm_and_si128(one, nibble))),
-    _mm_shuffle_epi8(load16(second_high), next));
+  __m128i faults =
+    _mm_and_si128(_mm_and_si128(_mm_shuffle_epi8(load16(first_high), high),
+                                _mm_shuffle_epi8(load16(first_low),
+                                                 _mm_and_si128(one, nibble))),
+                  _mm_shuffle_epi8(load16(second_high), next));
   /* Saturating: the top bit is left from E0, and from F0, upwards. */
   __m128i third = _mm_subs_epu8(load16(p - 2), _mm_set1_epi8(0xE0 - 0x80));
   __m128i fourth = _mm_subs_epu8(load16(p - 3), _mm_set1_epi8(0xF0 - 0x80));
-  __m128i wanted = _mm_and_si128(_mm_or_si128(third, fourth),
-                                 _mm_set1_epi8((char)CONTS));
+  __m128i wanted =
+    _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8((char)CONTS));
   return _mm_xor_si128(faults, wanted);
 }
 
@@ -240,8 +268,7 @@ AVX2 static inline __m256i load32(const uint8_t *p) {
 }
 
 AVX2 static inline __m256i load_table(const uint8_t table[16]) {
-  return _mm256_broadcastsi128_si256(
-    _mm_loadu_si128((const __m128i *)table));
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
 }
 
 /* check16 on 32 bytes. */
@@ -293,8 +320,7 @@ static inline uint8x16_t check16(const uint8_t *p) {
   uint8x16_t one = vld1q_u8(p - 1);
   uint8x16_t faults = vandq_u8(
     vandq_u8(vqtbl1q_u8(vld1q_u8(first_high), vshrq_n_u8(one, 4)),
-             vqtbl1q_u8(vld1q_u8(first_low),
-                        vandq_u8(one, vdupq_n_u8(0x0F)))),
+             vqtbl1q_u8(vld1q_u8(first_low), vandq_u8(one, vdupq_n_u8(0x0F)))),
     vqtbl1q_u8(vld1q_u8(second_high), vshrq_n_u8(vld1q_u8(p), 4)));
   /* Saturating: the top bit is left from E0, and from F0, upwards. */
   uint8x16_t third = vqsubq_u8(vld1q_u8(p - 2), vdupq_n_u8(0xE0 - 0x80));

@@ -45,7 +45,7 @@ static ev_io *io_of(struct ws_watch *w) {
 static void on_io(struct ev_loop *ev, ev_io *io, int events) {
   struct ws_ev *e = io->data;
   struct ws_watch *w =
-      (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
+    (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
   (void)ev;
   if (events & EV_READ) w->got |= WS_READ;
   if (events & EV_WRITE) w->got |= WS_WRITE;
@@ -57,7 +57,8 @@ static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   ev_io *i = io_of(w);
   if (ev_is_active(i)) ev_io_stop(e->ev, i);
   if (!want) return;
-  int events = (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
+  int events =
+    (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
   ev_io_init(i, on_io, w->fd, events);
   i->data = e;
   ev_io_start(e->ev, i);

@@ -68,8 +68,8 @@ struct ws_io_ops {
   int (*close)(struct ws_io *, int fd);
   int (*unlink)(struct ws_io *, const char *path);
 
-  double (*now)(struct ws_io *);      /* monotonic seconds */
-  int64_t (*wall)(struct ws_io *);    /* seconds since the epoch */
+  double (*now)(struct ws_io *);   /* monotonic seconds */
+  int64_t (*wall)(struct ws_io *); /* seconds since the epoch */
   int (*random)(struct ws_io *, void *to, size_t n); /* from a CSPRNG */
 
   /* The addresses of host (a name or an address) and port, however long it

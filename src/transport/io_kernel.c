@@ -112,8 +112,7 @@ static ssize_t k_send(struct ws_io *io, int fd, const void *bytes, size_t n) {
 static ssize_t k_writev(struct ws_io *io, int fd, const struct iovec *iov,
                         int n) {
   (void)io;
-  struct msghdr m = {.msg_iov = (struct iovec *)iov,
-                     .msg_iovlen = (size_t)n};
+  struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
   return result(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
@@ -163,26 +162,26 @@ static int k_random(struct ws_io *io, void *to, size_t n) {
 
 void ws_io_kernel_fill(struct ws_io_ops *ops) {
   *ops = (struct ws_io_ops){
-      .socket = k_socket,
-      .bind = k_bind,
-      .listen = k_listen,
-      .accept = k_accept,
-      .connect = k_connect,
-      .getsockname = k_getsockname,
-      .setsockopt = k_setsockopt,
-      .getsockopt = k_getsockopt,
-      .recv = k_recv,
-      .readv = k_readv,
-      .send = k_send,
-      .writev = k_writev,
-      .shutdown = k_shutdown,
-      .close = k_close,
-      .unlink = k_unlink,
-      .now = k_now,
-      .wall = k_wall,
-      .random = k_random,
-      .resolve = ws_lookup_now,
-      .lookup = ws_lookup_start,
-      .lookup_cancel = ws_lookup_cancel,
+    .socket = k_socket,
+    .bind = k_bind,
+    .listen = k_listen,
+    .accept = k_accept,
+    .connect = k_connect,
+    .getsockname = k_getsockname,
+    .setsockopt = k_setsockopt,
+    .getsockopt = k_getsockopt,
+    .recv = k_recv,
+    .readv = k_readv,
+    .send = k_send,
+    .writev = k_writev,
+    .shutdown = k_shutdown,
+    .close = k_close,
+    .unlink = k_unlink,
+    .now = k_now,
+    .wall = k_wall,
+    .random = k_random,
+    .resolve = ws_lookup_now,
+    .lookup = ws_lookup_start,
+    .lookup_cancel = ws_lookup_cancel,
   };
 }

@@ -147,8 +147,8 @@ static void changed(struct ws_loop *loop) {
 
 static void settle(struct ws_loop *loop) {
   int rounds = ROUNDS_MAX;
-  while (rounds-- && (!ws_list_is_empty(&loop->jobs) ||
-                      !ws_list_is_empty(&loop->late))) {
+  while (rounds-- &&
+         (!ws_list_is_empty(&loop->jobs) || !ws_list_is_empty(&loop->late))) {
     run_jobs(loop);
     run_late(loop);
   }
@@ -222,8 +222,7 @@ void ws_loop_free_later(struct ws_loop *loop, void *p) {
 }
 
 bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds) {
-  if (!ws_heap_set(&loop->timers, t, ws_loop_now(loop) + seconds))
-    return false;
+  if (!ws_heap_set(&loop->timers, t, ws_loop_now(loop) + seconds)) return false;
   changed(loop);
   return true;
 }

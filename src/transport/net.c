@@ -151,8 +151,8 @@ int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
   if (what->unix_path) return listen_unix(io, what, fds, why);
   *why = "the host name was not found";
   int n = strcmp(what->host, "*") == 0
-              ? every_address(io, what->port, list)
-              : io->ops->resolve(io, what->host, what->port, list);
+            ? every_address(io, what->port, list)
+            : io->ops->resolve(io, what->host, what->port, list);
   if (n <= 0) return -EADDRNOTAVAIL;
   *why = "cannot listen";
   bool is_any_port = what->port == 0;

@@ -131,7 +131,7 @@ static bool queue_copy(struct ws_stream *s, const uint8_t *bytes, size_t n) {
 
 static void consume(struct ws_stream *s, size_t n) {
   s->queued -= n;
-  while (n) {
+  while (n && s->head) {
     size_t left = s->head->chunk->len - s->head->off;
     if (n < left) {
       s->head->off += n;
@@ -148,9 +148,9 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   const struct ws_io_ops *ops = s->loop->io->ops;
   ssize_t r;
   do {
-    r = n == 1 ? ops->send(s->loop->io, s->watch.fd, iov->iov_base,
-                           iov->iov_len)
-               : ops->writev(s->loop->io, s->watch.fd, iov, n);
+    r = n == 1
+          ? ops->send(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
+          : ops->writev(s->loop->io, s->watch.fd, iov, n);
   } while (r == -EINTR);
   if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
   if (r < 0) {

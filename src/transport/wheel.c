@@ -21,8 +21,7 @@ void ws_wheel_init(struct ws_wheel *w, uint32_t tick) {
 static void place(struct ws_wheel *w, struct ws_deadline *d) {
   uint32_t delta = d->tick - w->tick;
   int level = 0;
-  while (level < WS_WHEEL_LEVELS - 1 &&
-         delta >> (WS_WHEEL_BITS * (level + 1)))
+  while (level < WS_WHEEL_LEVELS - 1 && delta >> (WS_WHEEL_BITS * (level + 1)))
     level++;
   int slot = d->tick >> (WS_WHEEL_BITS * level) & MASK;
   ws_list_append(&w->slots[level][slot], &d->link);
