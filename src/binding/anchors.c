@@ -8,6 +8,8 @@
 
 #define BUCKET 256
 
+static const char magic;
+
 static bool grow_slots(struct ws_engine *e) {
   uint32_t cap = e->cap_slots ? e->cap_slots * 2 : BUCKET;
   uint32_t *slots = ws_mem_resize(e->free_slots, cap * sizeof *slots);
@@ -38,6 +40,7 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
                                   int handlers) {
   struct lua_conn *lc = lua_newuserdatauv(L, sizeof *lc, UV_CONN_COUNT);
   memset(lc, 0, sizeof *lc);
+  lc->magic = &magic;
   lc->c.is_freed = true; /* until the engine has made a connection of it */
   lc->c.state = WS_CONN_CLOSED;
   lua_rawgeti(L, LUA_REGISTRYINDEX, e->conn_meta);
@@ -82,14 +85,16 @@ void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc) {
   lua_pop(L, 1);
 }
 
+/* The check of every send: the object carries an address that nothing else
+ * holds, which spares a look at the registry. */
 struct lua_conn *ws_check_conn(lua_State *L, int arg) {
   struct lua_conn *lc = lua_touserdata(L, arg);
-  if (lc && lua_getmetatable(L, arg)) {
-    const void *meta = lua_topointer(L, -1);
-    lua_pop(L, 1);
-    if (meta == ws_engine_of(L)->conn_meta_at) return lc;
-  }
+  if (lc && lua_rawlen(L, arg) == sizeof *lc && lc->magic == &magic) return lc;
   return luaL_checkudata(L, arg, WS_CONN_NAME); /* raises */
+}
+
+void ws_anchor_forget(struct lua_conn *lc) {
+  lc->magic = NULL;
 }
 
 void ws_push_handler(lua_State *L, int conn_index, const char *name) {

@@ -38,8 +38,7 @@ struct ws_engine {
 
   int anchors;   /* registry: bucket -> slot -> userdata */
   int objects;   /* registry: address -> server, timer */
-  int conn_meta; /* registry: metatables, compared by address */
-  const void *conn_meta_at;
+  int conn_meta; /* registry: the metatable of connections */
   uint32_t *free_slots; /* room for every slot there is */
   uint32_t n_free, n_slots, cap_slots;
 
@@ -53,6 +52,7 @@ struct ws_engine {
 
 struct lua_conn {
   struct ws_conn c;        /* first */
+  const void *magic;       /* anchors.c: tells it from any other userdata */
   struct ws_task *waiting; /* tasks that wait on it, by their `next` */
   uint32_t slot;
   bool is_pulled;        /* receive or messages was called */
@@ -99,6 +99,8 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
 
 /* Keeps the object at an index alive. Raises only before it has done so. */
 void ws_anchor_add(lua_State *L, struct ws_engine *e, int index);
+/* Its memory is about to be given back: nothing may look like it later. */
+void ws_anchor_forget(struct lua_conn *lc);
 void ws_anchor_drop(struct ws_engine *e, struct lua_conn *lc);
 void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc);
 

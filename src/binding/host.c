@@ -60,16 +60,15 @@ static int message_body(lua_State *L) {
   struct ws_conn *c = &lc->c;
   struct ws_task *t = engine_of(c)->current;
   struct ws_event ev;
+  lua_pushliteral(L, "text");   /* 2 */
+  lua_pushliteral(L, "binary"); /* 3 */
   while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
          ws_conn_next(c, &ev)) {
     if (ev.type != WS_EVENT_MESSAGE) continue;
     lua_getiuservalue(L, 1, UV_ON_MESSAGE);
     lua_pushvalue(L, 1);
     lua_pushlstring(L, (const char *)ev.data, ev.len);
-    if (ev.opcode == WS_OP_TEXT)
-      lua_pushliteral(L, "text");
-    else
-      lua_pushliteral(L, "binary");
+    lua_pushvalue(L, ev.opcode == WS_OP_TEXT ? 2 : 3);
     ws_conn_release(c);
     t->is_busy = true;
     c->busy++;

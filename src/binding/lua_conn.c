@@ -359,6 +359,7 @@ static int conn_gc(lua_State *L) {
   if (!ws_is_usable(lc)) lc->c.stream.error = ECONNRESET; /* say nothing */
   ws_conn_abandon(&lc->c);
   ws_conn_dispose(&lc->c);
+  ws_anchor_forget(lc);
   return 0;
 }
 
@@ -379,7 +380,6 @@ static const luaL_Reg meta[] = {{"__close", conn_leave},
 void ws_open_conn(lua_State *L, struct ws_engine *e) {
   static const char *const names[] = {"on_close", "on_drain", "on_error"};
   luaL_newmetatable(L, WS_CONN_NAME);
-  e->conn_meta_at = lua_topointer(L, -1);
   luaL_setfuncs(L, meta, 0);
   luaL_newlib(L, methods);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
