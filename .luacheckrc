@@ -7,4 +7,3 @@ unused_args = false
 
 files["spec"] = { std = "+busted" }
 files["library"] = { ignore = { "1..", "2.." }, max_line_length = false }
-files[".busted"] = {}

@@ -1,7 +1,8 @@
 -- The kit of every spec that uses real sockets: a server of the engine
 -- and raw clients in one process, driven turn by turn. Nothing sleeps:
 -- whatever is awaited is awaited with one time limit, `t.limit` seconds,
--- or what the call is given as its limit.
+-- or what the call is given as its limit; either is multiplied by
+-- EVWS_TIME_FACTOR (t.factor; 1 where it is not set).
 --
 --   t.turn([timeout])      one turn: queued raw bytes leave, ws.step
 --   t.wait(predicate[, what[, limit]])  turns until it holds, or raises
@@ -21,6 +22,7 @@
 -- "ping", "pong". A raw client reads only when asked to, and its `send`
 -- never waits: what the kernel refuses leaves during later turns. Turns do
 -- not nest, so raw clients are for the spec's own code, not for handlers.
+-- They are spec/helper/raw.lua.
 --
 --   c:send(bytes), c:send_each(list), c:send_pieces(bytes, n),
 --   c:send_bytewise(bytes)   with a turn after each write
@@ -29,8 +31,8 @@
 --     headers: { ["Name"] = "value" | { values } | false, "raw line" };
 --     -> status, headers (lower case), body; a wrong 101 raises
 --   c:read_http{ head=, limit= }  -> status, headers, body | nil, why
---   c:frame([limit]) -> { fin=, rsv=, opcode=, payload=, masked= , message=
---     (in a message's last frame) } | nil, "eof" or "reset", octets left
+--   c:frame([limit]) -> { fin=, rsv=, opcode=, payload=, masked=, mask=,
+--     message= (in a message's last frame) } | nil, "eof" or "reset", octets left
 --     over; raises on whatever a strict receiver must not accept
 --   c:message([limit]) -> kind, payload | nil, why: fragments joined
 --   c:expect_frame(opcode, payload[, limit])
@@ -43,73 +45,23 @@
 --   c:half_close(), c:reset(), c:close()
 
 local probe = require "evws_probe".net
+local raw = require "spec.helper.raw"
 local has_engine, ws = pcall(require, "evws")
 
-local t = { limit = 5, probe = probe, ws = has_engine and ws or nil }
+local t = { limit = 5, factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1,
+  probe = probe, ws = has_engine and ws or nil, frame = raw.frame }
 
 local turn_timeout = 0.002 -- how long an idle turn waits
-local key = "dGhlIHNhbXBsZSBub25jZQ==" -- RFC 6455 1.3, with its answer
-local accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-local usual = { "Upgrade", "Connection", "Sec-WebSocket-Version",
-  Upgrade = "websocket", Connection = "Upgrade",
-  ["Sec-WebSocket-Version"] = "13" }
-local opcodes = { [0] = "continuation", "text", "binary", [8] = "close",
-  [9] = "ping", [10] = "pong" }
-local header = "^([%w!#$%%&'*+.^_`|~-]+):[ \t]*([^\0-\8\10-\31\127]-)[ \t]*$"
-local numbers = {}
-for number, name in pairs(opcodes) do numbers[name] = number end
-
-local raw = {}
-raw.__index = raw
-
-local here = debug.getinfo(1, "S").source
-local servers, raws = {}, {} -- open ones, for cleanup
-local queued = {} -- raw clients with bytes the kernel refused
+local servers = {} -- open ones, for cleanup
+local raws, queued = raw.open, raw.queued
 local addresses = setmetatable({}, { __mode = "k" }) -- by server
 
-local function show(value)
-  if type(value) ~= "string" then return tostring(value) end
-  if #value > 80 then return #value .. " octets" end
-  return (("%q"):format(value):gsub("\\\n", "\\n"))
-end
-
--- Raises at the line of the spec, not of the kit.
-local function fail(text, ...)
-  local level = 2
-  while (debug.getinfo(level, "S") or {}).source == here do
-    level = level + 1
-  end
-  error(text:format(...), level)
-end
-
-local function deadline(limit)
-  return probe.now() + (limit or t.limit)
-end
-
--- Offers the queue to the kernel; a dead connection swallows it all.
-local function write(self)
-  local queue = self.queue
-  while queue[1] do
-    local n, why = self.socket:send(queue[1], self.sent + 1)
-    if n then
-      self.sent = self.sent + n
-      if self.sent == #queue[1] then
-        table.remove(queue, 1)
-        self.sent = 0
-      end
-    elseif why == "again" then
-      queued[self] = true
-      return
-    else
-      self.queue = {}
-      break
-    end
-  end
-  queued[self] = nil
+function t.deadline(limit)
+  return probe.now() + (limit or t.limit) * t.factor
 end
 
 function t.turn(timeout)
-  for client in pairs(queued) do write(client) end
+  for client in pairs(queued) do raw.write(client) end
   if t.ws then return t.ws.step(timeout or turn_timeout) end
   local sockets, writers = {}, {} -- no engine: the server is elsewhere
   for client in pairs(raws) do sockets[#sockets + 1] = client.socket end
@@ -118,13 +70,13 @@ function t.turn(timeout)
 end
 
 function t.wait(predicate, what, limit)
-  local last = deadline(limit)
+  local last = t.deadline(limit)
   while true do
     local late = probe.now() > last
     local value = predicate()
     if value then return value end
     if late then
-      fail("waited %g s in vain for %s", limit or t.limit,
+      raw.fail("waited %g s in vain for %s", (limit or t.limit) * t.factor,
         what or "what the spec expects")
     end
     t.turn()
@@ -132,7 +84,7 @@ function t.wait(predicate, what, limit)
 end
 
 function t.listen(options)
-  if not t.ws then fail("no engine: %s", ws) end
+  if not t.ws then raw.fail("no engine: %s", ws) end
   local own = {}
   for name, value in pairs(options or {}) do own[name] = value end
   if not own.unix and not own.fd then
@@ -160,7 +112,7 @@ function t.cleanup()
   for client in pairs(raws) do client:close() end
   for _, server in ipairs(closing) do
     local ok, why = pcall(function()
-      t.pump(server.close, server, { timeout = t.limit / 2 })
+      t.pump(server.close, server, { timeout = t.limit * t.factor / 2 })
       t.wait(function() return server.connections == 0 end,
         "the server's last connection to go")
     end)
@@ -169,45 +121,8 @@ function t.cleanup()
   if failure then error(failure, 0) end
 end
 
-local formats = {}
-
--- RFC 6455 5.3; 64 words at a time, since some messages are long.
-local function masked(payload, mask)
-  local word = ("<i8"):unpack(mask .. mask)
-  local padded = payload .. ("\0"):rep(-#payload % 8)
-  local pieces = {}
-  for from = 1, #padded, 512 do
-    local n = math.min(64, (#padded - from + 1) // 8)
-    formats[n] = formats[n] or "<" .. ("i8"):rep(n)
-    local words = { formats[n]:unpack(padded, from) }
-    for i = 1, n do words[i] = words[i] ~ word end
-    pieces[#pieces + 1] = formats[n]:pack(table.unpack(words, 1, n))
-  end
-  return table.concat(pieces):sub(1, #payload)
-end
-
-function t.frame(opcode, payload, options)
-  local o = options or {}
-  payload = payload or ""
-  local len, mask = o.len or #payload, o.mask
-  if mask == nil then mask = ("I4"):pack(math.random(0, 0xffffffff)) end
-  local form = o.form or len >= 0 and (len < 126 and 7
-    or len < 65536 and 16) or 64
-  local first = (o.fin == false and 0 or 128) + (o.rsv or 0) * 16
-    + (numbers[opcode] or opcode)
-  local bit = mask and 128 or 0
-  local head = form == 7 and ("BB"):pack(first, bit + len)
-    or form == 16 and (">BBI2"):pack(first, bit + 126, len)
-    or (">BBi8"):pack(first, bit + 127, len)
-  if not mask then return head .. payload end
-  return head .. mask .. masked(payload, mask)
-end
-
 function t.wrap(socket, peer)
-  local self = setmetatable({ socket = socket, peer = peer or "server",
-    queue = {}, sent = 0, input = "", at = 1, pieces = {}, count = 0 }, raw)
-  raws[self] = true
-  return self
+  return raw.new(t, socket, peer)
 end
 
 function t.raw(target, options)
@@ -229,7 +144,7 @@ end
 function t.open(target, options)
   local self = t.raw(target, options)
   local status = self:upgrade(options)
-  if status ~= 101 then fail("upgrade answered with %s", status) end
+  if status ~= 101 then raw.fail("upgrade answered with %s", status) end
   return self
 end
 
@@ -244,302 +159,6 @@ function t.bystander(target, options)
   end
   self:check()
   return self
-end
-
-function raw:send(bytes)
-  if bytes ~= "" then self.queue[#self.queue + 1] = bytes end
-  if not queued[self] then write(self) end
-  return self
-end
-
-function raw:flush(limit)
-  t.wait(function() return not queued[self] end, "bytes to leave", limit)
-  return self
-end
-
-function raw:send_each(list)
-  for _, bytes in ipairs(list) do
-    self:send(bytes):flush()
-    t.turn(t.ws and 0 or turn_timeout / 8)
-  end
-  return self
-end
-
-function raw:send_pieces(bytes, n)
-  local list = {}
-  for from = 1, #bytes, n do list[#list + 1] = bytes:sub(from, from + n - 1) end
-  return self:send_each(list)
-end
-
-function raw:send_bytewise(bytes)
-  return self:send_pieces(bytes, 1)
-end
-
--- One read; true when it found something, the end included.
-local function read(self)
-  local bytes, why = self.socket:recv()
-  if bytes then
-    self.pieces[#self.pieces + 1] = bytes
-    self.count = self.count + #bytes
-  elseif why ~= "again" then
-    self.ended = why
-  end
-  return why ~= "again"
-end
-
--- Reads until `n` octets wait in self.input from self.at on; nil and why
--- when the stream ends before.
-local function fill(self, n, last)
-  while self.count < n do
-    if self.ended then return nil, self.ended, self.count end
-    local late = probe.now() > last
-    if not read(self) then
-      if late then
-        fail("the time is over, with %d octets unread", self.count)
-      end
-      t.turn()
-    end
-  end
-  if self.pieces[1] then
-    self.input = self.input:sub(self.at) .. table.concat(self.pieces)
-    self.at, self.pieces = 1, {}
-  end
-  return true
-end
-
-local function take(self, n)
-  local bytes = self.input:sub(self.at, self.at + n - 1)
-  self.at, self.count = self.at + n, self.count - n
-  return bytes
-end
-
-function raw:read_http(options)
-  local o = options or {}
-  local last = deadline(o.limit)
-  while not self.input:find("\r\n\r\n", self.at, true) do
-    local ok, why = fill(self, self.count + 1, last)
-    if not ok then return nil, why end
-  end
-  local _, stop = self.input:find("\r\n\r\n", self.at, true)
-  local head, headers = take(self, stop + 1 - self.at), {}
-  local status, rest = head:match("^HTTP/1%.1 (%d%d%d) [^\r\n]*\r\n(.*)\r\n$")
-  if not status then fail("not a status line: %s", show(head)) end
-  for line in rest:gmatch("(.-)\r\n") do
-    local name, value = line:match(header)
-    if not name then fail("not a header line: %s", show(line)) end
-    name = name:lower()
-    headers[name] = headers[name] and headers[name] .. ", " .. value or value
-  end
-  status = tonumber(status)
-  if o.head or status < 200 or status == 204 or status == 304 then
-    return status, headers, ""
-  end
-  local len = tonumber(headers["content-length"])
-  local ok, why = fill(self, len or math.huge, last)
-  if not ok and (len or why ~= "eof") then fail("the body is cut short") end
-  if not ok then fill(self, self.count, last) end
-  return status, headers, take(self, len or self.count)
-end
-
--- What is wrong with a 101 (RFC 6455 4.1), or nothing.
-local function fault_of_101(headers, request, answer)
-  if (headers.upgrade or ""):lower() ~= "websocket"
-    or not (headers.connection or ""):lower():find("upgrade") then
-    return "without Upgrade: websocket"
-  end
-  if answer and headers["sec-websocket-accept"] ~= answer then
-    return "with the wrong accept key"
-  end
-  for _, name in ipairs { "sec-websocket-protocol",
-    "sec-websocket-extensions" } do
-    if headers[name] and not request:find("\n" .. name .. ":", 1, true) then
-      return "with " .. name .. ", which was not offered"
-    end
-  end
-end
-
-function raw:upgrade(options)
-  local o = options or {}
-  local lines, own = { "GET " .. (o.path or "/") .. " HTTP/1.1" }, {}
-  local function add(name, value)
-    for _, v in ipairs(type(value) == "table" and value or { value }) do
-      if v then lines[#lines + 1] = name .. ": " .. v end
-    end
-  end
-  for name, value in pairs(o.headers or {}) do
-    if type(name) == "number" then lines[#lines + 1] = value
-    else own[name:lower()] = value or "" add(name, value) end
-  end
-  for _, name in ipairs(usual) do
-    if not own[name:lower()] then add(name, usual[name]) end
-  end
-  if not own.host then add("Host", o.host or self.host) end
-  if not own["sec-websocket-key"] then
-    add("Sec-WebSocket-Key", o.key or key)
-  end
-  local request = table.concat(lines, "\r\n") .. "\r\n\r\n"
-  if o.bytewise then self:send_bytewise(request) else self:send(request) end
-  local status, headers, body = self:read_http()
-  if status == 101 then
-    local fault = fault_of_101(headers, request:lower(),
-      not (o.key or own["sec-websocket-key"]) and accept)
-    if fault then fail("a 101 %s", fault) end
-    self.compressed = headers["sec-websocket-extensions"] ~= nil
-  end
-  return status, headers, body
-end
-
--- What is wrong with a frame's head (RFC 6455 5.2 to 5.5), or nothing.
-local function fault_of_head(self, f, len, len7)
-  local control = f.opcode >= 8
-  if self.closed then return "after the close frame" end
-  if f.masked ~= (self.peer == "client") then return "wrong mask bit" end
-  if f.rsv ~= 0 and (f.rsv ~= 4 or not self.compressed or control
-    or f.opcode == 0) then return "reserved bits" end
-  if not opcodes[f.opcode] then return "reserved opcode" end
-  if len7 == 126 and len < 126 or len7 == 127 and len >> 16 == 0 then
-    return "length not in its shortest form"
-  end
-  if len < 0 then return "length over 63 bits" end
-  if control and len > 125 then return "control frame over 125 octets" end
-  if control and not f.fin then return "fragmented control frame" end
-  if f.opcode == 0 and not self.parts then return "nothing to continue" end
-  if (f.opcode == 1 or f.opcode == 2) and self.parts then
-    return "a new message inside one"
-  end
-end
-
--- The same for its payload; joins the fragments of a message.
-local function fault_of_payload(self, f)
-  if f.opcode == 8 then
-    self.closed = true
-    f.code = #f.payload > 1 and (">I2"):unpack(f.payload) or 1005
-    f.reason = f.payload:sub(3)
-    if #f.payload == 1 then return "close payload of one octet" end
-    if #f.payload > 1 and not (f.code >= 3000 and f.code <= 4999
-      or f.code >= 1000 and f.code <= 1014
-      and (f.code < 1004 or f.code > 1006)) then
-      return "close code " .. f.code
-    end
-    return not utf8.len(f.reason) and "reason is not UTF-8" or nil
-  elseif f.opcode < 8 then
-    self.parts = self.parts or { kind = opcodes[f.opcode], rsv = f.rsv }
-    local parts = self.parts
-    parts[#parts + 1] = f.payload
-    if not f.fin then return end
-    f.kind, f.message, self.parts = parts.kind, table.concat(parts), nil
-    if f.kind == "text" and parts.rsv == 0 and not utf8.len(f.message) then
-      return "text is not UTF-8"
-    end
-  end
-end
-
-function raw:frame(limit)
-  local last = deadline(limit)
-  local ok, why, left = fill(self, 2, last)
-  if not ok then return nil, why, left end
-  local a, b = self.input:byte(self.at, self.at + 1)
-  local f = { fin = a > 127, rsv = a >> 4 & 7, opcode = a & 15,
-    masked = b > 127 }
-  local len, len7, head = b & 127, b & 127, f.masked and 6 or 2
-  local form = len7 == 126 and ">I2" or len7 == 127 and ">i8"
-  if form then head = head + form:packsize() end
-  ok, why, left = fill(self, head, last)
-  if not ok then return nil, why, left end
-  if form then len = form:unpack(self.input, self.at + 2) end
-  local fault = fault_of_head(self, f, len, len7)
-  if not fault then
-    ok, why, left = fill(self, head + len, last)
-    if not ok then return nil, why, left end
-    local mask = take(self, head):sub(-4)
-    f.payload = take(self, len)
-    if f.masked then f.payload = masked(f.payload, mask) end
-    fault = fault_of_payload(self, f)
-  end
-  if fault then fail("a frame no receiver may accept: %s", fault) end
-  return f
-end
-
-function raw:message(limit)
-  local last = deadline(limit)
-  repeat
-    local f, why = self:frame(last - probe.now())
-    if not f then return nil, why end
-    if f.opcode >= 8 then return opcodes[f.opcode], f.payload end
-    if f.fin then return f.kind, f.message end
-  until false
-end
-
-local function describe(f, why)
-  if not f then return why end
-  return (f.fin and "" or "unfinished ")
-    .. (opcodes[f.opcode] or f.opcode) .. " " .. show(f.payload)
-end
-
-function raw:expect_frame(opcode, payload, limit)
-  local f, why = self:frame(limit)
-  if not f or not f.fin or f.opcode ~= (numbers[opcode] or opcode)
-    or f.payload ~= payload then
-    fail("expected %s %s, got %s", opcode, show(payload), describe(f, why))
-  end
-  return f
-end
-
-function raw:expect_close(codes, options)
-  local o = options or {}
-  local f, why = self:frame(o.limit)
-  if not f and o.drop then return why end
-  local accepted = codes == nil
-  for _, code in ipairs(type(codes) == "table" and codes or { codes }) do
-    accepted = accepted or f and f.code == code
-  end
-  if not f or not f.code or not accepted then
-    fail("expected close %s, got %s", type(codes) == "table"
-      and table.concat(codes, "/") or codes, describe(f, why))
-  end
-  return f.code, f.reason
-end
-
-function raw:expect_eof(limit)
-  local f, why, left = self:frame(limit)
-  if f or why ~= "eof" or left > 0 then
-    fail("expected the end, got %s", describe(f, why))
-  end
-end
-
-function raw:expect_silence(turns)
-  if not turns then
-    checks = checks + 1
-    self:send(t.frame("ping", "silence " .. checks))
-    return self:expect_frame("pong", "silence " .. checks)
-  end
-  for _ = 1, turns do
-    t.turn()
-    if read(self) or self.count > 0 then
-      fail("expected silence, got %s", self.ended or self.count .. " octets")
-    end
-  end
-end
-
-function raw:finish(code)
-  self:send(t.frame("close", (">I2"):pack(code or 1000)))
-  self:expect_close({ code or 1000, 1005 }, { limit = 1 })
-  self:expect_eof(1)
-  self:close()
-end
-
-function raw:half_close()
-  self:flush()
-  return self.socket:shutdown()
-end
-
-function raw:close(how)
-  raws[self], queued[self] = nil, nil
-  self.socket[how or "close"](self.socket)
-end
-
-function raw:reset()
-  self:close("reset")
 end
 
 return t

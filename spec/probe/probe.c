@@ -15,8 +15,9 @@
 
 /* Weak, so that a part may be left out of the link. */
 #define PARTS(_) \
-  _(buf) _(utf8) _(frame) _(origin) _(http) _(body) _(handshake) _(deflate) \
-  _(protocol) _(net) _(loop)
+  _(buf) \
+  _(utf8) _(frame) _(origin) _(http) _(body) _(handshake) _(deflate) \
+    _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport)
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);
 #define ENTRY(name) {#name, probe_open_##name},
@@ -34,8 +35,8 @@ void probe_fence_open(lua_State *L, struct probe_fence *f, const void *bytes,
   size_t middle = (n / page + 1) * page;
   f->n = n;
   f->map_len = middle + 2 * page;
-  f->map = mmap(NULL, f->map_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                0);
+  f->map =
+    mmap(NULL, f->map_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (f->map == MAP_FAILED ||
       mprotect(f->map + page, middle, PROT_READ | PROT_WRITE) != 0)
     luaL_error(L, "no memory for a fence");

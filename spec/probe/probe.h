@@ -30,4 +30,7 @@ void probe_fence_open(lua_State *L, struct probe_fence *f, const void *bytes,
 /* False when a byte beside those of the copy was written. */
 bool probe_fence_close(struct probe_fence *f);
 
+/* Adds what tells about our own process to the table on top of the stack. */
+void probe_add_process(lua_State *L);
+
 #endif

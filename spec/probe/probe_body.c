@@ -91,8 +91,7 @@ static int parse_length(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"feed", feed}, {"parse_length", parse_length}, {NULL, NULL}
-};
+  {"feed", feed}, {"parse_length", parse_length}, {NULL, NULL}};
 
 void probe_open_body(lua_State *L) {
   luaL_newlib(L, functions);

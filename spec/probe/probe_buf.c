@@ -123,24 +123,16 @@ static int mem_fail_at(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  {"reserve", buf_reserve},
-  {"reserve_exact", buf_reserve_exact},
-  {"append", buf_append},
-  {"write", buf_write},
-  {"consume", buf_consume},
-  {"free", buf_free},
-  {"bytes", buf_bytes},
-  {"shape", buf_shape},
-  {"__gc", buf_free},
-  {NULL, NULL},
+  {"reserve", buf_reserve}, {"reserve_exact", buf_reserve_exact},
+  {"append", buf_append},   {"write", buf_write},
+  {"consume", buf_consume}, {"free", buf_free},
+  {"bytes", buf_bytes},     {"shape", buf_shape},
+  {"__gc", buf_free},       {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
-  {"new", buf_new},
-  {"zero", mem_zero},
-  {"resize", mem_resize},
-  {"fail_at", mem_fail_at},
-  {NULL, NULL},
+  {"new", buf_new},         {"zero", mem_zero}, {"resize", mem_resize},
+  {"fail_at", mem_fail_at}, {NULL, NULL},
 };
 
 void probe_open_buf(lua_State *L) {

@@ -110,12 +110,9 @@ static int frame_mask_copy(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"decode", frame_decode},
-  {"head_size", frame_head_size},
-  {"encode", frame_encode},
-  {"mask", frame_mask},
-  {"mask_copy", frame_mask_copy},
-  {NULL, NULL},
+  {"decode", frame_decode},       {"head_size", frame_head_size},
+  {"encode", frame_encode},       {"mask", frame_mask},
+  {"mask_copy", frame_mask_copy}, {NULL, NULL},
 };
 
 void probe_open_frame(lua_State *L) {

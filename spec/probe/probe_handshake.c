@@ -139,13 +139,13 @@ static int push_buf(lua_State *L, struct ws_buf *b, bool ok) {
 static int write_101(lua_State *L) {
   struct ws_buf out = {0};
   return push_buf(L, &out,
-                  ws_handshake_write_101(&out, check_key(L, 1),
-                                         opt_slice(L, 2), opt_slice(L, 3)));
+                  ws_handshake_write_101(&out, check_key(L, 1), opt_slice(L, 2),
+                                         opt_slice(L, 3)));
 }
 
 static int write_request(lua_State *L) {
-  static const char *const names[] = {"host", "target", "key", "origin",
-                                      "subprotocols", "fields"};
+  static const char *const names[] = {"host",   "target",       "key",
+                                      "origin", "subprotocols", "fields"};
   struct ws_buf out = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -179,13 +179,14 @@ static int reason(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-  {"check", check},         {"subprotocols", subprotocols},
-  {"accept", answer_key},   {"write_101", write_101},
-  {"reason", reason},       {"write_request", write_request},
-  {"check_answer", check_answer},
-  {NULL, NULL}
-};
+static const luaL_Reg functions[] = {{"check", check},
+                                     {"subprotocols", subprotocols},
+                                     {"accept", answer_key},
+                                     {"write_101", write_101},
+                                     {"reason", reason},
+                                     {"write_request", write_request},
+                                     {"check_answer", check_answer},
+                                     {NULL, NULL}};
 
 void probe_open_handshake(lua_State *L) {
   luaL_newlib(L, functions);

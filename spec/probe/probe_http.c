@@ -82,12 +82,9 @@ static void set_integer(lua_State *L, const char *name, lua_Integer n) {
 }
 
 static void set_head(lua_State *L, const struct ws_http *h, const char *bytes) {
-  set_slice(L, "method",
-            (struct ws_slice){bytes + h->method, h->method_len});
-  set_slice(L, "target",
-            (struct ws_slice){bytes + h->target, h->target_len});
-  set_slice(L, "reason",
-            (struct ws_slice){bytes + h->reason, h->reason_len});
+  set_slice(L, "method", (struct ws_slice){bytes + h->method, h->method_len});
+  set_slice(L, "target", (struct ws_slice){bytes + h->target, h->target_len});
+  set_slice(L, "reason", (struct ws_slice){bytes + h->reason, h->reason_len});
   set_integer(L, "status", h->status);
   set_integer(L, "minor", h->minor);
   lua_createtable(L, (int)h->n_fields, 0);
@@ -173,12 +170,13 @@ static int count_elements(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-  {"request", request},   {"response", response},
-  {"is_token", is_token}, {"is_value", is_value},
-  {"elements", elements}, {"count_elements", count_elements},
-  {NULL, NULL}
-};
+static const luaL_Reg functions[] = {{"request", request},
+                                     {"response", response},
+                                     {"is_token", is_token},
+                                     {"is_value", is_value},
+                                     {"elements", elements},
+                                     {"count_elements", count_elements},
+                                     {NULL, NULL}};
 
 void probe_open_http(lua_State *L) {
   luaL_newlib(L, functions);

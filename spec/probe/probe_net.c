@@ -1,7 +1,7 @@
 /*
- * probe_net: raw loopback sockets and a look at our own process, for
- * specs only. Everything is non-blocking; only poll waits, and it needs
- * something to wait for, so nothing here can serve as a sleep.
+ * probe_net: raw loopback sockets, for specs only. Everything is
+ * non-blocking; only poll waits, and it needs something to wait for, so
+ * nothing here can serve as a sleep.
  *
  * connect{ host=, port=, unix=, rcvbuf=, sndbuf=, source= }
  *                         -> socket | nil, message
@@ -9,7 +9,7 @@
  *                         -> listener | nil, message
  * poll(sockets, timeout[, writers])  waits until one of `sockets` is
  *   readable or one of `writers` is writable -> how many are | 0
- * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds
+ * rss(), fd_count(), cpu(), now(): probe_process.c
  *
  * socket:send(bytes[, i]) from octet i -> n | nil, "again"
  *   | nil, "reset" | nil, message
@@ -25,21 +25,20 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
+
+#include "probe.h"
 
 #define SOCKET "probe.socket"
 #define LISTENER "probe.listener"
@@ -74,8 +73,7 @@ static int push_failure(lua_State *L, int err) {
 }
 
 static int push_true_or_failure(lua_State *L, int failed) {
-  if (failed)
-    return push_failure(L, errno);
+  if (failed) return push_failure(L, errno);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -104,8 +102,7 @@ static struct probe *check_open(lua_State *L, const char *kind) {
 static socklen_t ip_address(const char *host, int port, union address *a) {
   memset(a, 0, sizeof *a);
   if (inet_pton(AF_INET6, host, &a->v6.sin6_addr) == 1) {
-    if (!IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr))
-      return 0;
+    if (!IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr)) return 0;
     a->v6.sin6_family = AF_INET6;
     a->v6.sin6_port = htons((uint16_t)port);
     return sizeof a->v6;
@@ -122,8 +119,7 @@ static socklen_t ip_address(const char *host, int port, union address *a) {
 static socklen_t unix_address(const char *path, union address *a) {
   size_t len = strlen(path);
   memset(a, 0, sizeof *a);
-  if (len == 0 || len >= sizeof a->un.sun_path)
-    return 0;
+  if (len == 0 || len >= sizeof a->un.sun_path) return 0;
   a->un.sun_family = AF_UNIX;
   memcpy(a->un.sun_path, path, len + 1);
   return sizeof a->un;
@@ -158,10 +154,8 @@ struct target {
 /* Field `name` of the options at 1, anchored by staying on the stack;
  * NULL where it is not set. */
 static const char *string_field(lua_State *L, const char *name) {
-  if (lua_getfield(L, 1, name) == LUA_TNIL)
-    return NULL;
-  if (!lua_isstring(L, -1))
-    luaL_error(L, "option '%s': string expected", name);
+  if (lua_getfield(L, 1, name) == LUA_TNIL) return NULL;
+  if (!lua_isstring(L, -1)) luaL_error(L, "option '%s': string expected", name);
   return lua_tostring(L, -1);
 }
 
@@ -197,22 +191,19 @@ static void check_target(lua_State *L, struct target *t) {
 /* sizes must stand before connect: they decide the window offered */
 static int prepare(int fd, const struct target *t) {
   int one = 1;
-  if (t->rcvbuf > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &t->rcvbuf,
-                                  sizeof t->rcvbuf) != 0)
+  if (t->rcvbuf > 0 &&
+      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &t->rcvbuf, sizeof t->rcvbuf) != 0)
     return -1;
-  if (t->sndbuf > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &t->sndbuf,
-                                  sizeof t->sndbuf) != 0)
+  if (t->sndbuf > 0 &&
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &t->sndbuf, sizeof t->sndbuf) != 0)
     return -1;
-  if (t->to.any.sa_family == AF_UNIX)
-    return 0;
+  if (t->to.any.sa_family == AF_UNIX) return 0;
   /* a write of one octet must arrive as one octet */
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
     return -1;
-  if (t->source_len == 0)
-    return 0;
+  if (t->source_len == 0) return 0;
   /* the port is chosen by connect: thousands of them are possible */
-  (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
-                   sizeof one);
+  (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
   return bind(fd, &t->source.any, t->source_len);
 }
 
@@ -222,8 +213,8 @@ static int net_connect(lua_State *L) {
   lua_settop(L, 1);
   check_target(L, &t);
   p = new_probe(L, SOCKET);
-  p->fd = socket(t.to.any.sa_family,
-                 SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  p->fd =
+    socket(t.to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (p->fd >= 0 && prepare(p->fd, &t) == 0 &&
       (connect(p->fd, &t.to.any, t.to_len) == 0 || errno == EINPROGRESS))
     return 1;
@@ -235,10 +226,8 @@ static int socket_connected(lua_State *L) {
   struct pollfd one = {p->fd, POLLOUT, 0};
   int err = 0;
   socklen_t len = sizeof err;
-  if (poll(&one, 1, 0) == 0)
-    return push_failure(L, EAGAIN);
-  if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
-    err = errno;
+  if (poll(&one, 1, 0) == 0) return push_failure(L, EAGAIN);
+  if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0) err = errno;
   errno = err;
   return push_true_or_failure(L, err != 0);
 }
@@ -249,12 +238,10 @@ static int socket_send(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 2, &len);
   lua_Integer from = luaL_optinteger(L, 3, 1);
   ssize_t n;
-  luaL_argcheck(L, from >= 1 && (size_t)from <= len + 1, 3,
-                "out of range");
+  luaL_argcheck(L, from >= 1 && (size_t)from <= len + 1, 3, "out of range");
   bytes += from - 1;
   n = send(p->fd, bytes, len - (size_t)(from - 1), MSG_NOSIGNAL);
-  if (n < 0)
-    return push_failure(L, errno);
+  if (n < 0) return push_failure(L, errno);
   lua_pushinteger(L, n);
   return 1;
 }
@@ -276,8 +263,7 @@ static int socket_recv(lua_State *L) {
     luaL_pushresultsize(&b, (size_t)n);
     return 1;
   }
-  if (n < 0)
-    return push_failure(L, errno);
+  if (n < 0) return push_failure(L, errno);
   lua_pushnil(L);
   lua_pushliteral(L, "eof");
   return 2;
@@ -292,8 +278,7 @@ static int socket_shutdown(lua_State *L) {
 static int probe_close(lua_State *L) {
   struct probe *p = test_any(L, 1);
   luaL_argexpected(L, p != NULL, 1, SOCKET);
-  if (p->fd >= 0)
-    close(p->fd);
+  if (p->fd >= 0) close(p->fd);
   p->fd = -1;
   return 0;
 }
@@ -338,13 +323,12 @@ static int net_listen(lua_State *L) {
   union address a;
   socklen_t len = ip_address(host, (int)port, &a);
   struct probe *p;
-  if (len == 0 && lua_isnoneornil(L, 2))
-    len = unix_address(host, &a);
+  if (len == 0 && lua_isnoneornil(L, 2)) len = unix_address(host, &a);
   luaL_argcheck(L, len > 0, 1, "not a loopback address or path");
   luaL_argcheck(L, port >= 0 && port <= 65535, 2, "out of range");
   p = new_probe(L, LISTENER);
-  p->fd = socket(a.any.sa_family,
-                 SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  p->fd =
+    socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (p->fd >= 0 &&
       setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
       bind(p->fd, &a.any, len) == 0 && listen(p->fd, backlog) == 0)
@@ -357,8 +341,7 @@ static int listener_accept(lua_State *L) {
   struct probe *p = new_probe(L, SOCKET);
   int one = 1;
   p->fd = accept4(from->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (p->fd < 0)
-    return push_failure(L, errno);
+  if (p->fd < 0) return push_failure(L, errno);
   (void)setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   return 1;
 }
@@ -372,16 +355,15 @@ static int listener_index(lua_State *L) {
     return luaL_getmetafield(L, 1, key) == LUA_TNIL ? 0 : 1;
   if (getsockname(check_open(L, LISTENER)->fd, &a.any, &len) != 0)
     return push_failure(L, errno);
-  if (a.any.sa_family == AF_UNIX)
-    return 0;
-  lua_pushinteger(L, ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port
-                                                       : a.v4.sin_port));
+  if (a.any.sa_family == AF_UNIX) return 0;
+  lua_pushinteger(
+    L, ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port));
   return 1;
 }
 
 /* adds the probes of the list at `index` to the set; returns its size */
-static int add_to_set(lua_State *L, int index, short events,
-                      struct pollfd *set, int n) {
+static int add_to_set(lua_State *L, int index, short events, struct pollfd *set,
+                      int n) {
   lua_Integer i, count = (lua_Integer)lua_rawlen(L, index);
   for (i = 1; i <= count; i++) {
     const struct probe *p;
@@ -425,45 +407,6 @@ static int net_poll(lua_State *L) {
   return 1;
 }
 
-static int net_rss(lua_State *L) {
-  long pages = 0;
-  FILE *f = fopen("/proc/self/statm", "re");
-  if (f == NULL)
-    return push_failure(L, errno);
-  if (fscanf(f, "%*s %ld", &pages) != 1)
-    pages = 0;
-  fclose(f);
-  lua_pushinteger(L, (lua_Integer)pages * sysconf(_SC_PAGESIZE));
-  return 1;
-}
-
-static int net_fd_count(lua_State *L) {
-  lua_Integer n = 0;
-  DIR *d = opendir("/proc/self/fd");
-  if (d == NULL)
-    return push_failure(L, errno);
-  while (readdir(d) != NULL)
-    n++;
-  closedir(d);
-  lua_pushinteger(L, n - 3); /* ".", ".." and this folder's own */
-  return 1;
-}
-
-static int push_clock(lua_State *L, clockid_t clock) {
-  struct timespec t = {0, 0};
-  clock_gettime(clock, &t);
-  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
-  return 1;
-}
-
-static int net_cpu(lua_State *L) {
-  return push_clock(L, CLOCK_PROCESS_CPUTIME_ID);
-}
-
-static int net_now(lua_State *L) {
-  return push_clock(L, CLOCK_MONOTONIC);
-}
-
 static const luaL_Reg socket_methods[] = {
   {"send", socket_send},
   {"recv", socket_recv},
@@ -493,10 +436,6 @@ static const luaL_Reg functions[] = {
   {"connect", net_connect},
   {"listen", net_listen},
   {"poll", net_poll},
-  {"rss", net_rss},
-  {"fd_count", net_fd_count},
-  {"cpu", net_cpu},
-  {"now", net_now},
   {NULL, NULL},
 };
 
@@ -509,4 +448,5 @@ void probe_open_net(lua_State *L) {
   luaL_setfuncs(L, listener_methods, 0);
   lua_pop(L, 2);
   luaL_newlib(L, functions);
+  probe_add_process(L);
 }

@@ -84,12 +84,9 @@ static int origin_host_matches(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"is_pattern", origin_is_pattern},
-  {"matches", origin_matches},
-  {"is_same", origin_is_same},
-  {"parse_host", origin_parse_host},
-  {"host_matches", origin_host_matches},
-  {NULL, NULL},
+  {"is_pattern", origin_is_pattern},     {"matches", origin_matches},
+  {"is_same", origin_is_same},           {"parse_host", origin_parse_host},
+  {"host_matches", origin_host_matches}, {NULL, NULL},
 };
 
 void probe_open_origin(lua_State *L) {

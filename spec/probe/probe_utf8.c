@@ -176,9 +176,9 @@ static int utf8_feed_fenced(lua_State *L) {
 static bool is_right(const struct variant *v, const uint8_t *text, size_t n,
                      size_t before) {
   uint32_t state = WS_UTF8_START;
-  enum verdict got = !v->feed(&state, text, n)  ? V_BAD
-                     : state == WS_UTF8_START ? V_WHOLE
-                                              : V_OPEN;
+  enum verdict got = !v->feed(&state, text, n) ? V_BAD
+                     : state == WS_UTF8_START  ? V_WHOLE
+                                               : V_OPEN;
   return got == judge(text + before, n - before);
 }
 
@@ -214,12 +214,9 @@ static int utf8_sweep(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"feed", utf8_feed},
-  {"feed_fenced", utf8_feed_fenced},
-  {"is_valid", utf8_is_valid},
-  {"judge", utf8_judge},
-  {"sweep", utf8_sweep},
-  {NULL, NULL},
+  {"feed", utf8_feed},         {"feed_fenced", utf8_feed_fenced},
+  {"is_valid", utf8_is_valid}, {"judge", utf8_judge},
+  {"sweep", utf8_sweep},       {NULL, NULL},
 };
 
 void probe_open_utf8(lua_State *L) {

@@ -135,3 +135,36 @@ void ws_buf_free(struct ws_buf *b) {
   ws_mem_free(b->data);
   *b = (struct ws_buf){0};
 }
+
+bool ws_buf_pool_take(struct ws_buf_pool *pool, struct ws_buf *b, size_t cap) {
+  if (cap < WS_POOL_LEAST || cap < b->len) return false;
+  for (unsigned i = 0; i < pool->n; i++) {
+    struct ws_buf held = pool->held[i];
+    if (held.cap < cap) continue;
+    pool->held[i] = pool->held[--pool->n];
+    pool->bytes -= held.cap;
+    if (b->len) memcpy(held.data, ws_buf_begin(b), b->len);
+    held.len = b->len;
+    ws_mem_free(b->data);
+    *b = held;
+    return true;
+  }
+  return false;
+}
+
+void ws_buf_pool_give(struct ws_buf_pool *pool, struct ws_buf *b) {
+  if (b->cap < WS_POOL_LEAST || pool->n == WS_POOL_BUFFERS ||
+      b->cap > WS_POOL_BYTES - pool->bytes) {
+    ws_buf_free(b);
+    return;
+  }
+  b->off = b->len = 0;
+  pool->bytes += b->cap;
+  pool->held[pool->n++] = *b;
+  *b = (struct ws_buf){0};
+}
+
+void ws_buf_pool_free(struct ws_buf_pool *pool) {
+  while (pool->n) ws_buf_free(&pool->held[--pool->n]);
+  pool->bytes = 0;
+}

@@ -60,4 +60,25 @@ void ws_buf_consume(struct ws_buf *b, size_t n);
 /* Gives the memory back; the buffer is empty and usable again. */
 void ws_buf_free(struct ws_buf *b);
 
+/* Large buffers at rest. Fresh memory costs a page fault for each 4 KiB,
+ * which for messages of a megabyte is more than everything else. */
+#define WS_POOL_BUFFERS 8
+#define WS_POOL_BYTES (4 * 1024 * 1024) /* held at the most */
+#define WS_POOL_LEAST (64 * 1024)       /* smaller ones are not worth it */
+
+struct ws_buf_pool {
+  struct ws_buf held[WS_POOL_BUFFERS];
+  unsigned n;
+  size_t bytes;
+};
+
+/* Exchanges b's memory for a held one of `cap` bytes at least; the bytes in
+ * use come along. False when none is held. */
+bool ws_buf_pool_take(struct ws_buf_pool *pool, struct ws_buf *b, size_t cap);
+
+/* As ws_buf_free, but the memory may be held. */
+void ws_buf_pool_give(struct ws_buf_pool *pool, struct ws_buf *b);
+
+void ws_buf_pool_free(struct ws_buf_pool *pool);
+
 #endif

@@ -19,21 +19,31 @@ static bool grow_slots(struct ws_engine *e) {
   return true;
 }
 
-/* Pushes the bucket of a slot, made if need be. */
 static void push_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
-  lua_Integer i = (lua_Integer)(slot / BUCKET) + 1;
   lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
-  if (lua_rawgeti(L, -1, i) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, BUCKET, 0);
-    for (int k = 1; k <= BUCKET; k++) { /* so that clearing never allocates */
-      lua_pushboolean(L, 0);
-      lua_rawseti(L, -2, k);
-    }
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, i);
-  }
+  lua_rawgeti(L, -1, (lua_Integer)(slot / BUCKET) + 1);
   lua_remove(L, -2);
+}
+
+static uint32_t next_slot(const struct ws_engine *e) {
+  return e->n_free ? e->free_slots[e->n_free - 1] : e->n_slots;
+}
+
+static void make_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+  lua_createtable(L, BUCKET, 0);
+  for (int k = 1; k <= BUCKET; k++) { /* so that filling never allocates */
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, k);
+  }
+  /* a finalizer that ran meanwhile may have made it */
+  if (lua_rawgeti(L, -2, (lua_Integer)(slot / BUCKET) + 1) != LUA_TNIL) {
+    lua_pop(L, 3);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_rawseti(L, -2, (lua_Integer)(slot / BUCKET) + 1);
+  lua_pop(L, 1);
 }
 
 struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
@@ -52,14 +62,19 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
 
 void ws_anchor_add(lua_State *L, struct ws_engine *e, int index) {
   struct lua_conn *lc = lua_touserdata(L, index);
-  if (e->n_free == 0 && e->n_slots == e->cap_slots && !grow_slots(e))
-    luaL_error(L, "not enough memory");
-  uint32_t slot = e->n_free ? e->free_slots[e->n_free - 1] : e->n_slots;
-  push_bucket(L, e, slot);
+  for (;;) {
+    if (e->n_free == 0 && e->n_slots == e->cap_slots && !grow_slots(e))
+      luaL_error(L, "not enough memory");
+    push_bucket(L, e, next_slot(e));
+    if (!lua_isnil(L, -1)) break;
+    lua_pop(L, 1);
+    make_bucket(L, e, next_slot(e));
+  }
+  /* from here on nothing allocates, so nobody else takes the slot */
+  lc->slot = next_slot(e);
   lua_pushvalue(L, index);
-  lua_rawseti(L, -2, slot % BUCKET + 1);
+  lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
-  lc->slot = slot;
   lc->c.state = WS_CONN_PENDING;
   if (e->n_free)
     e->n_free--;
@@ -75,6 +90,10 @@ void ws_anchor_drop(struct ws_engine *e, struct lua_conn *lc) {
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
   e->free_slots[e->n_free++] = lc->slot;
+}
+
+void ws_anchor_leave(struct ws_engine *e, struct lua_conn *lc) {
+  if (--lc->tasks == 0 && lc->c.is_freed) ws_anchor_drop(e, lc);
 }
 
 void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc) {

@@ -36,16 +36,20 @@ struct ws_engine {
   struct ws_list servers; /* struct lua_server */
   struct ws_list timers;  /* struct lua_timer that are set */
 
-  int anchors;   /* registry: bucket -> slot -> userdata */
-  int objects;   /* registry: address -> server, timer */
-  int conn_meta; /* registry: the metatable of connections */
+  int anchors;          /* registry: bucket -> slot -> userdata */
+  int objects;          /* registry: address -> server, timer */
+  int conn_meta;        /* registry: the metatable of connections */
   uint32_t *free_slots; /* room for every slot there is */
   uint32_t n_free, n_slots, cap_slots;
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
   uint64_t next_client;         /* ids of clients, counted from the far end */
-  int signals;                  /* caught during this run */
+  int yield_error;      /* registry: what a stray coroutine.yield gets */
+  uint8_t driven_why;   /* enum ws_wake of a driver that has been woken */
+  double driven_until;  /* and its deadline */
+  struct ws_task *main; /* of ws.run */
+  int signals;          /* caught during this run */
   bool is_stopped, has_main_failed, is_closed;
   bool is_default; /* it has libev's default loop */
 };
@@ -55,9 +59,9 @@ struct lua_conn {
   const void *magic;       /* anchors.c: tells it from any other userdata */
   struct ws_task *waiting; /* tasks that wait on it, by their `next` */
   uint32_t slot;
+  uint32_t tasks;        /* its handlers that have not ended */
   bool is_pulled;        /* receive or messages was called */
   bool has_on_message;   /* UV_ON_MESSAGE is set */
-  bool returns_conn;     /* connect hands it out instead of calling on_open */
   bool has_own_handlers; /* UV_HANDLERS is not the route's table */
   bool is_opened;        /* on_open has returned */
 };
@@ -102,6 +106,10 @@ void ws_anchor_add(lua_State *L, struct ws_engine *e, int index);
 /* Its memory is about to be given back: nothing may look like it later. */
 void ws_anchor_forget(struct lua_conn *lc);
 void ws_anchor_drop(struct ws_engine *e, struct lua_conn *lc);
+
+/* A task of the connection has ended. The anchor goes with the last one, or
+ * with the connection, whichever is later: an error can still be told. */
+void ws_anchor_leave(struct ws_engine *e, struct lua_conn *lc);
 void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc);
 
 /* The connection at a stack index; raises for anything else. */
@@ -133,6 +141,9 @@ void ws_push_fields(lua_State *L, int arg, struct ws_fields *out);
 
 /* lua_request.c: on_request or on_upgrade. */
 void ws_host_request(struct ws_conn *c, bool is_upgrade);
+
+/* lua_conn.c: the mode of a connection that has no on_message. */
+uint8_t ws_mode_without_handler(const struct lua_conn *lc);
 
 /* on_open has returned, or there is none. */
 void ws_host_open_done(struct lua_conn *lc);

@@ -6,11 +6,13 @@
 #include "protocol/body.h"
 #include "protocol/http.h"
 
-/* The engine alone sets these. */
+/* The engine alone sets these (a client's origin is an option). */
 static bool is_reserved(struct ws_slice name) {
   static const char *const names[] = {"connection",
                                       "date",
+                                      "host",
                                       "keep-alive",
+                                      "origin",
                                       "sec-websocket-accept",
                                       "sec-websocket-extensions",
                                       "sec-websocket-key",

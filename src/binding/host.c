@@ -23,7 +23,7 @@ static struct ws_task *new_task(struct lua_conn *lc, lua_CFunction body) {
     ws_conn_cut(&lc->c, 1006, "out of memory");
     return NULL;
   }
-  t->conn = lc;
+  ws_task_set_conn(t, lc);
   lua_pushcfunction(t->co, body);
   lua_pushlightuserdata(t->co, lc);
   return t;
@@ -45,7 +45,7 @@ static struct lua_conn *take_conn(lua_State *L) {
 /* ---- messages ---- */
 
 static int after_message(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_engine_of(L)->current;
+  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
   (void)status;
   (void)ctx;
   t->is_busy = false;
@@ -87,24 +87,30 @@ static void message_done(struct ws_task *t, bool ok) {
   ws_conn_resume(c);
 }
 
+static bool take_message(struct ws_conn *c, struct ws_event *ev) {
+  while (ws_conn_next(c, ev))
+    if (ev->type == WS_EVENT_MESSAGE) return true;
+  return false;
+}
+
 /* A receiver gets the message from where it stands. One that drives the loop
- * itself goes on when the turn is over; until then the message is queued. */
+ * itself (or has to wait for its turn) finds it in the queue. */
 static void on_receivable(struct lua_conn *lc) {
   struct ws_engine *e = engine_of(&lc->c);
+  struct ws_conn *c = &lc->c;
   struct ws_task *t = lc->waiting;
   struct ws_event ev;
   while (t && t->wait_for != WS_FOR_MESSAGE) t = t->next;
-  if (!t || !t->co || e->current) {
-    lc->c.is_receiving = false;
-    if (t) ws_task_wake(t, WS_WAKE_DONE);
-    return;
-  }
-  while (ws_conn_next(&lc->c, &ev)) {
-    if (ev.type != WS_EVENT_MESSAGE) continue;
+  if (!t) {
+    c->is_receiving = false;
+  } else if (!t->co || e->current) {
+    if (ws_conn_has_queue(c) ||
+        (take_message(c, &ev) && ws_conn_enqueue(c, &ev)))
+      ws_task_wake(t, WS_WAKE_DONE);
+  } else if (take_message(c, &ev)) {
     e->event = &ev;
     ws_task_wake_now(t, WS_WAKE_DONE);
     e->event = NULL;
-    return;
   }
 }
 
@@ -126,12 +132,10 @@ void ws_host_open_done(struct lua_conn *lc) {
   struct ws_conn *c = &lc->c;
   if (lc->is_opened) return;
   lc->is_opened = true;
-  if (c->mode == WS_PULL && !lc->is_pulled) {
-    if (lc->has_on_message)
-      c->mode = WS_CALLBACK;
-    else if (!lc->returns_conn)
-      c->mode = WS_DISCARD;
-  }
+  if (c->mode == WS_PULL)
+    c->mode = lc->has_on_message && !lc->is_pulled
+                ? WS_CALLBACK
+                : ws_mode_without_handler(lc);
   ws_conn_resume(c);
 }
 
@@ -185,10 +189,14 @@ static int close_body(lua_State *L) {
   return 0;
 }
 
-static void on_closed(struct ws_conn *c) {
+static void on_ended(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
   while (lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
-  start(lc, close_body);
+}
+
+static void on_closed(struct ws_conn *c) {
+  on_ended(c);
+  start(lua_of(c), close_body);
 }
 
 static int drain_body(lua_State *L) {
@@ -200,21 +208,55 @@ static int drain_body(lua_State *L) {
   return 0;
 }
 
-static void on_drained(struct ws_conn *c) {
+static void on_drained(struct ws_conn *c, bool was_high) {
   struct lua_conn *lc = lua_of(c);
   struct ws_task *t = lc->waiting, *next;
   for (; t; t = next) {
     next = t->next;
     if (t->wait_for == WS_FOR_DRAIN) ws_task_wake(t, WS_WAKE_DONE);
   }
-  start(lc, drain_body);
+  if (was_high) start(lc, drain_body);
 }
 
 /* ---- errors ---- */
 
+static bool is_control(const unsigned char *p) {
+  if (p[0] == '\n' || p[0] == '\t') return false; /* the traceback's */
+  return p[0] < ' ' || p[0] == 0x7F || (p[0] == 0xC2 && (p[1] & 0xE0) == 0x80);
+}
+
+/* An error's text may hold what a peer said: none of its control bytes
+ * reaches the terminal. */
+static void print_error(const char *before, const char *text) {
+  const unsigned char *p = (const unsigned char *)text;
+  fprintf(stderr, "evws: %s", before);
+  while (*p) {
+    const unsigned char *from = p;
+    while (*p && !is_control(p)) p++;
+    fwrite(from, 1, (size_t)(p - from), stderr);
+    for (int n = *p == 0xC2 ? 2 : *p != 0; n > 0; n--)
+      fprintf(stderr, "\\x%02x", *p++);
+  }
+  fputc('\n', stderr);
+}
+
 static int default_error(lua_State *L) {
-  fprintf(stderr, "evws: %s\n", lua_tostring(L, 3));
+  print_error("", lua_tostring(L, 3));
   return 0;
+}
+
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* The text of the error value at an index, whose __tostring may fail. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, to_text);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
 }
 
 /* Arguments: connection or NULL, the thread that failed, its error value.
@@ -227,7 +269,7 @@ static int error_body(lua_State *L) {
     take_conn(L);
   else
     lua_pushnil(L), lua_replace(L, 1);
-  luaL_tolstring(L, 3, NULL);
+  push_text(L, 3);
   luaL_traceback(L, from, lua_tostring(L, -1), 0); /* 1 . 3 message trace */
   lua_pushnil(L);
   if (has_conn) ws_push_handler(L, 1, "on_error");
@@ -243,9 +285,11 @@ static int error_body(lua_State *L) {
 void ws_host_error(struct ws_engine *e, struct lua_conn *lc, lua_State *from,
                    bool is_last) {
   struct ws_task *t = is_last ? NULL : ws_task_new(e);
-  if (t && lua_checkstack(t->co, 8)) {
+  bool has_room = t && lua_checkstack(t->co, 8) && lua_checkstack(from, 1);
+  if (t && !has_room) ws_task_discard(t);
+  if (has_room) {
     t->is_error = true;
-    t->conn = lc;
+    if (lc) ws_task_set_conn(t, lc);
     lua_pushcfunction(t->co, error_body);
     lua_pushlightuserdata(t->co, lc);
     lua_pushlightuserdata(t->co, from);
@@ -256,7 +300,7 @@ void ws_host_error(struct ws_engine *e, struct lua_conn *lc, lua_State *from,
     const char *text = lua_type(from, -1) == LUA_TSTRING
                          ? lua_tostring(from, -1)
                          : "an error that is no string";
-    fprintf(stderr, "evws: error in an error handler: %s\n", text);
+    print_error("error in an error handler: ", text);
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
 }
@@ -286,7 +330,8 @@ static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
 }
 
 static void on_free(struct ws_conn *c) {
-  ws_anchor_drop(engine_of(c), lua_of(c));
+  struct lua_conn *lc = lua_of(c);
+  if (lc->tasks == 0) ws_anchor_drop(engine_of(c), lc);
 }
 
 static void on_server_gone(struct ws_server *s) {
@@ -308,6 +353,7 @@ void ws_host_fill(struct ws_host *host) {
     .opened = on_opened,
     .readable = on_readable,
     .drained = on_drained,
+    .ended = on_ended,
     .closed = on_closed,
     .server_gone = on_server_gone,
     .log = on_log,

@@ -6,6 +6,7 @@
 #include "engine/client.h"
 #include "protocol/http.h"
 
+#define URL_MAX 32768        /* bytes */
 #define CONNECT_TIMEOUT 30.0 /* seconds */
 
 static int failure(lua_State *L, struct lua_conn *lc) {
@@ -21,11 +22,10 @@ static int failure(lua_State *L, struct lua_conn *lc) {
 
 static int connect_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, -1);
-  struct ws_task *t = ws_task_woken(ws_engine_of(L));
-  (void)status;
+  struct ws_woken w = ws_task_woken(L, ws_engine_of(L), status);
   (void)ctx;
-  if (t->woken == WS_WAKE_DONE) return 1;
-  if (t->woken == WS_WAKE_CLOSED) return failure(L, lc);
+  if (w.why == WS_WAKE_DONE) return 1;
+  if (w.why == WS_WAKE_CLOSED) return failure(L, lc);
   ws_conn_cut(&lc->c, 1006, "interrupted");
   lua_pushnil(L);
   lua_pushliteral(L, "interrupted");
@@ -62,6 +62,7 @@ static void parse_url(lua_State *L, struct ws_url *url) {
   text.p = luaL_checklstring(L, 1, &text.n);
   if (!ws_url_parse(text, url, &why))
     luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
+  if (text.n > URL_MAX) luaL_argerror(L, 1, "bad URL: too long");
   if (url->is_secure) luaL_argerror(L, 1, "bad URL: wss is not supported yet");
 }
 
@@ -120,14 +121,14 @@ int ws_lua_connect(lua_State *L) {
     lua_replace(L, 2);
   }
   ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
+  ws_engine_check_fork(L, e);
+  ws_task_check_opener(L);
   bool is_async = is_given(L, "on_open");
   struct lua_conn *lc = new_client(L, e);
   read_options(L, lc, &what);
-  ws_engine_check_fork(L, e);
   if (!is_async) t = ws_task_waiter(L, e, &here);
   ws_anchor_add(L, e, 4);
   lc->c.is_freed = false;
-  lc->returns_conn = !is_async;
   if (!ws_client_start(&lc->c, &e->loop, lc->c.route, --e->next_client,
                        &what)) {
     lc->c.is_freed = true;

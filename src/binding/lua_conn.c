@@ -80,6 +80,7 @@ static int conn_ping(lua_State *L) {
   size_t n;
   const char *data = luaL_optlstring(L, 2, "", &n);
   luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "more than 125 bytes");
+  if (!ws_is_usable(lc)) return closed(L);
   return result(L, ws_conn_send_control(&lc->c, WS_OP_PING, data, n));
 }
 
@@ -102,6 +103,7 @@ static int conn_close(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
   int code = check_code(L, 2, &reason);
+  if (!ws_is_usable(lc)) return closed(L);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
@@ -114,7 +116,7 @@ static int conn_shutdown(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
   int code = check_code(L, 2, &reason);
-  if (lc->c.state != WS_CONN_OPEN) return closed(L);
+  if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc)) return closed(L);
   ws_conn_shutdown(&lc->c, code, reason);
   lua_pushboolean(L, true);
   return 1;
@@ -124,7 +126,7 @@ static int conn_terminate(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   if (!lc->c.is_freed) {
     lc->c.is_ours = false;
-    ws_conn_cut(&lc->c, 1006, "terminated");
+    ws_conn_terminate(&lc->c, 1006, "terminated");
   }
   lua_pushboolean(L, true);
   return 1;
@@ -142,7 +144,11 @@ static int conn_leave(lua_State *L) {
   struct ws_engine *e = ws_engine_of(L);
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_task here, *t;
-  ws_conn_close(&lc->c, 1000, (struct ws_slice){"", 0}, NULL);
+  if (!ws_is_usable(lc)) return 0;
+  if (lc->c.state == WS_CONN_PENDING)
+    ws_conn_cut(&lc->c, 1006, "closed before it was open");
+  else
+    ws_conn_close(&lc->c, 1000, (struct ws_slice){"", 0}, NULL);
   if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, e)) return 0;
   t = ws_task_waiter(L, e, &here);
   ws_task_wait_on(t, lc, WS_FOR_END);
@@ -177,9 +183,8 @@ static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout);
 static int receive_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_engine *e = ws_engine_of(L);
-  struct ws_task *t = ws_task_woken(e);
+  struct ws_woken w = ws_task_woken(L, e, status);
   struct ws_event ev;
-  (void)status;
   (void)ctx;
   if (e->event) {
     ev = *e->event;
@@ -187,15 +192,20 @@ static int receive_k(lua_State *L, int status, lua_KContext ctx) {
     return push_message(L, lc, &ev);
   }
   if (next_message(&lc->c, &ev)) return push_message(L, lc, &ev);
-  if (lc->c.state == WS_CONN_CLOSED || t->woken == WS_WAKE_CLOSED)
+  if (lc->c.state == WS_CONN_CLOSED || w.why == WS_WAKE_CLOSED)
     return push_closed(L, lc);
-  if (t->woken == WS_WAKE_DONE) /* a control frame, or our queue is high */
-    return wait_for_message(L, lc, -1);
+  if (w.why == WS_WAKE_DONE) return wait_for_message(L, lc, w.time_left);
   lua_pushnil(L);
-  lua_pushstring(L, t->woken == WS_WAKE_TIMEOUT       ? "timeout"
-                    : t->woken == WS_WAKE_INTERRUPTED ? "interrupted"
-                                                      : "nothing to wait for");
+  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT       ? "timeout"
+                    : w.why == WS_WAKE_INTERRUPTED ? "interrupted"
+                                                   : "nothing to wait for");
   return 2;
+}
+
+/* Its messages wait for whoever receives, from now on. */
+static void pulled(struct lua_conn *lc) {
+  if (lc->c.mode == WS_DISCARD) lc->c.mode = WS_PULL;
+  lc->is_pulled = true;
 }
 
 static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {
@@ -203,6 +213,7 @@ static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {
   struct ws_task here, *t = ws_task_waiter(L, e, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
+  pulled(lc);
   ws_task_wait_on(t, lc, WS_FOR_MESSAGE);
   lc->c.is_receiving = true;
   ws_conn_resume(&lc->c);
@@ -215,8 +226,6 @@ static void check_receiver(lua_State *L, struct lua_conn *lc) {
   for (struct ws_task *t = lc->waiting; t; t = t->next)
     if (t->wait_for == WS_FOR_MESSAGE)
       luaL_error(L, "cannot receive: another task is receiving");
-  if (lc->c.mode == WS_DISCARD) lc->c.mode = WS_PULL;
-  lc->is_pulled = true;
 }
 
 static int receive(lua_State *L, double timeout) {
@@ -224,7 +233,10 @@ static int receive(lua_State *L, double timeout) {
   struct ws_event ev;
   check_receiver(L, lc);
   lua_settop(L, 1);
-  if (next_message(&lc->c, &ev)) return push_message(L, lc, &ev);
+  if (lc->c.mode == WS_PULL && next_message(&lc->c, &ev)) {
+    pulled(lc);
+    return push_message(L, lc, &ev);
+  }
   if (lc->c.state == WS_CONN_CLOSED) return push_closed(L, lc);
   return wait_for_message(L, lc, timeout);
 }
@@ -239,7 +251,9 @@ static int messages_next(lua_State *L) {
 }
 
 static int conn_messages(lua_State *L) {
-  check_receiver(L, ws_check_conn(L, 1));
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_receiver(L, lc);
+  pulled(lc);
   lua_pushcfunction(L, messages_next);
   lua_pushvalue(L, 1);
   return 2;
@@ -249,17 +263,16 @@ static int conn_messages(lua_State *L) {
 
 static int drain_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_task *t = ws_task_woken(ws_engine_of(L));
-  (void)status;
+  struct ws_woken w = ws_task_woken(L, ws_engine_of(L), status);
   (void)ctx;
-  if (t->woken == WS_WAKE_DONE) {
+  if (w.why == WS_WAKE_DONE) {
     lua_pushboolean(L, true);
     return 1;
   }
-  if (t->woken == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
+  if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
     return push_closed(L, lc);
   lua_pushnil(L);
-  lua_pushstring(L, t->woken == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
   return 2;
 }
 
@@ -271,7 +284,9 @@ static int conn_drain(lua_State *L) {
   struct ws_task here, *t;
   lua_settop(L, 1);
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return closed(L);
+  if (!ws_is_usable(lc)) return closed(L);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
+  if (c->stream.error) return closed(L);
   if (c->stream.queued <= c->options->low_water) {
     lua_pushboolean(L, true);
     return 1;
@@ -280,7 +295,7 @@ static int conn_drain(lua_State *L) {
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
   ws_task_wait_on(t, lc, WS_FOR_DRAIN);
-  c->was_high = true; /* so that falling below low_water is told */
+  c->is_drain_awaited = true;
   return ws_task_wait(L, e, t, drain_k);
 }
 
@@ -301,6 +316,13 @@ static void check_handler(lua_State *L) {
   lua_settop(L, 2);
 }
 
+/* What an application that has no on_message wants: a server that never
+ * receives is a feed. */
+uint8_t ws_mode_without_handler(const struct lua_conn *lc) {
+  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_opened;
+  return is_pulled ? WS_PULL : WS_DISCARD;
+}
+
 static int conn_on_message(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   check_handler(L);
@@ -311,7 +333,7 @@ static int conn_on_message(lua_State *L) {
   if (lc->has_on_message)
     lc->c.mode = WS_CALLBACK;
   else if (lc->c.mode == WS_CALLBACK)
-    lc->c.mode = lc->is_opened && !lc->returns_conn ? WS_DISCARD : WS_PULL;
+    lc->c.mode = ws_mode_without_handler(lc);
   ws_conn_resume(&lc->c);
   return self(L);
 }
@@ -381,6 +403,8 @@ void ws_open_conn(lua_State *L, struct ws_engine *e) {
   static const char *const names[] = {"on_close", "on_drain", "on_error"};
   luaL_newmetatable(L, WS_CONN_NAME);
   luaL_setfuncs(L, meta, 0);
+  lua_pushliteral(L, WS_CONN_NAME); /* __gc and the like are not for scripts */
+  lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     lua_pushstring(L, names[i]);

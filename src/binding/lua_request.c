@@ -230,7 +230,7 @@ void ws_host_request(struct ws_conn *c, bool is_upgrade) {
     ws_response_error(c, 503, (struct ws_slice){"", 0});
     return;
   }
-  t->conn = WS_LIST_ENTRY(c, struct lua_conn, c);
+  ws_task_set_conn(t, WS_LIST_ENTRY(c, struct lua_conn, c));
   t->done = request_done;
   lua_pushcfunction(t->co, request_body);
   lua_pushlightuserdata(t->co, c);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "protocol/utf8.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
 
@@ -33,14 +34,8 @@ void ws_push_server(lua_State *L, struct lua_server *ls) {
  * is there already, so clearing it allocates nothing. */
 void ws_server_wake(struct ws_engine *e, struct lua_server *ls) {
   lua_State *L = ws_engine_thread(e);
-  struct ws_task *t = ls->waiting, *next;
   ws_list_remove(&ls->link);
-  ls->waiting = NULL;
-  for (; t; t = next) {
-    next = t->next;
-    t->next = NULL;
-    ws_task_wake(t, WS_WAKE_DONE);
-  }
+  while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
   if (lua_checkstack(L, 3)) anchor(L, e, ls, 0);
 }
 
@@ -115,6 +110,7 @@ int ws_lua_listen(lua_State *L) {
   const char *why = NULL;
   lua_settop(L, 1);
   ws_engine_check_fork(L, e);
+  ws_task_check_opener(L);
   ws_options_check(L, 1, "listen", WS_FOR_LISTEN);
   struct lua_server *ls = new_server(L, e);
   struct ws_server *s = &ls->s;
@@ -148,11 +144,8 @@ int ws_lua_listen(lua_State *L) {
 
 static int close_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_server *ls = check_server(L, 1);
-  struct ws_task *t = ws_task_woken(ws_engine_of(L)), **at = &ls->waiting;
-  (void)status;
   (void)ctx;
-  while (*at && *at != t) at = &(*at)->next;
-  if (*at) *at = t->next;
+  ws_task_woken(L, ws_engine_of(L), status);
   if (ls->s.is_gone && !ls->s.was_cut) {
     lua_pushboolean(L, true);
     return 1;
@@ -175,6 +168,8 @@ static void read_close(lua_State *L, int *code, struct ws_slice *reason,
                   "expected)");
   const char *text = ws_option_string(L, 2, "reason", "");
   *reason = (struct ws_slice){text, strlen(text)};
+  if (reason->n > WS_REASON_MAX || !ws_utf8_is_valid(text, reason->n))
+    luaL_error(L, "bad option 'reason' (at most 123 bytes of UTF-8 expected)");
   if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
     *timeout = luaL_checknumber(L, -1);
   lua_pop(L, 1);
@@ -187,6 +182,7 @@ static int server_close(lua_State *L) {
   struct ws_slice reason;
   double timeout;
   int code;
+  ws_engine_check_fork(L, e);
   read_close(L, &code, &reason, &timeout);
   lua_settop(L, 2);
   bool may_wait = ws_task_can_wait(L, e);
@@ -196,8 +192,7 @@ static int server_close(lua_State *L) {
     return 1;
   }
   t = ws_task_waiter(L, e, &here);
-  t->next = ls->waiting;
-  ls->waiting = t;
+  ws_task_wait_in(t, &ls->waiting);
   return ws_task_wait(L, e, t, close_k);
 }
 
@@ -266,14 +261,17 @@ static int server_tostring(lua_State *L) {
  * listens is anchored. Connections have had their own __gc before. */
 static int server_gc(lua_State *L) {
   struct lua_server *ls = check_server(L, 1);
-  struct ws_engine *e = ws_engine_of(L);
-  if (ls->is_started && !ls->s.is_gone) ws_server_abandon(&ls->s);
+  struct ws_server *s = &ls->s;
+  if (s->loop && ws_loop_is_forked(s->loop)) { /* the parent's file */
+    ws_mem_free(s->unix_path);
+    s->unix_path = NULL;
+  }
+  if (ls->is_started && !s->is_gone) ws_server_abandon(s);
   ws_list_remove(&ls->link);
   ls->s.is_gone = true;
   luaL_unref(L, LUA_REGISTRYINDEX, ls->s.route.user);
   ls->s.route.user = LUA_NOREF;
-  ws_server_free(&ls->s);
-  (void)e;
+  ws_server_free(s);
   return 0;
 }
 
@@ -286,6 +284,8 @@ void ws_open_server(lua_State *L) {
                                   {NULL, NULL}};
   luaL_newmetatable(L, WS_SERVER_NAME);
   luaL_setfuncs(L, meta, 0);
+  lua_pushliteral(L, WS_SERVER_NAME);
+  lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
   lua_pushcclosure(L, server_index, 1);
   lua_setfield(L, -2, "__index");

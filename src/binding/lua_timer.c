@@ -18,10 +18,8 @@ static struct lua_timer *check_timer(lua_State *L, int arg) {
 /* ---- sleep, spawn ---- */
 
 static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_woken(ws_engine_of(L));
-  (void)status;
   (void)ctx;
-  if (t->woken == WS_WAKE_TIMEOUT) {
+  if (ws_task_woken(L, ws_engine_of(L), status).why == WS_WAKE_TIMEOUT) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -61,8 +59,10 @@ int ws_lua_spawn(lua_State *L) {
   ws_engine_check_fork(L, e);
   int n = lua_gettop(L);
   struct ws_task *t = ws_task_new(e);
-  if (!t || !lua_checkstack(t->co, n + 2))
+  if (!t || !lua_checkstack(t->co, n + 2)) {
+    if (t) ws_task_discard(t);
     return luaL_error(L, "not enough memory");
+  }
   lua_pushcfunction(t->co, spawn_body);
   lua_xmove(L, t->co, n);
   ws_task_start_later(t, n);
@@ -197,6 +197,8 @@ void ws_open_timer(lua_State *L) {
                                   {NULL, NULL}};
   luaL_newmetatable(L, WS_TIMER_NAME);
   luaL_setfuncs(L, meta, 0);
+  lua_pushliteral(L, WS_TIMER_NAME);
+  lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -1,7 +1,6 @@
 /* module.c: luaopen_evws_core: one engine for a Lua state, made when the
  * module is first loaded and closed with the state. */
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "binding/file.h"
@@ -30,19 +29,20 @@ bool ws_engine_protect(struct ws_engine *e, lua_CFunction fn, void *arg) {
 }
 
 void ws_engine_check_fork(lua_State *L, struct ws_engine *e) {
-  if (e->is_closed || getpid() != e->loop.pid)
+  if (e->is_closed) luaL_error(L, "evws is closed");
+  if (ws_loop_is_forked(&e->loop))
     luaL_error(L, "evws was loaded before this process was forked");
 }
 
 bool ws_is_usable(const struct lua_conn *lc) {
   const struct ws_loop *loop = lc->c.stream.loop;
-  return loop && (loop->in_turn || getpid() == loop->pid);
+  return loop && !ws_loop_is_forked(loop);
 }
 
 /* Whoever drives libev, the turn is ours. */
 static void turn(void *arg) {
   struct ws_engine *e = arg;
-  if (e->loop.in_turn || e->is_closed || getpid() != e->loop.pid) return;
+  if (e->loop.in_turn || e->is_closed || ws_loop_is_forked(&e->loop)) return;
   ws_loop_turn(&e->loop);
 }
 
@@ -54,6 +54,9 @@ static int engine_gc(lua_State *L) {
   e->is_closed = true;
   ws_task_free_all(e);
   if (e->ev) {
+    struct ws_timer *t; /* of whoever drives, or set by a finalizer */
+    while ((t = ws_heap_first(&e->loop.timers)))
+      ws_heap_clear(&e->loop.timers, t);
     ws_linger_stop(&e->loop);
     ws_loop_free(&e->loop);
     ws_ev_free(e->ev);
@@ -89,11 +92,17 @@ static struct ws_engine *new_engine(lua_State *L) {
   lua_setmetatable(L, -2);
   e->is_default = !atomic_flag_test_and_set(&default_loop_is_taken);
   e->ev = ws_ev_new(e->is_default, turn, e);
-  if (!e->ev) luaL_error(L, "libev has no event loop to give");
+  if (!e->ev) {
+    if (e->is_default) atomic_flag_clear(&default_loop_is_taken);
+    luaL_error(L, "libev has no event loop to give");
+  }
   ws_loop_init(&e->loop, ws_ev_io(e->ev));
   ws_ev_attach(e->ev, &e->loop);
   e->anchors = new_table_ref(L);
   e->objects = new_table_ref(L);
+  lua_pushliteral(L, "attempt to yield out of a handler (use ws.sleep or "
+                     "ws.spawn)");
+  e->yield_error = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
   ws_open_conn(L, e);
   ws_open_server(L);
@@ -102,7 +111,9 @@ static struct ws_engine *new_engine(lua_State *L) {
 }
 
 static int lua_now(lua_State *L) {
-  lua_pushnumber(L, ws_loop_now(&ws_engine_of(L)->loop));
+  struct ws_engine *e = ws_engine_of(L);
+  if (e->is_closed) return luaL_error(L, "evws is closed");
+  lua_pushnumber(L, ws_loop_now(&e->loop));
   return 1;
 }
 

@@ -26,6 +26,8 @@ struct option {
 #define H(field) offsetof(struct ws_http_options, field)
 #define KIB 1024.0
 #define MIB (1024.0 * 1024.0)
+#define HTTP_KEEPALIVE_TIMEOUT 60
+#define HTTP_KEEPALIVE_REQUESTS 1000
 #define WORD 65535.0 /* lengths of the request's parts are kept in 16 bits */
 
 static const struct option options[] = {
@@ -138,6 +140,18 @@ static int unknown(lua_State *L, const char *name, const char *function,
   return luaL_error(L, "unknown option '%s' for '%s'", name, function);
 }
 
+/* A plain table in the place of the caller's, which may have an __index that
+ * makes another value (and another string) at each look. */
+static void take_copy(lua_State *L, int arg, int scope) {
+  lua_createtable(L, 0, 8);
+  for (size_t i = 0; i < N_OPTIONS; i++) {
+    if (!(options[i].scope & scope)) continue;
+    lua_getfield(L, arg, options[i].name);
+    lua_setfield(L, -2, options[i].name);
+  }
+  lua_replace(L, arg);
+}
+
 void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
   luaL_checktype(L, arg, LUA_TTABLE);
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
@@ -150,6 +164,7 @@ void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
       i++;
     if (i == N_OPTIONS) unknown(L, name, function, scope);
   }
+  take_copy(L, arg, scope);
 }
 
 static int bad(lua_State *L, const char *name, const char *expected) {
@@ -186,6 +201,17 @@ static double read_number(lua_State *L, const struct option *o) {
   return v;
 }
 
+/* The table on top of the stack has these two fields and no others. */
+static void check_pair(lua_State *L, const char *name, const char *first,
+                       const char *second) {
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (strcmp(key, first) != 0 && strcmp(key, second) != 0)
+      luaL_error(L, "bad option '%s' (unknown field '%s')", name,
+                 luaL_tolstring(L, -2, NULL));
+  }
+}
+
 static void read_rate(lua_State *L, const struct option *o,
                       struct ws_rate *rate) {
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
@@ -193,6 +219,7 @@ static void read_rate(lua_State *L, const struct option *o,
     return;
   }
   if (!lua_istable(L, -1)) bad(L, o->name, "{ burst =, rate = } or false");
+  check_pair(L, o->name, "burst", "rate");
   bool has_burst = lua_getfield(L, -1, "burst") == LUA_TNUMBER;
   bool has_rate = lua_getfield(L, -2, "rate") == LUA_TNUMBER;
   double burst = lua_tonumber(L, -2), per_second = lua_tonumber(L, -1);
@@ -269,29 +296,40 @@ static uint64_t most_connections(void) {
   return limit.rlim_cur > 128 ? limit.rlim_cur - 64 : limit.rlim_cur / 2;
 }
 
+/* http_keepalive on top of the stack. */
+static void read_http_keepalive(lua_State *L, struct ws_http_options *o) {
+  static const char name[] = "http_keepalive";
+  int is_int = 1;
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+    o->keepalive_requests = 1;
+    return;
+  }
+  if (!lua_istable(L, -1)) bad(L, name, "{ timeout =, requests = } or false");
+  check_pair(L, name, "timeout", "requests");
+  if (lua_getfield(L, -1, "timeout") != LUA_TNIL) {
+    o->keepalive_timeout = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(o->keepalive_timeout > 0))
+      bad(L, name, "a timeout in seconds above 0");
+  }
+  if (lua_getfield(L, -2, "requests") != LUA_TNIL) {
+    lua_Integer n = lua_tointegerx(L, -1, &is_int);
+    if (lua_type(L, -1) != LUA_TNUMBER || !is_int || n < 1)
+      bad(L, name, "a whole number of requests above 0");
+    o->keepalive_requests = (uint64_t)n;
+  }
+  lua_pop(L, 2);
+}
+
 void ws_options_http(lua_State *L, int arg, const char *function,
                      struct ws_http_options *o) {
   (void)function;
   read_all(L, arg, HTTP, o);
   if (!is_given(L, arg, "max_connections"))
     o->max_connections = most_connections();
-  o->keepalive_timeout = 60;
-  o->keepalive_requests = 1000;
-  if (lua_getfield(L, arg, "http_keepalive") != LUA_TNIL) {
-    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
-      o->keepalive_requests = 1;
-    } else {
-      if (!lua_istable(L, -1))
-        bad(L, "http_keepalive", "{ timeout =, requests = } or false");
-      lua_getfield(L, -1, "timeout");
-      lua_getfield(L, -2, "requests");
-      o->keepalive_timeout = luaL_optnumber(L, -2, 60);
-      o->keepalive_requests = (uint64_t)luaL_optinteger(L, -1, 1000);
-      lua_pop(L, 2);
-      if (!(o->keepalive_timeout > 0) || o->keepalive_requests < 1)
-        bad(L, "http_keepalive", "{ timeout =, requests = } above 0");
-    }
-  }
+  o->keepalive_timeout = HTTP_KEEPALIVE_TIMEOUT;
+  o->keepalive_requests = HTTP_KEEPALIVE_REQUESTS;
+  if (lua_getfield(L, arg, "http_keepalive") != LUA_TNIL)
+    read_http_keepalive(L, o);
   lua_pop(L, 1);
 }
 
@@ -354,6 +392,9 @@ void ws_options_push_handlers(lua_State *L, int arg) {
 }
 
 void ws_options_push_defaults(lua_State *L) {
+  static const struct {
+    const char *name, *value;
+  } words[] = {{"hosts", "*"}, {"on_full", "reject"}, {"origins", "*"}};
   lua_newtable(L);
   for (size_t i = 0; i < N_OPTIONS; i++) {
     const struct option *o = &options[i];
@@ -370,5 +411,15 @@ void ws_options_push_defaults(lua_State *L) {
       lua_pushinteger(L, (lua_Integer)o->value);
     }
     lua_setfield(L, -2, o->name);
+  }
+  lua_newtable(L);
+  lua_pushinteger(L, HTTP_KEEPALIVE_TIMEOUT);
+  lua_setfield(L, -2, "timeout");
+  lua_pushinteger(L, HTTP_KEEPALIVE_REQUESTS);
+  lua_setfield(L, -2, "requests");
+  lua_setfield(L, -2, "http_keepalive");
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    lua_pushstring(L, words[i].value);
+    lua_setfield(L, -2, words[i].name);
   }
 }

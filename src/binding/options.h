@@ -7,7 +7,8 @@
 
 enum { WS_FOR_LISTEN = 1, WS_FOR_CONNECT = 2 };
 
-/* Every key of the table at arg is an option of this function. */
+/* Every key of the table at arg is an option of this function. Puts a plain
+ * copy in its place. */
 void ws_options_check(lua_State *L, int arg, const char *function, int scope);
 
 /* Fills in defaults, then what the table says. */

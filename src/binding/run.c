@@ -29,7 +29,9 @@ static void close_servers(struct ws_engine *e) {
 }
 
 static void main_done(struct ws_task *t, bool ok) {
-  if (!ok) t->engine->has_main_failed = true;
+  struct ws_engine *e = t->engine;
+  e->main = NULL;
+  if (!ok && t->keeps_error) e->has_main_failed = true;
 }
 
 static int main_k(lua_State *L, int status, lua_KContext ctx) {
@@ -51,6 +53,7 @@ static void start_main(lua_State *L, struct ws_engine *e) {
     return;
   }
   t->keeps_error = true;
+  e->main = t;
   t->done = main_done;
   lua_pushcfunction(t->co, main_body);
   lua_pushvalue(L, 1);
@@ -108,6 +111,8 @@ int ws_lua_run(lua_State *L) {
   if (with_signals) ws_ev_catch(e->ev, true, on_signal);
   drive(L, e);
   if (with_signals) ws_ev_release(e->ev);
+  if (e->main) e->main->keeps_error = false; /* there is no run to raise it */
+  e->main = NULL;
   if (e->has_main_failed) return lua_error(L);
   if (e->signals) {
     lua_pushnil(L);

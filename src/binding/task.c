@@ -46,7 +46,18 @@ struct ws_task *ws_task_new(struct ws_engine *e) {
   return t;
 }
 
+void ws_task_set_conn(struct ws_task *t, struct lua_conn *lc) {
+  t->conn = lc;
+  lc->tasks++;
+}
+
+static void leave_conn(struct ws_task *t) {
+  if (t->conn) ws_anchor_leave(t->engine, t->conn);
+  t->conn = NULL;
+}
+
 static void drop(struct ws_task *t) {
+  leave_conn(t);
   ws_list_remove(&t->link);
   luaL_unref(ws_engine_thread(t->engine), LUA_REGISTRYINDEX, t->ref);
   ws_mem_free(t);
@@ -54,17 +65,21 @@ static void drop(struct ws_task *t) {
 
 static void rest(struct ws_task *t) {
   struct ws_engine *e = t->engine;
+  leave_conn(t);
   lua_settop(t->co, 0);
   if (e->pooled >= POOL_MAX) {
     drop(t);
     return;
   }
   t->done = NULL;
-  t->conn = NULL;
-  t->is_busy = t->is_error = false;
+  t->keeps_error = t->is_busy = t->is_error = false;
   ws_list_remove(&t->link);
   ws_list_append(&e->pool, &t->link);
   e->pooled++;
+}
+
+void ws_task_discard(struct ws_task *t) {
+  rest(t);
 }
 
 void ws_task_free_all(struct ws_engine *e) {
@@ -113,8 +128,7 @@ static void run(struct ws_task *t, int n_args) {
   } else {
     if (status == LUA_YIELD) {
       lua_settop(t->co, 0);
-      lua_pushliteral(t->co, "attempt to yield out of a handler "
-                             "(use ws.sleep or ws.spawn)");
+      lua_rawgeti(t->co, LUA_REGISTRYINDEX, e->yield_error);
     }
     failed(t);
   }
@@ -152,11 +166,10 @@ static void unlink_from(struct ws_task **list, struct ws_task *t) {
 /* It does not wait any more: whoever would have woken it forgets it. */
 static void settle(struct ws_task *t, enum ws_wake why) {
   ws_heap_clear(&t->engine->loop.timers, &t->timer);
-  if (t->on) {
-    unlink_from(&t->on->waiting, t);
-    if (t->wait_for == WS_FOR_MESSAGE) t->on->c.is_receiving = false;
-    t->on = NULL;
-  }
+  if (t->list) unlink_from(t->list, t);
+  t->list = NULL;
+  if (t->wait_for == WS_FOR_MESSAGE) t->on->c.is_receiving = false;
+  t->on = NULL;
   t->wait_for = WS_FOR_NOTHING;
   t->woken = (uint8_t)why;
 }
@@ -183,6 +196,7 @@ static void on_timer(struct ws_timer *timer) {
 }
 
 bool ws_task_set_timeout(struct ws_task *t, double seconds) {
+  t->until = ws_loop_now(&t->engine->loop) + seconds;
   return ws_loop_timer(&t->engine->loop, &t->timer, seconds);
 }
 
@@ -193,10 +207,12 @@ static bool is_in_finalizer(lua_State *L) {
   return lua_gc(L, LUA_GCCOUNT) < 0;
 }
 
-/* A driver's continuation may wait once more. */
+void ws_task_check_opener(lua_State *L) {
+  if (is_in_finalizer(L)) luaL_error(L, "cannot open here (use ws.spawn)");
+}
+
 static bool is_own(lua_State *L, const struct ws_engine *e) {
-  if (!e->current) return false;
-  return !e->current->co || (e->current->co == L && lua_isyieldable(L));
+  return e->current && e->current->co == L && lua_isyieldable(L);
 }
 
 bool ws_task_can_wait(lua_State *L, struct ws_engine *e) {
@@ -215,17 +231,23 @@ struct ws_task *ws_task_waiter(lua_State *L, struct ws_engine *e,
   }
   t->woken = WS_WAKE_NONE;
   t->wait_for = WS_FOR_NOTHING;
+  t->until = -1;
   return t;
+}
+
+void ws_task_wait_in(struct ws_task *t, struct ws_task **list) {
+  struct ws_task **at = list;
+  while (*at) at = &(*at)->next; /* first come, first woken */
+  t->list = list;
+  t->next = NULL;
+  *at = t;
 }
 
 void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
                      enum ws_wait_for what) {
-  struct ws_task **at = &lc->waiting;
-  while (*at) at = &(*at)->next; /* first come, first woken */
+  ws_task_wait_in(t, &lc->waiting);
   t->on = lc;
   t->wait_for = (uint8_t)what;
-  t->next = NULL;
-  *at = t;
 }
 
 static void on_interrupt(void *arg, int signum) {
@@ -234,30 +256,34 @@ static void on_interrupt(void *arg, int signum) {
   e->signals++;
 }
 
-bool ws_task_drive(lua_State *L, struct ws_engine *e, const uint8_t *until) {
+/* Somebody may drive already: a callback of another library that libev has
+ * called may wait too. */
+static bool drive(lua_State *L, struct ws_engine *e, const struct ws_task *t) {
+  lua_State *before = e->driver;
+  int signals = e->signals;
   bool more = true;
   e->driver = L;
-  e->current = NULL;
-  while (more && !e->signals && !*until) more = ws_ev_step(e->ev, -1, L);
-  e->driver = NULL;
+  while (more && e->signals == signals && t->woken == WS_WAKE_NONE)
+    more = ws_ev_step(e->ev, -1, L);
+  e->driver = before;
   return more;
 }
 
 static int drive_and_go_on(lua_State *L, struct ws_engine *e, struct ws_task *t,
                            lua_KFunction k) {
-  e->signals = 0;
+  int signals = e->signals;
   ws_ev_catch(e->ev, false, on_interrupt);
-  bool more = ws_task_drive(L, e, &t->woken);
-  ws_ev_release(e->ev);
-  bool is_interrupted = e->signals > 0;
-  e->signals = 0;
+  bool more = drive(L, e, t);
+  bool is_last = ws_ev_release(e->ev);
+  bool is_interrupted = is_last && e->signals > signals;
+  if (is_last) e->signals = 0;
   if (t->woken == WS_WAKE_NONE)
     settle(t, more ? WS_WAKE_INTERRUPTED : WS_WAKE_STUCK);
   if (is_interrupted) raise(SIGINT); /* as if we had never caught it */
-  e->current = t; /* k may find that it has to wait once more */
-  int n = k(L, LUA_YIELD, 0);
-  e->current = NULL;
-  return n;
+  /* by value: k may raise, and this frame would be gone */
+  e->driven_why = t->woken;
+  e->driven_until = t->until;
+  return k(L, LUA_OK, 0);
 }
 
 int ws_task_wait(lua_State *L, struct ws_engine *e, struct ws_task *t,
@@ -267,8 +293,23 @@ int ws_task_wait(lua_State *L, struct ws_engine *e, struct ws_task *t,
   return lua_yieldk(L, 0, 0, k);
 }
 
-struct ws_task *ws_task_woken(struct ws_engine *e) {
-  return e->current;
+struct ws_task *ws_task_running(lua_State *L, struct ws_engine *e) {
+  struct ws_task *t = e->current;
+  if (!t || t->co != L)
+    luaL_error(L, "a waiting task cannot be resumed from outside");
+  return t;
+}
+
+struct ws_woken ws_task_woken(lua_State *L, struct ws_engine *e, int status) {
+  struct ws_woken w = {(enum ws_wake)e->driven_why, -1};
+  double until = e->driven_until;
+  if (status == LUA_YIELD) {
+    struct ws_task *t = ws_task_running(L, e);
+    w.why = (enum ws_wake)t->woken;
+    until = t->until;
+  }
+  if (until >= 0) w.time_left = fmax(until - ws_loop_now(&e->loop), 0);
+  return w;
 }
 
 double ws_check_timeout(lua_State *L, int arg) {

@@ -43,9 +43,11 @@ struct ws_task {
   lua_State *co;         /* NULL: a driver on the C stack */
   int ref;               /* of co in the registry */
   struct ws_task *next;  /* in a list of those who wait */
+  struct ws_task **list; /* that list; NULL: in none */
   struct lua_conn *conn; /* whose handler it runs */
   struct lua_conn *on;   /* what it waits for */
   void *arg;             /* for done */
+  double until;          /* when its timeout is over; negative: it has none */
   /* It has ended; ok tells whether without an error. Results are gone. */
   void (*done)(struct ws_task *, bool ok);
   uint8_t woken;    /* enum ws_wake */
@@ -58,6 +60,9 @@ struct ws_task {
 /* A task at rest, its stack empty; NULL without memory. Push body and
  * arguments on its co, then call ws_task_start. */
 struct ws_task *ws_task_new(struct ws_engine *e);
+
+/* It runs a handler of this connection. */
+void ws_task_set_conn(struct ws_task *t, struct lua_conn *lc);
 
 /* Runs it until it ends or waits. May be called in a turn only. */
 void ws_task_start(struct ws_task *t, int n_args);
@@ -73,6 +78,13 @@ struct ws_task *ws_task_waiter(lua_State *L, struct ws_engine *e,
 /* As ws_task_waiter; false instead of an error. */
 bool ws_task_can_wait(lua_State *L, struct ws_engine *e);
 
+/* Raises in a finalizer: it may be one of lua_close, and what is opened there
+ * would never be closed. */
+void ws_task_check_opener(lua_State *L);
+
+/* It stands in this list for as long as it waits. */
+void ws_task_wait_in(struct ws_task *t, struct ws_task **list);
+
 /* It waits for something of this connection: wake-ups will find it. */
 void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
                      enum ws_wait_for what);
@@ -80,8 +92,20 @@ void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
 int ws_task_wait(lua_State *L, struct ws_engine *e, struct ws_task *t,
                  lua_KFunction k);
 
-/* In k: the task that was waiting. */
-struct ws_task *ws_task_woken(struct ws_engine *e);
+/* In k, with k's status: why it was woken, and what is left of its timeout
+ * (negative: it had none). Raises when somebody else has resumed the
+ * coroutine. */
+struct ws_woken {
+  enum ws_wake why;
+  double time_left;
+};
+struct ws_woken ws_task_woken(lua_State *L, struct ws_engine *e, int status);
+
+/* The task that runs in L; raises where none does. */
+struct ws_task *ws_task_running(lua_State *L, struct ws_engine *e);
+
+/* Gives back a task that was not started. */
+void ws_task_discard(struct ws_task *t);
 
 /* Ends the wait: it goes on in this turn. Harmless when it does not wait. */
 void ws_task_wake(struct ws_task *t, enum ws_wake why);
@@ -91,10 +115,6 @@ void ws_task_wake_now(struct ws_task *t, enum ws_wake why);
 
 /* Wakes it with WS_WAKE_TIMEOUT in `seconds`; false without memory. */
 bool ws_task_set_timeout(struct ws_task *t, double seconds);
-
-/* Drives the loop from L until *until, or ws.stop, or a signal. False when
- * nothing is left to do. */
-bool ws_task_drive(lua_State *L, struct ws_engine *e, const uint8_t *until);
 
 /* Frees the tasks of a state that is closed. */
 void ws_task_free_all(struct ws_engine *e);

@@ -73,6 +73,7 @@ static void give_up(struct ws_conn *c, const char *why) {
 static void connect_next(struct ws_conn *c) {
   struct ws_client *cl = c->client;
   struct ws_loop *loop = c->stream.loop;
+  if (c->state != WS_CONN_PENDING) return; /* it was given up meanwhile */
   ws_stream_close(&c->stream);
   c->stream.error = 0;
   while (cl->tried < cl->lookup.n) {
@@ -157,6 +158,7 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
     return false;
   }
   loop->on_deadline = ws_conn_on_deadline;
+  route->options.protocol.pool = &loop->pool;
   ws_conn_init(c, loop, route, -1, id);
   c->is_client = true;
   c->client = cl;
@@ -234,7 +236,7 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
     ws_conn_input(c, ws_buf_begin(&cl->answer) + used, cl->answer.len - used);
   ws_client_free(c);
   ws_stream_uncork(&c->stream);
-  ws_conn_update(c);
+  ws_conn_resume(c);
 }
 
 static void take_answer(struct ws_conn *c) {

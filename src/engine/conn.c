@@ -220,8 +220,15 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
 void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
   if (c->is_freed) return;
   c->is_cut = true;
+  if (c->rare) c->rare->queue_n = 0;
   ws_conn_end(c, code, cause);
   ws_loop_late(c->stream.loop, &c->stream.late);
+}
+
+void ws_conn_terminate(struct ws_conn *c, int code, const char *cause) {
+  if (c->is_freed) return;
+  ws_conn_cut(c, code, cause);
+  ws_conn_drop_input(c, c->mode == WS_CALLBACK);
 }
 
 void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
@@ -265,7 +272,7 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
 
 static void release(struct ws_conn *c) {
   c->is_freed = true;
-  if (c->state == WS_CONN_PENDING) c->state = WS_CONN_CLOSED;
+  c->state = WS_CONN_CLOSED;
   ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
   ws_protocol_free(&c->protocol);
   ws_mem_free(c->rest);
@@ -328,6 +335,7 @@ static void let_go(struct ws_conn *c) {
 static void tell(struct ws_conn *c) {
   if (c->is_told || !(c->was_opened || c->is_client)) return;
   if (c->mode == WS_CALLBACK && ws_conn_has_queue(c)) {
+    ws_conn_host(c)->ended(c);
     ws_conn_resume(c);
     return;
   }
@@ -352,9 +360,11 @@ static void after_flush(struct ws_conn *c) {
     c->rare->pongs = 0;
     ws_conn_send_control(c, WS_OP_PONG, c->rare->pong, c->rare->pong_len);
   }
-  if (c->was_high && s->queued <= c->options->low_water) {
-    c->was_high = false;
-    ws_conn_host(c)->drained(c);
+  if ((c->was_high || c->is_drain_awaited) &&
+      s->queued <= c->options->low_water) {
+    bool was_high = c->was_high;
+    c->was_high = c->is_drain_awaited = false;
+    ws_conn_host(c)->drained(c, was_high);
     ws_conn_resume(c);
   }
   if (c->is_close_sent && !c->is_close_left && ws_stream_pending(s) == 0) {

@@ -80,6 +80,7 @@ struct ws_conn {
   bool is_receiving : 1;     /* pull mode: a receiver waits */
   bool is_paused : 1;        /* by the application */
   bool was_high : 1;         /* above high_water: on_drain is due */
+  bool is_drain_awaited : 1; /* a task waits for low_water */
   bool is_close_sent : 1;    /* our close frame is queued */
   bool is_close_left : 1;    /* and the kernel has it */
   bool is_close_pending : 1; /* the peer's waits for what came before it */
@@ -120,6 +121,9 @@ void ws_conn_fail(struct ws_conn *c, int code, const char *cause);
 /* The end, without a farewell. */
 void ws_conn_cut(struct ws_conn *c, int code, const char *cause);
 
+/* As ws_conn_cut, and messages that wait for a handler are dropped. */
+void ws_conn_terminate(struct ws_conn *c, int code, const char *cause);
+
 /* The end; what is queued still leaves. Used by the files of the engine. */
 void ws_conn_end(struct ws_conn *c, int code, const char *cause);
 
@@ -156,6 +160,10 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
  * ws_conn_release or the next call. */
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_release(struct ws_conn *c);
+
+/* Keeps a message that was taken for whoever takes the next one, behind all
+ * that is kept already. False without memory: the connection ends. */
+bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev);
 
 /* Bytes that came with or before the upgrade's last one. */
 void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n);

@@ -241,13 +241,18 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   return true;
 }
 
+/* Handlers are not called now: a pause, or our own queue is high. */
+static bool is_held(struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK &&
+         (c->is_paused || is_pressed(c));
+}
+
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
   if (c->is_freed && !ws_conn_has_queue(c)) return false;
   if (is_closing(c)) {
     if (c->rare) c->rare->queue_n = 0;
   } else if (ws_conn_has_queue(c)) {
-    if (c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK && is_pressed(c))
-      return false;
+    if (is_held(c)) return false;
     return unqueue(c, ev);
   }
   return parse(c, ev);
@@ -259,10 +264,13 @@ void ws_conn_release(struct ws_conn *c) {
     ws_buf_free(&c->rare->queue);
 }
 
-static bool enqueue(struct ws_conn *c, const struct ws_event *ev) {
+bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev) {
   struct record head = {ev->len, (uint8_t)ev->type, ev->opcode};
   struct ws_rare *r = ws_conn_rare(c);
-  if (!r || !ws_buf_reserve(&r->queue, sizeof head + ev->len)) return false;
+  if (!r || !ws_buf_reserve(&r->queue, sizeof head + ev->len)) {
+    ws_conn_fail(c, 1011, "out of memory");
+    return false;
+  }
   ws_buf_append(&r->queue, &head, sizeof head);
   ws_buf_append(&r->queue, ev->data, ev->len);
   r->queue_n++;
@@ -274,9 +282,7 @@ static bool enqueue(struct ws_conn *c, const struct ws_event *ev) {
 static void read_ahead(struct ws_conn *c) {
   struct ws_event ev;
   while (!wants(c) && !is_queue_full(c) && parse(c, &ev)) {
-    if (enqueue(c, &ev)) continue;
-    ws_conn_fail(c, 1011, "out of memory");
-    return;
+    if (!ws_conn_enqueue(c, &ev)) return;
   }
 }
 
@@ -288,8 +294,7 @@ static void deliver(struct ws_conn *c) {
       while (ws_conn_next(c, &ev)) ws_conn_release(c);
       break;
     }
-    if (c->mode == WS_CALLBACK && c->state == WS_CONN_OPEN && is_pressed(c))
-      break;
+    if (is_held(c)) break;
     ws_conn_host(c)->readable(c);
   }
   read_ahead(c);
@@ -311,6 +316,11 @@ static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
 
 void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
   struct ws_input *in = &c->stream.loop->input;
+  if (in->owner) { /* accepted by a task that another's message has woken */
+    if (n) keep(c, bytes, n);
+    ws_loop_again(c->stream.loop, &c->stream.watch);
+    return;
+  }
   *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget};
   deliver(c);
   in->owner = NULL;
@@ -398,7 +408,7 @@ void ws_conn_read(struct ws_conn *c) {
   if (!c->rest && ws_conn_wants_read(c) && (c->stream.watch.want & WS_READ))
     read_more(c);
   ws_stream_uncork(&c->stream);
-  ws_conn_update(c);
+  ws_conn_resume(c); /* the budget, or a limit, may have left something */
 }
 
 /* Is there something that can be delivered without reading? */
@@ -406,8 +416,7 @@ static bool is_due(struct ws_conn *c) {
   if (!c->was_opened || c->is_told) return false;
   if (c->state == WS_CONN_CLOSED)
     return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && wants(c);
-  if (ws_conn_has_queue(c) && wants(c))
-    return !is_pressed(c) || c->mode == WS_PULL;
+  if (ws_conn_has_queue(c) && wants(c)) return !is_held(c);
   if (!has_input(c) || !may_parse(c)) return false;
   return wants(c) || !is_queue_full(c);
 }

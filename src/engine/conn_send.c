@@ -31,20 +31,20 @@ static enum ws_err broken(struct ws_conn *c) {
 /* One frame by way of the stream's buffer. */
 static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
                               const void *data, size_t len) {
-  uint8_t mask[4],
-    *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
   struct ws_loop *loop = c->stream.loop;
+  uint8_t mask[4];
+  /* 10.3: a fresh mask for each frame, from a source nobody can guess */
+  if (c->is_client && loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
+    ws_conn_cut(c, 1006, "no random bytes");
+    return WS_ERR_SYS;
+  }
+  uint8_t *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
   if (!out) return broken(c);
   if (!c->is_client) {
     size_t head = ws_frame_encode(out, first, len, NULL);
     if (len) memcpy(out + head, data, len);
     ws_stream_commit(&c->stream, head + len);
     return WS_OK;
-  }
-  /* 10.3: a fresh mask for each frame, from a source nobody can guess */
-  if (loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
-    ws_conn_cut(c, 1006, "no random bytes");
-    return WS_ERR_SYS;
   }
   size_t head = ws_frame_encode(out, first, len, mask);
   if (len) ws_frame_mask_copy(out + head, data, len, mask, 0);

@@ -36,8 +36,13 @@ struct ws_host {
    * a receiver waiting. */
   void (*readable)(struct ws_conn *);
 
-  /* Below low_water, after having been above high_water. */
-  void (*drained)(struct ws_conn *);
+  /* Below low_water; was_high: after having been above high_water, else only
+   * because is_drain_awaited. */
+  void (*drained)(struct ws_conn *, bool was_high);
+
+  /* It is over, but messages that came before have not been handled yet:
+   * closed will follow. May be called more than once. */
+  void (*ended)(struct ws_conn *);
 
   /* Exactly once for each opened, and once for a client's attempt that
    * failed; ws_conn_code and ws_conn_reason say how it ended. */

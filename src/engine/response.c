@@ -168,6 +168,11 @@ static bool write_101(struct ws_conn *c, struct ws_slice subprotocol,
 void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
                     struct ws_slice fields) {
   if (!is_answerable(c)) return;
+  if (c->server->is_closing) { /* since it was asked about */
+    c->pending->is_refusing = true;
+    ws_response_error(c, 503, (struct ws_slice){"", 0});
+    return;
+  }
   struct ws_pending *p = c->pending;
   bool was_corked = c->stream.loop->corked == &c->stream;
   if (!was_corked) ws_stream_cork(&c->stream);
@@ -183,5 +188,5 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
     ws_conn_input(c, (uint8_t *)p->bytes + p->used, p->n - p->used);
   ws_upgrade_free(c);
   if (!was_corked) ws_stream_uncork(&c->stream);
-  ws_conn_update(c);
+  ws_conn_resume(c);
 }

@@ -10,6 +10,9 @@
 #define WS_RESPONSE_VERSION \
   "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
+/* RFC 9110 15.5.6: what a 405 has to say; upgrades are by GET. */
+#define WS_RESPONSE_ALLOW "Allow: GET\r\n"
+
 /* An answer of the engine's own: the status as text. */
 void ws_response_error(struct ws_conn *c, int status, struct ws_slice fields);
 

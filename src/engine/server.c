@@ -73,6 +73,8 @@ struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path) {
 
 /* ---- accepting ---- */
 
+static void check_gone(struct ws_server *s);
+
 static void shed_oldest(struct ws_server *s) {
   if (s->n_pending < s->http.max_pending) return;
   struct ws_pending *oldest =
@@ -89,16 +91,22 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
     return;
   }
   shed_oldest(s);
+  s->n_conns++; /* before Lua runs: a finalizer may close the server */
   struct ws_conn *c = s->host->new_conn(s->host, s);
   if (!c) {
     loop->io->ops->close(loop->io, fd);
+    s->n_conns--;
+    check_gone(s);
     return;
   }
-  ws_conn_init(c, loop, &s->route, fd, ++s->accepted);
+  s->accepted++;
+  ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
   c->server = s;
   ws_list_append(&s->conns, &c->link);
-  s->n_conns++;
-  if (!ws_upgrade_start(c, peer)) ws_conn_cut(c, 1006, "out of memory");
+  if (s->is_closing)
+    ws_conn_cut(c, 1006, "server closed");
+  else if (!ws_upgrade_start(c, peer))
+    ws_conn_cut(c, 1006, "out of memory");
 }
 
 static void want_accept(struct ws_server *s, bool on) {
@@ -190,6 +198,7 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
     return n;
   }
   loop->on_deadline = ws_conn_on_deadline;
+  s->route.options.protocol.pool = &loop->pool;
   s->port = what->port;
   s->spare_fd = open_spare();
   s->n_listeners = n;
@@ -230,7 +239,7 @@ static void cut_all(struct ws_server *s) {
   for (e = s->conns.next; e != &s->conns; e = e->next) {
     struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
     s->was_cut = true;
-    ws_conn_cut(c, 1001, "server closed"); /* freed at the turn's end */
+    ws_conn_terminate(c, 1001, "server closed"); /* freed at the turn's end */
   }
 }
 

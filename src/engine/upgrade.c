@@ -10,6 +10,12 @@
 
 #define WARN_EVERY 60.0 /* seconds between two lines about one option */
 
+/* 0 seconds: none. */
+static void set_deadline(struct ws_conn *c, double seconds) {
+  uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
+  c->pending->deadline = c->stream.loop->tick + ticks;
+}
+
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   const struct ws_http_options *o = &c->server->http;
   size_t n = o->max_headers;
@@ -24,8 +30,8 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   p->http.max_field_line = (uint32_t)o->max_header_line;
   p->http.max_head = (uint32_t)o->max_header_bytes;
   ws_http_reset(&p->http);
-  p->deadline = c->stream.loop->tick + ws_loop_ticks(o->handshake_timeout);
   c->pending = p;
+  set_deadline(c, o->handshake_timeout);
   ws_list_append(&c->server->pending, &p->link);
   c->server->n_pending++;
   ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
@@ -65,10 +71,6 @@ static void update(struct ws_conn *c) {
   bool is_taking = p->step == WS_STEP_HEAD || p->step == WS_STEP_BODY;
   ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
   ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
-}
-
-static void set_deadline(struct ws_conn *c, double seconds) {
-  c->pending->deadline = c->stream.loop->tick + ws_loop_ticks(seconds);
 }
 
 static void refuse(struct ws_conn *c, int status, const char *fields) {
@@ -148,10 +150,7 @@ static void ask(struct ws_conn *c, bool is_upgrade) {
   p->step = WS_STEP_ASKED;
   p->is_refusing = is_upgrade;
   leave_list(c);
-  if (limit > 0)
-    set_deadline(c, limit);
-  else
-    p->deadline = c->stream.loop->tick + WS_TICKS_MAX;
+  set_deadline(c, limit);
   ws_conn_host(c)->request(c, is_upgrade);
 }
 
@@ -246,7 +245,10 @@ static void take_head(struct ws_conn *c) {
   const char *why = NULL;
   int r = ws_handshake_check(&p->http, p->bytes, &p->shake, &why);
   if (r < 0) {
-    refuse(c, -r, r == WS_ERR_UPGRADE ? WS_RESPONSE_VERSION : "");
+    refuse(c, -r,
+           r == WS_ERR_UPGRADE  ? WS_RESPONSE_VERSION
+           : r == WS_ERR_METHOD ? WS_RESPONSE_ALLOW
+                                : "");
     return;
   }
   if (!is_host_served(c)) {

@@ -19,7 +19,10 @@ void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
 
 static void drop_message(struct ws_protocol *p) {
   if (!p->message) return;
-  ws_buf_free(p->message);
+  if (p->env->pool)
+    ws_buf_pool_give(p->env->pool, p->message);
+  else
+    ws_buf_free(p->message);
   ws_mem_free(p->message);
   p->message = NULL;
 }
@@ -76,7 +79,8 @@ static const char *check_frame(const struct ws_protocol *p,
   if (have > p->env->max_message || f->len > p->env->max_message - have)
     return "the message is too big";
   *err = WS_ERR_POLICY;
-  if (p->fragments >= p->env->max_fragments) return "too many fragments";
+  if (p->kind && p->fragments >= p->env->max_fragments)
+    return "too many fragments";
   return NULL;
 }
 
@@ -198,16 +202,21 @@ static size_t take_control(struct ws_protocol *p, uint8_t *bytes, size_t n,
   return take;
 }
 
-/* The buffer grows with what has come, never with what was announced; once a
- * quarter is there, the announcement is believed. It at least doubles in any
- * case, or many fragments would be copied as many times. */
-static bool make_room(struct ws_protocol *p, size_t n) {
+/* Room for n bytes, when `come` are there with those kept before. The buffer
+ * grows with what has come, never with what was announced; once an eighth is
+ * there, the announcement is believed. It at least doubles in any case, or
+ * many fragments would be copied as many times. */
+static bool make_room(struct ws_protocol *p, size_t n, size_t come) {
   if (!p->message && !(p->message = ws_mem_zero(sizeof *p->message)))
     return false;
   struct ws_buf *b = p->message;
   uint64_t whole = b->len + p->left;
   if (ws_buf_room(b) >= n) return true;
-  if (whole <= SIZE_MAX / 2 && b->len + n >= whole / 4 && p->left >= b->len)
+  bool is_believed = whole <= SIZE_MAX / 2 && come >= whole / 8;
+  if (is_believed && p->env->pool &&
+      ws_buf_pool_take(p->env->pool, b, (size_t)whole))
+    return true;
+  if (is_believed && p->left >= b->len)
     return ws_buf_reserve_exact(b, (size_t)p->left);
   return ws_buf_reserve(b, n);
 }
@@ -256,7 +265,8 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
     return take;
   }
   if (take) {
-    if (!make_room(p, take)) {
+    size_t kept = p->message ? p->message->len : 0;
+    if (!make_room(p, take, kept + take)) {
       fail(p, ev, WS_ERR_MEMORY, "out of memory");
       return take;
     }
@@ -304,7 +314,8 @@ uint8_t *ws_protocol_space(struct ws_protocol *p, size_t *n) {
     return NULL;
   size_t want = p->message->len;
   if (want > p->left) want = (size_t)p->left;
-  if (!make_room(p, want)) return NULL; /* feed will meet it again */
+  if (!make_room(p, want, p->message->len))
+    return NULL; /* feed will meet it again */
   size_t room = ws_buf_room(p->message);
   *n = p->left < room ? (size_t)p->left : room;
   return ws_buf_end(p->message);

@@ -23,8 +23,9 @@ enum ws_role { WS_SERVER, WS_CLIENT };
 
 /* What the connections of a route share; it outlives them. */
 struct ws_protocol_env {
-  uint64_t max_message;   /* bytes; WS_NO_LIMIT for none */
-  uint64_t max_fragments; /* frames of one message, empty ones too */
+  uint64_t max_message;     /* bytes; WS_NO_LIMIT for none */
+  uint64_t max_fragments;   /* frames of one message, empty ones too */
+  struct ws_buf_pool *pool; /* for large messages; may be NULL */
 };
 
 enum ws_event_type {

@@ -33,8 +33,9 @@ bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata);
 /* Catches SIGINT, and SIGTERM if asked for, until released; what is ignored
  * stays ignored, a SIGTERM handler of the program stays in force. fn runs in
  * ws_ev_step, outside of the turn. Calls may be nested; the last release puts
- * the old dispositions back. */
+ * the old dispositions back and returns true; a signal that has come by then
+ * has been told. */
 void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int));
-void ws_ev_release(struct ws_ev *e);
+bool ws_ev_release(struct ws_ev *e);
 
 #endif

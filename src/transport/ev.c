@@ -33,7 +33,10 @@ struct ws_ev {
   void (*on_signal)(void *, int);
   int catching;
   bool is_default;
+  bool is_muted; /* no turn for now */
 };
+
+static void release_one(struct ws_ev *e, struct caught *c, int signum);
 
 _Static_assert(sizeof(ev_io) <= sizeof(((struct ws_watch *)0)->slot),
                "an ev_io fits into the slot of a watch");
@@ -86,7 +89,7 @@ static void on_check(struct ev_loop *ev, ev_check *c, int events) {
   struct ws_ev *e = c->data;
   (void)ev;
   (void)events;
-  if (e->loop) e->turn(e->arg);
+  if (e->loop && !e->is_muted) e->turn(e->arg);
 }
 
 /* libev's default loop takes SIGCHLD for itself and would reap the children
@@ -126,7 +129,10 @@ struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
 
 void ws_ev_free(struct ws_ev *e) {
   if (!e) return;
-  while (e->catching) ws_ev_release(e);
+  if (e->catching) { /* the state is closed in the middle of a run */
+    release_one(e, &e->sigint, SIGINT);
+    release_one(e, &e->sigterm, SIGTERM);
+  }
   ev_timer_stop(e->ev, &e->timer);
   ev_ref(e->ev);
   ev_check_stop(e->ev, &e->check);
@@ -192,16 +198,19 @@ static void catch_one(struct ws_ev *e, struct caught *c, int signum) {
   c->is_on = true;
 }
 
-/* ev_signal_stop leaves SIG_DFL: no signal may come before that is mended. */
+/* ev_signal_stop leaves SIG_DFL, unless somebody else watches the signal too:
+ * no signal may come before that is mended. */
 static void release_one(struct ws_ev *e, struct caught *c, int signum) {
   sigset_t one, before;
+  struct sigaction now;
   if (!c->is_on) return;
   sigemptyset(&one);
   sigaddset(&one, signum);
   pthread_sigmask(SIG_BLOCK, &one, &before);
   ev_ref(e->ev);
   ev_signal_stop(e->ev, &c->watcher);
-  sigaction(signum, &c->before, NULL);
+  sigaction(signum, NULL, &now);
+  if (now.sa_handler == SIG_DFL) sigaction(signum, &c->before, NULL);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   c->is_on = false;
 }
@@ -214,8 +223,16 @@ void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int)) {
   if (with_term) catch_one(e, &e->sigterm, SIGTERM);
 }
 
-void ws_ev_release(struct ws_ev *e) {
-  if (!e->is_default || --e->catching) return;
+bool ws_ev_release(struct ws_ev *e) {
+  if (!e->is_default) return true;
+  if (--e->catching) return false;
+  if (e->sigint.is_on || e->sigterm.is_on) {
+    /* what was caught last may still be on its way through libev's pipe */
+    e->is_muted = true;
+    ev_run(e->ev, EVRUN_NOWAIT);
+    e->is_muted = false;
+  }
   release_one(e, &e->sigint, SIGINT);
   release_one(e, &e->sigterm, SIGTERM);
+  return true;
 }

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,7 +129,13 @@ static int k_close(struct ws_io *io, int fd) {
 }
 
 static int k_unlink(struct ws_io *io, const char *path) {
+  struct stat about;
   (void)io;
+  if (lstat(path, &about) < 0) return -errno;
+  if (!S_ISSOCK(about.st_mode)) return -EEXIST;
+  struct stat what;
+  if (lstat(path, &what) < 0) return -errno;
+  if (!S_ISSOCK(what.st_mode)) return -ENOTSOCK; /* somebody's data */
   return (int)result(unlink(path));
 }
 

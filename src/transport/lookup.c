@@ -5,6 +5,9 @@
  * would have to imitate. The thread touches only a block of its own and ends
  * by closing its end of a pipe; whoever is last frees the block, so neither a
  * cancelled look-up nor a closed loop has to wait for a slow name server. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* pipe2 */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -100,6 +103,16 @@ static int start_thread(struct block *b) {
   return r;
 }
 
+static int open_pipe(int ends[2]) {
+#ifdef __linux__
+  return pipe2(ends, O_CLOEXEC);
+#else
+  if (pipe(ends) < 0) return -1;
+  for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+  return 0;
+#endif
+}
+
 /* RFC 6761 6.3: localhost never leaves the machine. */
 static int known(const char *host, int port,
                  struct ws_address list[WS_ADDRESS_MAX]) {
@@ -127,11 +140,10 @@ bool ws_lookup_start(struct ws_io *io, struct ws_lookup *l, const char *host,
   if (strlen(host) >= HOST_MAX) return true;
   struct block *b = ws_mem_zero(sizeof *b);
   l->error = "no thread for the name look-up";
-  if (!b || pipe(ends) < 0) {
+  if (!b || open_pipe(ends) < 0) {
     ws_mem_free(b);
     return true;
   }
-  for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
   memcpy(b->host, host, strlen(host) + 1);
   b->io = io;
   b->lookup = l;

@@ -4,8 +4,9 @@
 
 #include <assert.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 
@@ -18,6 +19,23 @@
 #define STALL 1.0
 
 #define WAKE_UNKNOWN (-2.0)
+
+/* Counts the forks that lie behind this process, so that telling a child from
+ * its parent costs no system call. */
+static atomic_uint forks;
+static pthread_once_t counting = PTHREAD_ONCE_INIT;
+
+static void in_child(void) {
+  atomic_fetch_add(&forks, 1);
+}
+
+static void count_forks(void) {
+  pthread_atfork(NULL, NULL, in_child);
+}
+
+bool ws_loop_is_forked(const struct ws_loop *loop) {
+  return atomic_load_explicit(&forks, memory_order_relaxed) != loop->forks;
+}
 
 uint32_t ws_loop_tick(const struct ws_loop *loop, double when) {
   return (uint32_t)(int64_t)((when - loop->epoch) / WS_TICK);
@@ -37,7 +55,8 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   ws_list_init(&loop->lingers);
   ws_list_init(&loop->dead);
   loop->wake = -1;
-  loop->pid = getpid();
+  pthread_once(&counting, count_forks);
+  loop->forks = atomic_load(&forks);
   loop->epoch = io->ops->now(io);
   read_clock(loop);
   loop->grace = loop->tick;
@@ -54,6 +73,7 @@ void ws_loop_free(struct ws_loop *loop) {
   ws_heap_free(&loop->timers);
   ws_mem_free(loop->read_buffer);
   ws_mem_free(loop->cork);
+  ws_buf_pool_free(&loop->pool);
   loop->read_buffer = loop->cork = NULL;
 }
 
@@ -135,7 +155,7 @@ static void set_wake(struct ws_loop *loop) {
       if (wake < 0 || at < wake) wake = at;
     }
   }
-  if (wake == loop->wake) return;
+  if (wake == loop->wake && !loop->rang) return;
   loop->wake = wake;
   loop->io->ops->wake_at(loop->io, wake);
 }

@@ -10,13 +10,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "base/buf.h"
 #include "transport/io.h"
 #include "transport/wheel.h"
 
 #define WS_READ_BUFFER (256 * 1024)
-#define WS_CORK_BUFFER (256 * 1024)
+/* Answers to all that one read brought, and to a message that it completed,
+ * fit: an echo needs one send a read. */
+#define WS_CORK_BUFFER (WS_READ_BUFFER + 65 * 1024)
 
 /* Work for this turn, after the events and deadlines. */
 struct ws_job {
@@ -58,13 +60,16 @@ struct ws_loop {
   struct ws_stream *corked; /* whose bytes the cork holds */
   struct ws_input input;
 
+  struct ws_buf_pool pool; /* of large messages' buffers */
+
   double now, epoch; /* the turn's time; the wheel's tick 0 */
   double wake;       /* what wake_at was last told, negative for nothing */
   uint32_t tick;     /* now, in ticks */
   uint32_t grace;    /* silence is not judged before this tick */
   bool in_turn;
-  bool rang; /* set by the provider: what wake_at asked for has come */
-  pid_t pid; /* a forked child must not touch what it inherited */
+  bool rang;        /* set by the provider: what wake_at asked for has come */
+  uint64_t last_id; /* of a connection, whichever server accepted it */
+  unsigned forks;   /* of the process, when the loop was made */
 };
 
 void ws_loop_init(struct ws_loop *loop, struct ws_io *io);
@@ -77,6 +82,10 @@ void ws_loop_free(struct ws_loop *loop);
 bool ws_loop_prepare(struct ws_loop *loop);
 
 void ws_loop_turn(struct ws_loop *loop);
+
+/* Is this a forked child of the process that made the loop? It must not touch
+ * what it has inherited: descriptors may be closed, nothing else. */
+bool ws_loop_is_forked(const struct ws_loop *loop);
 
 /* The clock, read afresh. */
 double ws_loop_now(struct ws_loop *loop);

@@ -124,7 +124,8 @@ static int open_all(struct ws_io *io, struct ws_net_listen *what,
   return opened;
 }
 
-/* A socket file that nobody answers on was left behind by a crash. */
+/* A socket file that nobody answers on was left behind by a crash. (A file of
+ * any other kind answers nobody either; unlink leaves it alone.) */
 static int listen_unix(struct ws_io *io, struct ws_net_listen *what, int *fds,
                        const char **why) {
   struct ws_address a;
@@ -137,7 +138,7 @@ static int listen_unix(struct ws_io *io, struct ws_net_listen *what, int *fds,
     int r = probe < 0 ? probe : io->ops->connect(io, probe, &a);
     if (probe >= 0) io->ops->close(io, probe);
     if (r != -ECONNREFUSED) return -EADDRINUSE;
-    io->ops->unlink(io, what->unix_path);
+    if (io->ops->unlink(io, what->unix_path) < 0) return -EADDRINUSE;
     fd = open_one(io, what, &a, false);
   }
   if (fd < 0) return fd;

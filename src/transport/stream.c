@@ -147,6 +147,10 @@ static void consume(struct ws_stream *s, size_t n) {
 static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   const struct ws_io_ops *ops = s->loop->io->ops;
   ssize_t r;
+  if (ws_loop_is_forked(s->loop)) { /* a child came back out of a handler */
+    broke(s, EPIPE);
+    return -1;
+  }
   do {
     r = n == 1
           ? ops->send(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
@@ -164,6 +168,10 @@ static void flush_queue(struct ws_stream *s) {
   struct iovec iov[IOV_MAX_USED];
   while (s->head) {
     int n = 0;
+    if (s->head->off == s->head->chunk->len) { /* reserved, never filled */
+      drop_first(s);
+      continue;
+    }
     size_t total = 0;
     for (struct ws_queued *q = s->head; q && n < IOV_MAX_USED; q = q->next) {
       iov[n].iov_base = q->chunk->data + q->off;

@@ -1,0 +1,710 @@
+---@meta evws
+
+-- What `require "evws"` returns, for editors and for readers. Nothing here is
+-- run; spec/library_spec.lua compares it with the module.
+--
+-- Manners, the same everywhere:
+--   * Wrong use raises at the caller's line: "bad argument #1 to ...",
+--     "unknown option 'prot' for 'listen' (did you mean 'port'?)".
+--   * What the world does (peer gone, port taken) returns nil and a message.
+--   * Times are seconds, sizes are bytes. `false` stands for "no limit" where
+--     an option's type says so. Options that are not known raise.
+--   * A message is a string and its kind: "text" (UTF-8) or "binary".
+--   * Every handler may wait (ws.sleep, conn:receive, conn:drain, ws.connect):
+--     it runs as a task of its own. Where no turn of the loop runs, in a
+--     script's own code, a waiting call drives the loop until it has its
+--     answer. Elsewhere (a coroutine of your own inside of a handler,
+--     table.sort, string.gsub, a finalizer) it raises "cannot wait here (use
+--     ws.spawn)".
+--
+-- docs/errors.md explains every message.
+
+---WebSockets: servers and clients (RFC 6455).
+---
+---```lua
+---local ws = require "evws"
+---assert(ws.listen { port = 5000, path = "/ws", on_open = function(conn)
+---  conn:on_message(conn.send)
+---end })
+---ws.run()
+---```
+---@class evws
+---The version of evws.
+---@field version string
+---The defaults of the limits and of who may connect, by option:
+---`ws.defaults.max_message`. A copy to read: changing it changes nothing.
+---@field defaults table<string, any>
+local ws = {}
+
+---How a message was sent: `"text"` is UTF-8, `"binary"` any bytes
+---(RFC 6455 5.6).
+---@alias evws.Kind "text"|"binary"
+
+---@alias evws.State "connecting"|"open"|"closing"|"closed"
+
+---A limit that lets a burst through: `burst` at once, then `rate` a second.
+---@class evws.Rate
+---@field burst number at least 1
+---@field rate number per second, at least 0
+
+---HTTP requests on one connection, before an upgrade (RFC 9112 9.3).
+---@class evws.HttpKeepalive
+---Seconds to wait for a further request, default `60`; then the connection is
+---closed.
+---@field timeout? number
+---Requests answered on one connection, default `1000`; the last answer says
+---`Connection: close`.
+---@field requests? integer
+
+-- ---------------------------------------------------------------------------
+-- Options
+-- ---------------------------------------------------------------------------
+
+---What `ws.listen` and `ws.connect` both take: handlers and limits of a
+---connection.
+---@class evws.ConnectionOptions
+---
+---Called when the connection is open; may send at once. Until it has
+---returned, messages wait. Afterwards they go to `on_message`; if there is
+---none, they wait for `conn:receive`. An accepted connection that has neither an
+---`on_message` nor called `receive` or `messages` by then discards them (a feed
+---that only sends).
+---
+---Given to `ws.connect`, it makes that call return at once.
+---@field on_open? fun(conn: evws.Conn)
+---
+---Called for each whole message, in order; the next one waits until it has
+---returned (see `concurrency`). Set per connection by `conn:on_message`.
+---@field on_message? fun(conn: evws.Conn, message: string, kind: evws.Kind)
+---
+---Called once for each `on_open`, when the connection is over, and once for a
+---client's attempt that failed. `code` and `reason` are those of the peer's
+---close frame (1005: a frame without a code); otherwise why evws ended it:
+---`1006, "keepalive timeout"`. docs/errors.md lists them. No other handler
+---of the connection is started after it. RFC 6455 7.1.5, 7.1.6.
+---@field on_close? fun(conn: evws.Conn, code: integer, reason: string)
+---
+---Called when the send queue has fallen to `low_water` after it was above
+---`high_water`: time to send more.
+---@field on_drain? fun(conn: evws.Conn)
+---
+---Called when a handler of this connection raised an error; `ws.on_error` is,
+---where this is missing. The peer sees Close 1011 without a reason (500, while
+---the request is being answered); the message never leaves the process.
+---@field on_error? fun(conn: evws.Conn, message: string, traceback: string)
+---
+---Sub-protocols in order of preference: `{ "v2", "v1" }`. A server chooses the
+---first of its own that the client offers; with none in common the connection
+---opens without one. A client offers them; an answer that names another one
+---fails the attempt. Default: none. RFC 6455 1.9.
+---@field subprotocols? string[]
+---
+---Bytes of a received message, default `1024 * 1024` (1 MiB); `false`: no
+---limit. Judged by the frames' heads, before anything is reserved. On breach
+---the peer sees Close 1009, `on_close` gets `1009, "the message is too big"`.
+---RFC 6455 7.4.1, 10.4.
+---@field max_message? integer|false
+---
+---Frames of one received message, empty ones too, default `4096`; `false`: no
+---limit. On breach: Close 1008, `1008, "too many fragments"`. RFC 6455 5.4.
+---@field max_fragments? integer|false
+---
+---Seconds after which a ping is sent when nothing was heard, default `120`, up
+---to a tenth less so that many connections do not act as one; `false`: no
+---pings. Keeps proxies from closing the connection. RFC 6455 5.5.2.
+---@field keepalive_interval? number|false
+---
+---Seconds without a single byte from the peer, while evws is reading, after
+---which the connection is cut: `on_close` gets `1006, "keepalive timeout"`.
+---Default `240`: twice `keepalive_interval`, also when only that one is given,
+---and `false` with it. `false`: never. A value that is not above 1.1 intervals
+---raises.
+---@field keepalive_timeout? number|false
+---
+---Seconds without a message, while evws is reading, after which the connection
+---is closed, default `false`: never. The peer sees Close 1001, `on_close` gets
+---`1001, "idle timeout"`.
+---@field idle_timeout? number|false
+---
+---Seconds a connection may last, up to a tenth less, default `false`: as long
+---as it likes. The peer sees Close 1001, `on_close` gets `1001, "max
+---lifetime"`.
+---@field max_lifetime? number|false
+---
+---Seconds to wait for the peer's close frame, counted from when ours has left,
+---default `5`; `false`: for ever. Then the connection is cut: `on_close` gets
+---`1006, "close timeout"`. When the peer closes first, the time that handlers
+---still at work have before its close frame is answered. RFC 6455 7.1.1.
+---@field close_timeout? number|false
+---
+---Seconds in which the peer's side takes none of the bytes that are queued,
+---default `10`; `false`: for ever. Then the connection is cut: `on_close` gets
+---`1006, "write stalled"`.
+---@field stall_timeout? number|false
+---
+---Bytes in the connection's send queue above which its own messages are not
+---delivered and not read (`read_ahead` turns that off), so that a handler that
+---answers cannot overflow its queue. Default `64 * 1024`. `on_drain` is due
+---when the queue has been above it.
+---@field high_water? integer
+---
+---Bytes at which `on_drain` is called, `conn:drain` returns and reading goes
+---on. Default `32 * 1024`: half of `high_water`, also when only that one is
+---given. Not above `high_water`.
+---@field low_water? integer
+---
+---Bytes that may wait for a peer that does not read, default `1024 * 1024`;
+---`false`: no limit. A message is refused (`conn:send` returns `nil, "queue
+---full"`) when something waits already and the sum would be more; with nothing
+---waiting a message of any size is taken. Pongs and close frames always fit.
+---@field max_queued? integer|false
+---
+---When a message is refused for `max_queued`, default `"reject"`: it leaves the
+---connection as it is. `"close"` ends it: the peer sees Close 1008, `on_close`
+---gets `1008, "slow consumer"`.
+---@field on_full? "reject"|"close"
+---
+---Deliver and read whatever the connection's own queue holds, default `false`.
+---@field read_ahead? boolean
+---
+---How many `on_message` of one connection may be at work at a time, while they
+---wait. Default `1`: one after the other. At most 60000.
+---@field concurrency? integer
+---
+---Bytes of messages that are kept while nobody takes them (`conn:receive`, a
+---handler at work), default `64 * 1024`; 256 messages at most, one at least.
+---When it is full, reading pauses and the peer feels it; nothing is lost.
+---@field receive_queue? integer
+---
+---Messages of one connection delivered in one turn of the loop, default `256`;
+---then the others have their turn.
+---@field read_budget? integer
+---
+---Pings and pongs from the peer, default `{ burst = 50, rate = 10 }` (rate in
+---frames per second); `false`: no limit. On breach: Close 1008, `1008,
+---"control frame flood"`.
+---@field control_rate? evws.Rate|false
+---
+---Messages from the peer, default `false`: no limit; `{ burst =, rate = }` with
+---the rate in messages per second. On breach: Close 1008, `1008, "message
+---flood"`.
+---@field message_rate? evws.Rate|false
+
+---The options of `ws.listen`. One of `port` and `unix` must be there.
+---@class evws.ListenOptions: evws.ConnectionOptions
+---
+---The TCP port; 0: any free one, to be read as `server.port`.
+---@field port? integer
+---
+---Where to listen: a name or an address. `"localhost"` (the default) is
+---127.0.0.1 and, where there is one, ::1 on the same port; `"*"` is every
+---address of the machine, IPv4 and IPv6.
+---@field host? string
+---
+---The path of a Unix socket to listen on, instead of `port`. A socket file
+---left behind that nobody answers on is replaced; the file is removed when the
+---server closes.
+---@field unix? string
+---
+---Connections the kernel keeps until they are accepted, default `1024`.
+---@field backlog? integer
+---
+---Let several processes listen on the same port, default `false`.
+---@field reuse_port? boolean
+---
+---The one path that is a WebSocket, exactly, without query. Any other upgrade
+---is answered with 404, a plain request for it with 426. Default: every path.
+---@field path? string
+---
+---Called for a plain HTTP request that is not for `path`; without `path`, for
+---every plain one. Returns a status (200 to 599), a body and header fields;
+---nothing: 404. Runs while its connection waits, at most `upgrade_timeout`;
+---what it returns later is ignored. `ws.static` makes one. Without it: 404, or
+---426 when there is no `path`. RFC 9110, RFC 9112.
+---@field on_request? fun(request: evws.Request): integer?, string?, table<string, string|string[]>?
+---
+---Called for a valid upgrade whose origin is accepted, before it is answered.
+---Returns nothing: accept; a table `{ subprotocol =, headers =, data = }`:
+---accept with these; a status (300 to 599), a body and header fields: refuse.
+---Runs at most `upgrade_timeout`. RFC 6455 4.2.2.
+---@field on_upgrade? fun(request: evws.Request): (integer|evws.Acceptance)?, string?, table<string, string|string[]>?
+---
+---Which web pages may connect, by the Origin field that browsers send. Default
+---`"*"`: those of every origin. `"same"`: those whose host and
+---port are the request's Host. A list: exact origins and wildcards for
+---sub-domains, `{ "https://client.com", "https://*.client.com" }`, compared
+---without case and with default ports filled in. A function `(origin,
+---request)`, which may wait: true accepts. A request without Origin (no
+---browser) is accepted, see `require_origin`. Refused: 403. RFC 6455 4.2.2,
+---10.2.
+---@field origins? "*"|"same"|string[]|fun(origin: string, request: evws.Request): boolean
+---
+---Refuse (403) an upgrade without an Origin field, default `false`.
+---@field require_origin? boolean
+---
+---Which Host fields are answered. Default `"*"`: every one. `"auto"`: on a
+---loopback listener only loopback names, which stops DNS rebinding. A list
+---of names, `*.` in front for sub-domains, with a port only where that port is
+---meant. Others: 421. RFC 9110 7.4.
+---@field hosts? "*"|"auto"|string[]
+---
+---Connections, those that are not yet open included. Default: the process's
+---limit of descriptors less 64; `false`: no limit. One more is closed at once.
+---(`ws.defaults` says `false`, as the number is the machine's.)
+---@field max_connections? integer|false
+---
+---Connections that are not yet open and not yet asking `on_upgrade` or
+---`on_request`, default `1024`; `false`: no limit. One more makes the oldest
+---leave, with 503 if it had begun a request.
+---@field max_pending? integer|false
+---
+---Seconds from accept, or from the first byte of a further request, to the end
+---of a request, default `10`, however slowly bytes trickle in. Then 408, or
+---nothing when no byte came.
+---@field handshake_timeout? number|false
+---
+---Seconds for `on_upgrade` or `on_request` to return, default `30`; `false`:
+---no limit. Then 503.
+---@field upgrade_timeout? number|false
+---
+---Bytes of the request line, default `8192`; 64 to 65535. More: 414.
+---@field max_request_line? integer
+---
+---Bytes of all header lines together, default `32 * 1024`; 64 to 1 MiB. More:
+---431.
+---@field max_header_bytes? integer
+---
+---Bytes of one header line, default `8 * 1024`; 64 to 1 MiB. More: 431.
+---@field max_header_line? integer
+---
+---Number of header lines, default `100`; 8 to 10000. More: 431.
+---@field max_headers? integer
+---
+---Bytes of the body of a plain request, default `1024 * 1024`. More: 413.
+---@field max_body? integer
+---
+---Further requests on one connection, default `{ timeout = 60, requests =
+---1000 }`; `false`: none.
+---@field http_keepalive? evws.HttpKeepalive|false
+
+---The options of `ws.connect`.
+---@class evws.ConnectOptions: evws.ConnectionOptions
+---
+---Seconds to the open connection, name look-up included, default `30`;
+---`false`: no limit. Then `nil, "timeout"`.
+---@field timeout? number|false
+---
+---The Origin field to send, as browsers do. Default: none. RFC 6454.
+---@field origin? string
+---
+---More header fields: name to value, or to a list of values. Those of the
+---handshake itself (Upgrade, Connection, Sec-WebSocket-..., Content-Length)
+---raise, as does Host, which is the URL's, and Origin, which is `origin`.
+---@field headers? table<string, string|string[]>
+
+---What `on_upgrade` may return to accept.
+---@class evws.Acceptance
+---The sub-protocol to name in the answer, one that was offered. Default: the
+---first of the option `subprotocols` that was.
+---@field subprotocol? string
+---Header fields to add to the 101.
+---@field headers? table<string, string|string[]>
+---Becomes `conn.data`: who was authenticated, for example.
+---@field data? any
+
+-- ---------------------------------------------------------------------------
+-- Servers
+-- ---------------------------------------------------------------------------
+
+---Starts to listen. The server is kept alive by evws until it is closed;
+---connections are served while the loop runs (`ws.run`, `ws.step`, or any
+---waiting call). Listening on other than loopback addresses with `origins`
+---unset writes a warning to stderr.
+---
+---Returns the server; or nil, a message (`"cannot listen on localhost port
+---5000: Address already in use"`) and errno. Bad options raise.
+---@param options evws.ListenOptions
+---@return evws.Server? server
+---@return string? message
+---@return integer? errno
+function ws.listen(options) end
+
+---A server. `tostring` tells where it listens and whether it still does.
+---@class evws.Server: userdata
+---The port it listens on; nil for a Unix socket.
+---@field port integer?
+---The option `host`, or the path of the Unix socket.
+---@field host string
+---How many WebSocket connections it has.
+---@field connections integer
+local server = {}
+
+---@class evws.CloseOptions
+---The code of the close frame, default `1001` (going away).
+---@field code? integer
+---Its reason, default `""`: up to 123 bytes of UTF-8.
+---@field reason? string
+---Seconds until connections that are still there are cut, default `10`; 0: at
+---once.
+---@field timeout? number
+
+---Stops listening, sends a close frame to every connection and waits until all
+---are gone. `on_close` of each gets the code and `"server closed"`.
+---
+---Returns true; or nil and `"timeout"` when some had to be cut, or
+---`"interrupted"`. Where waiting is not possible it returns true at once. A
+---server is closed the same way when a variable `local server <close>` goes
+---out of scope.
+---@param options? evws.CloseOptions
+---@return true? ok
+---@return string? message
+function server:close(options) end
+
+---Iterates over the connections that are open now; those that end meanwhile
+---are skipped: `for conn in server:each() do conn:send(news) end`.
+---@return fun(): evws.Conn?
+function server:each() end
+
+---An HTTP request: a table of its own, which may be kept. RFC 9112 3.
+---@class evws.Request
+---As sent: `"GET"`.
+---@field method string
+---Without the query, not decoded: `"/chat/room%201"`.
+---@field path string
+---What stands behind the `?`, not decoded; nil without one.
+---@field query string?
+---@field version "1.1"|"1.0"
+---Names in lower case; a field that is repeated is joined by `", "` (cookies by
+---`"; "`).
+---@field headers table<string, string>
+---The Host field; nil where HTTP/1.0 has none.
+---@field host string?
+---The Origin field; nil without one.
+---@field origin string?
+---The body, `""` without one.
+---@field body string
+---Is it a valid WebSocket upgrade?
+---@field is_websocket boolean
+---The sub-protocols as they were offered.
+---@field subprotocols string[]
+---The peer's address: IPv4 always as such; `""` on a Unix socket.
+---@field remote_address string
+---@field remote_port integer
+---Always false: there is no TLS yet.
+---@field secure boolean
+
+-- ---------------------------------------------------------------------------
+-- Clients
+-- ---------------------------------------------------------------------------
+
+---Opens a connection to `ws://host[:port]/path?query`, or to a Unix socket:
+---`ws+unix:/path/of/socket:/path?query`. RFC 6455 3, 4.1.
+---
+---Waits for the open connection. With `on_open` among the options it returns at
+---once, the connection being `"connecting"`; if it cannot be opened, `on_close`
+---gets `1006` and the message, without an `on_open`. Redirections are not
+---followed.
+---
+---Returns the connection; or nil, a message (`"connection refused"`, `"403
+---Forbidden"`) and the HTTP status when there was an answer. A bad URL or
+---option raises.
+---
+---```lua
+---local conn = assert(ws.connect "ws://localhost:5000/ws")
+---conn:send "hello"
+---print(conn:receive())
+---conn:close()
+---```
+---@param url string
+---@param options? evws.ConnectOptions
+---@return evws.Conn? conn
+---@return string? message
+---@return integer? status
+function ws.connect(url, options) end
+
+-- ---------------------------------------------------------------------------
+-- Connections
+-- ---------------------------------------------------------------------------
+
+---A WebSocket connection, of a server or of a client. evws keeps it alive while
+---it is open: dropping the last reference does not close it. Afterwards it can
+---still be asked; sending returns `nil, "closed"`.
+---
+---A variable `local conn <close>` closes it when it goes out of scope, and waits
+---for the end where that is possible. `tostring` tells id and state.
+---@class evws.Conn: userdata
+---Never given twice: accepted connections are counted up, clients down from 0.
+---@field id integer
+---@field state evws.State
+---The path of the request, not decoded; nil while a client is connecting.
+---@field path string?
+---Its query without the `?`; nil without one.
+---@field query string?
+---The Origin field that a server got; nil without one, and for a client.
+---@field origin string?
+---The sub-protocol agreed upon; nil without one.
+---@field subprotocol string?
+---The peer's address; nil while a client is connecting, `""` on a Unix socket.
+---@field remote_address string?
+---@field remote_port integer?
+---Always false: there is no TLS yet.
+---@field secure boolean
+---Bytes in the send queue.
+---@field buffered integer
+---Seconds between the last ping of `keepalive_interval` and its pong; nil
+---before the first.
+---@field latency number?
+---The server that accepted it; nil for a client, and when all is over.
+---@field server evws.Server?
+---The request of an accepted connection, until `on_open` first waits or
+---returns, and afterwards if it was read by then. Nil for a client.
+---@field request evws.Request?
+---Yours: the one property that can be set.
+---@field data any
+local conn = {}
+
+---Sends a message. Never waits, and never calls a handler. Messages arrive in
+---the order they were sent in.
+---
+---Returns true and the bytes that now wait in the queue; or nil and `"closed"`
+---(also once `close` or `shutdown` was called), `"queue full"` (see the option
+---`max_queued`: this message was not queued, nothing else is lost) or `"out of
+---memory"` (the connection ends). Text that is not UTF-8 raises. RFC 6455 5.6,
+---6.1.
+---
+---Inside of a turn of the loop what is sent is gathered and leaves at its end at
+---the latest; in a script's own code it is written at once, and what the kernel
+---does not take leaves during the next waiting call.
+---@param message string
+---@param kind? evws.Kind default `"text"`
+---@param options? evws.SendOptions
+---@return true? ok
+---@return integer|string buffered_or_message
+function conn:send(message, kind, options) end
+
+---@class evws.SendOptions
+---Accepted, and without effect: there is no compression yet.
+---@field compress? boolean
+
+---Waits for a message and returns it. RFC 6455 6.2.
+---
+---Returns the message and its kind; or nil and `"timeout"`, `"interrupted"`
+---(Ctrl-C), `"nothing to wait for"` (nothing is left that could end the wait),
+---or `"closed"` and the close code; messages that came before the end are
+---returned first. Raises where there is an `on_message`, and while another task
+---receives.
+---@param timeout? number seconds; none: for ever
+---@return string? message
+---@return evws.Kind|string kind_or_message
+---@return integer? code
+function conn:receive(timeout) end
+
+---Iterates over the messages until the connection ends:
+---`for message, kind in conn:messages() do ... end`. Raises as `receive` does.
+---@return fun(conn: evws.Conn): string?, evws.Kind?
+---@return evws.Conn
+function conn:messages() end
+
+---Waits until the send queue holds at most `low_water` bytes.
+---
+---Returns true; or nil and `"timeout"`, `"interrupted"` or `"closed"`.
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return string? message
+---@return integer? code
+function conn:drain(timeout) end
+
+---Sends a ping; pongs are answered and pings sent by evws itself
+---(`keepalive_interval`), so this is rarely needed. RFC 6455 5.5.2.
+---
+---Returns true, or nil and `"closed"` or `"out of memory"`. A payload of more
+---than 125 bytes raises.
+---@param payload? string default `""`
+---@return true? ok
+---@return string? message
+function conn:ping(payload) end
+
+---Stops reading from the peer: nothing is delivered, pings are not answered and
+---`keepalive_timeout` does not count until `resume`.
+---@return evws.Conn conn itself
+function conn:pause() end
+
+---Goes on reading after `pause`.
+---@return evws.Conn conn itself
+function conn:resume() end
+
+---Closes: what is queued leaves, then a close frame, then at most
+---`close_timeout` seconds are given to the peer's; messages that still come are
+---discarded. Does not wait: `on_close` tells when it is over. Closing twice
+---is harmless. RFC 6455 7.1.2.
+---
+---Codes an application may send are 1000 to 1003, 1007 to 1014 and 3000 to
+---4999; others raise, as does a reason of more than 123 bytes or one that is
+---not UTF-8.
+---@param code? integer default `1000`
+---@param reason? string default `""`
+---@return true
+function conn:close(code, reason) end
+
+---Sends the close frame but goes on receiving, until the peer's comes: the half
+---of `close` that does not discard. Codes and reasons as for `close`.
+---
+---Returns true, or nil and `"closed"`.
+---@param code? integer default `1000`
+---@param reason? string default `""`
+---@return true? ok
+---@return string? message
+function conn:shutdown(code, reason) end
+
+---Cuts the connection at once, without a close frame and without what is still
+---queued; messages that wait for a handler are dropped. `on_close` gets `1006,
+---"terminated"`.
+---@return true
+function conn:terminate() end
+
+---Sets this connection's own handler, instead of the option's. What waits
+---unread is delivered to it first. `nil` takes it away. Raises while a task
+---waits in `receive`. `conn:on_message(conn.send)` is an echo.
+---@param handler fun(conn: evws.Conn, message: string, kind: evws.Kind)|nil
+---@return evws.Conn conn itself
+function conn:on_message(handler) end
+
+---Sets this connection's own `on_close`, instead of the option's.
+---@param handler fun(conn: evws.Conn, code: integer, reason: string)|nil
+---@return evws.Conn conn itself
+function conn:on_close(handler) end
+
+---Sets this connection's own `on_drain`, instead of the option's.
+---@param handler fun(conn: evws.Conn)|nil
+---@return evws.Conn conn itself
+function conn:on_drain(handler) end
+
+---Sets this connection's own `on_error`, instead of the option's.
+---@param handler fun(conn: evws.Conn, message: string, traceback: string)|nil
+---@return evws.Conn conn itself
+function conn:on_error(handler) end
+
+-- ---------------------------------------------------------------------------
+-- The loop
+-- ---------------------------------------------------------------------------
+
+---@class evws.RunOptions
+---Take SIGINT and SIGTERM, default `true`.
+---@field signals? boolean
+
+---Serves until nothing is left to do, or `ws.stop` is called. `main` is run as a
+---task; an error in it comes out of `ws.run`.
+---
+---SIGINT (Ctrl-C) or SIGTERM closes every server with 1001, a second one cuts
+---what is left; a signal that the process ignores, and a SIGTERM that somebody
+---handles, are left alone.
+---
+---Returns true; or nil and `"interrupted"` after a signal. Raises `"the loop is
+---already running"` inside of a handler or a task.
+---@param main? fun()
+---@param options? evws.RunOptions
+---@return true? ok
+---@return string? message
+---@overload fun(options: evws.RunOptions): true?, string?
+function ws.run(main, options) end
+
+---Runs one turn of the loop: for programs with a loop of their own. Waits up to
+---`timeout` seconds for something to do, by default not at all.
+---@param timeout? number seconds, default `0`
+---@return true
+function ws.step(timeout) end
+
+---Makes `ws.run` return when the turn is over. Servers and connections stay as
+---they are, and the next `ws.run` goes on with them.
+function ws.stop() end
+
+---Starts a task: `fn(...)` is called in this turn or the next, and may wait.
+---@param fn fun(...)
+---@param ... any
+function ws.spawn(fn, ...) end
+
+---Waits. `ws.sleep(0)` lets one turn pass.
+---
+---Returns true; or nil and `"interrupted"` (Ctrl-C in a script's own code).
+---@param seconds number
+---@return true? ok
+---@return string? message
+function ws.sleep(seconds) end
+
+---Calls `fn` once, as a task, in so many seconds.
+---@param seconds number at least 0
+---@param fn fun()
+---@return evws.Timer
+function ws.after(seconds, fn) end
+
+---Calls `fn`, as a task, every so many seconds until it is cancelled. A beat
+---comes to nothing while the last call still waits; an error does not end it.
+---@param seconds number above 0
+---@param fn fun()
+---@return evws.Timer
+function ws.every(seconds, fn) end
+
+---What `ws.after` and `ws.every` return. It runs without being kept, and is
+---cancelled when a variable `local timer <close>` goes out of scope.
+---@class evws.Timer: userdata
+local timer = {}
+
+---Ends it: `fn` is not called any more. A call that is at work goes on.
+---
+---Returns whether it was still set.
+---@return boolean was_set
+function timer:cancel() end
+
+---Seconds of a clock that never goes back, read afresh.
+---@return number
+function ws.now() end
+
+---Who is told of errors in tasks and timers, and in handlers of connections
+---without an `on_error`: `fn(conn or nil, message, traceback)`. `nil` is the
+---default, stderr. An error in it goes to stderr.
+---@param fn fun(conn: evws.Conn?, message: string, traceback: string)|nil
+function ws.on_error(fn) end
+
+-- ---------------------------------------------------------------------------
+-- Files
+-- ---------------------------------------------------------------------------
+
+---The options of `ws.static`.
+---@class evws.StaticOptions
+---What a path ending in "/" serves, default `"index.html"`; `false`: nothing
+---(404). Directories are never listed.
+---@field index? string|false
+---Cache-Control of the files, default `"no-cache"` (kept, but checked by its
+---ETag each time). Errors and redirects are `no-store`.
+---@field cache_control? string
+---Content types to add or to replace, by extension, lower case, without the
+---dot: `{ glb = "model/gltf-binary" }`. Default `{}`.
+---@field types? table<string, string>
+---Bytes, default `64 * 1024 * 1024`; `false`: no limit. A file is read whole
+---and at once, while nothing else runs. A larger one is answered with 503.
+---@field max_file? integer|false
+---Fields to add to every answer, errors included, default `{}`.
+---@field headers? table<string, string>
+---Default `false`: a link anywhere in the path is 404. `true` follows relative
+---ones that stay beneath the directory (Linux 5.6).
+---@field symlinks? boolean
+
+---Returns an `on_request` handler that serves the files of one directory and
+---nothing outside of it: GET and HEAD, ETag and Last-Modified, single ranges
+---(RFC 9110 13, 14). What is no regular file, or has a name beginning with a
+---dot, is 404.
+---
+---The directory is opened here and kept: when it is renamed, or a link to it
+---changed, the handler stays with the old one. One that cannot be opened raises,
+---with the path and the reason.
+---
+---```lua
+---ws.listen { port = 5000, path = "/ws", on_request = ws.static "public",
+---  on_message = handler }
+---```
+---@param directory string
+---@param options? evws.StaticOptions
+---@return fun(request: evws.Request): integer, string?, table<string, string>
+function ws.static(directory, options) end
+
+return ws

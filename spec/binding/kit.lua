@@ -1,0 +1,137 @@
+-- What the specs of the binding share beside spec/helper.lua.
+--
+--   kit.pair([options[, raw_options]]) -> conn, raw, server
+--     a server whose first accepted connection is `conn`; its on_open, if
+--     given, is called as always
+--   kit.refusal(fn, ...) -> message   what fn raises, which must be at a line
+--                                     of the file that fn is from
+--   kit.errors() -> list   of { conn, message, traceback }, as ws.on_error
+--                          gets them, until kit.cleanup
+--   kit.run(source) -> child   a process of its own runs the Lua source; the
+--     globals `ws` and `say` (print, flushed) are there
+--     child.pid, child:output(), child:errors()
+--     child:wait(pattern) -> captures of a line it said
+--     child:signal("INT"), child:ended([limit]) -> exit status
+--   kit.cleanup()          for after_each, before t.cleanup
+
+local t = require "spec.helper"
+local ws = t.ws
+
+local kit = {}
+
+function kit.pair(options, raw_options)
+  local own, conn = {}, nil
+  for name, value in pairs(options or {}) do own[name] = value end
+  function own.on_open(c)
+    conn = conn or c
+    if options and options.on_open then return options.on_open(c) end
+  end
+  local server = t.listen(own)
+  local raw = t.open(server, raw_options)
+  return t.wait(function() return conn end, "on_open"), raw, server
+end
+
+function kit.refusal(fn, ...)
+  local ok, message = pcall(fn, ...)
+  if ok then error("nothing was raised", 2) end
+  local file = debug.getinfo(fn, "S").short_src
+  local where, text = tostring(message):match("^(.-):%d+: (.*)$")
+  if where ~= file then error("raised elsewhere: " .. tostring(message), 2) end
+  return text
+end
+
+function kit.errors()
+  local list = {}
+  ws.on_error(function(conn, message, traceback)
+    list[#list + 1] = { conn = conn, message = message,
+      traceback = traceback }
+  end)
+  return list
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  if not file then return "" end
+  local bytes = file:read "a"
+  file:close()
+  return bytes
+end
+
+local child = {}
+child.__index = child
+
+local children = {}
+
+local prologue = [[
+io.stdout:setvbuf "line"
+local ws = require "evws"
+local say = print
+]]
+
+-- Whatever the specs were started with, the child begins with the signal
+-- dispositions of a process in the foreground.
+local command = [[( sh -c 'echo $$ >%s.pid
+exec env --default-signal=INT,TERM %s %s.lua' </dev/null >%s.out 2>%s.err
+echo $? >%s.status ) >/dev/null 2>&1 &]]
+
+function kit.run(source)
+  local self = setmetatable({ path = os.tmpname() }, child)
+  local p = self.path
+  local file = assert(io.open(p .. ".lua", "wb"))
+  file:write((prologue:gsub("\n", " ")), source)
+  file:close()
+  children[self] = true
+  local lua = os.getenv "LUA" or "lua5.4"
+  assert(os.execute(command:format(p, lua, p, p, p, p)))
+  self.pid = t.wait(function()
+    return read(p .. ".pid"):match("^(%d+)\n")
+  end, "the child process")
+  return self
+end
+
+function child:output() return read(self.path .. ".out") end
+
+function child:errors() return read(self.path .. ".err") end
+
+function child:wait(pattern)
+  local found
+  t.wait(function()
+    for line in self:output():gmatch("([^\n]*)\n") do
+      found = table.pack(line:match(pattern))
+      if found[1] then return true end
+    end
+    return self:ended(0)
+  end, "the child to say " .. pattern)
+  if not found or not found[1] then
+    error("the child ended: " .. self:errors(), 2)
+  end
+  return table.unpack(found, 1, found.n)
+end
+
+function child:signal(name)
+  assert(os.execute(("kill -%s %s"):format(name, self.pid)))
+end
+
+function child:ended(limit)
+  local path = self.path .. ".status"
+  if limit == 0 then return tonumber(read(path):match("^(%d+)\n")) end
+  return t.wait(function() return self:ended(0) end,
+    "the child to end", limit)
+end
+
+function kit.cleanup()
+  if ws then ws.on_error(nil) end
+  for self in pairs(children) do
+    if not self:ended(0) then
+      os.execute(("kill -KILL %s 2>/dev/null"):format(self.pid))
+      self:ended()
+    end
+    for _, suffix in ipairs { "", ".lua", ".pid", ".out", ".err",
+      ".status" } do
+      os.remove(self.path .. suffix)
+    end
+  end
+  children = {}
+end
+
+return kit

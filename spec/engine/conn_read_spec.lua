@@ -1,0 +1,342 @@
+-- What arrives on an open connection (src/engine/conn_read.c): fairness,
+-- pauses, bytes that are kept, write pressure, floods.
+
+local t = require "spec.helper"
+local kit = require "spec.engine.kit"
+
+local frame = t.frame
+
+local function close_frame(code, reason)
+  return frame("close", (">I2"):pack(code) .. (reason or ""))
+end
+
+local function numbered(from, to)
+  local list = {}
+  for i = from, to do list[#list + 1] = frame("text", tostring(i)) end
+  return table.concat(list)
+end
+
+-- The log holds these numbers, each once, in order.
+local function assert_numbered(log, from, to)
+  assert.equal(to - from + 1, #log.messages)
+  for i = from, to do
+    if log.messages[i - from + 1] ~= tostring(i) then
+      assert.equal(tostring(i), log.messages[i - from + 1])
+    end
+  end
+end
+
+local function open(options, raw_options)
+  local server, log = kit.serve(options)
+  local client = t.open(server, raw_options)
+  t.wait(function() return log.conns[1] end)
+  return client, log, log.conns[1], server
+end
+
+describe("reading", function()
+  after_each(t.cleanup)
+
+  it("handles everything, in order, whatever the cuts", function()
+    local client, log = open()
+    client:send(numbered(1, 3000))
+    t.wait(function() return #log.messages == 3000 end)
+    client:send_pieces(numbered(3001, 3200), 7)
+    t.wait(function() return #log.messages == 3200 end)
+    assert_numbered(log, 1, 3200)
+  end)
+
+  it("takes messages of any size straight or gathered", function()
+    local sizes = { 0, 1, 125, 126, 65535, 65536, 262143, 262144, 262145,
+      500000, 1048576 }
+    local client, log = open()
+    for _, n in ipairs(sizes) do
+      client:send(frame("binary", ("%d,"):format(n):rep(n):sub(1, n)))
+    end
+    t.wait(function() return #log.messages == #sizes end)
+    for i, n in ipairs(sizes) do
+      assert.is_true(log.messages[i] == ("%d,"):format(n):rep(n):sub(1, n))
+    end
+  end)
+
+  it("of a busy peer does not starve a bystander", function()
+    local handled = 0
+    local server = t.listen { on_message = function(conn, message, kind)
+      if message:find "^bystander" then
+        conn:send(message, kind)
+      else
+        handled = handled + 1
+      end
+    end }
+    local calm = t.bystander(server)
+    local busy = t.open(server)
+    busy:send(frame("text", ""):rep(200000))
+    t.wait(function() return handled > 0 end)
+    for _ = 1, 20 do calm.check() end
+    assert.is_true(handled < 100000, handled)
+    t.wait(function() return handled == 200000 end)
+  end)
+
+  it("takes turns between busy peers, read_budget messages each", function()
+    local order = {}
+    local server = t.listen { read_budget = 10, on_message = function(conn)
+      order[#order + 1] = conn.id
+    end }
+    local a, b = t.open(server), t.open(server)
+    a:send(frame("text", ""):rep(500))
+    b:send(frame("text", ""):rep(500))
+    t.wait(function() return #order == 1000 end)
+    local longest, run = 0, 0
+    for i = 2, #order do
+      run = order[i] == order[i - 1] and run + 1 or 1
+      if i < 900 then longest = math.max(longest, run) end
+    end
+    assert.is_true(longest <= 20, longest)
+    a:close()
+    b:close()
+  end)
+
+  describe("that is paused", function()
+    it("delivers nothing and answers nothing, then everything", function()
+      local client, log, conn = open()
+      conn:pause()
+      client:send(numbered(1, 500) .. frame("ping", "?"))
+      client:expect_silence(10)
+      assert.equal(0, #log.messages)
+      conn:resume()
+      client:expect_frame("pong", "?")
+      assert_numbered(log, 1, 500)
+    end)
+
+    it("by a handler keeps the rest of what was read", function()
+      local client, log, conn = open { on_message = function(conn, message)
+        if tonumber(message) % 10 == 0 then conn:pause() end
+      end }
+      client:send(numbered(1, 35))
+      for i = 10, 30, 10 do
+        t.wait(function() return #log.messages == i end)
+        kit.during(0.005)
+        assert.equal(i, #log.messages)
+        conn:resume()
+      end
+      t.wait(function() return #log.messages == 35 end)
+      assert_numbered(log, 1, 35)
+    end)
+
+    it("keeps the rest of a message that was cut there", function()
+      local long = ("0123456789"):rep(30000)
+      local client, log, conn = open { on_message = function(conn, message)
+        if message == "stop" then conn:pause() end
+      end }
+      local bytes = frame("text", "stop") .. frame("text", long)
+        .. frame("text", "end")
+      client:send(bytes:sub(1, 150000))
+      t.wait(function() return #log.messages == 1 end)
+      client:send(bytes:sub(150001))
+      conn:resume()
+      t.wait(function() return #log.messages == 3 end)
+      assert.is_true(log.messages[2] == long)
+      assert.equal("end", log.messages[3])
+    end)
+
+    it("lets the peer feel it (BI-05)", function()
+      local client, log, conn = open()
+      conn:pause()
+      local piece = frame("binary", ("x"):rep(1 << 20))
+      for _ = 1, 16 do client:send(piece) end
+      local before = t.probe.rss()
+      kit.during(0.05)
+      assert.is_true(#client.queue > 0)
+      assert.is_true(t.probe.rss() - before < 8 << 20)
+      conn:resume()
+      t.wait(function() return #log.messages == 16 end)
+    end)
+
+    it("can be closed, and ends by the peer's end", function()
+      local client, log, conn = open()
+      conn:pause()
+      client:send(numbered(1, 5))
+      kit.during(0.005)
+      conn:close(4000)
+      client:expect_close(4000)
+      client:send(close_frame(4000))
+      assert.equal(4000, (kit.closed(log)))
+      assert.same({}, log.messages)
+    end)
+  end)
+
+  describe("while our own queue is high", function()
+    it("stops, so that an echo never overflows (BI-06)", function()
+      local most = 0
+      local client, log, conn = open({ max_queued = 1 << 20,
+        on_message = function(conn, message, kind)
+          assert(conn:send(message, kind))
+          most = math.max(most, conn.buffered)
+        end }, { rcvbuf = 4096 })
+      local piece = frame("binary", ("x"):rep(100000))
+      for _ = 1, 200 do client:send(piece) end
+      kit.during(0.05)
+      assert.is_true(#log.messages < 200)
+      assert.is_true(most <= (64 << 10) + 100100, most)
+      assert.equal("open", conn.state)
+      for _ = 1, 200 do assert.equal(100000, #client:frame().payload) end
+      assert.equal(200, #log.messages)
+    end)
+
+    it("goes on with read_ahead", function()
+      local client, log = open({ read_ahead = true, max_queued = 20 << 20,
+        on_message = function(conn) conn:send(("x"):rep(100000)) end },
+        { rcvbuf = 4096 })
+      client:send(frame("text", ""):rep(100))
+      t.wait(function() return #log.messages == 100 end)
+      for _ = 1, 100 do assert.equal(100000, #client:frame().payload) end
+    end)
+
+    it("tells when it is low again, once", function()
+      local drained = 0
+      local client, log, conn = open { max_queued = false,
+        on_drain = function() drained = drained + 1 end }
+      for _ = 1, 16 do assert(conn:send(("x"):rep(1 << 20))) end
+      assert.is_true(conn.buffered > 64 << 10)
+      kit.during(0.01)
+      assert.equal(0, drained)
+      for _ = 1, 16 do client:frame() end
+      t.wait(function() return drained == 1 end)
+      assert.is_true(conn.buffered <= 32 << 10)
+      conn:send "little"
+      client:frame()
+      kit.during(0.005)
+      assert.equal(1, drained)
+      assert.equal(0, #log.closed)
+    end)
+  end)
+
+  it("handles what came before a close, then ends", function()
+    local client, log = open { on_message = function(conn, message)
+      conn:send("re: " .. message)
+    end }
+    client:send(numbered(1, 100) .. close_frame(1000, "done"))
+    for i = 1, 100 do client:expect_frame("text", "re: " .. i) end
+    client:expect_close(1000)
+    client:expect_eof()
+    assert.same({ 1000, "done" }, { kit.closed(log) })
+    assert_numbered(log, 1, 100)
+  end)
+
+  it("handles what came before an end without a close", function()
+    local client, log = open()
+    client:send(numbered(1, 1000))
+    client:half_close()
+    assert.equal(1006, (kit.closed(log)))
+    assert_numbered(log, 1, 1000)
+  end)
+
+  it("hears nothing behind a close", function()
+    local client, log = open()
+    client:send(close_frame(1000) .. numbered(1, 10) .. frame("ping", "?"))
+    client:expect_close(1000)
+    client:expect_eof()
+    kit.closed(log)
+    assert.same({}, log.messages)
+  end)
+
+  it("waits with the next message while a handler waits", function()
+    local at_work, most = 0, 0
+    local client, log = open { on_message = function()
+      at_work = at_work + 1
+      most = math.max(most, at_work)
+      t.ws.sleep(0)
+      at_work = at_work - 1
+    end }
+    client:send(numbered(1, 50) .. frame("ping", "?"))
+    client:expect_frame("pong", "?") -- control frames do not wait
+    t.wait(function() return #log.messages == 50 and at_work == 0 end)
+    assert_numbered(log, 1, 50)
+    assert.equal(1, most)
+  end)
+end)
+
+describe("pings", function()
+  after_each(t.cleanup)
+
+  it("are answered in order, with their payload", function()
+    local client = open()
+    local list = {}
+    for i = 1, 20 do list[i] = frame("ping", ("%d"):format(i):rep(i)) end
+    client:send(table.concat(list))
+    for i = 1, 20 do
+      client:expect_frame("pong", ("%d"):format(i):rep(i))
+    end
+  end)
+
+  it("beyond 16 have one answer while the peer does not read (BI-07)",
+    function()
+      local client, _, conn = open({ control_rate = false,
+        max_queued = false }, { rcvbuf = 4096 })
+      local n = 0
+      repeat
+        n = n + 1
+        assert(conn:send(("x"):rep(1000)))
+      until conn.buffered > 0
+      for i = 1, 1000 do client:send(frame("ping", "ping " .. i)) end
+      kit.during(0.03)
+      assert.is_true(conn.buffered < 4000)
+      for _ = 1, n do assert.equal(1000, #client:frame().payload) end
+      for i = 1, 16 do client:expect_frame("pong", "ping " .. i) end
+      client:expect_frame("pong", "ping 1000")
+      client:expect_silence()
+    end)
+
+  it("beyond control_rate are a flood", function()
+    local client, log = open { control_rate = { burst = 20, rate = 1 } }
+    client:send(frame("ping"):rep(20))
+    for _ = 1, 20 do client:expect_frame("pong", "") end
+    client:send(frame("pong"):rep(5))
+    client:expect_close(1008)
+    client:expect_eof()
+    assert.same({ 1008, "control frame flood" }, { kit.closed(log) })
+  end)
+
+  it("within control_rate are none, as time goes by", function()
+    local client, log = open { control_rate = { burst = 5, rate = 200 } }
+    for _ = 1, 20 do
+      client:send(frame("ping"))
+      client:expect_frame("pong", "")
+      kit.during(0.02)
+    end
+    assert.equal(0, #log.closed)
+  end)
+
+  it("by the million are a flood and nothing else (BI-07)", function()
+    local server, log = kit.serve()
+    local calm = t.open(server)
+    local client = t.open(server)
+    client:send(frame("ping", ("x"):rep(125)):rep(10000))
+    assert.same({ 1008, "control frame flood" }, { kit.closed(log) })
+    calm:expect_silence()
+  end)
+end)
+
+describe("message_rate", function()
+  after_each(t.cleanup)
+
+  it("ends a connection that sends more", function()
+    local client, log = open { message_rate = { burst = 10, rate = 1 } }
+    client:send(numbered(1, 10))
+    t.wait(function() return #log.messages == 10 end)
+    client:send(numbered(11, 20))
+    client:expect_close(1008)
+    local code, reason = kit.closed(log)
+    assert.equal(1008, code)
+    assert.is_truthy(reason:find "message")
+    assert_numbered(log, 1, 10)
+  end)
+
+  it("grows back with time", function()
+    local client, log = open { message_rate = { burst = 2, rate = 100 } }
+    for i = 1, 10 do
+      client:send(frame("text", tostring(i)))
+      kit.during(0.03)
+    end
+    assert_numbered(log, 1, 10)
+  end)
+end)

@@ -1,0 +1,65 @@
+/* probe_process: a look at our own process. These functions stand in
+ * probe_net's table, beside what they are measured against.
+ *
+ * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds */
+#include "probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+static int push_failure(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushstring(L, strerror(errno));
+  return 2;
+}
+
+static int process_rss(lua_State *L) {
+  long pages = 0;
+  FILE *f = fopen("/proc/self/statm", "re");
+  if (f == NULL) return push_failure(L);
+  if (fscanf(f, "%*s %ld", &pages) != 1) pages = 0;
+  fclose(f);
+  lua_pushinteger(L, (lua_Integer)pages * sysconf(_SC_PAGESIZE));
+  return 1;
+}
+
+static int process_fd_count(lua_State *L) {
+  lua_Integer n = 0;
+  DIR *d = opendir("/proc/self/fd");
+  if (d == NULL) return push_failure(L);
+  while (readdir(d) != NULL) n++;
+  closedir(d);
+  lua_pushinteger(L, n - 3); /* ".", ".." and this folder's own */
+  return 1;
+}
+
+static int push_clock(lua_State *L, clockid_t clock) {
+  struct timespec t = {0, 0};
+  clock_gettime(clock, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+  return 1;
+}
+
+static int process_cpu(lua_State *L) {
+  return push_clock(L, CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static int process_now(lua_State *L) {
+  return push_clock(L, CLOCK_MONOTONIC);
+}
+
+static const luaL_Reg functions[] = {
+  {"rss", process_rss}, {"fd_count", process_fd_count},
+  {"cpu", process_cpu}, {"now", process_now},
+  {NULL, NULL},
+};
+
+void probe_add_process(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,119 @@
+-- WebSocket URLs (src/protocol/url.c): RFC 6455 3, RFC 3986.
+
+local url = require "evws_probe".url
+
+local function refuses(why, list)
+  for _, text in ipairs(list) do
+    local got, reason = url.parse(text)
+    assert.is_nil(got, text)
+    assert.equal(why, reason, text)
+  end
+end
+
+describe("a URL", function()
+  it("of ws has host, port 80 and what is asked for", function()
+    assert.same({ host = "server.example.com", port = 80, secure = false,
+      authority = "server.example.com", target = "/chat?room=1&x=/y?z" },
+      url.parse "ws://server.example.com/chat?room=1&x=/y?z")
+  end)
+
+  it("of wss is secure, on port 443", function()
+    assert.same({ host = "a.test", port = 443, secure = true,
+      authority = "a.test", target = "/" }, url.parse "wss://a.test/")
+  end)
+
+  it("has its scheme in any case", function()
+    for _, scheme in ipairs { "ws", "WS", "Ws", "wS" } do
+      assert.equal("a.test", url.parse(scheme .. "://a.test").host)
+    end
+    assert.is_true(url.parse("WSS://a.test").secure)
+    assert.equal("/s", url.parse("WS+Unix:/s").socket)
+  end)
+
+  it("names its port", function()
+    for port, text in pairs { [1] = "1", [8080] = "8080", [65535] = "65535",
+      [80] = "80" } do
+      local u = url.parse("ws://a.test:" .. text .. "/x")
+      assert.same({ port, "a.test:" .. text, "/x" },
+        { u.port, u.authority, u.target })
+    end
+  end)
+
+  it("may do without a path", function()
+    for text, target in pairs { ["ws://a.test"] = "",
+      ["ws://a.test?q"] = "?q", ["ws://a.test:1?/"] = "?/",
+      ["ws://a.test?"] = "?" } do
+      assert.equal(target, url.parse(text).target)
+    end
+  end)
+
+  it("has addresses of both families, the later in brackets", function()
+    assert.equal("127.0.0.1", url.parse("ws://127.0.0.1:1/").host)
+    for text, host in pairs { ["[::1]"] = "::1", ["[::1]:99"] = "::1",
+      ["[2001:db8::7]"] = "2001:db8::7" } do
+      local u = url.parse("ws://" .. text .. "/x")
+      assert.same({ host, text }, { u.host, u.authority })
+    end
+  end)
+
+  it("of ws+unix has the path of a socket, and a path behind it", function()
+    for text, want in pairs {
+      ["ws+unix:/run/a.sock"] = { "/run/a.sock", "" },
+      ["ws+unix:/run/a.sock:/chat?x=1:2"] = { "/run/a.sock", "/chat?x=1:2" },
+      ["ws+unix:///run/a.sock:/"] = { "/run/a.sock", "/" },
+      ["ws+unix:a.sock"] = { "a.sock", "" },
+      ["ws+unix://a.sock:"] = { "a.sock", "" },
+    } do
+      local u = url.parse(text)
+      assert.same(want, { u.socket, u.target }, text)
+      assert.same({ "localhost", "localhost", 0, false },
+        { u.host, u.authority, u.port, u.secure })
+    end
+  end)
+
+  it("keeps what is percent-encoded", function()
+    assert.equal("/%2F%20%C3%A4?%23",
+      url.parse("ws://a.test/%2F%20%C3%A4?%23").target)
+  end)
+
+  it("of another scheme is refused, and text that is no URL", function()
+    refuses("the scheme is not ws, wss or ws+unix", { "", "w", "ws", "ws:",
+      "ws:/", "ws:/a.test", "wss:", "http://a.test", "https://a.test",
+      "//a.test", "a.test", "/path", "wsx://a.test", "ws+unix", "unix:/x",
+      "xws://a.test" })
+  end)
+
+  it("with a fragment is refused (3)", function()
+    refuses("a fragment is not allowed", { "ws://a.test/#", "ws://a.test#x",
+      "ws://a.test/?a#b", "ws+unix:/s#", "#" })
+  end)
+
+  it("with bytes that would break the request is refused", function()
+    refuses("a space or control character", { "ws://a.test/ ",
+      " ws://a.test", "ws://a.test/a b", "ws://a.test/\r\nX: y",
+      "ws://a.test/\0", "ws://a.test/\127", "ws://a\t.test",
+      "ws+unix:/a b" })
+    refuses("a character that must be percent-encoded",
+      { "ws://a.test/\xc3\xa4", "ws://\xc3\xa4.test/", "ws://a.test/\x80" })
+  end)
+
+  it("with a malformed host or port is refused (BI-42)", function()
+    refuses("the host is malformed", { "ws://", "ws:///", "ws:///path",
+      "ws://?q", "ws://:80", "ws://a.test:x", "ws://a.test:-1",
+      "ws://a.test:65536", "ws://a.test:99999999999999999999",
+      "ws://a.test:1:2", "ws://user@a.test", "ws://u:p@a.test/",
+      "ws://[::1", "ws://[::1]x", "ws://[]", "ws://[::g]", "ws://::1/",
+      "ws://a\\b/", "ws://a_test!<>/", "ws://" .. ("a"):rep(300) .. "/" })
+    refuses("the port is 0", { "ws://a.test:0", "ws://a.test:000/" })
+  end)
+
+  it("without the path of its socket is refused", function()
+    refuses("the path of the socket is missing", { "ws+unix:", "ws+unix://",
+      "ws+unix::/path", "ws+unix://:/path" })
+  end)
+
+  it("of great length is taken apart like a short one", function()
+    local path = "/" .. ("p"):rep(100000)
+    assert.equal(path, url.parse("ws://a.test" .. path).target)
+  end)
+end)

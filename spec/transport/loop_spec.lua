@@ -1,0 +1,376 @@
+-- The turn (src/transport/loop.c) over a provider that is a fake: its clock
+-- stands still until the spec sets it, and nothing is ready by itself.
+
+local probe = require "evws_probe"
+
+local read, write, again = 1, 2, 4
+
+describe("a turn", function()
+  local loop, log
+
+  before_each(function()
+    loop, log = probe.loop.new(), {}
+  end)
+
+  -- A function that notes its name, then does something more.
+  local function note(name, fn)
+    return function(...)
+      log[#log + 1] = name
+      if fn then return fn(...) end
+    end
+  end
+
+  local function turn_at(seconds)
+    log = {}
+    loop:now(seconds)
+    loop:turn()
+    return log
+  end
+
+  it("goes from the ready list to late work", function()
+    local late = loop:late(note "late")
+    local job = loop:job(note("job", function() late:set() end))
+    local timer = loop:timer(note("timer", function() job:set() end))
+    local deadline = loop:deadline(note "deadline")
+    local watch = loop:watch(0, note "watch")
+    timer:set(1)
+    deadline:set(100)
+    late:set()
+    watch:ready(read)
+    assert.same({ "watch", "deadline", "timer", "job", "late" },
+      turn_at(1.02))
+    assert.same({}, turn_at(5))
+  end)
+
+  it("tells a watch what it is ready for, and once", function()
+    local got = {}
+    local w = loop:watch(0, function(x) got[#got + 1] = x end)
+    w:ready(read)
+    w:ready(write)
+    loop:turn()
+    loop:turn()
+    w:again()
+    loop:turn()
+    assert.same({ read | write, again }, got)
+  end)
+
+  it("calls in this turn only who was ready before it", function()
+    local a, b
+    a = loop:watch(0, note("a", function()
+      a:again()
+      b:ready(read)
+    end))
+    b = loop:watch(1, note "b")
+    a:again()
+    assert.same({ "a" }, turn_at(0))
+    assert.same({ "a", "b" }, turn_at(0))
+  end)
+
+  it("leaves out a watch that was stopped in the meantime", function()
+    local b
+    local a = loop:watch(0, note("a", function() b:stop() end))
+    b = loop:watch(1, note "b")
+    b:set(read)
+    a:ready(read)
+    b:ready(read)
+    assert.same({ "a" }, turn_at(0))
+    assert.same({}, turn_at(0))
+  end)
+
+  it("judges deadlines after what was read", function()
+    local d = loop:deadline(note "deadline")
+    local w = loop:watch(0, note("watch", function() d:set(1000) end))
+    d:set(100)
+    w:ready(read)
+    assert.same({ "watch" }, turn_at(2))
+    assert.same({ "deadline" }, turn_at(12.1))
+  end)
+
+  it("judges deadlines by the clock as it is after the reads", function()
+    local d = loop:deadline(note "deadline")
+    d:set(100)
+    local w = loop:watch(0, note("watch", function() loop:now(1.01) end))
+    w:ready(read)
+    assert.same({ "watch", "deadline" }, turn_at(0.5))
+  end)
+
+  it("hands out no deadline before its tick", function()
+    for _, ticks in ipairs { 1, 2, 63, 64, 100, 4097 } do
+      local d = loop:deadline(note "deadline")
+      local from = loop:now()
+      d:set(ticks)
+      assert.same({}, turn_at(from + ticks * 0.01 - 0.011))
+      assert.same({ "deadline" }, turn_at(from + ticks * 0.01 + 0.005))
+    end
+  end)
+
+  describe("calls a timer", function()
+    it("when its time has come, not before", function()
+      local t = loop:timer(note "timer")
+      loop:now(100)
+      t:set(0.5)
+      assert.same({}, turn_at(100.499))
+      assert.same({ "timer" }, turn_at(100.5))
+      assert.same({}, turn_at(200))
+    end)
+
+    it("in the order of time, whatever the order of setting", function()
+      for _, at in ipairs { 0.3, 0.1, 0.2 } do
+        loop:timer(note(at)):set(at)
+      end
+      assert.same({ 0.1, 0.2, 0.3 }, turn_at(1))
+    end)
+
+    it("counting from the clock read afresh", function()
+      local t = loop:timer(note "timer")
+      local w = loop:watch(0, function()
+        loop:now(10) -- the handler takes its time
+        t:set(1)
+      end)
+      w:ready(read)
+      assert.same({}, turn_at(0))
+      assert.same({}, turn_at(10.9))
+      assert.same({ "timer" }, turn_at(11))
+    end)
+
+    it("that was set by a timer in a turn of its own", function()
+      local t
+      t = loop:timer(note("timer", function() t:set(0) end))
+      t:set(0)
+      assert.same({ "timer" }, turn_at(1))
+      assert.same({ "timer" }, turn_at(1))
+    end)
+
+    it("no more once it was stopped", function()
+      local b
+      local a = loop:timer(note("a", function() b:stop() end))
+      b = loop:timer(note "b")
+      a:set(1)
+      b:set(1)
+      assert.same({ "a" }, turn_at(2))
+      b:set(1)
+      b:stop()
+      b:stop()
+      assert.same({}, turn_at(9))
+    end)
+  end)
+
+  describe("runs a job", function()
+    it("once, however often it was asked for", function()
+      local j = loop:job(note "job")
+      j:set()
+      j:set()
+      assert.same({ "job" }, turn_at(0))
+      assert.same({}, turn_at(0))
+    end)
+
+    it("again when it asks for itself, but not for ever", function()
+      local j
+      j = loop:job(note("job", function() j:set() end))
+      j:set()
+      local n = #turn_at(0)
+      assert.is_true(n > 1 and n <= 100)
+      assert.is_true(loop:busy())
+      assert.equal(n, #turn_at(0))
+    end)
+
+    it("behind the late work that came before it", function()
+      local j = loop:job(note "job")
+      local late = loop:late(note("late", function()
+        if #log < 2 then j:set() end
+      end))
+      late:set()
+      assert.same({ "late", "job" }, turn_at(0))
+    end)
+  end)
+
+  it("does late work that asks for itself in the same turn", function()
+    local l
+    l = loop:late(note("late", function()
+      if #log < 3 then l:set() end
+    end))
+    l:set()
+    assert.same({ "late", "late", "late" }, turn_at(0))
+    assert.is_false(loop:busy())
+  end)
+
+  it("frees at its end what nobody can know any more", function()
+    local dead = {}
+    local late = loop:late(function() dead.late = loop:dead() end)
+    local w = loop:watch(0, function()
+      loop:free_later()
+      loop:free_later()
+      late:set()
+      dead.watch = loop:dead()
+    end)
+    w:ready(read)
+    loop:turn()
+    assert.same({ watch = 2, late = 2 }, dead)
+    assert.equal(0, loop:dead())
+    loop:free_later() -- outside of a turn: at once
+    assert.equal(0, loop:dead())
+  end)
+
+  it("never has a turn inside of it", function()
+    local inner
+    local w = loop:watch(0, function()
+      inner = loop:in_turn()
+      loop:late(note "late"):set()
+      loop:settle()
+      log[#log + 1] = "settled"
+    end)
+    w:ready(read)
+    assert.same({ "settled", "late" }, turn_at(0))
+    assert.is_true(inner)
+    assert.is_false(loop:in_turn())
+  end)
+
+  it("can be settled outside: jobs and late work only", function()
+    local w = loop:watch(0, note "watch")
+    local t = loop:timer(note "timer")
+    local late = loop:late(note "late")
+    local job = loop:job(note("job", function()
+      assert.is_true(loop:in_turn())
+      late:set()
+    end))
+    w:ready(read)
+    t:set(0)
+    job:set()
+    loop:settle()
+    assert.same({ "job", "late" }, log)
+    t:stop()
+  end)
+end)
+
+describe("the driver", function()
+  local loop
+
+  before_each(function() loop = probe.loop.new() end)
+
+  local function nothing() end
+
+  local function wake_after_turn(seconds)
+    if seconds then loop:now(seconds) end
+    loop:turn()
+    return (loop:wake())
+  end
+
+  it("is asked for no turn while there is nothing to do", function()
+    assert.equal(-1, wake_after_turn(5))
+    assert.is_false(loop:busy())
+  end)
+
+  it("is told the time of the first timer", function()
+    local a, b = loop:timer(nothing), loop:timer(nothing)
+    a:set(3)
+    assert.equal(3, (loop:wake()))
+    b:set(2)
+    assert.equal(2, (loop:wake()))
+    assert.equal(2, wake_after_turn(1))
+    b:stop()
+    assert.equal(3, (loop:wake()))
+    a:stop()
+    assert.equal(-1, (loop:wake()))
+  end)
+
+  it("is told a time at which a deadline is due", function()
+    local fired
+    local d = loop:deadline(function() fired = loop:now() end)
+    for _, ticks in ipairs { 1, 7, 64, 1000, 70000 } do
+      fired = nil
+      loop:turn()
+      local from = loop:now()
+      d:set(ticks)
+      local turns = 0
+      while not fired do -- turned only when it asks for that
+        turns = turns + 1
+        assert.is_true(turns <= 5)
+        local wake = loop:wake()
+        assert.is_true(wake > loop:now())
+        loop:now(wake)
+        loop:rang()
+        loop:turn()
+      end
+      assert.is_true(fired >= from + (ticks - 1) * 0.01)
+      assert.is_true(fired <= from + (ticks + 1) * 0.01)
+    end
+  end)
+
+  it("is asked for a turn at once while there is work", function()
+    loop:now(7)
+    local j
+    j = loop:job(function() j:set() end)
+    j:set()
+    assert.is_true(loop:wake() <= 7)
+    assert.equal(8, wake_after_turn(8))
+    local w = loop:watch(0, nothing)
+    w:again()
+    assert.equal(9, wake_after_turn(9))
+  end)
+
+  it("is told nothing that it knows already", function()
+    local t = loop:timer(nothing)
+    t:set(100)
+    local _, before = loop:wake()
+    for i = 1, 10 do
+      loop:now(i)
+      loop:turn()
+    end
+    local wake, after = loop:wake()
+    assert.same({ 100, before }, { wake, after })
+    t:stop()
+  end)
+
+  it("is told again once what it was told has come", function()
+    local t = loop:timer(nothing)
+    t:set(100)
+    local _, before = loop:wake()
+    loop:rang() -- too early
+    assert.equal(100, wake_after_turn(50))
+    local _, after = loop:wake()
+    assert.equal(before + 1, after)
+    t:stop()
+  end)
+
+  describe("that comes late", function()
+    it("gives peers a second of grace after a stall", function()
+      local t = loop:timer(nothing)
+      t:set(1)
+      wake_after_turn(0.5)
+      assert.is_true(loop:grace() <= 0)
+      wake_after_turn(2.5)
+      assert.is_true(loop:grace() >= 99)
+      wake_after_turn(3.6)
+      assert.is_true(loop:grace() <= 0)
+    end)
+
+    it("gives none when it was not asked to come", function()
+      wake_after_turn(500)
+      assert.is_true(loop:grace() <= 0)
+    end)
+
+    it("gives it too after a handler that took long", function()
+      local w = loop:watch(0, function() loop:now(10) end)
+      w:ready(read)
+      loop:turn()
+      assert.is_true(loop:grace() >= 99)
+    end)
+  end)
+
+  it("must not begin a turn inside of a turn", function()
+    local script = [[
+      local loop = require("evws_probe").loop.new()
+      loop:job(function() loop:turn() end):set()
+      loop:turn()
+      print "it went on"]]
+    local lua = os.getenv "LUA" or "lua5.4"
+    local pipe = io.popen(("%s -e 'package.cpath=%q' -e '%s' 2>&1")
+      :format(lua, package.cpath, script))
+    local text = pipe:read "a"
+    local ok, _, signal = pipe:close()
+    assert.is_falsy(ok)
+    assert.is_truthy(text:find("in_turn", 1, true), text)
+    assert.is_falsy(text:find "it went on")
+    assert.is_number(signal)
+  end)
+end)

@@ -1,0 +1,360 @@
+-- Writing (src/transport/stream.c): the cork, the queue, and the payloads that
+-- go around them, over a kernel that takes as much as the spec allows it.
+
+local probe = require "evws_probe"
+
+local errno = probe.stream.errno
+local has_faults = probe.buf.fail_at(0, false)
+local read, write = 1, 2
+
+-- Runs fn inside of a turn, then lets the turn end.
+local function in_turn(loop, fn)
+  loop:job(fn):set()
+  loop:turn()
+end
+
+-- Everything a stream can be asked to send, in one turn and behind it, as
+-- numbered pieces. add(how, bytes) notes what is to be received.
+local function mixed(loop, s, other, add)
+  local n = 0
+  local function piece(size)
+    n = n + 1
+    return (("%02d:"):format(n) .. ("abcdefghij"):rep(9)):sub(1, size)
+  end
+  local function put(size) add(piece(size), function(b) return s:put(b) end) end
+  local function large(head, size)
+    local h, p = piece(head), piece(size)
+    add(h .. p, function() return s:write(h, p) end)
+  end
+  in_turn(loop, function()
+    put(7) -- not corked: the queue
+    s:cork()
+    put(11)
+    put(3)
+    large(4, 40)
+    put(5)
+    other:cork() -- takes the cork away
+    put(6)
+    s:cork()
+    large(4, 20)
+    large(4, 0)
+    put(9)
+    s:uncork()
+    put(8)
+  end)
+  put(10) -- outside of a turn
+  large(4, 30)
+  in_turn(loop, function()
+    large(4, 17)
+    s:cork()
+    put(12)
+    s:flush()
+    put(13)
+    s:uncork()
+  end)
+end
+
+-- Lets the kernel take `step` bytes more at a time, until all is sent.
+local function pump(loop, s, step)
+  local turns = 0
+  while s:state().pending > 0 and s:state().error == 0 do
+    s:kernel { room = step }
+    s:ready()
+    loop:turn()
+    turns = turns + 1
+    assert(turns < 2000, "it does not come to an end")
+  end
+end
+
+describe("a stream", function()
+  local loop, s, other
+
+  local function renew()
+    loop = probe.loop.new()
+    s, other = probe.stream.new(loop, 0), probe.stream.new(loop, 1)
+  end
+
+  before_each(renew)
+  after_each(function() probe.buf.fail_at(0, false) end)
+
+  local function assert_sent(bytes, calls)
+    local sent, n = s:sent()
+    assert.equal(bytes, sent)
+    if calls then assert.equal(calls, n) end
+  end
+
+  it("sends what was corked in one call", function()
+    in_turn(loop, function()
+      s:cork()
+      for i = 1, 100 do s:put(i .. ",") end
+      assert_sent("", 0)
+      assert.is_true(s:state().pending > 0)
+      s:uncork()
+      local _, calls = s:sent()
+      assert.equal(1, calls)
+    end)
+    local _, calls = s:sent()
+    assert.equal(1, calls)
+    assert.equal(0, s:state().pending)
+  end)
+
+  it("sends a full cork before it goes on", function()
+    local piece = ("x"):rep(64 * 1024)
+    in_turn(loop, function()
+      s:cork()
+      for _ = 1, 9 do s:put(piece) end
+      s:uncork()
+    end)
+    local sent, calls = s:sent()
+    assert.is_true(sent == piece:rep(9))
+    assert.is_true(calls > 1 and calls <= 3) -- four and more fit in
+  end)
+
+  it("gives the cork to another stream, sending first", function()
+    in_turn(loop, function()
+      s:cork()
+      s:put "mine"
+      other:cork()
+      assert_sent("mine", 1)
+      other:put "theirs"
+      s:put "behind"
+      other:uncork()
+    end)
+    assert_sent("minebehind", 2)
+    assert.equal("theirs", (other:sent()))
+  end)
+
+  it("gathers what is not corked until the turn's end", function()
+    in_turn(loop, function()
+      for i = 1, 100 do s:put(i .. ",") end
+      assert_sent("", 0)
+    end)
+    local sent, calls = s:sent()
+    assert.equal("1,2,3,", sent:sub(1, 6))
+    assert.equal(1, calls)
+  end)
+
+  it("sends at once outside of a turn", function()
+    s:put "a"
+    assert_sent("a", 1)
+    s:write("h", "p")
+    assert_sent("ahp", 2)
+  end)
+
+  it("sends a large payload with what is corked, in one call", function()
+    in_turn(loop, function()
+      s:cork()
+      s:put "before "
+      s:write("head ", ("p"):rep(100000))
+      assert_sent("before head " .. ("p"):rep(100000), 1)
+      s:put " behind"
+      s:uncork()
+    end)
+    assert_sent("before head " .. ("p"):rep(100000) .. " behind", 2)
+  end)
+
+  it("sends what is queued before a large payload", function()
+    in_turn(loop, function()
+      s:put "queued "
+      s:write("head ", "payload")
+    end)
+    assert_sent("queued head payload")
+  end)
+
+  it("watches for writing only while the kernel refuses bytes", function()
+    s:want_read(true)
+    assert.equal(read, s:want())
+    s:kernel { room = 2 }
+    in_turn(loop, function() s:put "abcdef" end)
+    assert.equal(read | write, s:want())
+    assert.is_true(s:state().blocked)
+    assert.equal(4, s:state().queued)
+    s:want_read(false)
+    assert.equal(write, s:want())
+    s:kernel { room = -1 }
+    s:ready()
+    loop:turn()
+    assert.equal(0, s:want())
+    assert.is_false(s:state().blocked)
+    assert_sent("abcdef")
+  end)
+
+  it("asks a kernel that refused no more before it is ready", function()
+    s:kernel { room = 0 }
+    in_turn(loop, function() s:put "a" end)
+    local _, before = s:sent()
+    in_turn(loop, function()
+      s:put "b"
+      s:cork()
+      s:put "c"
+      s:write("d", "e")
+      s:uncork()
+    end)
+    local _, after = s:sent()
+    assert.equal(before, after)
+    pump(loop, s, 1)
+    assert_sent("abcde")
+  end)
+
+  it("tries again when a signal breaks a call", function()
+    s:kernel { breaks = 3 }
+    s:put "abc"
+    assert_sent("abc", 4)
+  end)
+
+  it("delivers the same, cut at every byte (BI-15)", function()
+    local want = {}
+    mixed(loop, s, other, function(bytes, send)
+      want[#want + 1] = bytes
+      assert.is_true(send(bytes))
+    end)
+    want = table.concat(want)
+    assert_sent(want)
+    for _, step in ipairs { 1, 3, 50, -1 } do
+      for first = 0, #want do
+        renew()
+        s:kernel { room = first }
+        mixed(loop, s, other, function(bytes, send)
+          assert(send(bytes))
+        end)
+        pump(loop, s, step)
+        if s:sent() ~= want then assert_sent(want) end
+      end
+    end
+  end)
+
+  it("delivers the same in short writes of every size (BI-15)", function()
+    local want = {}
+    mixed(loop, s, other, function(bytes, send)
+      want[#want + 1] = bytes
+      send(bytes)
+    end)
+    want = table.concat(want)
+    for most = 1, #want do
+      renew()
+      s:kernel { most = most }
+      mixed(loop, s, other, function(bytes, send) assert(send(bytes)) end)
+      pump(loop, s, -1)
+      if s:sent() ~= want then assert_sent(want) end
+    end
+  end)
+
+  it("delivers the same when the kernel opens and shuts at random", function()
+    for seed = 1, 300 do
+      math.randomseed(seed)
+      renew()
+      local want = {}
+      for _ = 1, 4 do
+        mixed(loop, s, other, function(bytes, send)
+          s:kernel { room = math.random(4) == 1 and math.random(0, 60) or 0,
+            most = math.random(50) }
+          if math.random(8) == 1 then s:flush() end
+          want[#want + 1] = bytes
+          assert(send(bytes))
+        end)
+      end
+      pump(loop, s, math.random(100))
+      assert_sent(table.concat(want))
+    end
+  end)
+
+  it("ends with the error of any byte, and takes what follows", function()
+    local want
+    for first = 0, 330 do
+      for _, name in ipairs { "EPIPE", "ECONNRESET" } do
+        renew()
+        s:kernel { room = first, error = errno[name] }
+        local all = {}
+        mixed(loop, s, other, function(bytes, send)
+          all[#all + 1] = bytes
+          send(bytes)
+        end)
+        want = want or table.concat(all)
+        s:ready() -- the error may be the answer to the next attempt only
+        loop:turn()
+        local state = s:state()
+        if first < #want then
+          assert.equal(errno[name], state.error)
+          assert.is_true(state.late > 0)
+          assert_sent(want:sub(1, first))
+        else
+          assert.equal(0, state.error)
+        end
+        s:close()
+      end
+    end
+  end)
+
+  it("is broken when there is no memory for what was refused", function()
+    if not has_faults then return pending("built without WS_FAULT") end
+    local want = {}
+    mixed(loop, s, other, function(bytes, send)
+      want[#want + 1] = bytes
+      send(bytes)
+    end)
+    want = table.concat(want)
+    local failures = 0
+    for n = 1, 30 do
+      for first = 0, #want, 7 do
+        renew()
+        s:kernel { room = first }
+        local took, is_lost = {}, false
+        probe.buf.fail_at(n, true)
+        mixed(loop, s, other, function(bytes, send)
+          is_lost = is_lost or not send(bytes) -- a connection is cut then
+          if not is_lost then took[#took + 1] = bytes end
+        end)
+        probe.buf.fail_at(0, false)
+        pump(loop, s, 13)
+        local sent, state = s:sent(), s:state()
+        if state.error == 0 then
+          assert.equal(table.concat(took), sent)
+        else
+          assert.equal(errno.ENOMEM, state.error)
+          assert.equal(want:sub(1, #sent), sent)
+        end
+        if is_lost or state.error ~= 0 then failures = failures + 1 end
+        s:close()
+      end
+    end
+    assert.is_true(failures > 100)
+  end)
+
+  it("forgets everything when it is closed", function()
+    s:want_read(true)
+    s:kernel { room = 2 }
+    in_turn(loop, function()
+      s:put "abcdef"
+      s:cork()
+      s:put "more"
+      s:close()
+      s:close()
+    end)
+    assert.is_true(s:is_closed())
+    assert.equal(0, s:want())
+    assert.same({ 0, false }, { s:state().pending, s:state().blocked })
+    assert.is_false(loop:busy())
+  end)
+
+  it("hands its descriptor out open", function()
+    s:want_read(true)
+    assert.equal(0, s:detach())
+    assert.is_false(s:is_closed())
+    assert.equal(0, s:want())
+    s:close()
+    assert.is_false(s:is_closed())
+  end)
+
+  it("keeps little more memory than what waits", function()
+    s:kernel { room = 0 }
+    for i = 1, 1000 do s:put(("%04d"):format(i)) end
+    assert.equal(4000, s:state().queued)
+    local long = ("x"):rep(200000)
+    s:write("head", long)
+    assert.equal(204004, s:state().queued)
+    pump(loop, s, 5000)
+    local sent = s:sent()
+    assert.equal(204004, #sent)
+    assert.equal("head" .. long, sent:sub(4001))
+  end)
+end)
