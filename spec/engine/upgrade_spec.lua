@@ -108,7 +108,7 @@ describe("an upgrade", function()
 
   it("is refused with the status that says why", function()
     local server = notes { hosts = { "localhost" },
-      origins = { "https://good.test" } }
+      origins = function(origin) return origin == "https://good.test" end }
     local ok = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
       .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     local version = "Sec-WebSocket-Version: 13\r\n"
@@ -258,7 +258,7 @@ describe("plain requests", function()
   end)
 
   it("do not keep a bystander waiting (BI-51)", function()
-    local server = notes()
+    local server = notes { http_keepalive = { requests = 5000 } }
     local calm = t.bystander(server, { path = "/ws" })
     local client = t.raw(server)
     client:send(get("/x"):rep(2000))

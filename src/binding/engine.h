@@ -44,7 +44,6 @@ struct ws_engine {
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
-  uint64_t next_client;         /* ids of clients, counted from the far end */
   int yield_error;      /* registry: what a stray coroutine.yield gets */
   uint8_t driven_why;   /* enum ws_wake of a driver that has been woken */
   double driven_until;  /* and its deadline */

@@ -129,7 +129,7 @@ int ws_lua_connect(lua_State *L) {
   if (!is_async) t = ws_task_waiter(L, e, &here);
   ws_anchor_add(L, e, 4);
   lc->c.is_freed = false;
-  if (!ws_client_start(&lc->c, &e->loop, lc->c.route, --e->next_client,
+  if (!ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id,
                        &what)) {
     lc->c.is_freed = true;
     ws_anchor_drop(e, lc);

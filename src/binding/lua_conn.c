@@ -81,6 +81,7 @@ static int conn_ping(lua_State *L) {
   const char *data = luaL_optlstring(L, 2, "", &n);
   luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "more than 125 bytes");
   if (!ws_is_usable(lc)) return closed(L);
+  if (lua_isnoneornil(L, 2)) return result(L, ws_conn_ping(&lc->c));
   return result(L, ws_conn_send_control(&lc->c, WS_OP_PING, data, n));
 }
 
@@ -261,42 +262,54 @@ static int conn_messages(lua_State *L) {
 
 /* ---- flow ---- */
 
+static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout);
+
+/* A task waits for low_water, a script that may be about to end for all. */
+static bool is_drained(const struct ws_conn *c, bool is_task) {
+  return c->stream.queued <= (is_task ? c->options->low_water : 0);
+}
+
 static int drain_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_woken w = ws_task_woken(L, ws_engine_of(L), status);
   (void)ctx;
+  if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
+    return push_closed(L, lc);
   if (w.why == WS_WAKE_DONE) {
+    if (!is_drained(&lc->c, status == LUA_YIELD))
+      return wait_for_drain(L, lc, w.time_left);
     lua_pushboolean(L, true);
     return 1;
   }
-  if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
-    return push_closed(L, lc);
   lua_pushnil(L);
   lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
   return 2;
 }
 
-static int conn_drain(lua_State *L) {
+static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout) {
   struct ws_engine *e = ws_engine_of(L);
-  struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_conn *c = &lc->c;
-  double timeout = ws_check_timeout(L, 2);
-  struct ws_task here, *t;
-  lua_settop(L, 1);
-  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return closed(L);
-  if (!ws_is_usable(lc)) return closed(L);
-  if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
-  if (c->stream.error) return closed(L);
-  if (c->stream.queued <= c->options->low_water) {
-    lua_pushboolean(L, true);
-    return 1;
-  }
-  t = ws_task_waiter(L, e, &here);
+  struct ws_task here, *t = ws_task_waiter(L, e, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
   ws_task_wait_on(t, lc, WS_FOR_DRAIN);
-  c->is_drain_awaited = true;
+  lc->c.is_drain_awaited = true;
   return ws_task_wait(L, e, t, drain_k);
+}
+
+static int conn_drain(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_conn *c = &lc->c;
+  double timeout = ws_check_timeout(L, 2);
+  lua_settop(L, 1);
+  if (c->state == WS_CONN_CLOSED) return push_closed(L, lc);
+  if (c->state == WS_CONN_PENDING || !ws_is_usable(lc)) return closed(L);
+  if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
+  if (c->stream.error) return closed(L);
+  if (is_drained(c, ws_engine_of(L)->current != NULL)) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  return wait_for_drain(L, lc, timeout);
 }
 
 static int conn_pause(lua_State *L) {

@@ -2,6 +2,7 @@
  * answers. */
 #include <string.h>
 
+#include "binding/options.h"
 #include "binding/task.h"
 #include "engine/response.h"
 
@@ -119,6 +120,9 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
   ws_conn_respond(c, (int)status, lines, f.has_type, body);
 }
 
+static const char *const accept_options[] = {"data", "headers", "subprotocol",
+                                             NULL};
+
 /* { subprotocol=, headers=, data= } at 3, or nil. Returns the sub-protocol and
  * the header lines: the connection is opened when the task has ended. */
 static int accept_with(lua_State *L, struct ws_conn *c) {
@@ -131,13 +135,14 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
     lua_pushliteral(L, "");
     return 2;
   }
+  ws_options_names(L, 3, "on_upgrade", accept_options);
   lua_getfield(L, 3, "data");
   lua_setiuservalue(L, 1, UV_DATA);
   lua_getfield(L, 3, "headers");
   if (lua_getfield(L, 3, "subprotocol") != LUA_TNIL) {
     name.p = luaL_checklstring(L, -1, &name.n);
-    if (!ws_http_is_token(name))
-      luaL_error(L, "bad subprotocol (a token expected)");
+    if (c->pending && !ws_upgrade_offers(c, name)) /* 4.1: it would fail */
+      luaL_error(L, "subprotocol '%s' was not offered", name.p);
   } else if (c->pending) {
     name = ws_upgrade_choose(c);
   }
@@ -173,7 +178,7 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
     return call(L, 2, 1, ASK_UPGRADE);
   case ASK_UPGRADE:
     if (!lua_toboolean(L, 3)) {
-      ws_response_error(&lc->c, 403, (struct ws_slice){"", 0});
+      ws_upgrade_refuse_origin(&lc->c);
       return 0;
     }
     lua_settop(L, 2);

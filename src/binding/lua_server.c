@@ -124,12 +124,12 @@ int ws_lua_listen(lua_State *L) {
   if (r < 0) {
     anchor(L, e, ls, 0);
     lua_pushnil(L);
+    if (!why) why = strerror(-r);
     if (what.unix_path)
-      lua_pushfstring(L, "cannot listen on %s: %s", what.unix_path,
-                      strerror(-r));
+      lua_pushfstring(L, "cannot listen on %s: %s", what.unix_path, why);
     else
       lua_pushfstring(L, "cannot listen on %s port %d: %s", what.host,
-                      what.port < 0 ? 0 : what.port, strerror(-r));
+                      what.port < 0 ? 0 : what.port, why);
     lua_pushinteger(L, -r);
     return 3;
   }
@@ -155,13 +155,43 @@ static int close_k(lua_State *L, int status, lua_KContext ctx) {
   return 2;
 }
 
+static const char *const close_options[] = {"code", "reason", "timeout", NULL};
+
+static double read_timeout(lua_State *L) {
+  double seconds = CLOSE_TIMEOUT;
+  if (lua_getfield(L, 2, "timeout") != LUA_TNIL) {
+    seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      luaL_error(L,
+                 "bad option 'timeout' (seconds of at least 0 expected, "
+                 "got %s)",
+                 luaL_tolstring(L, -1, NULL));
+  }
+  lua_pop(L, 1);
+  return seconds;
+}
+
+static void check_close_names(lua_State *L) {
+  static const char *const names[] = {"code", "reason", "timeout", NULL};
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    int i = 0;
+    while (names[i] && strcmp(names[i], name) != 0) i++;
+    if (!names[i])
+      luaL_error(L, "unknown option '%s' for 'close'",
+                 luaL_tolstring(L, -2, NULL));
+  }
+}
+
 static void read_close(lua_State *L, int *code, struct ws_slice *reason,
                        double *timeout) {
   *code = 1001;
   *timeout = CLOSE_TIMEOUT;
   *reason = (struct ws_slice){"", 0};
   if (lua_isnoneornil(L, 2)) return;
-  luaL_checktype(L, 2, LUA_TTABLE);
+  check_close_names(L);
+  ws_options_names(L, 2, "close", close_options);
   *code = (int)ws_option_integer(L, 2, "code", 1001, 1000, 4999);
   if (!ws_protocol_may_send_code(*code))
     luaL_error(L, "bad option 'code' (a close code that may be sent "
@@ -170,9 +200,7 @@ static void read_close(lua_State *L, int *code, struct ws_slice *reason,
   *reason = (struct ws_slice){text, strlen(text)};
   if (reason->n > WS_REASON_MAX || !ws_utf8_is_valid(text, reason->n))
     luaL_error(L, "bad option 'reason' (at most 123 bytes of UTF-8 expected)");
-  if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
-    *timeout = luaL_checknumber(L, -1);
-  lua_pop(L, 1);
+  *timeout = read_timeout(L);
 }
 
 static int server_close(lua_State *L) {
@@ -194,6 +222,14 @@ static int server_close(lua_State *L) {
   t = ws_task_waiter(L, e, &here);
   ws_task_wait_in(t, &ls->waiting);
   return ws_task_wait(L, e, t, close_k);
+}
+
+/* A variable goes out of scope, perhaps with an error as the 2nd argument. */
+static int server_leave(lua_State *L) {
+  struct ws_server *s = &check_server(L, 1)->s;
+  lua_settop(L, 1);
+  if (s->loop && ws_loop_is_forked(s->loop)) return 0;
+  return server_close(L);
 }
 
 /* The connections open now; those that end meanwhile are skipped. */
@@ -279,7 +315,7 @@ void ws_open_server(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"close", server_close}, {"each", server_each}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
-                                  {"__close", server_close},
+                                  {"__close", server_leave},
                                   {"__tostring", server_tostring},
                                   {NULL, NULL}};
   luaL_newmetatable(L, WS_SERVER_NAME);

@@ -1,4 +1,5 @@
-/* option_lists.c: options that are lists: origins, hosts, sub-protocols. */
+/* option_lists.c: options that are lists: origins, hosts, sub-protocols; and
+ * the small tables that some methods take. */
 #include <string.h>
 
 #include "binding/options.h"
@@ -108,4 +109,16 @@ void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list) {
                "%s)",
                luaL_tolstring(L, -1, NULL));
   lua_pop(L, 1);
+}
+
+void ws_options_names(lua_State *L, int arg, const char *function,
+                      const char *const names[]) {
+  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    size_t i = 0;
+    while (names[i] && strcmp(names[i], key) != 0) i++;
+    if (!names[i])
+      luaL_error(L, "unknown option '%s' for '%s'", luaL_tolstring(L, -2, NULL),
+                 function);
+  }
 }

@@ -29,6 +29,10 @@ void ws_options_push_handlers(lua_State *L, int arg);
 /* Pushes ws.defaults. */
 void ws_options_push_defaults(lua_State *L);
 
+/* The table at arg has only keys of this list (it ends with NULL). */
+void ws_options_names(lua_State *L, int arg, const char *function,
+                      const char *const names[]);
+
 /* A string, a boolean or an integer option; absent: the default. */
 const char *ws_option_string(lua_State *L, int arg, const char *name,
                              const char *absent);

@@ -61,7 +61,7 @@ static const char *describe(int error) {
   case EHOSTUNREACH: return "host unreachable";
   case EMFILE:
   case ENFILE: return "too many open files";
-  default: return "cannot connect";
+  default: return error ? strerror(error) : "cannot connect";
   }
 }
 

@@ -160,9 +160,7 @@ static void judge_silence(struct ws_conn *c) {
     return;
   }
   if (o->keepalive_interval > 0 && (int32_t)(loop->tick - ping_due(c)) >= 0) {
-    double at = ws_loop_now(loop);
-    if (ws_conn_send_control(c, WS_OP_PING, &at, sizeof at) == WS_OK)
-      c->ping_at = at;
+    ws_conn_ping(c);
   }
 }
 

@@ -192,6 +192,8 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
                                  const void *data, size_t len);
 enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
                                struct ws_slice reason);
-enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len);
+
+/* A ping that carries its time, so that the pong tells the latency. */
+enum ws_err ws_conn_ping(struct ws_conn *c);
 
 #endif

@@ -111,9 +111,10 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
   return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
 }
 
-enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len) {
-  enum ws_err err = ws_conn_send_control(c, WS_OP_PING, data, len);
-  if (err == WS_OK) c->ping_at = ws_loop_now(c->stream.loop);
+enum ws_err ws_conn_ping(struct ws_conn *c) {
+  double at = ws_loop_now(c->stream.loop);
+  enum ws_err err = ws_conn_send_control(c, WS_OP_PING, &at, sizeof at);
+  if (err == WS_OK) c->ping_at = at;
   return err;
 }
 

@@ -118,18 +118,29 @@ static void log_origin(struct ws_conn *c) {
                   ws_server_escape(text, origin));
 }
 
+void ws_upgrade_refuse_origin(struct ws_conn *c) {
+  if (c->state != WS_CONN_PENDING || !c->pending) return;
+  log_origin(c);
+  refuse(c, 403, "");
+}
+
+bool ws_upgrade_offers(const struct ws_conn *c, struct ws_slice name) {
+  const struct ws_pending *p = c->pending;
+  struct ws_slice offered;
+  size_t iter = 0;
+  while (ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &offered) ==
+         1)
+    if (ws_slice_equal(offered, name)) return true;
+  return false;
+}
+
 struct ws_slice ws_upgrade_choose(const struct ws_conn *c) {
   const struct ws_strings *ours = &c->route->subprotocols;
-  const struct ws_pending *p = c->pending;
-  struct ws_slice offered, none = {NULL, 0};
   for (size_t i = 0; i < ours->n; i++) {
     struct ws_slice name = {ours->list[i], strlen(ours->list[i])};
-    size_t iter = 0;
-    while (ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &offered) ==
-           1)
-      if (ws_slice_equal(offered, name)) return name;
+    if (ws_upgrade_offers(c, name)) return name;
   }
-  return none;
+  return (struct ws_slice){NULL, 0};
 }
 
 /* Even where none is wanted, what is offered has to be well-formed. */
@@ -167,8 +178,7 @@ static void take_upgrade(struct ws_conn *c) {
     c->route = route;
     c->options = &route->options;
     if (!is_origin_allowed(c)) {
-      log_origin(c);
-      refuse(c, 403, "");
+      ws_upgrade_refuse_origin(c);
     } else if (route->asks_upgrade) {
       ask(c, true);
     } else {
@@ -204,6 +214,16 @@ static bool is_host_served(const struct ws_conn *c) {
   return false;
 }
 
+/* The request's bytes stand here now: what was found in them is found again
+ * in their new place. */
+static void set_bytes(struct ws_pending *p, const char *bytes) {
+  const char *why = NULL;
+  bool have_moved = p->bytes != bytes;
+  p->bytes = bytes;
+  if (have_moved && p->step != WS_STEP_HEAD)
+    ws_handshake_check(&p->http, bytes, &p->shake, &why);
+}
+
 /* Keeps what stands in the loop's buffer. False without memory. */
 static bool stash(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
@@ -213,7 +233,7 @@ static bool stash(struct ws_conn *c) {
     ws_conn_cut(c, 1006, "out of memory");
     return false;
   }
-  p->bytes = (char *)ws_buf_begin(&p->buf);
+  set_bytes(p, (char *)ws_buf_begin(&p->buf));
   return true;
 }
 
@@ -334,7 +354,7 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
     bytes = (char *)ws_buf_begin(&p->buf);
     n = p->buf.len;
   }
-  p->bytes = bytes;
+  set_bytes(p, bytes);
   p->n = n;
   ws_stream_cork(&c->stream);
   parse(c);

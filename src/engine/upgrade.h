@@ -63,6 +63,12 @@ void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
 void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
                     struct ws_slice fields);
 
+/* 403, and a line in the log. */
+void ws_upgrade_refuse_origin(struct ws_conn *c);
+
+/* Does the request offer this sub-protocol? */
+bool ws_upgrade_offers(const struct ws_conn *c, struct ws_slice name);
+
 /* The first of the route's sub-protocols that the request offers; p NULL when
  * there is none. */
 struct ws_slice ws_upgrade_choose(const struct ws_conn *c);

@@ -67,7 +67,7 @@ struct ws_io_ops {
   int (*shutdown)(struct ws_io *, int fd); /* our half */
   int (*close)(struct ws_io *, int fd);
   int (*unlink)(struct ws_io *, const char *path);
-    /* -ENOTSOCK for a file */ /* of a socket only */
+  /* -ENOTSOCK for a file */ /* of a socket only */
 
   double (*now)(struct ws_io *);   /* monotonic seconds */
   int64_t (*wall)(struct ws_io *); /* seconds since the epoch */

@@ -68,7 +68,7 @@ struct ws_loop {
   uint32_t grace;    /* silence is not judged before this tick */
   bool in_turn;
   bool rang;        /* set by the provider: what wake_at asked for has come */
-  uint64_t last_id; /* of a connection, whichever server accepted it */
+  uint64_t last_id; /* of a connection, accepted or connected */
   unsigned forks;   /* of the process, when the loop was made */
 };
 

@@ -131,7 +131,7 @@ static int listen_unix(struct ws_io *io, struct ws_net_listen *what, int *fds,
   struct ws_address a;
   *why = "the path is too long";
   if (!ws_net_unix(&a, what->unix_path)) return -ENAMETOOLONG;
-  *why = "cannot listen on the Unix socket";
+  *why = NULL;
   int fd = open_one(io, what, &a, false);
   if (fd == -EADDRINUSE) {
     int probe = io->ops->socket(io, AF_UNIX, SOCK_STREAM);
@@ -155,7 +155,7 @@ int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
             ? every_address(io, what->port, list)
             : io->ops->resolve(io, what->host, what->port, list);
   if (n <= 0) return -EADDRNOTAVAIL;
-  *why = "cannot listen";
+  *why = NULL;
   bool is_any_port = what->port == 0;
   int r, tries = PORT_TRIES;
   do {

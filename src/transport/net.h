@@ -19,8 +19,8 @@ struct ws_net_listen {
 };
 
 /* Opens the listening sockets: fds[0, n). On success the number of them, and
- * the port in what->port; otherwise a negated errno and in *why what could
- * not be done. */
+ * the port in what->port; otherwise a negated errno, and in *why what it does
+ * not tell (or NULL). */
 int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
                   int fds[WS_NET_LISTEN_MAX], const char **why);
 
