@@ -451,8 +451,8 @@ function ws.connect(url, options) end
 ---@field secure boolean
 ---Bytes in the send queue.
 ---@field buffered integer
----Seconds between the last ping of `keepalive_interval` and its pong; nil
----before the first.
+---Seconds between a ping (of `keepalive_interval`, or `conn:ping()` without a
+---payload) and its pong, the last time; nil before the first.
 ---@field latency number?
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
@@ -505,7 +505,8 @@ function conn:receive(timeout) end
 ---@return evws.Conn
 function conn:messages() end
 
----Waits until the send queue holds at most `low_water` bytes.
+---Waits until the send queue holds at most `low_water` bytes; outside of any
+---handler or task (a script that may be about to end), until it is empty.
 ---
 ---Returns true; or nil and `"timeout"`, `"interrupted"` or `"closed"`.
 ---@param timeout? number seconds; none: for ever
@@ -519,7 +520,8 @@ function conn:drain(timeout) end
 ---
 ---Returns true, or nil and `"closed"` or `"out of memory"`. A payload of more
 ---than 125 bytes raises.
----@param payload? string default `""`
+---@param payload? string without one the ping carries its time, and the pong
+---sets `conn.latency`
 ---@return true? ok
 ---@return string? message
 function conn:ping(payload) end

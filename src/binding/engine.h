@@ -63,6 +63,7 @@ struct lua_conn {
   bool has_on_message;   /* UV_ON_MESSAGE is set */
   bool has_own_handlers; /* UV_HANDLERS is not the route's table */
   bool is_opened;        /* on_open has returned */
+  bool is_untold;        /* no memory for on_open: no on_close either */
 };
 
 struct lua_server {
@@ -91,7 +92,8 @@ bool ws_engine_protect(struct ws_engine *e, lua_CFunction fn, void *arg);
 /* In a forked child the loop is not ours any more: raises. */
 void ws_engine_check_fork(lua_State *L, struct ws_engine *e);
 
-/* May bytes be written for it here? Not in a forked child. */
+/* May bytes be written for it here? Not in a forked child, nor when the
+ * engine is closed. */
 bool ws_is_usable(const struct lua_conn *lc);
 
 /* ---- anchors.c ---- */

@@ -29,9 +29,10 @@ static struct ws_task *new_task(struct lua_conn *lc, lua_CFunction body) {
   return t;
 }
 
-static void start(struct lua_conn *lc, lua_CFunction body) {
+static bool start(struct lua_conn *lc, lua_CFunction body) {
   struct ws_task *t = new_task(lc, body);
   if (t) ws_task_start(t, 1);
+  return t != NULL;
 }
 
 /* Replaces the light userdata at index 1 by the object. */
@@ -168,7 +169,10 @@ static int open_body(lua_State *L) {
 static void on_opened(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
   struct ws_task *t = lc->waiting, *next, *body;
-  if (!(body = new_task(lc, open_body))) return;
+  if (!(body = new_task(lc, open_body))) {
+    lc->is_untold = !c->is_client; /* of a client: an attempt that failed */
+    return;
+  }
   body->done = open_done;
   ws_task_start(body, 1);
   for (; t; t = next) {
@@ -194,9 +198,9 @@ static void on_ended(struct ws_conn *c) {
   while (lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
 }
 
-static void on_closed(struct ws_conn *c) {
+static bool on_closed(struct ws_conn *c) {
   on_ended(c);
-  start(lua_of(c), close_body);
+  return lua_of(c)->is_untold || start(lua_of(c), close_body);
 }
 
 static int drain_body(lua_State *L) {

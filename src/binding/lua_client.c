@@ -122,11 +122,13 @@ int ws_lua_connect(lua_State *L) {
   }
   ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
   ws_engine_check_fork(L, e);
-  ws_task_check_opener(L);
   bool is_async = is_given(L, "on_open");
+  if (is_async)
+    ws_task_check_opener(L);
+  else
+    t = ws_task_waiter(L, e, &here);
   struct lua_conn *lc = new_client(L, e);
   read_options(L, lc, &what);
-  if (!is_async) t = ws_task_waiter(L, e, &here);
   ws_anchor_add(L, e, 4);
   lc->c.is_freed = false;
   if (!ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id,

@@ -171,26 +171,13 @@ static double read_timeout(lua_State *L) {
   return seconds;
 }
 
-static void check_close_names(lua_State *L) {
-  static const char *const names[] = {"code", "reason", "timeout", NULL};
-  luaL_checktype(L, 2, LUA_TTABLE);
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    int i = 0;
-    while (names[i] && strcmp(names[i], name) != 0) i++;
-    if (!names[i])
-      luaL_error(L, "unknown option '%s' for 'close'",
-                 luaL_tolstring(L, -2, NULL));
-  }
-}
-
 static void read_close(lua_State *L, int *code, struct ws_slice *reason,
                        double *timeout) {
   *code = 1001;
   *timeout = CLOSE_TIMEOUT;
   *reason = (struct ws_slice){"", 0};
   if (lua_isnoneornil(L, 2)) return;
-  check_close_names(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
   ws_options_names(L, 2, "close", close_options);
   *code = (int)ws_option_integer(L, 2, "code", 1001, 1000, 4999);
   if (!ws_protocol_may_send_code(*code))
@@ -206,30 +193,32 @@ static void read_close(lua_State *L, int *code, struct ws_slice *reason,
 static int server_close(lua_State *L) {
   struct ws_engine *e = ws_engine_of(L);
   struct lua_server *ls = check_server(L, 1);
-  struct ws_task here, *t;
+  struct ws_task here, *t = NULL;
   struct ws_slice reason;
   double timeout;
   int code;
   ws_engine_check_fork(L, e);
   read_close(L, &code, &reason, &timeout);
   lua_settop(L, 2);
-  bool may_wait = ws_task_can_wait(L, e);
-  if (!ls->s.is_gone) ws_server_close(&ls->s, code, reason, timeout);
-  if (ls->s.is_gone || !may_wait) {
+  if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, e, &here);
+  ws_server_close(&ls->s, code, reason, timeout);
+  if (ls->s.is_gone) {
     lua_pushboolean(L, true);
     return 1;
   }
-  t = ws_task_waiter(L, e, &here);
   ws_task_wait_in(t, &ls->waiting);
   return ws_task_wait(L, e, t, close_k);
 }
 
-/* A variable goes out of scope, perhaps with an error as the 2nd argument. */
+/* A variable goes out of scope, perhaps with an error as the 2nd argument:
+ * closes, and waits where that is possible. */
 static int server_leave(lua_State *L) {
   struct ws_server *s = &check_server(L, 1)->s;
   lua_settop(L, 1);
   if (s->loop && ws_loop_is_forked(s->loop)) return 0;
-  return server_close(L);
+  if (ws_task_can_wait(L, ws_engine_of(L))) return server_close(L);
+  ws_server_close(s, 1001, (struct ws_slice){"", 0}, CLOSE_TIMEOUT);
+  return 0;
 }
 
 /* The connections open now; those that end meanwhile are skipped. */

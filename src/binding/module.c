@@ -35,8 +35,9 @@ void ws_engine_check_fork(lua_State *L, struct ws_engine *e) {
 }
 
 bool ws_is_usable(const struct lua_conn *lc) {
-  const struct ws_loop *loop = lc->c.stream.loop;
-  return loop && !ws_loop_is_forked(loop);
+  struct ws_loop *loop = lc->c.stream.loop;
+  return loop && !ws_engine_of_loop(loop)->is_closed &&
+         !ws_loop_is_forked(loop);
 }
 
 /* Whoever drives libev, the turn is ours. */
@@ -127,6 +128,14 @@ static int lua_on_error(lua_State *L) {
   return 0;
 }
 
+#ifdef WS_FAULT
+/* core.fail_at(n, every): for specs, see ws_mem_fail_at. */
+static int lua_fail_at(lua_State *L) {
+  ws_mem_fail_at((long)luaL_checkinteger(L, 1), lua_toboolean(L, 2));
+  return 0;
+}
+#endif
+
 static const luaL_Reg functions[] = {
   {"after", ws_lua_after}, {"connect", ws_lua_connect},
   {"every", ws_lua_every}, {"listen", ws_lua_listen},
@@ -147,5 +156,9 @@ int luaopen_evws_core(lua_State *L) {
   lua_setfield(L, -2, "version");
   ws_file_open_lib(L);
   lua_setfield(L, -2, "file");
+#ifdef WS_FAULT
+  lua_pushcfunction(L, lua_fail_at);
+  lua_setfield(L, -2, "fail_at");
+#endif
   return 1;
 }

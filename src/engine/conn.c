@@ -16,6 +16,8 @@
 #include "engine/upgrade.h"
 #include "transport/linger.h"
 
+#define TELL_AGAIN 0.1 /* seconds, when there was no memory to tell the end */
+
 struct ws_loop *ws_conn_loop(const struct ws_conn *c) {
   return c->stream.loop;
 }
@@ -106,6 +108,7 @@ static uint32_t next_deadline(const struct ws_conn *c) {
   uint32_t now = c->stream.loop->tick, next = now + WS_TICKS_MAX;
   if (c->stream.is_blocked && o->stall_timeout > 0)
     consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));
+  if (c->is_tell_due) consider(&next, now, now + ws_loop_ticks(TELL_AGAIN));
   if (c->state == WS_CONN_CLOSED) return next;
   if ((c->is_close_left || c->is_close_pending) && o->close_timeout > 0)
     consider(&next, now, c->began + ws_loop_ticks(o->close_timeout));
@@ -173,6 +176,10 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
     else
       ws_upgrade_on_deadline(c);
     return;
+  }
+  if (c->is_tell_due) {
+    c->is_tell_due = false;
+    ws_loop_late(c->stream.loop, &c->stream.late);
   }
   if (c->stream.is_blocked && is_past(c, c->stream.progress, o->stall_timeout))
     ws_conn_cut(c, 1006, "write stalled");
@@ -334,11 +341,13 @@ static void tell(struct ws_conn *c) {
   if (c->is_told || !(c->was_opened || c->is_client)) return;
   if (c->mode == WS_CALLBACK && ws_conn_has_queue(c)) {
     ws_conn_host(c)->ended(c);
-    ws_conn_resume(c);
+    ws_conn_deliver_later(c); /* the end of a handler comes back here */
     return;
   }
   c->is_told = true;
-  ws_conn_host(c)->closed(c);
+  if (ws_conn_host(c)->closed(c)) return;
+  c->is_told = false;
+  c->is_tell_due = true;
 }
 
 static void go(struct ws_conn *c) {

@@ -90,6 +90,7 @@ struct ws_conn {
   bool is_cut : 1;           /* no farewell: the descriptor is closed at once */
   bool was_opened : 1;       /* host->opened was called */
   bool is_told : 1;          /* host->closed was called */
+  bool is_tell_due : 1;      /* it had no memory: it is called again */
   bool is_freed : 1;         /* the engine has forgotten it */
   bool wants_control : 1;    /* the application has on_ping or on_pong */
 };
@@ -177,6 +178,8 @@ bool ws_conn_has_queue(const struct ws_conn *c);
 void ws_conn_read(struct ws_conn *c);
 bool ws_conn_wants_read(const struct ws_conn *c);
 void ws_conn_drop_input(struct ws_conn *c, bool queue_too);
+/* In the next turn, if there is something and it may be. */
+void ws_conn_deliver_later(struct ws_conn *c);
 void ws_conn_answer_close(struct ws_conn *c);
 
 /* ---- conn_send.c ---- */

@@ -421,11 +421,15 @@ static bool is_due(struct ws_conn *c) {
   return wants(c) || !is_queue_full(c);
 }
 
+void ws_conn_deliver_later(struct ws_conn *c) {
+  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+}
+
 void ws_conn_resume(struct ws_conn *c) {
   if (c->is_freed || c->state == WS_CONN_PENDING) return;
   if (c->rest && c->rest->off == c->rest->len && !is_being_read(c))
     drop_rest(c);
-  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+  ws_conn_deliver_later(c);
   if (c->is_close_pending || c->state == WS_CONN_CLOSED)
     ws_loop_late(c->stream.loop, &c->stream.late);
   if (!is_being_read(c)) ws_conn_update(c);

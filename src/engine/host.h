@@ -45,8 +45,9 @@ struct ws_host {
   void (*ended)(struct ws_conn *);
 
   /* Exactly once for each opened, and once for a client's attempt that
-   * failed; ws_conn_code and ws_conn_reason say how it ended. */
-  void (*closed)(struct ws_conn *);
+   * failed; ws_conn_code and ws_conn_reason say how it ended. False: there is
+   * no memory for that now, it is tried again a little later. */
+  bool (*closed)(struct ws_conn *);
 
   /* A server has come to its end: no listener and no connection is left. */
   void (*server_gone)(struct ws_server *);

@@ -2,11 +2,9 @@
 #include "engine/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "engine/conn.h"
@@ -114,8 +112,14 @@ static void want_accept(struct ws_server *s, bool on) {
     ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
 }
 
-static int open_spare(void) {
-  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+static void take_spare(struct ws_server *s) {
+  struct ws_io *io = s->loop->io;
+  s->spare_fd = io->ops->socket(io, AF_UNIX, SOCK_STREAM);
+}
+
+static void drop_spare(struct ws_server *s) {
+  if (s->spare_fd >= 0) s->loop->io->ops->close(s->loop->io, s->spare_fd);
+  s->spare_fd = -1;
 }
 
 /* No descriptor is left: the spare one is given up for as long as it takes
@@ -125,10 +129,10 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
   struct ws_address peer;
   struct ws_io *io = s->loop->io;
   if (s->spare_fd >= 0) {
-    close(s->spare_fd);
+    drop_spare(s);
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) io->ops->close(io, fd);
-    s->spare_fd = open_spare();
+    take_spare(s);
     s->refused++;
     if (fd >= 0) return;
   }
@@ -138,7 +142,7 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
 
 static void on_accept_again(struct ws_timer *t) {
   struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, accept_again);
-  if (s->spare_fd < 0) s->spare_fd = open_spare();
+  if (s->spare_fd < 0) take_spare(s);
   want_accept(s, true);
 }
 
@@ -200,7 +204,7 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
   loop->on_deadline = ws_conn_on_deadline;
   s->route.options.protocol.pool = &loop->pool;
   s->port = what->port;
-  s->spare_fd = open_spare();
+  take_spare(s);
   s->n_listeners = n;
   for (int i = 0; i < n; i++) {
     struct ws_listener *l = &s->listeners[i];
@@ -223,8 +227,7 @@ static void stop_listening(struct ws_server *s) {
   if (s->n_listeners && s->unix_path) io->ops->unlink(io, s->unix_path);
   s->n_listeners = 0;
   ws_loop_timer_stop(s->loop, &s->accept_again);
-  if (s->spare_fd >= 0) close(s->spare_fd);
-  s->spare_fd = -1;
+  drop_spare(s);
 }
 
 static void check_gone(struct ws_server *s) {

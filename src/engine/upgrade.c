@@ -64,13 +64,21 @@ void ws_upgrade_free(struct ws_conn *c) {
   ws_mem_free(p);
 }
 
+/* While the kernel refuses an answer, only a stall ends the connection. */
+static uint32_t due(const struct ws_conn *c) {
+  double stall = c->options->stall_timeout;
+  if (!c->stream.is_blocked) return c->pending->deadline;
+  if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
+  return c->stream.progress + ws_loop_ticks(stall);
+}
+
 /* Reading and deadline follow the step. */
 static void update(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
   if (c->state != WS_CONN_PENDING || !p) return;
   bool is_taking = p->step == WS_STEP_HEAD || p->step == WS_STEP_BODY;
   ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
-  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
+  ws_loop_deadline(c->stream.loop, &c->deadline, due(c));
 }
 
 static void refuse(struct ws_conn *c, int status, const char *fields) {
@@ -394,9 +402,11 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
 
 void ws_upgrade_after_flush(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
-  if (!p || c->stream.queued) return;
-  if (p->step == WS_STEP_HEAD && p->is_idle && p->n)
-    ws_loop_again(c->stream.loop, &c->stream.watch);
+  if (!p) return;
+  if (!c->stream.queued && p->step == WS_STEP_HEAD && p->is_idle) {
+    set_deadline(c, c->server->http.keepalive_timeout);
+    if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
+  }
   update(c);
 }
 
@@ -409,8 +419,10 @@ void ws_upgrade_shed(struct ws_conn *c) {
 
 void ws_upgrade_on_deadline(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
-  if ((int32_t)(p->deadline - c->stream.loop->tick) > 0) {
+  if ((int32_t)(due(c) - c->stream.loop->tick) > 0) {
     update(c);
+  } else if (c->stream.is_blocked) {
+    ws_conn_cut(c, 1006, "write stalled");
   } else if (p->step == WS_STEP_ASKED) {
     refuse(c, 503, "");
   } else if (p->is_idle || p->n == 0) {

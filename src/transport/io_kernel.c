@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
