@@ -344,8 +344,10 @@ describe("at the edge of the engine", function()
       for _, piece in ipairs { "(", "%25", "a,", "\"", "/", "../", "W/\"", ".",
                                "0-", "[", "% ", "Mon, " } do
         cost(piece, 1000)
-        local little = cost(piece, 12000)
-        assert.is_true(cost(piece, 48000) < 10 * little) -- not 16 times
+        if not common.is_sanitized then -- its own searches are not linear
+          local little = cost(piece, 12000)
+          assert.is_true(cost(piece, 48000) < 10 * little) -- not 16 times
+        end
       end
     end))
 end)

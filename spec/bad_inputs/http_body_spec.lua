@@ -310,6 +310,29 @@ describe("HTTP on a connection", function()
       round("GET", "/304?length", "1000")
     end))
 
+  it("BI-06 cuts whoever takes nothing of an answer for stall_timeout",
+    guarded(function(g)
+      local server = g:listen { stall_timeout = 0.1,
+        on_request = function() return 200, ("x"):rep(32 << 20) end }
+      local fds = t.probe.fd_count()
+      local client = t.raw(server, { rcvbuf = 4096 }):send(get)
+      local function has_socket() return t.probe.fd_count() > fds + 1 end
+      t.wait(has_socket, "the connection")
+      t.wait(function() return not has_socket() end, "its end")
+      client:close()
+    end))
+
+  it("BI-06 waits for whoever takes an answer slowly", guarded(function(g)
+    local server = g:listen { http_keepalive = { timeout = 0.05 },
+      on_request = function() return 200, ("x"):rep(32 << 20) end }
+    local client = t.raw(server, { rcvbuf = 4096 }):send(get)
+    common.rest(20) -- 0.2 s
+    local status, _, body = client:read_http()
+    assert.same({ 200, 32 << 20 }, { status, #body })
+    client:expect_eof() -- now nothing is asked for
+    client:close()
+  end))
+
   it("BI-47 raises for a length that is not the body's", guarded(function(g)
     local server = g:listen { on_request = function()
       return 200, "four", { ["Content-Length"] = "5" }

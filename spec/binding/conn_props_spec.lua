@@ -181,8 +181,8 @@ describe("a property", function()
     end)
 
     it("is nil later if it was not", function()
-      local conn, waited = nil, "?"
-      conn = kit.pair({ on_open = function(c)
+      local waited = "?"
+      local conn = kit.pair({ on_open = function(c)
         ws.sleep(0)
         waited = c.request
       end }, headers {})

@@ -7,8 +7,8 @@
 --                                     of the file that fn is from
 --   kit.errors() -> list   of { conn, message, traceback }, as ws.on_error
 --                          gets them, until kit.cleanup
---   kit.run(source) -> child   a process of its own runs the Lua source; the
---     globals `ws` and `say` (print, flushed) are there
+--   kit.run(source[, ignores_signals]) -> child   a process of its own runs
+--     the Lua source; `ws` and `say` (print, flushed) are there
 --     child.pid, child:output(), child:errors()
 --     child:wait(pattern) -> captures of a line it said
 --     child:signal("INT"), child:ended([limit]) -> exit status
@@ -62,27 +62,27 @@ child.__index = child
 
 local children = {}
 
-local prologue = [[
-io.stdout:setvbuf "line"
-local ws = require "evws"
-local say = print
-]]
+local prologue = 'io.stdout:setvbuf "line" local say = print '
+local load_it = 'local ws = require "evws" '
 
 -- Whatever the specs were started with, the child begins with the signal
 -- dispositions of a process in the foreground.
-local command = [[( sh -c 'echo $$ >%s.pid
-exec env --default-signal=INT,TERM %s %s.lua' </dev/null >%s.out 2>%s.err
-echo $? >%s.status ) >/dev/null 2>&1 &]]
+local command = [[( sh -c 'echo $$ >@.pid; exec %s %s @.lua' \
+</dev/null >@.out 2>@.err; echo $? >@.status ) >/dev/null 2>&1 &]]
+local foreground = "env --default-signal=INT,TERM"
+local ignoring = "env --ignore-signal=INT,TERM"
 
-function kit.run(source)
+function kit.run(source, ignores_signals)
   local self = setmetatable({ path = os.tmpname() }, child)
   local p = self.path
   local file = assert(io.open(p .. ".lua", "wb"))
-  file:write((prologue:gsub("\n", " ")), source)
+  file:write(prologue, source:find(load_it, 1, true) and "" or load_it,
+    source)
   file:close()
   children[self] = true
   local lua = os.getenv "LUA" or "lua5.4"
-  assert(os.execute(command:format(p, lua, p, p, p, p)))
+  assert(os.execute((command:format(ignores_signals and ignoring
+    or foreground, lua):gsub("@", p))))
   self.pid = t.wait(function()
     return read(p .. ".pid"):match("^(%d+)\n")
   end, "the child process")

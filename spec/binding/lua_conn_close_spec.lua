@@ -209,6 +209,13 @@ describe("the end of a connection", function()
       expect_closed(conn, closed, 1006, "keepalive timeout")
     end)
 
+    it("that stays too long is 1001 after max_lifetime", function()
+      local conn, raw, closed = pair { max_lifetime = 0.03 }
+      raw:expect_close(1001)
+      raw:send(t.frame("close", "\x03\xe9"))
+      expect_closed(conn, closed, 1001, "max lifetime")
+    end)
+
     it("without messages is 1001 after idle_timeout", function()
       local conn, raw, closed = pair { idle_timeout = 0.03 }
       raw:expect_close(1001)
@@ -323,13 +330,16 @@ describe("the end of a connection", function()
     end)
 
     it("ends an attempt to connect", function()
-      local server = t.listen { on_upgrade = function() ws.sleep(60) end }
-      local kept
+      local go, kept = false
+      local server = t.listen { on_upgrade = function()
+        while not go do ws.sleep(0) end
+      end }
       do
         local conn <close> = ws.connect(url_of(server), { on_open = print })
         kept = conn
       end
       assert.equal("closed", kept.state)
+      go = true
     end)
 
     it("only closes where it cannot wait", function()

@@ -348,6 +348,7 @@ describe("a server", function()
 
     it("raises where it cannot wait", function()
       local server, result = t.listen {}, nil
+      t.open(server)
       ws.spawn(function()
         coroutine.wrap(function()
           result = { pcall(server.close, server) }
@@ -356,9 +357,7 @@ describe("a server", function()
       t.wait(function() return result end)
       assert.is_false(result[1])
       contains(result[2], "cannot wait here (use ws.spawn)")
-      assert.equal("evws.server", tostring(server):match "^%S+(server)"
-        and "evws.server")
-      assert.is_true(server:close())
+      contains(tostring(server), "(listening)")
     end)
 
     it("raises for options that are none", function()

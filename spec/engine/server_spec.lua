@@ -292,4 +292,41 @@ describe("a server", function()
     collectgarbage()
     assert.is_true(t.probe.rss() - rss < 4 << 20 * second)
   end)
+
+  it("that has no descriptor left sheds, sleeps, and recovers (BI-113)",
+    function()
+      local script = [[
+        local t = require "spec.helper"
+        local server = t.listen { on_message = function(conn, message)
+          conn:send(message)
+        end }
+        local calm, list = t.bystander(server), {}
+        repeat
+          local ok, client = pcall(t.raw, server)
+          list[#list + 1] = ok and client or nil
+          t.turn(0)
+        until not ok
+        local last, turns = t.probe.now() + 0.3, 0
+        while t.probe.now() < last do
+          t.ws.step(0.05)
+          turns = turns + 1
+        end
+        print(#list > 5, turns < 50)
+        calm.check()
+        for _, client in ipairs(list) do client:close() end
+        t.wait(function() return pcall(t.open, server) end)
+        t.open(server):finish()
+        print "well"]]
+      local path = os.tmpname()
+      local file = assert(io.open(path, "w"))
+      file:write(("package.path, package.cpath = %q, %q\n"):format(
+        package.path, package.cpath), script)
+      file:close()
+      local pipe = assert(io.popen(("ulimit -n 40; exec %s %s 2>&1"):format(
+        os.getenv "LUA" or "lua5.4", path)))
+      local text = pipe:read "a"
+      pipe:close()
+      os.remove(path)
+      assert.equal("true\ttrue\nwell\n", text)
+    end)
 end)

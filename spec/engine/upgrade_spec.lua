@@ -108,7 +108,9 @@ describe("an upgrade", function()
 
   it("is refused with the status that says why", function()
     local server = notes { hosts = { "localhost" },
-      origins = function(origin) return origin == "https://good.test" end }
+      on_upgrade = function(r)
+        if r.origin == "https://evil.test" then return 403 end
+      end }
     local ok = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
       .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     local version = "Sec-WebSocket-Version: 13\r\n"

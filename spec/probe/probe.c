@@ -16,8 +16,13 @@
 /* Weak, so that a part may be left out of the link. */
 #define PARTS(_) \
   _(buf) \
-  _(utf8) _(frame) _(origin) _(http) _(body) _(handshake) _(deflate) \
-    _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport)
+  _(utf8) \
+  _(frame) \
+  _(origin) \
+  _(http) \
+  _(body) \
+  _(handshake) \
+  _(deflate) _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport)
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);
 #define ENTRY(name) {#name, probe_open_##name},

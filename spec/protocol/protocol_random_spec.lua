@@ -4,6 +4,7 @@
 
 local protocol = require "evws_probe".protocol
 local frame = require "spec.helper.raw".frame
+local assert_same = require "spec.protocol.endpoint".assert_same
 
 local random = math.random
 local characters = { "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
@@ -89,15 +90,6 @@ local function damage(frames)
     frames[i] = f:sub(1, at - 1) .. string.char(random(0, 255))
       .. f:sub(at + 1)
   end
-end
-
--- As assert.same, which is slow, for lists of events.
-local function assert_same(want, got)
-  local is_same = #want == #got
-  for i = 1, is_same and #want or 0 do
-    for k = 1, 3 do is_same = is_same and want[i][k] == got[i][k] end
-  end
-  if not is_same then assert.same(want, got) end
 end
 
 describe("an endpoint", function()
