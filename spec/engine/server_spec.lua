@@ -290,7 +290,9 @@ describe("a server", function()
     t.wait(function() return #log.closed == 600 end)
     log.conns, log.closed = {}, {}
     collectgarbage()
-    assert.is_true(t.probe.rss() - rss < 4 << 20 * second)
+    -- the address sanitizer keeps what is freed, and finds leaks itself
+    local is_sanitized = require("evws.core").fail_at ~= nil
+    assert.is_true(is_sanitized or t.probe.rss() - rss < 4 << 20)
   end)
 
   it("that has no descriptor left sheds, sleeps, and recovers (BI-113)",
