@@ -125,6 +125,12 @@ static uint32_t next_deadline(const struct ws_conn *c) {
   return next;
 }
 
+static bool has_only_later(const struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && !c->stream.is_blocked &&
+         !c->is_close_pending && !c->is_close_left && !c->is_tell_due &&
+         ws_list_is_linked(&c->deadline.link);
+}
+
 void ws_conn_update(struct ws_conn *c) {
   if (c->is_freed || c->state == WS_CONN_PENDING) return;
   struct ws_loop *loop = c->stream.loop;
@@ -134,6 +140,9 @@ void ws_conn_update(struct ws_conn *c) {
     ws_stream_want_read(&c->stream, is_reading);
     if (is_reading) c->heard = c->messaged = loop->tick;
   }
+  /* hearing something only makes deadlines later: the one that is set will
+   * find that out when it comes */
+  if (was_reading == is_reading && has_only_later(c)) return;
   uint32_t next = next_deadline(c);
   if (!ws_list_is_linked(&c->deadline.link) ||
       (int32_t)(next - c->deadline.tick) < 0)
