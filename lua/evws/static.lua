@@ -6,6 +6,7 @@
 -- Bytes of a request meet plain searches and anchored linear patterns only.
 
 local file = require("evws.core").file
+local http_date = require "evws.http_date"
 
 local byte, find, format = string.byte, string.find, string.format
 local lower, match, sub = string.lower, string.match, string.sub
@@ -64,66 +65,6 @@ local defaults = {
   headers = {},
   symlinks = false,
 }
-
-local weekdays = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" }
-local months = {
-  "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-}
-local month_numbers = {}
-for number, name in ipairs(months) do month_numbers[name] = number end
-
-local last_second = 253402300799 -- of the year 9999
-
--- 5.6.7: IMF-fixdate, in English whatever the locale (so no %a and %b).
-local function format_date(seconds)
-  local t = os.date("!*t", seconds)
-  local weekday = weekdays[seconds // 86400 % 7 + 1] -- day 0 was a Thursday
-  return format("%s, %02d %s %04d %02d:%02d:%02d GMT", weekday, t.day,
-    months[t.month], t.year, t.hour, t.min, t.sec)
-end
-
--- Seconds since 1970 in the Gregorian calendar: os.time would take local time.
--- Years begin in March, so that the leap day is the last one.
-local function seconds_of(year, month, day, hour, min, sec)
-  if month <= 2 then year = year - 1 end
-  local leaps = year // 4 - year // 100 + year // 400
-  local day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-  local day_number = year * 365 + leaps + day_of_year - 719468
-  return ((day_number * 24 + hour) * 60 + min) * 60 + sec
-end
-
--- Two digits of a year are never more than 50 years ahead.
-local function full_year(year)
-  local now = tonumber(os.date("!%Y"))
-  year = year + now // 100 * 100
-  return year > now + 50 and year - 100 or year
-end
-
--- 5.6.7: all three forms of a date must be understood. Seconds, or nil.
-local function parse_date(value)
-  if not value or #value > 40 then return nil end
-  local time = " (%d%d):(%d%d):(%d%d)"
-  local day, month, year, hour, min, sec =
-    match(value, "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d)" .. time .. " GMT$")
-  if not day then
-    day, month, year, hour, min, sec =
-      match(value, "^%a+, (%d%d)%-(%a%a%a)%-(%d%d)" .. time .. " GMT$")
-    year = year and full_year(tonumber(year))
-  end
-  if not day then
-    month, day, hour, min, sec, year =
-      match(value, "^%a%a%a (%a%a%a) ([ %d]%d)" .. time .. " (%d%d%d%d)$")
-  end
-  month = month_numbers[month]
-  if not month then return nil end
-  year, day, hour = tonumber(year), tonumber(day), tonumber(hour)
-  min, sec = tonumber(min), tonumber(sec)
-  if day < 1 or day > 31 or hour > 23 or min > 59 or sec > 60 then
-    return nil
-  end
-  return seconds_of(year, month, day, hour, min, sec)
-end
 
 local nibbles = {}
 for value = 0, 15 do
@@ -203,13 +144,13 @@ local function check_conditions(headers, etag, modified)
   if headers["if-match"] then
     if not has_tag(headers["if-match"], etag, true) then return 412 end
   else
-    date = parse_date(headers["if-unmodified-since"])
+    date = http_date.parse(headers["if-unmodified-since"])
     if date and modified > date then return 412 end
   end
   if headers["if-none-match"] then
     return has_tag(headers["if-none-match"], etag) and 304 or nil
   end
-  date = parse_date(headers["if-modified-since"])
+  date = http_date.parse(headers["if-modified-since"])
   return date and modified <= date and 304 or nil
 end
 
@@ -217,7 +158,7 @@ end
 -- is over (8.8.2.2).
 local function allows_range(condition, etag, modified)
   if not condition or condition == etag then return true end
-  return parse_date(condition) == modified and modified < os.time()
+  return http_date.parse(condition) == modified and modified < os.time()
 end
 
 -- 14.1.2: first and last byte of a single range; false if the file has none of
@@ -303,9 +244,9 @@ local function serve(site, request, opened, name, size, seconds, nanoseconds)
   end
   headers["Accept-Ranges"] = "bytes"
   headers["Content-Type"] = type_of(name, site.types)
-  if seconds >= 0 and seconds <= last_second then
+  if seconds >= 0 and seconds <= http_date.last_second then
     -- 8.8.2.1: never later than the answer itself
-    headers["Last-Modified"] = format_date(math.min(seconds, os.time()))
+    headers["Last-Modified"] = http_date.format(math.min(seconds, os.time()))
   end
   if request.method == "HEAD" then -- 14.2: Range means nothing to it
     headers["Content-Length"] = format("%d", size)
@@ -366,7 +307,7 @@ local function unknown_option(name)
   return closest and format("%s (did you mean '%s'?)", text, closest) or text
 end
 
--- What may stand in a header: no control byte, so no second line (BI-45).
+-- What may stand in a header: no control byte, so no second line.
 local function is_value(value)
   return type(value) == "string" and not find(value, "[\0-\31\127]")
 end
@@ -442,19 +383,6 @@ local function read_options(options)
   end
   return site
 end
-
----@class evws.StaticOptions
----@field index? string|false what a path ending in "/" serves, default
----  `"index.html"`; `false`: nothing (404). Directories are never listed.
----@field cache_control? string of the file itself, default `"no-cache"` (kept,
----  but checked by its ETag each time). Errors and redirects are `no-store`.
----@field types? table<string, string> content types to add or to replace, by
----  extension, lower case, without the dot: `{ glb = "model/gltf-binary" }`
----@field max_file? integer|false bytes, default 64 MiB: a file is read whole
----  and at once, while nothing else runs. A larger one is answered with 503.
----@field headers? table<string, string> added to every answer, errors included
----@field symlinks? boolean default `false`: a link anywhere in the path is 404.
----  `true` follows relative ones that stay beneath the directory (Linux 5.6).
 
 ---Returns an `on_request` handler that serves the files of one directory and
 ---nothing outside it: GET and HEAD, ETag and Last-Modified, single ranges.

@@ -6,8 +6,8 @@
  *   CLOSED   over: the application learns it (once) by host->closed; bytes
  *            that are owed still leave, then the descriptor lingers
  *
- * conn.c is the life, conn_read.c what arrives, conn_send.c what leaves,
- * upgrade.c the HTTP in front. */
+ * conn.c is the life, conn_deadline.c what time does to it, conn_read.c what
+ * arrives, conn_send.c what leaves, upgrade.c the HTTP in front. */
 #ifndef EVWS_CONN_H
 #define EVWS_CONN_H
 

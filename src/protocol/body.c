@@ -3,7 +3,7 @@
  * Data is never looked at, only counted; everything around it in the chunked
  * coding goes through a state machine of one byte a step, so it does not
  * matter how the bytes are cut. Leniency with chunk heads is what smuggling
- * lives on (BI-35): there is none. */
+ * lives on: there is none. */
 #include "protocol/body.h"
 
 #include "protocol/http.h"
@@ -124,7 +124,7 @@ static int take_byte(struct ws_body *b, char c) {
 }
 
 /* Extensions and chunks of one byte cost their sender little and everybody
- * else a lot (BI-36). */
+ * else a lot. */
 static bool is_overweight(const struct ws_body *b) {
   if (b->step >= TRAILER) return b->overhead > OVERHEAD_MAX;
   return b->overhead > OVERHEAD_MAX + OVERHEAD_RATIO * b->total;

@@ -128,7 +128,7 @@ static int check_origin(struct check *c) {
 
 /* RFC 9112 6.3, 4: without chunked as the last coding the length is not
  * known, 400; with another one in front of it, 501 (6.1). Codings have no
- * case, but only smugglers write this one otherwise (BI-38). */
+ * case, but only smugglers write this one otherwise. */
 static int check_codings(struct check *c) {
   const struct ws_slice chunked = WS_SLICE("chunked");
   struct ws_slice list = value(c, WS_HTTP_TRANSFER_ENCODING), coding;
@@ -212,7 +212,7 @@ static int check_upgrade(struct check *c) {
   out->key = value(c, WS_HTTP_SEC_WEBSOCKET_KEY);
   if (!is_key(out->key))
     return refuse(c, WS_ERR_BAD_REQUEST, "bad Sec-WebSocket-Key");
-  /* its bytes would be taken for frames (BI-40) */
+  /* its bytes would be taken for frames */
   if (out->is_chunked || out->content_length > 0)
     return refuse(c, WS_ERR_BAD_REQUEST, "body in an upgrade request");
   out->is_upgrade = true;

@@ -33,7 +33,7 @@ void ws_handshake_make_key(const uint8_t nonce[16], char key[WS_KEY_LEN]) {
 }
 
 /* 4.1, first list. What comes from the application was checked where it came
- * in; the assertions keep that true (BI-45). */
+ * in; the assertions keep that true. */
 bool ws_handshake_write_request(struct ws_buf *out, struct ws_slice host,
                                 struct ws_slice target,
                                 const char key[WS_KEY_LEN],

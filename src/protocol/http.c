@@ -248,7 +248,7 @@ static int read_head(struct ws_http *h, const char *bytes, size_t n,
       break;
     }
     /* RFC 9112 2.2 allows a bare LF; whoever reads it otherwise than its
-     * neighbour opens the door to smuggling (BI-39) */
+     * neighbour opens the door to smuggling */
     if (end == h->line || bytes[end - 1] != '\r') return WS_ERR_BAD_REQUEST;
     err = take_line(h, bytes + h->line, end - 1 - h->line, start);
     if (err) return err;
