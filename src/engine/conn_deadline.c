@@ -68,7 +68,7 @@ void ws_conn_update(struct ws_conn *c) {
   bool is_reading = ws_conn_wants_read(c);
   if (was_reading != is_reading) {
     ws_stream_want_read(&c->stream, is_reading);
-    if (is_reading) c->heard = c->messaged = loop->tick;
+    if (is_reading) c->heard = c->messaged = ws_loop_tick_now(loop);
   }
   /* hearing something only makes deadlines later: the one that is set will
    * find that out when it comes */

@@ -438,6 +438,6 @@ void ws_conn_resume(struct ws_conn *c) {
 void ws_conn_pause(struct ws_conn *c, bool on) {
   if (c->is_freed || c->is_paused == on) return;
   c->is_paused = on;
-  if (!on) c->heard = c->stream.loop->tick;
+  if (!on) c->heard = ws_loop_tick_now(c->stream.loop);
   ws_conn_resume(c);
 }

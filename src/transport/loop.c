@@ -87,6 +87,10 @@ double ws_loop_now(struct ws_loop *loop) {
   return loop->io->ops->now(loop->io);
 }
 
+uint32_t ws_loop_tick_now(struct ws_loop *loop) {
+  return loop->in_turn ? loop->tick : ws_loop_tick(loop, ws_loop_now(loop));
+}
+
 bool ws_loop_is_busy(const struct ws_loop *loop) {
   return !ws_list_is_empty(&loop->ready) || !ws_list_is_empty(&loop->jobs) ||
          !ws_list_is_empty(&loop->late);

@@ -118,6 +118,9 @@ void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t);
 void ws_loop_deadline(struct ws_loop *loop, struct ws_deadline *d,
                       uint32_t tick);
 
+/* The tick of this moment: outside of a turn the loop's own is old. */
+uint32_t ws_loop_tick_now(struct ws_loop *loop);
+
 /* A time of the loop's clock as a tick. */
 uint32_t ws_loop_tick(const struct ws_loop *loop, double when);
 

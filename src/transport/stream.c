@@ -82,7 +82,7 @@ static void broke(struct ws_stream *s, int error) {
 static void blocked(struct ws_stream *s, bool on) {
   if (s->is_blocked == on) return;
   s->is_blocked = on;
-  s->progress = s->loop->tick;
+  s->progress = ws_loop_tick_now(s->loop);
   uint8_t want = s->watch.want;
   want = (uint8_t)(on ? want | WS_WRITE : want & ~WS_WRITE);
   ws_loop_watch(s->loop, &s->watch, want);
@@ -182,7 +182,7 @@ static void flush_queue(struct ws_stream *s) {
     if (r < 0) return;
     if (r > 0) {
       consume(s, (size_t)r);
-      s->progress = s->loop->tick;
+      s->progress = ws_loop_tick_now(s->loop);
     }
     if ((size_t)r < total) {
       blocked(s, true);
