@@ -272,9 +272,9 @@ void ws_client_on_ready(struct ws_conn *c, uint8_t got) {
     give_up(c, "out of memory");
     return;
   }
-  ssize_t n = loop->io->ops->recv(loop->io, c->stream.watch.fd,
-                                  loop->read_buffer, WS_READ_BUFFER);
-  if (n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR) return;
+  struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
+  ssize_t n = ws_stream_read(&c->stream, &iov, 1);
+  if (n == -EAGAIN) return;
   if (n <= 0)
     give_up(c, n ? "connection reset" : "closed during the handshake");
   else if (!ws_buf_append(&cl->answer, loop->read_buffer, (size_t)n))

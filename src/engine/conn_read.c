@@ -356,18 +356,11 @@ static void ended(struct ws_conn *c) {
 
 static void read_more(struct ws_conn *c) {
   struct ws_loop *loop = c->stream.loop;
-  const struct ws_io_ops *ops = loop->io->ops;
   size_t room = 0, over = 0;
   uint8_t *space = ws_protocol_space(&c->protocol, &room);
-  ssize_t r;
-  if (space) {
-    struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
-    r = ops->readv(loop->io, c->stream.watch.fd, iov, 2);
-  } else {
-    r = ops->recv(loop->io, c->stream.watch.fd, loop->read_buffer,
-                  WS_READ_BUFFER);
-  }
-  if (r == -EAGAIN || r == -EWOULDBLOCK || r == -EINTR) return;
+  struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
+  ssize_t r = ws_stream_read(&c->stream, space ? iov : iov + 1, space ? 2 : 1);
+  if (r == -EAGAIN) return;
   if (r == 0) {
     ended(c);
     return;

@@ -387,9 +387,9 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
   if (got & WS_AGAIN && p->n && p->is_idle) {
     take_bytes(c, NULL, 0);
   } else if (got & WS_READ) {
-    ssize_t r = loop->io->ops->recv(loop->io, c->stream.watch.fd,
-                                    loop->read_buffer, WS_READ_BUFFER);
-    if (r == -EAGAIN || r == -EWOULDBLOCK || r == -EINTR) return;
+    struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
+    ssize_t r = ws_stream_read(&c->stream, &iov, 1);
+    if (r == -EAGAIN) return;
     if (r <= 0) {
       c->is_eof = r == 0;
       ws_conn_cut(c, 1006, "connection lost");

@@ -1,5 +1,5 @@
-/* stream.c: writing: the cork, the queue, and the one send that empties
- * them. */
+/* stream.c: reading, and writing: the cork, the queue, and the one send that
+ * empties them. */
 #include "transport/stream.h"
 
 #include <errno.h>
@@ -71,6 +71,14 @@ void ws_stream_want_read(struct ws_stream *s, bool on) {
   uint8_t want = (uint8_t)(s->watch.want & ~WS_READ);
   if (s->watch.fd < 0) return;
   ws_loop_watch(s->loop, &s->watch, on ? want | WS_READ : want);
+}
+
+ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
+  const struct ws_io_ops *ops = s->loop->io->ops;
+  ssize_t r =
+    n == 1 ? ops->recv(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
+           : ops->readv(s->loop->io, s->watch.fd, iov, n);
+  return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
 }
 
 static void broke(struct ws_stream *s, int error) {

@@ -67,6 +67,10 @@ void ws_stream_uncork(struct ws_stream *s);
 uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n);
 void ws_stream_commit(struct ws_stream *s, size_t n);
 
+/* Reads what has come into iov[0, n), at most 2, in their order. Bytes, 0 at
+ * the end, or a negated errno: -EAGAIN when nothing is there now. */
+ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n);
+
 /* Sends head and payload, in one call of writev with what is gathered. False
  * without memory for what the kernel refused: the stream is then broken
  * (error is ENOMEM), for a part may be on its way. */
