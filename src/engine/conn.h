@@ -7,7 +7,8 @@
  *            that are owed still leave, then the descriptor lingers
  *
  * conn.c is the life, conn_deadline.c what time does to it, conn_read.c what
- * arrives, conn_send.c what leaves, upgrade.c the HTTP in front. */
+ * arrives, conn_event.c what control frames do, conn_send.c what leaves,
+ * upgrade.c the HTTP in front. */
 #ifndef EVWS_CONN_H
 #define EVWS_CONN_H
 
@@ -180,6 +181,18 @@ bool ws_conn_wants_read(const struct ws_conn *c);
 void ws_conn_drop_input(struct ws_conn *c, bool queue_too);
 /* In the next turn, if there is something and it may be. */
 void ws_conn_deliver_later(struct ws_conn *c);
+
+/* ---- conn_event.c ---- */
+
+/* Does what an event asks for that is no message; true when it is one for the
+ * application too. */
+bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev);
+
+/* One more message, where message_rate is set; false when it was one too
+ * many, and the connection has failed. */
+bool ws_conn_spend_message(struct ws_conn *c);
+
+/* The peer's Close has waited for what came before it: now it is answered. */
 void ws_conn_answer_close(struct ws_conn *c);
 
 /* ---- conn_send.c ---- */

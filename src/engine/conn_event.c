@@ -1,0 +1,115 @@
+/* conn_event.c: what an event means to a connection: the control frames of
+ * RFC 6455 5.5, the closing handshake, and the rates a peer has to keep.
+ * Where events come from is the business of conn_read.c. */
+#include <string.h>
+
+#include "engine/rare.h"
+#include "protocol/frame.h"
+
+/* A token bucket. True while the rate is kept. */
+static bool spend(const struct ws_rate *rate, double *left, uint32_t *at,
+                  uint32_t tick) {
+  if (rate->burst <= 0) return true;
+  *left += (double)(tick - *at) * WS_TICK * rate->per_second;
+  if (*left > rate->burst) *left = rate->burst;
+  *at = tick;
+  if (*left < 1) return false;
+  *left -= 1;
+  return true;
+}
+
+static bool spend_control(struct ws_conn *c) {
+  double left = c->control_left;
+  bool is_kept = spend(&c->options->control_rate, &left, &c->control_at,
+                       c->stream.loop->tick);
+  c->control_left = (float)left;
+  if (!is_kept) ws_conn_fail(c, 1008, "control frame flood");
+  return is_kept;
+}
+
+bool ws_conn_spend_message(struct ws_conn *c) {
+  struct ws_rare *r;
+  if (!(r = ws_conn_rare(c))) return true;
+  if (!r->message_at) {
+    r->message_left = c->options->message_rate.burst;
+    r->message_at = c->stream.loop->tick;
+  }
+  if (spend(&c->options->message_rate, &r->message_left, &r->message_at,
+            c->stream.loop->tick))
+    return true;
+  ws_conn_fail(c, 1008, "message flood");
+  return false;
+}
+
+/* 5.5.3: while bytes are refused only the latest of many pongs is owed. */
+static void answer_ping(struct ws_conn *c, const struct ws_event *ev) {
+  if (!c->stream.is_blocked) {
+    if (c->rare) c->rare->pongs = 0;
+  } else {
+    struct ws_rare *r = ws_conn_rare(c);
+    if (!r) return;
+    if (r->pongs >= WS_PONGS_MAX) {
+      r->has_pong = true;
+      r->pong_len = (uint8_t)ev->len;
+      memcpy(r->pong, ev->data, ev->len);
+      return;
+    }
+    r->pongs++;
+  }
+  ws_conn_send_control(c, WS_OP_PONG, ev->data, ev->len);
+}
+
+static void take_pong(struct ws_conn *c, const struct ws_event *ev) {
+  double at;
+  if (!c->ping_at || ev->len != sizeof at) return;
+  memcpy(&at, ev->data, sizeof at);
+  if (at != c->ping_at) return;
+  c->latency = (float)(ws_loop_now(c->stream.loop) - at);
+  c->ping_at = 0;
+}
+
+void ws_conn_answer_close(struct ws_conn *c) {
+  int code = c->rare ? c->rare->peer_code : 1005;
+  if (!c->is_close_pending) return;
+  c->is_close_pending = false;
+  if (!c->is_close_sent) /* 5.5.1: the status code is typically echoed */
+    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
+  ws_conn_end(c, code, NULL);
+}
+
+/* The peer's half of the closing handshake. What came before it is handled
+ * first, so that its answers still go out; but the peer is not kept waiting
+ * longer than close_timeout. */
+static void take_close(struct ws_conn *c, const struct ws_event *ev) {
+  struct ws_rare *r = ws_conn_rare(c);
+  bool is_late = c->busy > 0 || ws_conn_has_queue(c);
+  if (!c->is_ours) ws_conn_set_reason(c, ev->data, ev->len);
+  if (c->is_close_sent || !r) {
+    if (!c->is_close_sent)
+      ws_conn_send_close(c, ev->code, (struct ws_slice){NULL, 0});
+    ws_conn_end(c, ev->code, NULL);
+    return;
+  }
+  r->peer_code = ev->code;
+  c->is_close_pending = true;
+  c->began = c->stream.loop->tick;
+  if (!is_late) ws_conn_answer_close(c);
+}
+
+bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
+  switch (ev->type) {
+  case WS_EVENT_PING:
+    if (!spend_control(c)) return false;
+    answer_ping(c, ev);
+    return c->wants_control && c->state == WS_CONN_OPEN;
+  case WS_EVENT_PONG:
+    if (!spend_control(c)) return false;
+    take_pong(c, ev);
+    return c->wants_control && c->state == WS_CONN_OPEN;
+  case WS_EVENT_CLOSE: take_close(c, ev); return false;
+  case WS_EVENT_ERROR: ws_conn_fail(c, ev->code, ev->why); return false;
+  case WS_EVENT_MESSAGE:
+  case WS_EVENT_NONE: break;
+  }
+  return false;
+}
