@@ -1,103 +1,101 @@
--- The cases of the field's conformance suite, judged as it judges, against
--- an echo server: both what comes back and how the connection ends must be
--- right, and what the suite calls NON-STRICT is a failure here. With
--- EVWS_ECHO_PORT set, the echo server on that port of 127.0.0.1 is judged.
+-- The cases of the field's conformance suite, judged as it judges
+-- (conformance/judge.lua), against an echo of evws: as a server and as a
+-- client, by callback and in a loop that receives. With EVWS_ECHO_PORT set,
+-- the echo server on that port of 127.0.0.1 is judged, and nothing else.
 
 local t = require "spec.helper"
+local judge = require "spec.conformance.judge"
 
 local external = tonumber(os.getenv "EVWS_ECHO_PORT")
 
-local function echo_server()
-  return external or t.listen {
-    max_message = 16 << 20, max_fragments = 1 << 17,
-    on_message = function(conn, message, kind) conn:send(message, kind) end,
-  }
+local groups = {
+  { "frames", require "spec.conformance.cases" },
+  { "text", require "spec.conformance.utf8" },
+  { "large messages", require "spec.conformance.limits" },
+}
+
+local function echo(conn)
+  for message, kind in conn:messages() do conn:send(message, kind) end
 end
 
-local function write(client, case)
-  if case.steps then
-    case.steps(client)
-  elseif case.by == "frame" then
-    client:send_each(case.write)
-  else
-    local bytes = table.concat(case.write)
-    if case.by == "octet" then client:send_bytewise(bytes)
-    elseif case.by then client:send_pieces(bytes, case.by)
-    else client:send(bytes) end
-  end
+local function answer(conn, message, kind) conn:send(message, kind) end
+
+local function options_of(form)
+  local handler = form == "by callback" and answer or form
+  return { max_message = 16 << 20, max_fragments = 1 << 17,
+    on_message = type(handler) == "function" and handler or nil }
 end
 
-local function show(kind, payload)
-  if not payload or #payload <= 40 then
-    return ("%s %q"):format(kind, payload or "")
-  end
-  return ("%s of %d octets"):format(kind, #payload)
+-- role -> a raw connection to an echo in that role; form may be a handler
+local opens = {}
+
+function opens.server(form)
+  local options = options_of(form)
+  if not options.on_message then options.on_open = echo end
+  return t.open(external or t.listen(options))
 end
 
-local function expect_message(client, wanted, within)
-  local kind, payload = client:message(within)
-  if kind ~= wanted[1] or payload ~= wanted[2] then
-    error(("expected %s, got %s"):format(show(wanted[1], wanted[2]),
-      kind and show(kind, payload) or payload), 0)
-  end
+local dialled -- the client that was judged last
+
+function opens.client(form)
+  local listener <close> = assert(t.probe.listen "127.0.0.1")
+  t.ws.spawn(function()
+    local options = options_of(form)
+    dialled = assert(t.ws.connect("ws://127.0.0.1:" .. listener.port, options))
+    if not options.on_message then echo(dialled) end
+  end)
+  return judge.accept(listener)
 end
 
--- The peer's close frame with one of `codes` or none; or a bare drop, where
--- that is right: nil then.
-local function expect_close(client, codes, drop, within)
-  local accepted = { 1005, table.unpack(codes) }
-  return client:expect_close(accepted, { drop = drop, limit = within })
-end
-
-local function judge(case, client)
-  local within = case.within or 1
-  write(client, case)
-  if case.informational then
-    repeat local f = client:frame() until not f
-    return
-  end
-  for _, wanted in ipairs(case.expect) do
-    expect_message(client, wanted, within)
-  end
-  if case.fail then
-    local code = expect_close(client, case.fail, true, within)
-    if type(code) ~= "number" then return end -- dropped
-    client:send(t.frame("close", code ~= 1005 and (">I2"):pack(code) or ""))
-    assert(not client:frame(1), "more came behind the close frame")
-  elseif case.reply then
-    local code = expect_close(client, case.reply, case.drop, 1)
-    if type(code) == "number" then client:expect_eof(1) end
-  else
-    client:send(t.frame("close", (">I2"):pack(1000)))
-    expect_close(client, { 1000 }, false, 1)
-    client:expect_eof(1)
-  end
-end
-
-local function run(cases)
+local function run(role, form, cases)
   for _, case in ipairs(cases) do
     it(case.id .. " " .. case.title, function()
-      judge(case.build and case.build() or case, t.open(echo_server()))
+      judge.run(case, role, opens[role](form))
+      if role == "client" then
+        t.wait(function() return dialled.state == "closed" end, "its end", 1)
+      end
     end)
   end
 end
 
-describe("conformance", function()
-  local engine = t.ws
+for _, role in ipairs { "server", "client" } do
+  describe("conformance of a " .. role, function()
+    local engine, factor = t.ws, t.factor
 
-  setup(function()
-    if external then t.ws = nil end -- turns then wait for its bytes
+    setup(function()
+      if external then t.ws = nil end -- turns then wait for its bytes
+    end)
+    teardown(function() t.ws = engine end)
+    after_each(function()
+      t.factor = factor
+      t.cleanup()
+    end)
+
+    for _, form in ipairs { "by callback", "by receive" } do
+      for _, group in ipairs(groups) do
+        if not external or role == "server" and form == "by callback" then
+          describe(("that echoes %s %s:"):format(group[1], form), function()
+            run(role, form, group[2])
+          end)
+        end
+      end
+    end
+
+    it("fails an echo that is broken", function()
+      if external then return end
+      local case = groups[1][2][10] -- 1.2.2
+      t.factor = 0.2 -- one waits in vain
+      for _, broken in ipairs { function() end,
+        function(conn, message) conn:send("", "text") end,
+        function(conn, message, kind) conn:send(message .. "x", kind) end,
+        function(conn, message, kind)
+          conn:send(message, kind)
+          conn:send("", kind)
+        end,
+        function(conn) conn:close(1000) end } do
+        assert.is_false((pcall(judge.run, case, role, opens[role](broken))))
+        t.cleanup()
+      end
+    end)
   end)
-  teardown(function() t.ws = engine end)
-  after_each(t.cleanup)
-
-  run(require "spec.conformance.cases")
-
-  describe("of text", function()
-    run(require "spec.conformance.utf8")
-  end)
-
-  describe("at large sizes", function()
-    run(require "spec.conformance.limits")
-  end)
-end)
+end

@@ -1,23 +1,9 @@
--- The cases of the conformance suite, sections 1 to 5, 7 and 10, as a
--- list; section 6 is in utf8.lua, section 9 in limits.lua. A case has
---   id, title
---   write    frames, in the order sent
---   by       "frame" or "octet": one of them a write, with a turn after
---            each; a number: pieces of so many octets; nil: all in one go
---   expect   { kind, payload } of every message and pong, in order
--- and one of these endings:
---   nothing  we close with 1000; reply 1000 or none, then the FIN
---   fail     the peer must fail the connection with one of these codes,
---            without a code, or by a bare drop, and nothing else comes
---   reply    we closed in `write`: the codes it may be answered with (none
---            is always right); drop: a bare drop is right as well
---   informational  whatever happens, as long as it ends
--- within is the time limit of what is expected and of a failure, 1 s
--- unless said otherwise. steps(client), where set, does the writing.
+-- The cases of the conformance suite, sections 1 to 5, 7 and 10, as a list;
+-- section 6 is in utf8.lua, section 9 in limits.lua. The fields of a case
+-- are described in judge.lua.
 
-local t = require "spec.helper"
+local frame = require("spec.conformance.judge").frame
 
-local frame = t.frame
 local cases = {}
 
 local function case(id, title, fields)
@@ -162,18 +148,14 @@ end
 case("5.18", "fails on a text frame inside a message",
   { write = { part("text", one), frame("text", two) }, fail = { 1002 } })
 for i, by in ipairs { false, "frame" } do
-  local function send(client, frames)
-    if by then client:send_each(frames)
-    else client:send(table.concat(frames)) end
-  end
   case("5." .. i + 18, "answers two pings inside five fragments" .. names[by], {
-    steps = function(client)
-      send(client, { part("text", one), part("continuation", two),
-        frame("ping", "pongme 1!") })
-      client:expect_frame("pong", "pongme 1!", 1) -- instead of a pause
-      send(client, { part("continuation", "fragment3"),
+    steps = function(raw, write)
+      write({ part("text", one), part("continuation", two),
+        frame("ping", "pongme 1!") }, by)
+      raw:expect_frame("pong", "pongme 1!", 1) -- instead of a pause
+      write({ part("continuation", "fragment3"),
         part("continuation", "fragment4"), frame("ping", "pongme 2!"),
-        frame("continuation", "fragment5") })
+        frame("continuation", "fragment5") }, by)
     end,
     expect = { { "pong", "pongme 2!" },
       { "text", "fragment1fragment2fragment3fragment4fragment5" } },

@@ -1,9 +1,8 @@
 -- Section 6 of the conformance suite: text that is UTF-8 and text that is
--- not. The fields of a case are those of cases.lua.
+-- not. The fields of a case are those of judge.lua.
 
-local t = require "spec.helper"
+local frame = require("spec.conformance.judge").frame
 
-local frame = t.frame
 local kosme = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5" -- "kosme"
 local cases = {}
 
@@ -62,27 +61,31 @@ case("6.3.2", "fails on a surrogate in frames of one octet",
 -- Fail fast: the third part is never sent, so the failure must be the
 -- answer to the second; the first alone must not be one.
 local too_high = kosme .. "\xf4\x90\x80\x80edited"
-local function fail_fast(id, title, parts)
-  case(id, "fails fast on " .. title, { fail = { 1007 },
-    steps = function(client)
-      client:send(parts[1]):expect_silence(10)
-      client:send(parts[2])
-    end })
+local function fail_fast(id, title, steps)
+  case(id, "fails fast on " .. title, { fail = { 1007 }, steps = steps })
 end
-local function cut(text, first, second)
-  return { text:sub(1, first), text:sub(first + 1, first + second),
-    text:sub(first + second + 1) }
+local function in_frames(first, second)
+  local text = too_high:sub(first + 1)
+  local frames = message { too_high:sub(1, first), text:sub(1, second),
+    text:sub(second + 1) }
+  return function(raw, write)
+    write { frames[1] }
+    raw:expect_silence(10)
+    write { frames[2] }
+  end
 end
-fail_fast("6.4.1", "F4 90 80 80 in a second frame",
-  message(cut(too_high, 11, 4)))
-fail_fast("6.4.2", "90 after F4, the last octet of a frame",
-  message(cut(too_high, 12, 1)))
-local whole = frame("text", too_high, { fin = false })
-local head = #whole - #too_high
-fail_fast("6.4.3", "F4 90 80 80 in the middle of a frame",
-  cut(whole .. frame("continuation", ""), head + 11, 4))
-fail_fast("6.4.4", "90 after F4 in the middle of a frame",
-  cut(whole .. frame("continuation", ""), head + 12, 1))
+local function in_pieces(first, second)
+  return function(raw, _, encode)
+    local bytes = encode(frame("text", too_high, { fin = false }))
+    local cut = #bytes - #too_high + first
+    raw:send(bytes:sub(1, cut)):expect_silence(10)
+    raw:send(bytes:sub(cut + 1, cut + second))
+  end
+end
+fail_fast("6.4.1", "F4 90 80 80 in a second frame", in_frames(11, 4))
+fail_fast("6.4.2", "90 after F4, the last octet of a frame", in_frames(12, 1))
+fail_fast("6.4.3", "F4 90 80 80 in the middle of a frame", in_pieces(11, 4))
+fail_fast("6.4.4", "90 after F4 in the middle of a frame", in_pieces(12, 1))
 
 -- 6.5 to 6.23: one frame each; what is valid is echoed.
 local function row(section, is_valid, texts)

@@ -74,6 +74,7 @@ describe("a client", function()
     conn:close(4000, "bye")
     raw:expect_close(4000)
     raw:send(plain("close", (">I2"):pack(4000)))
+    raw:half_close()
     raw:expect_eof()
   end)
 

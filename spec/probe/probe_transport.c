@@ -18,7 +18,7 @@
  *   fn(lookup) in a turn otherwise
  * lookup:answer() -> list of addresses, error; lookup:cancel()
  *
- * linger(loop, fd)       of a copy of fd
+ * linger(loop, fd[, second])   of a copy of fd; second: the peer ends first
  * lingers(loop)          how many there are; stop_lingers(loop) */
 #define _GNU_SOURCE
 #include "probe.h"
@@ -289,7 +289,8 @@ static int transport_linger(lua_State *L) {
   struct probe_loop *pl = probe_loop_check(L, 1);
   int fd = fcntl(check_fd(L, 2), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return push_failure(L, -errno);
-  ws_linger_start(&pl->loop, fd);
+  ws_linger_start(&pl->loop, fd,
+                  lua_toboolean(L, 3) ? WS_LINGER_SECOND : WS_LINGER_FIRST);
   return 0;
 }
 

@@ -41,8 +41,8 @@ describe("lingering", function()
     server:close()
   end)
 
-  local function hand_over()
-    transport.linger(loop, server:fd())
+  local function hand_over(second)
+    transport.linger(loop, server:fd(), second)
     server:close()
   end
 
@@ -121,6 +121,28 @@ describe("lingering", function()
     end)
     assert.is_true(none_left())
     assert.is_true(sent >= 16 << 20)
+  end)
+
+  describe("second, as a client does (RFC 6455 7.1.1)", function()
+    it("lets the peer end first", function()
+      server:send "last word"
+      hand_over(true)
+      for _ = 1, 5 do loop:step(0.002) end
+      assert.equal("last word", client:recv())
+      assert.equal("again", select(2, client:recv()))
+      client:shutdown()
+      wait(none_left, 0.5)
+      assert.same({ "", "eof" }, { drain() })
+      assert.equal(before - 1, net.fd_count())
+    end)
+
+    it("ends itself after a while", function()
+      local began = net.now()
+      hand_over(true)
+      wait(none_left, 3)
+      assert.is_true(net.now() - began > 0.85)
+      assert.same({ "", "eof" }, { drain() })
+    end)
   end)
 
   it("of many ends for all of them when it is stopped", function()

@@ -209,7 +209,8 @@ static void let_go(struct ws_conn *c) {
     if (is_over)
       loop->io->ops->close(loop->io, fd);
     else
-      ws_linger_start(loop, fd);
+      ws_linger_start(loop, fd,
+                      c->is_client ? WS_LINGER_SECOND : WS_LINGER_FIRST);
   }
 }
 

@@ -1,4 +1,4 @@
-/* linger.c: half-closed descriptors that wait for their peer's end. */
+/* linger.c: descriptors that wait for their peer's end. */
 #include "transport/linger.h"
 
 #include <errno.h>
@@ -45,10 +45,10 @@ static void on_time(struct ws_timer *t) {
   end(WS_LIST_ENTRY(t, struct ending, timer));
 }
 
-void ws_linger_start(struct ws_loop *loop, int fd) {
+void ws_linger_start(struct ws_loop *loop, int fd, enum ws_linger who) {
   struct ending *l;
-  if (loop->io->ops->shutdown(loop->io, fd) < 0 || !ws_loop_prepare(loop) ||
-      !(l = ws_mem_zero(sizeof *l))) {
+  if ((who == WS_LINGER_FIRST && loop->io->ops->shutdown(loop->io, fd) < 0) ||
+      !ws_loop_prepare(loop) || !(l = ws_mem_zero(sizeof *l))) {
     loop->io->ops->close(loop->io, fd);
     return;
   }
