@@ -2,6 +2,7 @@
 #include "fake_io.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,98 @@ static int fake_close(struct ws_io *io, int fd) {
   struct fake_fd *f = fd_of(io, fd);
   if (f == NULL || f->is_closed) return -EBADF;
   f->is_closed = true;
+  f->is_socket = false;
   return 0;
+}
+
+static int fake_socket(struct ws_io *io, int domain, int type) {
+  (void)domain;
+  (void)type;
+  for (int i = 0; i < FAKE_FDS; i++) {
+    struct fake_fd *f = fd_of(io, i);
+    if (f->is_socket) continue;
+    f->is_closed = false;
+    f->is_socket = true;
+    f->address = f->so_error = 0;
+    f->watch = NULL;
+    return i;
+  }
+  return -EMFILE;
+}
+
+/* The port tells which of the spec's addresses it is. */
+static int number_of(const struct ws_address *a) {
+  const struct sockaddr_in *v4 = (const void *)&a->any;
+  return ntohs(v4->sin_port); /* it stands there in IPv6 too */
+}
+
+static int fake_connect(struct ws_io *io, int fd, const struct ws_address *a) {
+  struct fake_fd *f = fd_of(io, fd);
+  f->address = number_of(a);
+  int refuses = fake_of(io)->addresses[f->address - 1].refuses;
+  return refuses ? -refuses : -EINPROGRESS;
+}
+
+static int fake_setsockopt(struct ws_io *io, int fd, int level, int name,
+                           int value) {
+  (void)io, (void)fd, (void)level, (void)name, (void)value;
+  return 0;
+}
+
+static int fake_getsockopt(struct ws_io *io, int fd, int level, int name,
+                           int *value) {
+  (void)level, (void)name;
+  *value = fd_of(io, fd)->so_error;
+  return 0;
+}
+
+static void fill_in(struct fake_io *f, struct ws_lookup *l) {
+  l->n = f->n_addresses;
+  l->error = l->n ? NULL : "host name not found";
+  for (int i = 0; i < l->n; i++) {
+    struct sockaddr_in *v4 = (void *)&l->list[i].any;
+    memset(&l->list[i], 0, sizeof l->list[i]);
+    l->list[i].len = sizeof(struct sockaddr_in6);
+    l->list[i].any.ss_family = (sa_family_t)f->addresses[i].family;
+    v4->sin_port = htons((uint16_t)(i + 1));
+  }
+}
+
+static bool fake_lookup(struct ws_io *io, struct ws_lookup *l, const char *host,
+                        int port) {
+  (void)host, (void)port;
+  if (fake_of(io)->answers_later) {
+    fake_of(io)->lookup = l;
+    return false;
+  }
+  fill_in(fake_of(io), l);
+  return true;
+}
+
+static void fake_lookup_cancel(struct ws_io *io, struct ws_lookup *l) {
+  if (fake_of(io)->lookup == l) fake_of(io)->lookup = NULL;
+}
+
+void fake_io_found(struct fake_io *f) {
+  struct ws_lookup *l = f->lookup;
+  f->lookup = NULL;
+  if (l == NULL) return;
+  fill_in(f, l);
+  l->done(l);
+}
+
+bool fake_io_answer(struct fake_io *f, int address, int error,
+                    struct ws_list *ready) {
+  for (int i = 0; i < FAKE_FDS; i++) {
+    struct fake_fd *fd = &f->fds[i];
+    if (!fd->is_socket || fd->address != address || !fd->watch) continue;
+    fd->so_error = error;
+    fd->watch->got |= WS_WRITE;
+    if (!ws_list_is_linked(&fd->watch->ready))
+      ws_list_append(ready, &fd->watch->ready);
+    return true;
+  }
+  return false;
 }
 
 static int fake_shutdown(struct ws_io *io, int fd) {
@@ -80,6 +172,7 @@ static void fake_watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   struct fake_fd *f = fd_of(io, w->fd);
   if (f == NULL) return;
   f->want = want;
+  f->watch = want ? w : NULL;
   f->watches++;
 }
 
@@ -97,6 +190,12 @@ void fake_io_init(struct fake_io *f) {
     f->fds[i].error = EAGAIN;
   }
   f->ops = (struct ws_io_ops){
+    .socket = fake_socket,
+    .connect = fake_connect,
+    .setsockopt = fake_setsockopt,
+    .getsockopt = fake_getsockopt,
+    .lookup = fake_lookup,
+    .lookup_cancel = fake_lookup_cancel,
     .send = fake_send,
     .writev = fake_writev,
     .recv = fake_recv,

@@ -22,7 +22,8 @@
   _(http) \
   _(body) \
   _(handshake) \
-  _(deflate) _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport)
+  _(deflate) \
+  _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport) _(dial)
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);
 #define ENTRY(name) {#name, probe_open_##name},

@@ -1,11 +1,12 @@
-/* client.c: from a URL to an open connection. Addresses are tried one after
- * the other; the first that connects is used. */
+/* client.c: the client's request and the answer to it, between a connected
+ * descriptor (dial.c) and an open connection. */
 #include "engine/client.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/dial.h"
 #include "protocol/handshake.h"
 
 #define FIELDS_MAX 100
@@ -13,15 +14,12 @@
 
 struct ws_client {
   struct ws_conn *conn;
-  struct ws_lookup lookup;
-  struct ws_job start; /* what needs no look-up goes on in the next turn */
+  struct ws_dial dial;
   struct ws_buf request;
   struct ws_buf answer;
   struct ws_buf offered; /* the sub-protocols */
   struct ws_buf target;  /* path and query */
   struct ws_http http;
-  int tried; /* addresses */
-  int error; /* errno of the last one */
   uint32_t deadline;
   char key[WS_KEY_LEN];
   struct ws_http_field fields[FIELDS_MAX];
@@ -41,9 +39,7 @@ void ws_client_free_route(struct ws_route *route) {
 void ws_client_free(struct ws_conn *c) {
   struct ws_client *cl = c->client;
   if (!cl) return;
-  struct ws_io *io = c->stream.loop->io;
-  io->ops->lookup_cancel(io, &cl->lookup);
-  ws_list_remove(&cl->start.link);
+  ws_dial_stop(&cl->dial);
   ws_buf_free(&cl->request);
   ws_buf_free(&cl->answer);
   ws_buf_free(&cl->offered);
@@ -52,50 +48,8 @@ void ws_client_free(struct ws_conn *c) {
   ws_mem_free(cl);
 }
 
-static const char *describe(int error) {
-  switch (error) {
-  case ECONNREFUSED: return "connection refused";
-  case ENOENT: return "no such socket";
-  case ETIMEDOUT: return "connection timed out";
-  case ENETUNREACH:
-  case EHOSTUNREACH: return "host unreachable";
-  case EMFILE:
-  case ENFILE: return "too many open files";
-  default: return error ? strerror(error) : "cannot connect";
-  }
-}
-
 static void give_up(struct ws_conn *c, const char *why) {
   ws_conn_cut(c, 1006, why);
-}
-
-/* The next address, or the end. */
-static void connect_next(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
-  struct ws_loop *loop = c->stream.loop;
-  if (c->state != WS_CONN_PENDING) return; /* it was given up meanwhile */
-  ws_stream_close(&c->stream);
-  c->stream.error = 0;
-  while (cl->tried < cl->lookup.n) {
-    int fd = ws_net_connect(loop->io, &cl->lookup.list[cl->tried++]);
-    if (fd >= 0) {
-      c->stream.watch.fd = fd;
-      ws_loop_watch(loop, &c->stream.watch, WS_WRITE);
-      return;
-    }
-    cl->error = -fd;
-  }
-  give_up(c, cl->lookup.n ? describe(cl->error) : cl->lookup.error);
-}
-
-static void on_found(struct ws_lookup *l) {
-  struct ws_client *cl = WS_LIST_ENTRY(l, struct ws_client, lookup);
-  connect_next(cl->conn);
-}
-
-static void on_start(struct ws_job *job) {
-  struct ws_client *cl = WS_LIST_ENTRY(job, struct ws_client, start);
-  connect_next(cl->conn);
 }
 
 static bool write_request(struct ws_client *cl,
@@ -126,22 +80,37 @@ static bool prepare(struct ws_client *cl, struct ws_io *io,
   return write_request(cl, what);
 }
 
-static void look_up(struct ws_conn *c, const struct ws_url *url) {
+static void send_request(struct ws_conn *c) {
   struct ws_client *cl = c->client;
-  struct ws_loop *loop = c->stream.loop;
+  ws_stream_write(&c->stream, ws_buf_begin(&cl->request), cl->request.len, NULL,
+                  0);
+  ws_buf_free(&cl->request);
+  if (c->stream.error) give_up(c, "connection reset");
+}
+
+/* The descriptor is connected and nothing has been said yet. */
+static void connected(struct ws_conn *c) {
+  ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
+  send_request(c);
+}
+
+static void on_dialed(struct ws_dial *d, int fd) {
+  struct ws_conn *c = WS_LIST_ENTRY(d, struct ws_client, dial)->conn;
+  c->stream.watch.fd = fd;
+  if (c->state != WS_CONN_PENDING) return; /* given up: it will be closed */
+  if (fd < 0)
+    give_up(c, d->why);
+  else
+    connected(c);
+}
+
+static void dial(struct ws_client *cl, struct ws_loop *loop,
+                 const struct ws_url *url) {
   char host[512];
-  bool is_known;
   struct ws_slice name = url->socket.p ? url->socket : url->host;
   snprintf(host, sizeof host, "%.*s", (int)name.n, name.p);
-  cl->lookup.done = on_found;
-  if (url->socket.p) {
-    is_known = true;
-    cl->lookup.n = ws_net_unix(&cl->lookup.list[0], host);
-    cl->lookup.error = "the path of the socket is too long";
-  } else {
-    is_known = loop->io->ops->lookup(loop->io, &cl->lookup, host, url->port);
-  }
-  if (is_known) ws_loop_job(loop, &cl->start);
+  cl->dial.done = on_dialed;
+  ws_dial_start(&cl->dial, loop, host, url->port, url->socket.p ? host : NULL);
 }
 
 bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
@@ -163,13 +132,11 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
   c->is_client = true;
   c->client = cl;
   cl->conn = c;
-  cl->start.run = on_start;
-  ws_list_init(&cl->start.link);
   uint32_t now = ws_loop_tick(loop, ws_loop_now(loop));
   cl->deadline =
     now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
   ws_loop_deadline(loop, &c->deadline, cl->deadline);
-  look_up(c, &what->url);
+  dial(cl, loop, &what->url);
   return true;
 }
 
@@ -178,23 +145,6 @@ void ws_client_on_deadline(struct ws_conn *c) {
     ws_loop_deadline(c->stream.loop, &c->deadline, c->client->deadline);
   else
     give_up(c, "timeout");
-}
-
-static void connected(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
-  struct ws_io *io = c->stream.loop->io;
-  int error = 0, r;
-  r = io->ops->getsockopt(io, c->stream.watch.fd, SOL_SOCKET, SO_ERROR, &error);
-  if (r < 0 || error) {
-    cl->error = r < 0 ? -r : error;
-    connect_next(c);
-    return;
-  }
-  ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
-  ws_stream_write(&c->stream, ws_buf_begin(&cl->request), cl->request.len, NULL,
-                  0);
-  ws_buf_free(&cl->request);
-  if (c->stream.error) give_up(c, "connection reset");
 }
 
 /* "403 Forbidden", as the reason of the end. */
@@ -224,8 +174,7 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
     query = (struct ws_slice){mark + 1, (size_t)(path.p + path.n - mark - 1)};
     path.n = (size_t)(mark - path.p);
   }
-  c->meta =
-    ws_conn_new_meta(path, query, subprotocol, &cl->lookup.list[cl->tried - 1]);
+  c->meta = ws_conn_new_meta(path, query, subprotocol, cl->dial.peer);
   if (!c->meta) {
     give_up(c, "out of memory");
     return;
@@ -262,10 +211,6 @@ static void take_answer(struct ws_conn *c) {
 void ws_client_on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_client *cl = c->client;
   struct ws_loop *loop = c->stream.loop;
-  if (got & WS_WRITE && !(c->stream.watch.want & WS_READ)) {
-    connected(c);
-    return;
-  }
   if (got & WS_WRITE) ws_stream_flush(&c->stream);
   if (!(got & WS_READ)) return;
   if (!ws_loop_prepare(loop)) {

@@ -228,6 +228,7 @@ static void tell(struct ws_conn *c) {
 }
 
 static void go(struct ws_conn *c) {
+  if (c->is_client) ws_client_free(c); /* nothing is tried any more */
   let_go(c);
   tell(c);
   bool is_told = c->is_told || !(c->was_opened || c->is_client);

@@ -41,6 +41,20 @@ static void release(struct block *b) {
   if (atomic_fetch_sub(&b->refs, 1) == 1) ws_mem_free(b);
 }
 
+static int count(const struct addrinfo *a, int family) {
+  int n = 0;
+  for (; a; a = a->ai_next) n += a->ai_family == family;
+  return n;
+}
+
+/* How many addresses of a family are taken: where there are too many, neither
+ * family crowds out the other. */
+static int share(const struct addrinfo *all, int family) {
+  int others = count(all, family == AF_INET ? AF_INET6 : AF_INET);
+  if (others > WS_ADDRESS_MAX / 2) others = WS_ADDRESS_MAX / 2;
+  return WS_ADDRESS_MAX - others;
+}
+
 static int resolve(const char *host, int port, int flags,
                    struct ws_address list[WS_ADDRESS_MAX]) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
@@ -49,8 +63,10 @@ static int resolve(const char *host, int port, int flags,
   int n = 0;
   snprintf(service, sizeof service, "%d", port);
   if (getaddrinfo(host, service, &hints, &all)) return 0;
+  int v4 = share(all, AF_INET), v6 = share(all, AF_INET6);
   for (a = all; a && n < WS_ADDRESS_MAX; a = a->ai_next) {
-    if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+    bool is_v4 = a->ai_family == AF_INET, is_v6 = a->ai_family == AF_INET6;
+    if (!(is_v4 && v4-- > 0) && !(is_v6 && v6-- > 0)) continue;
     memcpy(&list[n].any, a->ai_addr, a->ai_addrlen);
     list[n++].len = a->ai_addrlen;
   }
