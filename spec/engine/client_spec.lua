@@ -166,7 +166,7 @@ describe("a client", function()
       .. ("X: " .. ("x"):rep(1000) .. "\r\n"):rep(200))
     local conn, why = finished(outcome)
     assert.is_nil(conn)
-    assert.equal("the answer is not HTTP", why)
+    assert.equal("the head of the answer is too big", why)
   end)
 
   it("says that the server has gone away", function()

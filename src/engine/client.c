@@ -11,6 +11,7 @@
 
 #define FIELDS_MAX 100
 #define HEAD_MAX (32 * 1024)
+#define INTERIM_MAX 16
 
 struct ws_client {
   struct ws_conn *conn;
@@ -20,6 +21,7 @@ struct ws_client {
   struct ws_buf offered; /* the sub-protocols */
   struct ws_buf target;  /* path and query */
   struct ws_http http;
+  int interim; /* answers with a status of 1xx before the one that counts */
   uint32_t deadline;
   char key[WS_KEY_LEN];
   struct ws_http_field fields[FIELDS_MAX];
@@ -188,13 +190,29 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
   ws_conn_resume(c);
 }
 
+/* RFC 9110 15.2: answers with 1xx may precede the one that counts, and 101
+ * is one that does. Returns the length of its head, as ws_http_response. */
+static int read_answer(struct ws_client *cl) {
+  struct ws_http *h = &cl->http;
+  for (;;) {
+    int r =
+      ws_http_response(h, (char *)ws_buf_begin(&cl->answer), cl->answer.len);
+    if (r <= 0 || h->status >= 200 || h->status == 101) return r;
+    if (++cl->interim > INTERIM_MAX) return WS_ERR_HEADERS_TOO_BIG;
+    ws_buf_consume(&cl->answer, (size_t)r);
+    ws_http_reset(h);
+  }
+}
+
 static void take_answer(struct ws_conn *c) {
   struct ws_client *cl = c->client;
   struct ws_slice subprotocol = {NULL, 0};
+  int r = read_answer(cl);
   const char *bytes = (char *)ws_buf_begin(&cl->answer), *why = NULL;
-  int r = ws_http_response(&cl->http, bytes, cl->answer.len);
   if (r == 0) return;
-  if (r < 0) {
+  if (r == WS_ERR_HEADERS_TOO_BIG) {
+    give_up(c, "the head of the answer is too big");
+  } else if (r < 0) {
     give_up(c, "the answer is not HTTP");
   } else if (cl->http.status != 101) {
     refused(c);
