@@ -347,24 +347,51 @@ describe("bad frames", function()
       .. frame("continuation", "x", { fin = false }):rep(5000), 1002)
   end))
 
+  -- 10^5 values of 32 bits: 1.2 repeats are to be expected, and 391 of each
+  -- octet in each place, chi-square 255 with a deviation of 23.
   it("BI-18 our client takes a fresh mask for each frame", guarded(function(g)
     g:listen()
     local conn, raw = common.client { max_queued = false }
-    local n, seen, repeated, head = 20000, {}, 0, 2
-    for _ = 1, n do conn:send "" end
-    local left, wire = n * (head + 4), ""
-    t.wait(function()
-      local bytes = raw.socket:recv()
-      wire = wire .. (bytes or "")
-      return #wire >= left
-    end, "all frames")
-    for at = 1, #wire, head + 4 do
-      assert.equal("\x81\x80", wire:sub(at, at + 1))
-      local mask = wire:sub(at + 2, at + 5)
+    local n, seen, repeated, bits = 100000, {}, 0, 0
+    local counts = { {}, {}, {}, {} }
+    local pieces, bytes, last = {}, 0, 0
+    for i = 1, n do
+      conn:send ""
+      if i % 1000 == 0 then
+        t.wait(function()
+          local piece = raw.socket:recv() or ""
+          pieces[#pieces + 1] = piece
+          bytes = bytes + #piece
+          return bytes >= i * 6
+        end, "the frames")
+      end
+    end
+    for head, mask in table.concat(pieces):gmatch "(..)(....)" do
+      assert.equal("\x81\x80", head)
       if seen[mask] then repeated = repeated + 1 end
       seen[mask] = true
+      for place = 1, 4 do
+        local octet = mask:byte(place)
+        counts[place][octet] = (counts[place][octet] or 0) + 1
+      end
+      local value = ("I4"):unpack(mask)
+      local differing = value ~ last -- from the mask before: 16 of 32 bits
+      last = value
+      while differing ~= 0 do
+        bits = bits + 1
+        differing = differing & (differing - 1)
+      end
     end
-    assert.is_true(repeated <= 3) -- 0.05 are to be expected
+    assert.is_true(repeated <= 12, repeated)
+    for place = 1, 4 do
+      local chi = 0
+      for octet = 0, 255 do
+        local off = (counts[place][octet] or 0) - n / 256
+        chi = chi + off * off / (n / 256)
+      end
+      assert.is_true(chi > 120 and chi < 440, chi)
+    end
+    assert.is_true(math.abs(bits - 16 * n) < 8 * math.sqrt(8 * n), bits)
     raw:send(frame("close", "", { mask = false }))
     raw:expect_close(1005)
     raw:close()

@@ -168,6 +168,17 @@ static double fake_now(struct ws_io *io) {
   return fake_of(io)->now;
 }
 
+static int fake_random(struct ws_io *io, void *to, size_t n) {
+  struct fake_io *f = fake_of(io);
+  f->randoms++;
+  if (f->has_no_random) return -EIO;
+  for (size_t i = 0; i + 4 <= n; i += 4) {
+    f->random++;
+    memcpy((char *)to + i, &f->random, 4);
+  }
+  return 0;
+}
+
 static void fake_watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   struct fake_fd *f = fd_of(io, w->fd);
   if (f == NULL) return;
@@ -202,6 +213,7 @@ void fake_io_init(struct fake_io *f) {
     .close = fake_close,
     .shutdown = fake_shutdown,
     .now = fake_now,
+    .random = fake_random,
     .watch = fake_watch,
     .wake_at = fake_wake_at,
   };

@@ -49,6 +49,9 @@ struct fake_io {
   struct fake_fd fds[FAKE_FDS];
   struct fake_address addresses[WS_ADDRESS_MAX];
   int n_addresses;
+  unsigned randoms; /* calls of random; the bytes count up from 1 */
+  bool has_no_random;
+  uint32_t random;          /* the last one given */
   bool answers_later;       /* fake_io_found ends the look-up */
   struct ws_lookup *lookup; /* that is under way */
 };

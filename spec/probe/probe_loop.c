@@ -10,6 +10,10 @@
  * loop:wake() -> what wake_at was last told, how often it was told
  * loop:grace() -> ticks of grace that are left
  * loop:rang()        as the provider does when the time it was told has come
+ * loop:random([n[, fails]]) -> n bytes (4) or nil, calls of the provider's
+ *   random so far, what is left of the block, its used part; the fake's count
+ *   up in words of 4 bytes
+ * loop:random_in_child() -> 4 bytes, as a forked child gets them
  * loop:free_later()  gives a block back; loop:dead() -> how many wait for it
  *
  * Items; each calls fn, which may do anything with the loop but turn it:
@@ -22,6 +26,8 @@
 #include "probe.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "probe_loop.h"
@@ -281,6 +287,43 @@ static int loop_rang(lua_State *L) {
   return 0;
 }
 
+static int loop_random(lua_State *L) {
+  struct probe_loop *pl = probe_loop_check(L, 1);
+  struct ws_random *r = &pl->loop.random;
+  uint8_t bytes[64];
+  lua_Integer n = luaL_optinteger(L, 2, 4);
+  luaL_argcheck(L, n >= 0 && n <= 64, 2, "0 to 64");
+  pl->fake.has_no_random = lua_toboolean(L, 3);
+  if (ws_random_take(&pl->loop, bytes, (size_t)n))
+    lua_pushlstring(L, (char *)bytes, (size_t)n);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, pl->fake.randoms);
+  lua_pushinteger(L, (lua_Integer)r->left);
+  lua_pushlstring(L, (char *)r->block + r->left, sizeof r->block - r->left);
+  return 4;
+}
+
+static int loop_random_in_child(lua_State *L) {
+  struct probe_loop *pl = probe_loop_check(L, 1);
+  uint8_t bytes[4] = {0};
+  int ends[2], status = 1;
+  if (pipe(ends) != 0) return luaL_error(L, "no pipe");
+  pid_t child = fork();
+  if (child == 0) {
+    bool ok = ws_random_take(&pl->loop, bytes, sizeof bytes) &&
+              write(ends[1], bytes, sizeof bytes) == sizeof bytes;
+    _exit(!ok);
+  }
+  close(ends[1]);
+  bool ok = child > 0 && read(ends[0], bytes, sizeof bytes) == sizeof bytes;
+  close(ends[0]);
+  if (child > 0) waitpid(child, &status, 0);
+  if (!ok || status) return luaL_error(L, "the child failed");
+  lua_pushlstring(L, (char *)bytes, sizeof bytes);
+  return 1;
+}
+
 static int loop_free_later(lua_State *L) {
   struct probe_loop *pl = probe_loop_check(L, 1);
   void *p = ws_mem_alloc(64);
@@ -315,6 +358,7 @@ static const luaL_Reg loop_methods[] = {
   {"dead", loop_dead},     {"watch", loop_watch},
   {"timer", loop_timer},   {"deadline", loop_deadline},
   {"job", loop_job},       {"late", loop_late},
+  {"random", loop_random}, {"random_in_child", loop_random_in_child},
   {"__gc", loop_gc},       {NULL, NULL},
 };
 

@@ -34,7 +34,7 @@ static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
   struct ws_loop *loop = c->stream.loop;
   uint8_t mask[4];
   /* 10.3: a fresh mask for each frame, from a source nobody can guess */
-  if (c->is_client && loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
+  if (c->is_client && !ws_random_take(loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
     return WS_ERR_SYS;
   }
@@ -57,7 +57,7 @@ static enum ws_err write_masked(struct ws_conn *c, uint8_t first,
                                 const uint8_t *data, size_t len) {
   struct ws_loop *loop = c->stream.loop;
   uint8_t head[WS_FRAME_HEAD_MAX], mask[4];
-  if (loop->io->ops->random(loop->io, mask, sizeof mask) < 0) {
+  if (!ws_random_take(loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
     return WS_ERR_SYS;
   }

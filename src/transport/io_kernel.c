@@ -153,7 +153,13 @@ static int64_t k_wall(struct ws_io *io) {
 static int k_random(struct ws_io *io, void *to, size_t n) {
   (void)io;
 #ifdef __APPLE__
-  return getentropy(to, n) < 0 ? -errno : 0;
+  while (n) {
+    size_t piece = n < 256 ? n : 256; /* it gives no more at once */
+    if (getentropy(to, piece) < 0) return -errno;
+    to = (char *)to + piece;
+    n -= piece;
+  }
+  return 0;
 #else
   while (n) {
     ssize_t r = getrandom(to, n, 0);

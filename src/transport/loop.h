@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "transport/io.h"
+#include "transport/random.h"
 #include "transport/wheel.h"
 
 #define WS_READ_BUFFER (256 * 1024)
@@ -61,6 +62,7 @@ struct ws_loop {
   struct ws_input input;
 
   struct ws_buf_pool pool; /* of large messages' buffers */
+  struct ws_random random;
 
   double now, epoch; /* the turn's time; the wheel's tick 0 */
   double wake;       /* what wake_at was last told, negative for nothing */
