@@ -212,9 +212,18 @@ local ws = {}
 ---Let several processes listen on the same port, default `false`.
 ---@field reuse_port? boolean
 ---
----The one path that is a WebSocket, exactly, without query. Any other upgrade
----is answered with 404, a plain request for it with 426. Default: every path.
+---The one path that is a WebSocket: `"/ws"`, or a pattern as in `routes`. Any
+---other upgrade is answered with 404, a plain request for it with 426. With
+---neither `path` nor `routes` every path is a WebSocket.
 ---@field path? string
+---
+---Several paths, each with handlers and options of its own: `{ ["/ws"] = {
+---on_message = f }, ["/chat/:room"] = { ... }, ["/files/*"] = { ... } }`. In a
+---pattern `:name` is one segment, which is then `conn.params.name` (decoded),
+---and `*` at the end is whatever follows, `conn.params["*"]`. Literal text
+---beats a parameter, a parameter the `*`. What a route does not set it takes
+---from the options beside `routes`, `on_upgrade` included.
+---@field routes? table<string, evws.RouteOptions>
 ---
 ---Called for a plain HTTP request that is not for `path`; without `path`, for
 ---every plain one. Returns a status (200 to 599), a body and header fields;
@@ -286,6 +295,13 @@ local ws = {}
 ---Further requests on one connection, default `{ timeout = 60, requests =
 ---1000 }`; `false`: none.
 ---@field http_keepalive? evws.HttpKeepalive|false
+
+---What a route may have of its own: handlers, limits and who may connect; see
+---`evws.ListenOptions` for what is not said here.
+---@class evws.RouteOptions: evws.ConnectionOptions
+---@field on_upgrade? fun(request: evws.Request): (integer|evws.Acceptance)?, string?, table<string, string|string[]>?
+---@field origins? "*"|"same"|string[]|fun(origin: string, request: evws.Request): boolean
+---@field require_origin? boolean
 
 ---The options of `ws.connect`.
 ---@class evws.ConnectOptions: evws.ConnectionOptions
@@ -360,6 +376,16 @@ local server = {}
 ---@return string? message
 function server:close(options) end
 
+---Adds a route, from now on: see `routes` of `ws.listen`. What it does not set
+---it takes from the server's options. There must be none for the same paths.
+---
+---Returns the server; or nil and `"closed"`.
+---@param pattern string
+---@param route evws.RouteOptions
+---@return evws.Server? server
+---@return string? message
+function server:route(pattern, route) end
+
 ---Iterates over the connections that are open now; those that end meanwhile
 ---are skipped: `for conn in server:each() do conn:send(news) end`.
 ---@return fun(): evws.Conn?
@@ -371,6 +397,8 @@ function server:each() end
 ---@field method string
 ---Without the query, not decoded: `"/chat/room%201"`.
 ---@field path string
+---Of an upgrade: the parameters of its route's pattern, decoded.
+---@field params table<string, string>
 ---What stands behind the `?`, not decoded; nil without one.
 ---@field query string?
 ---@field version "1.1"|"1.0"
@@ -438,6 +466,9 @@ function ws.connect(url, options) end
 ---@field state evws.State
 ---The path of the request, not decoded; nil while a client is connecting.
 ---@field path string?
+---The parameters of the route's pattern, decoded: `conn.params.room`. A table
+---of its own at each look.
+---@field params table<string, string>?
 ---Its query without the `?`; nil without one.
 ---@field query string?
 ---The Origin field that a server got; nil without one, and for a client.

@@ -111,15 +111,17 @@ local function members(name)
   return keys(methods), properties and keys(properties)
 end
 
--- The C table of options: name -> "listen", "connect" or "both".
+-- The C table of options: name -> the functions that take it.
 local function options_in_source()
   local text = read("src/binding/options.c")
     :match("struct option options%[%] = (%b{})")
-  local scopes = { BOTH = "both", WS_FOR_LISTEN = "listen",
-    WS_FOR_CONNECT = "connect" }
+  local scopes = { BOTH = { listen = true, connect = true, route = true },
+    SERVE = { listen = true, route = true },
+    WS_FOR_LISTEN = { listen = true }, WS_FOR_CONNECT = { connect = true } }
   local found = {}
   for entry in text:sub(2, -2):gmatch("%b{}") do
-    local scope = entry:match("BOTH") or entry:match("WS_FOR_%u+")
+    local scope = entry:match("BOTH") or entry:match("SERVE")
+      or entry:match("WS_FOR_%u+")
     found[entry:match('"([%w_]+)"')] = assert(scopes[scope], entry)
   end
   return found
@@ -180,14 +182,14 @@ describe("library/evws.lua", function()
   end)
 
   it("has every option, where it belongs, and no other", function()
-    local wanted = { listen = {}, connect = {} }
-    for name, scope in pairs(options_in_source()) do
-      if scope ~= "connect" then wanted.listen[name] = true end
-      if scope ~= "listen" then wanted.connect[name] = true end
+    local wanted = { listen = {}, connect = {}, route = {} }
+    for name, scopes in pairs(options_in_source()) do
+      for scope in pairs(scopes) do wanted[scope][name] = true end
     end
     assert.is_true(#keys(wanted.listen) > 40)
     assert.same(keys(wanted.listen), keys(fields_of "evws.ListenOptions"))
     assert.same(keys(wanted.connect), keys(fields_of "evws.ConnectOptions"))
+    assert.same(keys(wanted.route), keys(fields_of "evws.RouteOptions"))
   end)
 
   it("has no option that the functions do not know", function()

@@ -13,7 +13,9 @@
 
 #define CANARY 0xA5
 
-/* Weak, so that a part may be left out of the link. */
+/* Weak, so that a part may be left out of the link. One a line: two people
+ * who add one do not meet. */
+/* clang-format off */
 #define PARTS(_) \
   _(buf) \
   _(utf8) \
@@ -22,8 +24,19 @@
   _(http) \
   _(body) \
   _(handshake) \
+  _(router) \
   _(deflate) \
-  _(protocol) _(url) _(wheel) _(loop) _(stream) _(net) _(transport) _(dial)
+  _(extension) \
+  _(protocol) \
+  _(url) \
+  _(wheel) \
+  _(loop) \
+  _(stream) \
+  _(tls) \
+  _(net) \
+  _(transport) \
+  _(dial)
+/* clang-format on */
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);
 #define ENTRY(name) {#name, probe_open_##name},

@@ -11,6 +11,7 @@ enum property {
   P_ID,
   P_LATENCY,
   P_ORIGIN,
+  P_PARAMS,
   P_PATH,
   P_QUERY,
   P_REMOTE_ADDRESS,
@@ -28,6 +29,7 @@ static const char *const names[] = {
   [P_ID] = "id",
   [P_LATENCY] = "latency",
   [P_ORIGIN] = "origin",
+  [P_PARAMS] = "params",
   [P_PATH] = "path",
   [P_QUERY] = "query",
   [P_REMOTE_ADDRESS] = "remote_address",
@@ -67,6 +69,10 @@ static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
     return m->has_subprotocol ? push_text(L, m, subprotocol, m->subprotocol_len)
                               : 0;
   case P_REMOTE_ADDRESS: return push_text(L, m, address, m->address_len);
+  case P_PARAMS:
+    ws_route_push_params(L, m->pattern,
+                         (struct ws_slice){m->text, m->path_len});
+    return 1;
   case P_REMOTE_PORT: lua_pushinteger(L, m->port); return 1;
   case P_ORIGIN:
     if (!m->origin) return 0;

@@ -21,6 +21,9 @@
 #define WS_REQUEST_NAME "evws.request"
 
 /* User values of a connection. */
+/* The user value of a server: the options of its routes. */
+enum { UV_OPTIONS = 1, UV_SERVER_COUNT = 1 };
+
 enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 
 struct ws_engine {
@@ -139,6 +142,20 @@ struct ws_fields {
 /* Pushes the header lines of the table at index arg (or of nothing): name to
  * value, or to a list of values. Raises for what cannot be sent. */
 void ws_push_fields(lua_State *L, int arg, struct ws_fields *out);
+
+/* lua_route.c: the handlers of the connection at index 1 are those of the
+ * route that was found for its path. */
+void ws_route_take(lua_State *L, struct lua_conn *lc);
+
+/* The options path and routes of ws.listen. 1: the options, 2: the server. */
+void ws_route_read(lua_State *L, struct lua_server *ls);
+/* server:route */
+int ws_route_add(lua_State *L);
+void ws_route_unref(lua_State *L, struct lua_server *ls);
+
+/* Pushes the parameters of a path: name to value. */
+void ws_route_push_params(lua_State *L, struct ws_text *pattern,
+                          struct ws_slice path);
 
 /* lua_request.c: on_request or on_upgrade. */
 void ws_host_request(struct ws_conn *c, bool is_upgrade);

@@ -154,6 +154,7 @@ static int after_call(lua_State *L, int status, lua_KContext ctx) {
 
 static int open_body(lua_State *L) {
   struct lua_conn *lc = take_conn(L);
+  ws_route_take(L, lc);
   if (!lc->has_on_message) {
     ws_push_handler(L, 1, "on_message");
     lc->has_on_message = !lua_isnil(L, -1);

@@ -69,11 +69,14 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
   const struct ws_pending *p = lc->c.pending;
   const struct ws_http *h = &p->http;
   char address[WS_NET_TEXT_MAX];
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 15);
   set_slice(L, "method",
             (struct ws_slice){p->bytes + h->method, h->method_len});
   set_slice(L, "path", p->shake.path);
   set_slice(L, "query", p->shake.query);
+  ws_route_push_params(L, p->shake.is_upgrade ? lc->c.route->pattern : NULL,
+                       p->shake.path);
+  lua_setfield(L, -2, "params");
   set_slice(L, "host", p->shake.host);
   set_slice(L, "origin", p->shake.origin);
   set_slice(L, "body",
@@ -211,6 +214,7 @@ static int request_body(lua_State *L) {
   lua_settop(L, 1);
   ws_anchor_push(L, e, lc);
   lua_replace(L, 1);
+  if (is_upgrade) ws_route_take(L, lc);
   ws_push_request(L, lc);
   return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : ASK_REQUEST);
 }

@@ -51,18 +51,6 @@ static char *copy(lua_State *L, const char *text) {
   return p;
 }
 
-static void read_path(lua_State *L, struct ws_route *route) {
-  const char *path = ws_option_string(L, 1, "path", NULL);
-  if (!path) return;
-  if (path[0] != '/' || strpbrk(path, "?# \t\r\n"))
-    luaL_error(L,
-               "bad option 'path' (a path that starts with '/' expected, "
-               "got %s)",
-               path);
-  if (!ws_strings_add(&route->path, path, strlen(path)))
-    luaL_error(L, "not enough memory");
-}
-
 static void read_options(lua_State *L, struct ws_server *s,
                          struct ws_net_listen *what) {
   what->unix_path = ws_option_string(L, 1, "unix", NULL);
@@ -76,7 +64,6 @@ static void read_options(lua_State *L, struct ws_server *s,
     luaL_error(L, "options 'port' and 'unix' exclude each other");
   ws_options_conn(L, 1, "listen", &s->route.options);
   ws_options_http(L, 1, "listen", &s->http);
-  read_path(L, &s->route);
   ws_options_origins(L, 1, &s->route);
   ws_options_hosts(L, 1, s);
   ws_options_subprotocols(L, 1, &s->route.subprotocols);
@@ -92,7 +79,7 @@ static bool has_field(lua_State *L, int table, const char *name) {
 
 /* A server object on the stack, with its handlers; nothing is opened yet. */
 static struct lua_server *new_server(lua_State *L, struct ws_engine *e) {
-  struct lua_server *ls = lua_newuserdatauv(L, sizeof *ls, 1);
+  struct lua_server *ls = lua_newuserdatauv(L, sizeof *ls, UV_SERVER_COUNT);
   struct ws_server *s = &ls->s;
   memset(ls, 0, sizeof *ls);
   ws_list_init(&ls->link);
@@ -119,6 +106,7 @@ int ws_lua_listen(lua_State *L) {
   s->asks_request = has_field(L, 3, "on_request");
   s->route.asks_upgrade |= has_field(L, 3, "on_upgrade");
   s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
+  ws_route_read(L, ls);
   anchor(L, e, ls, 2);
   int r = ws_server_start(s, &e->loop, &what, &why);
   if (r < 0) {
@@ -294,15 +282,16 @@ static int server_gc(lua_State *L) {
   if (ls->is_started && !s->is_gone) ws_server_abandon(s);
   ws_list_remove(&ls->link);
   ls->s.is_gone = true;
-  luaL_unref(L, LUA_REGISTRYINDEX, ls->s.route.user);
-  ls->s.route.user = LUA_NOREF;
+  ws_route_unref(L, ls);
   ws_server_free(s);
   return 0;
 }
 
 void ws_open_server(lua_State *L) {
-  static const luaL_Reg methods[] = {
-    {"close", server_close}, {"each", server_each}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", server_close},
+                                     {"each", server_each},
+                                     {"route", ws_route_add},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
                                   {"__tostring", server_tostring},

@@ -21,7 +21,8 @@ struct option {
   bool can_be_off;
 };
 
-#define BOTH (WS_FOR_LISTEN | WS_FOR_CONNECT)
+#define BOTH (WS_FOR_LISTEN | WS_FOR_CONNECT | WS_FOR_ROUTE)
+#define SERVE (WS_FOR_LISTEN | WS_FOR_ROUTE)
 #define C(field) offsetof(struct ws_conn_options, field)
 #define H(field) offsetof(struct ws_http_options, field)
 #define KIB 1024.0
@@ -51,8 +52,7 @@ static const struct option options[] = {
   {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
   {"read_budget", COUNT, CONN, BOTH, C(read_budget), 256, 1, 0, false},
   {"receive_queue", COUNT, CONN, BOTH, C(receive_queue), 64 * KIB, 1, 0, false},
-  {"require_origin", FLAG, CONN, WS_FOR_LISTEN, C(require_origin), 0, 0, 0,
-   false},
+  {"require_origin", FLAG, CONN, SERVE, C(require_origin), 0, 0, 0, false},
   {"stall_timeout", SECONDS, CONN, BOTH, C(stall_timeout), 10, 0, 0, true},
   /* the handshake and HTTP */
   {"handshake_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(handshake_timeout), 10,
@@ -84,12 +84,13 @@ static const struct option options[] = {
   {.name = "on_message", .type = OTHER, .scope = BOTH},
   {.name = "on_open", .type = OTHER, .scope = BOTH},
   {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
-  {.name = "on_upgrade", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "on_upgrade", .type = OTHER, .scope = SERVE},
   {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
-  {.name = "origins", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "origins", .type = OTHER, .scope = SERVE},
   {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "routes", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "subprotocols", .type = OTHER, .scope = BOTH},
   {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
@@ -127,6 +128,10 @@ static int unknown(lua_State *L, const char *name, const char *function,
   const char *best = NULL;
   int least = (int)strlen(name) / 3 + 2; /* farther is no typing error */
   for (size_t i = 0; i < N_OPTIONS; i++) {
+    if (scope == WS_FOR_ROUTE && options[i].scope & WS_FOR_LISTEN &&
+        strcmp(name, options[i].name) == 0)
+      return luaL_error(L, "option '%s' belongs to 'listen', not to a route",
+                        name);
     if (!(options[i].scope & scope)) continue;
     int d = distance(name, options[i].name);
     if (d < least) {
@@ -165,6 +170,17 @@ void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
     if (i == N_OPTIONS) unknown(L, name, function, scope);
   }
   take_copy(L, arg, scope);
+}
+
+void ws_options_inherit(lua_State *L, int route, int listener) {
+  for (size_t i = 0; i < N_OPTIONS; i++) {
+    if (!(options[i].scope & WS_FOR_ROUTE)) continue;
+    if (lua_getfield(L, route, options[i].name) == LUA_TNIL) {
+      lua_getfield(L, listener, options[i].name);
+      lua_setfield(L, route, options[i].name);
+    }
+    lua_pop(L, 1);
+  }
 }
 
 static int bad(lua_State *L, const char *name, const char *expected) {

@@ -5,11 +5,15 @@
 
 #include "binding/engine.h"
 
-enum { WS_FOR_LISTEN = 1, WS_FOR_CONNECT = 2 };
+enum { WS_FOR_LISTEN = 1, WS_FOR_CONNECT = 2, WS_FOR_ROUTE = 4 };
 
 /* Every key of the table at arg is an option of this function. Puts a plain
  * copy in its place. */
 void ws_options_check(lua_State *L, int arg, const char *function, int scope);
+
+/* What a route does not set itself it takes from the listener's table. Both
+ * are checked copies. */
+void ws_options_inherit(lua_State *L, int route, int listener);
 
 /* Fills in defaults, then what the table says. */
 void ws_options_conn(lua_State *L, int arg, const char *function,

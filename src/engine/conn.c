@@ -50,6 +50,18 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason,
   return WS_OK;
 }
 
+struct ws_text *ws_text_new(struct ws_slice text) {
+  struct ws_text *t = ws_mem_alloc(sizeof *t + text.n);
+  if (!t) return NULL;
+  *t = (struct ws_text){.refs = 1, .len = (uint32_t)text.n};
+  if (text.n) memcpy(t->text, text.p, text.n);
+  return t;
+}
+
+void ws_text_release(struct ws_text *t) {
+  if (t && --t->refs == 0) ws_mem_free(t);
+}
+
 struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
                                  struct ws_slice subprotocol,
                                  const struct ws_address *peer) {
@@ -185,7 +197,10 @@ void ws_conn_abandon(struct ws_conn *c) {
 
 void ws_conn_dispose(struct ws_conn *c) {
   struct ws_meta *m = c->meta;
-  if (m && m->origin && --m->origin->refs == 0) ws_mem_free(m->origin);
+  if (m) {
+    ws_text_release(m->origin);
+    ws_text_release(m->pattern);
+  }
   ws_mem_free(m);
   c->meta = NULL;
   if (c->rare) ws_buf_free(&c->rare->queue);

@@ -29,14 +29,18 @@ enum ws_conn_state {
 enum ws_conn_mode { WS_PULL, WS_CALLBACK, WS_DISCARD };
 
 /* What is known of a connection for as long as it lives, in one block. */
-struct ws_origin {
+struct ws_text { /* shared by count */
   uint32_t refs;
   uint32_t len;
   char text[];
 };
 
+struct ws_text *ws_text_new(struct ws_slice text); /* one reference */
+void ws_text_release(struct ws_text *t);           /* t may be NULL */
+
 struct ws_meta {
-  struct ws_origin *origin; /* shared by equal ones; NULL without */
+  struct ws_text *origin;  /* NULL without */
+  struct ws_text *pattern; /* of the route, NULL where it has none */
   uint16_t path_len, query_len, subprotocol_len, port;
   uint8_t address_len;
   bool has_subprotocol;

@@ -128,20 +128,15 @@ void ws_response_continue(struct ws_conn *c) {
 
 /* ---- accepting ---- */
 
-static struct ws_origin *share_origin(struct ws_server *s,
-                                      struct ws_slice text) {
-  struct ws_origin *o = s->last_origin;
+static struct ws_text *share_origin(struct ws_server *s, struct ws_slice text) {
+  struct ws_text *o = s->last_origin;
   if (o && o->len == text.n && memcmp(o->text, text.p, text.n) == 0) {
     o->refs++;
     return o;
   }
-  o = ws_mem_alloc(sizeof *o + text.n);
-  if (!o) return NULL;
+  if (!(o = ws_text_new(text))) return NULL;
   o->refs = 2; /* the connection's and the server's */
-  o->len = (uint32_t)text.n;
-  memcpy(o->text, text.p, text.n);
-  if (s->last_origin && --s->last_origin->refs == 0)
-    ws_mem_free(s->last_origin);
+  ws_text_release(s->last_origin);
   s->last_origin = o;
   return o;
 }
@@ -150,7 +145,9 @@ static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
   struct ws_pending *p = c->pending;
   c->meta =
     ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->peer);
-  if (!c->meta || !p->shake.origin.p) return c->meta != NULL;
+  if (!c->meta) return false;
+  if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
+  if (!p->shake.origin.p) return true;
   c->meta->origin = share_origin(c->server, p->shake.origin);
   return c->meta->origin != NULL;
 }

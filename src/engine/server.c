@@ -63,10 +63,46 @@ const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text) {
 }
 
 struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path) {
-  const struct ws_strings *own = &s->route.path;
-  if (own->n == 0) return &s->route;
-  struct ws_slice p = {own->list[0], strlen(own->list[0])};
-  return ws_slice_equal(p, path) ? &s->route : NULL;
+  struct ws_route *route = ws_router_find(&s->router, path);
+  return route || !s->serves_any ? route : &s->route;
+}
+
+static bool serve(struct ws_server *s, struct ws_route *route,
+                  struct ws_slice pattern) {
+  struct ws_text *text = ws_text_new(pattern);
+  if (!text || !ws_router_add(&s->router, pattern, route)) {
+    ws_text_release(text);
+    return false;
+  }
+  route->pattern = text;
+  return true;
+}
+
+bool ws_server_set_pattern(struct ws_server *s, struct ws_slice pattern) {
+  return serve(s, &s->route, pattern);
+}
+
+bool ws_server_add_route(struct ws_server *s, struct ws_route *from,
+                         struct ws_slice pattern) {
+  struct ws_route *route = ws_mem_zero(sizeof *route);
+  if (!route || !serve(s, route, pattern)) {
+    ws_mem_free(route);
+    return false;
+  }
+  from->pattern = route->pattern;
+  *route = *from;
+  *from = (struct ws_route){.server = s};
+  route->next = s->routes;
+  s->routes = route;
+  if (s->loop) route->options.protocol.pool = &s->loop->pool;
+  return true;
+}
+
+void ws_route_free(struct ws_route *r) {
+  ws_text_release(r->pattern);
+  r->pattern = NULL;
+  ws_strings_free(&r->origins);
+  ws_strings_free(&r->subprotocols);
 }
 
 /* ---- accepting ---- */
@@ -174,7 +210,11 @@ static void on_limit(struct ws_timer *t);
 
 void ws_server_warn(struct ws_server *s) {
   struct ws_address a;
-  if (s->route.origin_rule != WS_ORIGIN_ANY || s->unix_path) return;
+  bool is_open = (s->serves_any || s->route.pattern) &&
+                 s->route.origin_rule == WS_ORIGIN_ANY;
+  for (struct ws_route *r = s->routes; r; r = r->next)
+    is_open = is_open || r->origin_rule == WS_ORIGIN_ANY;
+  if (!is_open || s->unix_path) return;
   for (int i = 0; i < s->n_listeners; i++) {
     int fd = s->listeners[i].watch.fd;
     if (s->loop->io->ops->getsockname(s->loop->io, fd, &a) == 0 &&
@@ -203,6 +243,8 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
   }
   loop->on_deadline = ws_conn_on_deadline;
   s->route.options.protocol.pool = &loop->pool;
+  for (struct ws_route *r = s->routes; r; r = r->next)
+    r->options.protocol.pool = &loop->pool;
   s->port = what->port;
   take_spare(s);
   s->n_listeners = n;
@@ -292,14 +334,18 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c) {
 
 void ws_server_free(struct ws_server *s) {
   ws_strings_free(&s->hosts);
-  ws_strings_free(&s->route.path);
-  ws_strings_free(&s->route.origins);
-  ws_strings_free(&s->route.subprotocols);
+  while (s->routes) {
+    struct ws_route *r = s->routes;
+    s->routes = r->next;
+    ws_route_free(r);
+    ws_mem_free(r);
+  }
+  ws_route_free(&s->route);
+  ws_router_free(&s->router);
   ws_mem_free(s->unix_path);
   s->unix_path = NULL;
   ws_mem_free(s->address);
   s->address = NULL;
-  if (s->last_origin && --s->last_origin->refs == 0)
-    ws_mem_free(s->last_origin);
+  ws_text_release(s->last_origin);
   s->last_origin = NULL;
 }

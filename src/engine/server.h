@@ -4,6 +4,7 @@
 
 #include "engine/host.h"
 #include "engine/options.h"
+#include "engine/router.h"
 #include "transport/loop.h"
 #include "transport/net.h"
 
@@ -24,10 +25,11 @@ enum ws_origin_rule {
 };
 
 struct ws_route {
+  struct ws_route *next;    /* of the server's further routes */
   struct ws_server *server; /* NULL: a client's own */
   struct ws_host *host;
   struct ws_conn_options options;
-  struct ws_strings path; /* one entry, or none: every path */
+  struct ws_text *pattern; /* NULL: every path that has no other route */
   enum ws_origin_rule origin_rule;
   struct ws_strings origins;
   struct ws_strings subprotocols; /* in the order of preference */
@@ -44,7 +46,10 @@ struct ws_server {
   struct ws_loop *loop;
   struct ws_host *host;
   struct ws_http_options http;
-  struct ws_route route;
+  struct ws_route route;   /* before the path is known; may be served */
+  struct ws_router router; /* of the routes that have a pattern */
+  struct ws_route *routes; /* those beside `route` */
+  bool serves_any;         /* `route` is for every path that has no other */
   bool asks_request;       /* the host has on_request */
   struct ws_strings hosts; /* to answer to; none: any */
   char *unix_path;         /* to unlink */
@@ -59,8 +64,8 @@ struct ws_server {
   struct ws_list pending; /* struct ws_pending, the oldest first */
   uint64_t n_conns, n_pending, n_open;
   uint64_t accepted, refused;
-  struct ws_origin *last_origin; /* equal ones are shared */
-  double warned_origin;          /* when a refusal was last logged */
+  struct ws_text *last_origin; /* equal ones are shared */
+  double warned_origin;        /* when a refusal was last logged */
   bool is_closing, is_gone, was_cut;
 };
 
@@ -83,12 +88,23 @@ void ws_server_abandon(struct ws_server *s);
  * started. */
 void ws_server_free(struct ws_server *s);
 
+/* Serves a pattern that is one and is not there yet: by s->route, or by a
+ * further route, which takes over what `from` holds. False without memory:
+ * nothing has happened. */
+bool ws_server_set_pattern(struct ws_server *s, struct ws_slice pattern);
+bool ws_server_add_route(struct ws_server *s, struct ws_route *from,
+                         struct ws_slice pattern);
+
+/* Gives back what a route holds, not the route. */
+void ws_route_free(struct ws_route *r);
+
 /* Says once what a careful owner wants to know about the settings. */
 void ws_server_warn(struct ws_server *s);
 
 /* Called by the engine. */
 void ws_server_opened(struct ws_server *s, struct ws_conn *c);
 void ws_server_left(struct ws_server *s, struct ws_conn *c);
+/* The route of a path; NULL: none, 404. */
 struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path);
 
 /* A line for the log: printf-like, network text must be escaped by

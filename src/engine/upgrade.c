@@ -198,14 +198,14 @@ static void take_upgrade(struct ws_conn *c) {
 /* A plain request: on a WebSocket route it should have been an upgrade. */
 static void take_plain(struct ws_conn *c) {
   struct ws_server *s = c->server;
-  bool has_path = s->route.path.n > 0;
-  if (has_path && ws_server_find(s, c->pending->shake.path)) {
-    refuse(c, 426, WS_RESPONSE_UPGRADE);
-  } else if (s->asks_request) {
+  struct ws_route *route = ws_server_find(s, c->pending->shake.path);
+  bool is_named = route && route->pattern;
+  if (!is_named && s->asks_request)
     ask(c, false);
-  } else {
-    refuse(c, has_path ? 404 : 426, has_path ? "" : WS_RESPONSE_UPGRADE);
-  }
+  else if (route)
+    refuse(c, 426, WS_RESPONSE_UPGRADE);
+  else
+    refuse(c, 404, "");
 }
 
 /* ---- reading ---- */
