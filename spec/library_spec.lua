@@ -456,7 +456,7 @@ describe("docs/errors.md", function()
       "[^%w_]ws_conn_cut(%b())", "[^%w_]ws_conn_terminate(%b())",
       "[^%w_]ws_conn_fail(%b())", "[^%w_]ws_conn_close(%b())",
       "[^%w_]ws_conn_end(%b())", "[^%w_]give_up(%b())"), 20)
-    expect_all(messages("src/engine/conn.c src/engine/client.c",
+    expect_all(messages("src/engine/*.c",
       "describe%(int error%) (%b{})"), 6)
     expect_all(messages("src/engine/*.c src/transport/lookup.c",
       "error = (\"[^;]+);"), 3)
