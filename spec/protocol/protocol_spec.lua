@@ -304,6 +304,16 @@ describe("an endpoint", function()
     end
   end)
 
+  it("has no event when a fragment was read straight in to its end", function()
+    local bytes = frame("binary", ("x"):rep(50000), { fin = false })
+    local e = protocol.new("server")
+    assert.same({}, e:run(bytes, { #bytes - 30000 }, true))
+    assert.equal(50000, (e:message()))
+    assert.is_false(e:has_event())
+    assert.same({ { "binary", ("x"):rep(50000) } },
+      e:run(frame("continuation")))
+  end)
+
   it("ends any two first bytes at once or waits (BI-03)", function()
     for first = 0, 255 do
       for second = 0, 255 do

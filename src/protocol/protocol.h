@@ -92,7 +92,8 @@ void ws_protocol_filled(struct ws_protocol *p, size_t n);
 
 /* Has ws_protocol_feed an event to give without another byte? */
 static inline bool ws_protocol_has_event(const struct ws_protocol *p) {
-  return !p->is_ended && (p->is_bad || (p->in_payload && p->left == 0));
+  return !p->is_ended &&
+         (p->is_bad || (p->in_payload && p->left == 0 && p->is_fin));
 }
 
 /* 7.4: may this code be sent by an application: 1000 to 1003, 1007 to 1014,
