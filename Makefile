@@ -10,6 +10,8 @@ ARGS =
 SPEC =
 BUSTED_FLAGS =
 LINT =
+SECONDS = 10
+TARGET =
 
 # Installs what is missing; `make SETUP=: ...` leaves the system alone.
 SETUP = tools/setup.sh
@@ -19,6 +21,9 @@ DESTDIR =
 INST_LUADIR = $(PREFIX)/share/lua/5.4
 INST_LIBDIR = $(PREFIX)/lib/lua/5.4
 INSTALL = install
+
+# The compiler that brings libFuzzer.
+FUZZ_CC = clang
 
 # CFLAGS and LDFLAGS belong to whoever builds; what evws needs is below.
 CFLAGS ?= -O3 -g
@@ -110,8 +115,8 @@ core = $(BUILD)/evws/core.so
 probe = $(BUILD)/evws_probe.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test asan lint format peers install uninstall \
-  clean help flags build-core build-all run-specs FORCE
+.PHONY: all test-deps probe run test asan lint format peers fuzz install \
+  uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -145,7 +150,26 @@ $(BUILD)/flags: FORCE
 	  $(call quote,$(probe_objects)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/spec/probe/*.d)
+# The fuzz targets: one program for each file of fuzz/. Of the archive each
+# takes what it needs.
+fuzz_targets = $(patsubst fuzz/%.c,$(BUILD)/%,$(wildcard fuzz/*.c))
+fuzz_archive = $(BUILD)/libevws.a
+fuzz_objects = $(patsubst %.c,$(BUILD)/%.o, \
+  $(filter-out src/binding/%,$(sources)) $(wildcard fuzz/kit/*.c))
+
+$(BUILD)/fuzz/%.o: ws_cppflags += -Ifuzz
+
+$(fuzz_archive): $(fuzz_objects) $(BUILD)/flags
+	@rm -f $@
+	@$(AR) rcs $@ $(fuzz_objects)
+
+$(fuzz_targets): $(BUILD)/%: $(BUILD)/fuzz/%.o $(fuzz_archive)
+	@echo "  LINK $@"
+	@$(CC) $(ws_cflags) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
+	  $(if $(filter %/wslay,$@),-lwslay) $(ws_libs) -lm $(LDLIBS)
+
+-include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/spec/probe/*.d \
+  $(BUILD)/fuzz/*.d $(BUILD)/fuzz/kit/*.d)
 
 # For tools: the compiler with everything but input and output, the
 # libraries, the interpreter.
@@ -198,7 +222,13 @@ asan:
 
 asan_build = BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
 
+# Thresholds are low there, so that short inputs get beyond them.
+fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \
+  -fsanitize=fuzzer-no-link -fno-sanitize-recover=all $\
+  -DSPACE_MIN=64 -DWS_POOL_LEAST=128'
+
 build-core: $(core) ; @:
+build-fuzz: $(fuzz_targets) ; @:
 build-all: $(core) $(probe) ; @:
 
 run-specs:
@@ -213,13 +243,20 @@ lint:
 ## format: let clang-format rewrite the C files
 format:
 	@$(SETUP) lint
-	@find src spec/probe -name '*.[ch]' | xargs clang-format -i
+	@find src spec/probe fuzz -name '*.[ch]' | xargs clang-format -i
 
 ## peers: the echo sample against clients written by others
 peers:
 	@$(SETUP) peers
 	$(again) $(jobs) build-core
 	@LUA="$(LUA)" spec/peers/run
+
+## fuzz: the fuzz targets: make fuzz [SECONDS=10] [TARGET=protocol]
+fuzz:
+	@$(SETUP) fuzz
+	@fuzz/run check "$(FUZZ_CC)"
+	$(again) $(jobs) build-fuzz $(fuzz_build)
+	@LUA="$(LUA)" fuzz/run "$(SECONDS)" $(TARGET)
 
 # Installing.
 

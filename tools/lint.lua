@@ -2,7 +2,7 @@
 --
 --   layers    a file includes only from its own folder or from lower ones;
 --             only transport/ev knows libev, only binding/ knows Lua
---   size      src: at most 450 lines a file, 80 columns a line
+--   size      src, fuzz: at most 450 lines a file, 80 columns a line
 --   calls     src: no unbounded string functions, no alloca, and nobody but
 --             base/buf calls the allocator
 --   format, tidy, cppcheck, lua    clang-format, clang-tidy, cppcheck, luacheck
@@ -32,6 +32,7 @@ end
 
 local sources = lines_of("find src -name '*.[ch]' | sort")
 local probes = lines_of("find spec/probe -name '*.[ch]' | sort")
+local fuzzers = lines_of("find fuzz -name '*.[ch]' | sort")
 
 -- Complaints of the check that runs.
 local complaints = {}
@@ -105,7 +106,9 @@ end
 -- Size and calls.
 
 local function check_size()
-  for _, path in ipairs(sources) do
+  local all = table.concat({ table.concat(sources, "\n"), "\n",
+    table.concat(fuzzers, "\n") })
+  for path in all:gmatch("[^\n]+") do
     local n = 0
     for line in read(path):gmatch("([^\n]*)\n") do
       n = n + 1
@@ -182,10 +185,10 @@ end
 local cpus = lines_of("nproc 2>/dev/null || echo 2")[1]
 
 local function check_format()
-  run("status=0; for f in %s %s; do clang-format \"$f\" |"
+  run("status=0; for f in %s %s %s; do clang-format \"$f\" |"
     .. " diff -u --label \"$f\" --label formatted \"$f\" - || status=1;"
     .. " done; exit $status", table.concat(sources, " "),
-    table.concat(probes, " "))
+    table.concat(probes, " "), table.concat(fuzzers, " "))
   if #complaints > 0 then complain("`make format` does it") end
 end
 
@@ -229,7 +232,7 @@ end
 
 local function check_lua()
   run("luacheck -q --no-color %s", table.concat(lines_of(
-    "find lua examples spec tools bench library -name '*.lua' "
+    "find lua examples spec tools bench fuzz library -name '*.lua' "
     .. "-not -path '*/node_modules/*' 2>/dev/null | sort"), " "))
 end
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | asan | lint | peers
+#   tools/setup.sh run | test | asan | lint | peers | fuzz
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -27,7 +27,8 @@ case ${1:-run} in
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium" ;;
-  *) die "unknown job '$1': run, test, asan, lint or peers" ;;
+  fuzz) needs="$build fuzzer wslay" ;;
+  *) die "unknown job '$1': run, test, asan, lint, peers or fuzz" ;;
 esac
 
 temporary=$(mktemp -d) || exit 1
@@ -100,8 +101,17 @@ can() {
     npm) have npm ;;
     websockets) /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1 ;;
     curl) have curl ;;
+    fuzzer) have_fuzzer ;;
+    wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
   esac
+}
+
+# clang alone is not enough: its runtime may be a package of its own.
+have_fuzzer() {
+  echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' >"$temporary/ask.c"
+  have clang && clang -fsanitize=fuzzer,address,undefined \
+    -o "$temporary/ask" "$temporary/ask.c" >/dev/null 2>&1
 }
 
 # -lname with the -L flags of the Makefile.
@@ -150,6 +160,9 @@ packages() {
     websockets) choose python3-websockets py3-websockets \
       python3-websockets '' ;;
     curl) choose curl curl curl curl ;;
+    fuzzer) choose 'clang libclang-rt-dev' 'clang compiler-rt' \
+      'clang compiler-rt' llvm ;;
+    wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
     chromium) choose chromium chromium chromium chromium ;;
   esac
 }

@@ -64,7 +64,9 @@ void ws_buf_free(struct ws_buf *b);
  * which for messages of a megabyte is more than everything else. */
 #define WS_POOL_BUFFERS 8
 #define WS_POOL_BYTES (4 * 1024 * 1024) /* held at the most */
+#ifndef WS_POOL_LEAST                   /* fuzz targets set it lower */
 #define WS_POOL_LEAST (64 * 1024)       /* smaller ones are not worth it */
+#endif
 
 struct ws_buf_pool {
   struct ws_buf held[WS_POOL_BUFFERS];

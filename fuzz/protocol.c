@@ -1,0 +1,136 @@
+/* protocol: an endpoint says the same about the same bytes however they are
+ * cut, whether they are fed or read straight in, with and without a pool of
+ * buffers; and it is what the model says. After a Close or an error nothing is
+ * said; memory is in proportion to what has come; a failed allocation ends in
+ * code 1011 and leaks nothing. */
+#include "kit/fuzz.h"
+
+#include "kit/model.h"
+#include "protocol/protocol.h"
+
+/* As many events as bytes, for a frame has two of them at least. */
+#define BYTES_MAX 4096
+
+/* One way to feed an endpoint. */
+struct way {
+  enum ws_role role;
+  struct ws_protocol_env env;
+  struct fuzz_cuts cuts;
+  bool is_direct; /* uses ws_protocol_space */
+  bool releases;  /* gives messages back before the next feed */
+};
+
+static const uint64_t message_limits[] = {WS_NO_LIMIT, 0,    1,     125,
+                                          126,         1000, 65536, INT64_MAX};
+
+static const uint64_t fragment_limits[] = {WS_NO_LIMIT, 0, 1, 2, 3, 16};
+
+static void check_memory(const struct ws_protocol *p, size_t come) {
+  size_t cap = p->message ? p->message->cap : 0;
+  if (p->message) FUZZ_CHECK(p->message->len <= come);
+  /* A buffer from the pool may be any that is large enough. */
+  if (!p->env->pool) FUZZ_CHECK(cap <= 8 * come + 64);
+}
+
+/* Feeds one piece to its end, all events of it. */
+static void feed(struct ws_protocol *p, const struct way *w,
+                 struct model_events *events, uint8_t *bytes, size_t n,
+                 size_t come) {
+  size_t at = 0;
+  bool is_promised = ws_protocol_has_event(p);
+  do {
+    struct ws_event ev;
+    bool was_ended = p->is_ended;
+    size_t taken = ws_protocol_feed(p, bytes + at, n - at, &ev);
+    FUZZ_CHECK(taken <= n - at);
+    at += taken;
+    check_memory(p, come);
+    if (was_ended) FUZZ_CHECK(ev.type == WS_EVENT_NONE && at == n);
+    if (is_promised) FUZZ_CHECK(ev.type != WS_EVENT_NONE);
+    if (ev.type == WS_EVENT_NONE) {
+      FUZZ_CHECK(at == n);
+      return;
+    }
+    if (ev.type >= WS_EVENT_CLOSE) FUZZ_CHECK(p->is_ended);
+    model_add(events, &ev);
+    if (w->releases) ws_protocol_release(p);
+    is_promised = ws_protocol_has_event(p);
+  } while (at < n || is_promised);
+}
+
+static void run(const struct way *w, struct model_events *events,
+                const uint8_t *bytes, size_t n) {
+  static struct fuzz_fence fence;
+  struct fuzz_cuts cuts = w->cuts;
+  struct ws_protocol p;
+  size_t at = 0;
+  events->n = 0;
+  ws_protocol_init(&p, w->role, &w->env);
+  while (at < n) {
+    size_t piece = fuzz_piece(&cuts, n - at), room = 0;
+    uint8_t *space = w->is_direct ? ws_protocol_space(&p, &room) : NULL;
+    if (space) {
+      FUZZ_CHECK(room > 0 && room <= p.left);
+      if (room > piece) room = piece;
+      memcpy(space, bytes + at, room);
+      ws_protocol_filled(&p, room);
+      at += room;
+      piece -= room;
+    }
+    at += piece;
+    uint8_t *copy = fuzz_fenced(&fence, bytes + at - piece, piece);
+    feed(&p, w, events, copy, piece, at);
+  }
+  ws_protocol_free(&p);
+}
+
+/* The n-th allocation fails: what was said until then is right. */
+static void run_out(struct way w, const struct model_events *want,
+                    struct model_events *got, const uint8_t *bytes, size_t n,
+                    long nth) {
+  if (!ws_mem_fail_at(nth, false)) return;
+  run(&w, got, bytes, n);
+  ws_mem_fail_at(0, false);
+  if (got->n == 0) return;
+  struct model_event *last = &got->list[got->n - 1];
+  if (last->type == WS_EVENT_ERROR && last->code == 1011) {
+    struct model_events *begin = got;
+    begin->n--;
+    FUZZ_CHECK(begin->n <= want->n);
+    for (size_t i = 0; i < begin->n; i++)
+      FUZZ_CHECK(begin->list[i].hash == want->list[i].hash);
+    return;
+  }
+  model_compare(want, got);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
+  static struct model_events want, got;
+  struct fuzz_input in = {bytes, n};
+  struct ws_buf_pool pool = {.n = 0};
+  struct way w = {.role = WS_SERVER};
+  uint8_t flags = fuzz_byte(&in), limits = fuzz_byte(&in);
+  uint16_t seed = fuzz_u16(&in);
+  uint8_t fault = fuzz_byte(&in);
+  w.role = flags & 1 ? WS_CLIENT : WS_SERVER;
+  w.releases = flags & 2;
+  w.env.max_message = message_limits[limits & 7];
+  w.env.max_fragments = fragment_limits[(limits >> 3) % 6];
+  if (in.n > BYTES_MAX) return 0;
+
+  model_read(&want, w.role, &w.env, in.p, in.n);
+  run(&w, &got, in.p, in.n);
+  model_compare(&want, &got);
+  w.cuts.seed = seed;
+  w.is_direct = flags & 4;
+  w.env.pool = flags & 8 ? &pool : NULL;
+  run(&w, &got, in.p, in.n);
+  model_compare(&want, &got);
+  if (flags & 16) run_out(w, &want, &got, in.p, in.n, fault % 16 + 1);
+  w.cuts.seed = 1;
+  w.is_direct = !w.is_direct;
+  run(&w, &got, in.p, in.n);
+  model_compare(&want, &got);
+  ws_buf_pool_free(&pool);
+  return 0;
+}

@@ -1,0 +1,47 @@
+/* url: a URL that is taken has its parts in its own bytes, they make it up
+ * again, and they cannot break the head of a request. */
+#include "kit/fuzz.h"
+
+#include "protocol/http.h"
+#include "protocol/origin.h"
+#include "protocol/url.h"
+
+static bool is_inside(struct ws_slice whole, struct ws_slice part) {
+  return part.p >= whole.p && part.p + part.n <= whole.p + whole.n;
+}
+
+static void check_inet(struct ws_slice text, const struct ws_url *url) {
+  const char *scheme = url->is_secure ? "wss://" : "ws://";
+  size_t n = strlen(scheme);
+  struct ws_slice start = {text.p, n}, name;
+  long port;
+  FUZZ_CHECK(ws_slice_equal_nocase(start, (struct ws_slice){scheme, n}));
+  FUZZ_CHECK(url->authority.p == text.p + n);
+  FUZZ_CHECK(url->target.p == url->authority.p + url->authority.n);
+  FUZZ_CHECK(url->target.p + url->target.n == text.p + text.n);
+  FUZZ_CHECK(url->target.n == 0 || strchr("/?", url->target.p[0]));
+  FUZZ_CHECK(is_inside(url->authority, url->host) && url->host.n > 0);
+  FUZZ_CHECK(ws_origin_parse_host(url->authority, &name, &port));
+  FUZZ_CHECK(ws_slice_equal(name, url->host));
+  FUZZ_CHECK(url->port == (port > 0 ? port : url->is_secure ? 443 : 80));
+  FUZZ_CHECK(url->port > 0 && url->port <= 65535);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
+  static struct fuzz_fence fence;
+  struct ws_url url;
+  const char *why;
+  if (n > FUZZ_MAX) return 0;
+  struct ws_slice text = {(char *)fuzz_fenced(&fence, bytes, n), n};
+  bool is_url = ws_url_parse(text, &url, &why);
+  if (!is_url) FUZZ_CHECK(why != NULL);
+  if (!is_url) return 0;
+  FUZZ_CHECK(ws_http_is_value(text) && !memchr(text.p, ' ', n));
+  FUZZ_CHECK(!memchr(text.p, '#', n) && !memchr(text.p, 0, n));
+  FUZZ_CHECK(url.authority.n > 0 && is_inside(text, url.target));
+  if (!url.socket.p)
+    check_inet(text, &url);
+  else
+    FUZZ_CHECK(url.socket.n > 0 && is_inside(text, url.socket));
+  return 0;
+}
