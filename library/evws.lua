@@ -77,6 +77,18 @@ local ws = {}
 ---returned (see `concurrency`). Set per connection by `conn:on_message`.
 ---@field on_message? fun(conn: evws.Conn, message: string, kind: evws.Kind)
 ---
+---Called for a ping, which evws answers by itself, before any handler runs. In
+---its place among the messages; where they are pulled, the handler is called
+---before further messages, but does not wait for those that nobody has
+---received. While a handler waits, up to 16 pings and pongs wait for it; of
+---more it does not hear. Set per connection by `conn:on_ping`. RFC 6455 5.5.2.
+---@field on_ping? fun(conn: evws.Conn, payload: string)
+---
+---Called for a pong, in the same manner: also for the answers to the pings of
+---`keepalive_interval`, which have 8 bytes of their own as payload.
+---RFC 6455 5.5.3.
+---@field on_pong? fun(conn: evws.Conn, payload: string)
+---
 ---Called once for each `on_open`, when the connection is over, and once for a
 ---client's attempt that failed. `code` and `reason` are those of the peer's
 ---close frame (1005: a frame without a code); otherwise why evws ended it:
@@ -482,8 +494,8 @@ function ws.connect(url, options) end
 ---@field secure boolean
 ---Bytes in the send queue.
 ---@field buffered integer
----Seconds between a ping (of `keepalive_interval`, or `conn:ping()` without a
----payload) and its pong, the last time; nil before the first.
+---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
+---pong, the last time; nil before the first.
 ---@field latency number?
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
@@ -551,8 +563,8 @@ function conn:drain(timeout) end
 ---
 ---Returns true, or nil and `"closed"` or `"out of memory"`. A payload of more
 ---than 125 bytes raises.
----@param payload? string without one the ping carries its time, and the pong
----sets `conn.latency`
+---The pong sets `conn.latency`, if no other ping was sent meanwhile.
+---@param payload? string without one the ping carries its time
 ---@return true? ok
 ---@return string? message
 function conn:ping(payload) end
@@ -580,7 +592,9 @@ function conn:resume() end
 function conn:close(code, reason) end
 
 ---Sends the close frame but goes on receiving, until the peer's comes: the half
----of `close` that does not discard. Codes and reasons as for `close`.
+---of `close` that does not discard. Nothing is sent any more, pongs included;
+---`close_timeout` counts as for `close`. Codes and reasons as there.
+---RFC 6455 5.5.1.
 ---
 ---Returns true, or nil and `"closed"`.
 ---@param code? integer default `1000`
@@ -606,6 +620,16 @@ function conn:on_message(handler) end
 ---@param handler fun(conn: evws.Conn, code: integer, reason: string)|nil
 ---@return evws.Conn conn itself
 function conn:on_close(handler) end
+
+---Sets this connection's own `on_ping`, instead of the option's.
+---@param handler fun(conn: evws.Conn, payload: string)|nil
+---@return evws.Conn conn itself
+function conn:on_ping(handler) end
+
+---Sets this connection's own `on_pong`, instead of the option's.
+---@param handler fun(conn: evws.Conn, payload: string)|nil
+---@return evws.Conn conn itself
+function conn:on_pong(handler) end
 
 ---Sets this connection's own `on_drain`, instead of the option's.
 ---@param handler fun(conn: evws.Conn)|nil

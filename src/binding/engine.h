@@ -26,6 +26,8 @@ enum { UV_OPTIONS = 1, UV_SERVER_COUNT = 1 };
 
 enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 
+struct ws_task;
+
 struct ws_engine {
   struct ws_host host; /* first */
   lua_State *L;        /* the main thread */
@@ -66,6 +68,7 @@ struct lua_conn {
   bool has_on_message;   /* UV_ON_MESSAGE is set */
   bool has_own_handlers; /* UV_HANDLERS is not the route's table */
   bool is_opened;        /* on_open has returned */
+  bool is_control_set;   /* a task for pings and pongs is there */
   bool is_untold;        /* no memory for on_open: no on_close either */
 };
 
@@ -160,8 +163,27 @@ void ws_route_push_params(lua_State *L, struct ws_text *pattern,
 /* lua_request.c: on_request or on_upgrade. */
 void ws_host_request(struct ws_conn *c, bool is_upgrade);
 
-/* lua_conn.c: the mode of a connection that has no on_message. */
+/* A task with this body and the connection as its argument. Without memory
+ * the connection ends: its events could not be told any more. */
+struct ws_task *ws_host_task(struct lua_conn *lc, lua_CFunction body);
+
+/* In such a body: replaces the light userdata at index 1 by the object. */
+struct lua_conn *ws_host_take_conn(lua_State *L);
+
+/* ---- deliver.c: entries of the host ---- */
+void ws_deliver_readable(struct ws_conn *c);
+void ws_deliver_control(struct ws_conn *c);
+
+/* ---- conn_handlers.c ---- */
+
+/* The mode of a connection that has no on_message. */
 uint8_t ws_mode_without_handler(const struct lua_conn *lc);
+
+/* The connection at index 1 is open: takes what its route has. */
+void ws_handlers_opened(lua_State *L, struct lua_conn *lc);
+
+/* Sets on_message, on_close and the like in the table on top. */
+void ws_add_handler_methods(lua_State *L);
 
 /* on_open has returned, or there is none. */
 void ws_host_open_done(struct lua_conn *lc);

@@ -15,9 +15,7 @@ static struct lua_conn *lua_of(struct ws_conn *c) {
   return WS_LIST_ENTRY(c, struct lua_conn, c);
 }
 
-/* A task with this body and the connection as its first argument. Without
- * memory the connection ends: its events could not be told any more. */
-static struct ws_task *new_task(struct lua_conn *lc, lua_CFunction body) {
+struct ws_task *ws_host_task(struct lua_conn *lc, lua_CFunction body) {
   struct ws_task *t = ws_task_new(engine_of(&lc->c));
   if (!t) {
     ws_conn_cut(&lc->c, 1006, "out of memory");
@@ -30,101 +28,16 @@ static struct ws_task *new_task(struct lua_conn *lc, lua_CFunction body) {
 }
 
 static bool start(struct lua_conn *lc, lua_CFunction body) {
-  struct ws_task *t = new_task(lc, body);
+  struct ws_task *t = ws_host_task(lc, body);
   if (t) ws_task_start(t, 1);
   return t != NULL;
 }
 
-/* Replaces the light userdata at index 1 by the object. */
-static struct lua_conn *take_conn(lua_State *L) {
+struct lua_conn *ws_host_take_conn(lua_State *L) {
   struct lua_conn *lc = lua_touserdata(L, 1);
   ws_anchor_push(L, engine_of(&lc->c), lc);
   lua_replace(L, 1);
   return lc;
-}
-
-/* ---- messages ---- */
-
-static int after_message(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
-  (void)status;
-  (void)ctx;
-  t->is_busy = false;
-  t->conn->c.busy--;
-  return 0;
-}
-
-/* The handler may have done anything, ended the connection included; only
- * what the userdata holds is looked at after it. */
-static int message_body(lua_State *L) {
-  struct lua_conn *lc = take_conn(L);
-  struct ws_conn *c = &lc->c;
-  struct ws_task *t = engine_of(c)->current;
-  struct ws_event ev;
-  lua_pushliteral(L, "text");   /* 2 */
-  lua_pushliteral(L, "binary"); /* 3 */
-  while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
-         ws_conn_next(c, &ev)) {
-    if (ev.type != WS_EVENT_MESSAGE) continue;
-    lua_getiuservalue(L, 1, UV_ON_MESSAGE);
-    lua_pushvalue(L, 1);
-    lua_pushlstring(L, (const char *)ev.data, ev.len);
-    lua_pushvalue(L, ev.opcode == WS_OP_TEXT ? 2 : 3);
-    ws_conn_release(c);
-    t->is_busy = true;
-    c->busy++;
-    lua_callk(L, 3, 0, 0, after_message);
-    t->is_busy = false;
-    c->busy--;
-  }
-  return 0;
-}
-
-static void message_done(struct ws_task *t, bool ok) {
-  struct ws_conn *c = &t->conn->c;
-  (void)ok;
-  if (t->is_busy) c->busy--;
-  t->is_busy = false;
-  ws_conn_resume(c);
-}
-
-static bool take_message(struct ws_conn *c, struct ws_event *ev) {
-  while (ws_conn_next(c, ev))
-    if (ev->type == WS_EVENT_MESSAGE) return true;
-  return false;
-}
-
-/* A receiver gets the message from where it stands. One that drives the loop
- * itself (or has to wait for its turn) finds it in the queue. */
-static void on_receivable(struct lua_conn *lc) {
-  struct ws_engine *e = engine_of(&lc->c);
-  struct ws_conn *c = &lc->c;
-  struct ws_task *t = lc->waiting;
-  struct ws_event ev;
-  while (t && t->wait_for != WS_FOR_MESSAGE) t = t->next;
-  if (!t) {
-    c->is_receiving = false;
-  } else if (!t->co || e->current) {
-    if (ws_conn_has_queue(c) ||
-        (take_message(c, &ev) && ws_conn_enqueue(c, &ev)))
-      ws_task_wake(t, WS_WAKE_DONE);
-  } else if (take_message(c, &ev)) {
-    e->event = &ev;
-    ws_task_wake_now(t, WS_WAKE_DONE);
-    e->event = NULL;
-  }
-}
-
-static void on_readable(struct ws_conn *c) {
-  struct lua_conn *lc = lua_of(c);
-  if (c->mode == WS_PULL) {
-    on_receivable(lc);
-    return;
-  }
-  struct ws_task *t = new_task(lc, message_body);
-  if (!t) return;
-  t->done = message_done;
-  ws_task_start(t, 1);
 }
 
 /* ---- opening and closing ---- */
@@ -153,13 +66,9 @@ static int after_call(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int open_body(lua_State *L) {
-  struct lua_conn *lc = take_conn(L);
+  struct lua_conn *lc = ws_host_take_conn(L);
   ws_route_take(L, lc);
-  if (!lc->has_on_message) {
-    ws_push_handler(L, 1, "on_message");
-    lc->has_on_message = !lua_isnil(L, -1);
-    lua_setiuservalue(L, 1, UV_ON_MESSAGE);
-  }
+  ws_handlers_opened(L, lc);
   ws_push_handler(L, 1, "on_open");
   if (lua_isnil(L, -1)) return 0;
   lua_pushvalue(L, 1);
@@ -170,7 +79,7 @@ static int open_body(lua_State *L) {
 static void on_opened(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
   struct ws_task *t = lc->waiting, *next, *body;
-  if (!(body = new_task(lc, open_body))) {
+  if (!(body = ws_host_task(lc, open_body))) {
     lc->is_untold = !c->is_client; /* of a client: an attempt that failed */
     return;
   }
@@ -183,7 +92,7 @@ static void on_opened(struct ws_conn *c) {
 }
 
 static int close_body(lua_State *L) {
-  struct lua_conn *lc = take_conn(L);
+  struct lua_conn *lc = ws_host_take_conn(L);
   ws_push_handler(L, 1, "on_close");
   if (lua_isnil(L, -1)) return 0;
   struct ws_slice reason = ws_conn_reason(&lc->c);
@@ -205,7 +114,7 @@ static bool on_closed(struct ws_conn *c) {
 }
 
 static int drain_body(lua_State *L) {
-  take_conn(L);
+  ws_host_take_conn(L);
   ws_push_handler(L, 1, "on_drain");
   if (lua_isnil(L, -1)) return 0;
   lua_pushvalue(L, 1);
@@ -271,7 +180,7 @@ static int error_body(lua_State *L) {
   lua_State *from = lua_touserdata(L, 2);
   bool has_conn = lua_touserdata(L, 1) != NULL;
   if (has_conn)
-    take_conn(L);
+    ws_host_take_conn(L);
   else
     lua_pushnil(L), lua_replace(L, 1);
   push_text(L, 3);
@@ -356,7 +265,8 @@ void ws_host_fill(struct ws_host *host) {
     .free_conn = on_free,
     .request = ws_host_request,
     .opened = on_opened,
-    .readable = on_readable,
+    .readable = ws_deliver_readable,
+    .control = ws_deliver_control,
     .drained = on_drained,
     .ended = on_ended,
     .closed = on_closed,

@@ -81,8 +81,8 @@ static int conn_ping(lua_State *L) {
   const char *data = luaL_optlstring(L, 2, "", &n);
   luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "more than 125 bytes");
   if (!ws_is_usable(lc)) return closed(L);
-  if (lua_isnoneornil(L, 2)) return result(L, ws_conn_ping(&lc->c));
-  return result(L, ws_conn_send_control(&lc->c, WS_OP_PING, data, n));
+  if (lua_isnoneornil(L, 2)) data = NULL;
+  return result(L, ws_conn_ping(&lc->c, data, n));
 }
 
 /* ---- ending ---- */
@@ -167,12 +167,6 @@ static int push_message(lua_State *L, struct lua_conn *lc,
   return 2;
 }
 
-static bool next_message(struct ws_conn *c, struct ws_event *ev) {
-  while (ws_conn_next(c, ev))
-    if (ev->type == WS_EVENT_MESSAGE) return true;
-  return false;
-}
-
 static int push_closed(lua_State *L, struct lua_conn *lc) {
   closed(L);
   lua_pushinteger(L, ws_conn_code(&lc->c));
@@ -192,7 +186,7 @@ static int receive_k(lua_State *L, int status, lua_KContext ctx) {
     e->event = NULL;
     return push_message(L, lc, &ev);
   }
-  if (next_message(&lc->c, &ev)) return push_message(L, lc, &ev);
+  if (ws_conn_next(&lc->c, &ev)) return push_message(L, lc, &ev);
   if (lc->c.state == WS_CONN_CLOSED || w.why == WS_WAKE_CLOSED)
     return push_closed(L, lc);
   if (w.why == WS_WAKE_DONE) return wait_for_message(L, lc, w.time_left);
@@ -234,7 +228,7 @@ static int receive(lua_State *L, double timeout) {
   struct ws_event ev;
   check_receiver(L, lc);
   lua_settop(L, 1);
-  if (lc->c.mode == WS_PULL && next_message(&lc->c, &ev)) {
+  if (lc->c.mode == WS_PULL && ws_conn_next(&lc->c, &ev)) {
     pulled(lc);
     return push_message(L, lc, &ev);
   }
@@ -322,64 +316,6 @@ static int conn_resume(lua_State *L) {
   return self(L);
 }
 
-/* ---- handlers of one connection ---- */
-
-static void check_handler(lua_State *L) {
-  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_settop(L, 2);
-}
-
-/* What an application that has no on_message wants: a server that never
- * receives is a feed. */
-uint8_t ws_mode_without_handler(const struct lua_conn *lc) {
-  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_opened;
-  return is_pulled ? WS_PULL : WS_DISCARD;
-}
-
-static int conn_on_message(lua_State *L) {
-  struct lua_conn *lc = ws_check_conn(L, 1);
-  check_handler(L);
-  if (lc->c.is_receiving)
-    return luaL_error(L, "cannot set on_message: a task is receiving");
-  lc->has_on_message = !lua_isnil(L, 2);
-  lua_setiuservalue(L, 1, UV_ON_MESSAGE);
-  if (lc->has_on_message)
-    lc->c.mode = WS_CALLBACK;
-  else if (lc->c.mode == WS_CALLBACK)
-    lc->c.mode = ws_mode_without_handler(lc);
-  ws_conn_resume(&lc->c);
-  return self(L);
-}
-
-/* The handlers are the route's until the connection has one of its own. */
-void ws_own_handlers(lua_State *L, struct lua_conn *lc) {
-  if (lc->has_own_handlers) {
-    lua_getiuservalue(L, 1, UV_HANDLERS);
-    return;
-  }
-  lua_newtable(L);
-  lua_getiuservalue(L, 1, UV_HANDLERS);
-  for (lua_pushnil(L); lua_next(L, -2);) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -5);
-  }
-  lua_pop(L, 1);
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, UV_HANDLERS);
-  lc->has_own_handlers = true;
-}
-
-static int set_handler(lua_State *L) {
-  struct lua_conn *lc = ws_check_conn(L, 1);
-  check_handler(L);
-  ws_own_handlers(L, lc);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, 2);
-  lua_rawset(L, -3);
-  return self(L);
-}
-
 static int conn_tostring(lua_State *L) {
   struct ws_conn *c = &ws_check_conn(L, 1)->c;
   static const char *const states[] = {"connecting", "open", "closing",
@@ -398,13 +334,17 @@ static int conn_gc(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {
-  {"close", conn_close},         {"drain", conn_drain},
-  {"messages", conn_messages},   {"on_message", conn_on_message},
-  {"pause", conn_pause},         {"ping", conn_ping},
-  {"receive", conn_receive},     {"resume", conn_resume},
-  {"send", conn_send},           {"shutdown", conn_shutdown},
-  {"terminate", conn_terminate}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"close", conn_close},
+                                   {"drain", conn_drain},
+                                   {"messages", conn_messages},
+                                   {"pause", conn_pause},
+                                   {"ping", conn_ping},
+                                   {"receive", conn_receive},
+                                   {"resume", conn_resume},
+                                   {"send", conn_send},
+                                   {"shutdown", conn_shutdown},
+                                   {"terminate", conn_terminate},
+                                   {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {"__gc", conn_gc},
@@ -413,17 +353,12 @@ static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {NULL, NULL}};
 
 void ws_open_conn(lua_State *L, struct ws_engine *e) {
-  static const char *const names[] = {"on_close", "on_drain", "on_error"};
   luaL_newmetatable(L, WS_CONN_NAME);
   luaL_setfuncs(L, meta, 0);
   lua_pushliteral(L, WS_CONN_NAME); /* __gc and the like are not for scripts */
   lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    lua_pushstring(L, names[i]);
-    lua_pushcclosure(L, set_handler, 1);
-    lua_setfield(L, -2, names[i]);
-  }
+  ws_add_handler_methods(L);
   ws_push_property_names(L);
   lua_pushcclosure(L, ws_conn_index, 2);
   lua_setfield(L, -2, "__index");

@@ -83,6 +83,8 @@ static const struct option options[] = {
   {.name = "on_full", .type = OTHER, .scope = BOTH},
   {.name = "on_message", .type = OTHER, .scope = BOTH},
   {.name = "on_open", .type = OTHER, .scope = BOTH},
+  {.name = "on_ping", .type = OTHER, .scope = BOTH},
+  {.name = "on_pong", .type = OTHER, .scope = BOTH},
   {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "on_upgrade", .type = OTHER, .scope = SERVE},
   {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
@@ -98,9 +100,9 @@ static const struct option options[] = {
 
 #define N_OPTIONS (sizeof options / sizeof *options)
 
-static const char *const handlers[] = {"on_open",   "on_message", "on_close",
-                                       "on_drain",  "on_error",   "on_request",
-                                       "on_upgrade"};
+static const char *const handlers[] = {"on_open",  "on_message", "on_close",
+                                       "on_drain", "on_error",   "on_ping",
+                                       "on_pong",  "on_request", "on_upgrade"};
 
 /* ---- names ---- */
 

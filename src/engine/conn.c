@@ -113,7 +113,7 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
 void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
   if (c->is_freed) return;
   c->is_cut = true;
-  if (c->rare) c->rare->queue_n = 0;
+  ws_conn_drop_queue(c);
   ws_conn_end(c, code, cause);
   ws_loop_late(c->stream.loop, &c->stream.late);
 }
@@ -128,7 +128,7 @@ void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
   if (!c->is_close_sent)
     ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
-  if (c->rare) c->rare->queue_n = 0;
+  ws_conn_drop_queue(c);
   ws_conn_end(c, code, cause);
 }
 
@@ -147,7 +147,7 @@ void ws_conn_close(struct ws_conn *c, int code, struct ws_slice reason,
   }
   if (c->is_close_pending) {
     /* the peer was first; what it said before is of no interest any more */
-    if (c->rare) c->rare->queue_n = 0;
+    ws_conn_drop_queue(c);
     ws_conn_answer_close(c);
     return;
   }
@@ -203,7 +203,10 @@ void ws_conn_dispose(struct ws_conn *c) {
   }
   ws_mem_free(m);
   c->meta = NULL;
-  if (c->rare) ws_buf_free(&c->rare->queue);
+  if (c->rare) {
+    ws_buf_free(&c->rare->queue);
+    ws_buf_free(&c->rare->controls);
+  }
   ws_mem_free(c->rare);
   c->rare = NULL;
   if (c->is_client && c->route) ws_client_free_route(c->route);

@@ -98,6 +98,8 @@ struct ws_conn {
   bool is_tell_due : 1;      /* it had no memory: it is called again */
   bool is_freed : 1;         /* the engine has forgotten it */
   bool wants_control : 1;    /* the application has on_ping or on_pong */
+  bool is_control_due : 1;   /* pull mode: its handler comes before messages */
+  bool is_telling : 1;       /* the host runs such a handler */
 };
 
 /* ---- life ---- */
@@ -161,9 +163,9 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
 
 /* ---- conn_read.c ---- */
 
-/* The next message (or ping or pong, where wants_control), in order; false
- * when there is none now, or none may be taken. Its data stay until
- * ws_conn_release or the next call. */
+/* The next message, in order; in callback mode with pings and pongs between,
+ * where wants_control. False when there is none now, or none may be taken.
+ * Its data stay until ws_conn_release or the next call. */
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_release(struct ws_conn *c);
 
@@ -183,6 +185,7 @@ bool ws_conn_has_queue(const struct ws_conn *c);
 void ws_conn_read(struct ws_conn *c);
 bool ws_conn_wants_read(const struct ws_conn *c);
 void ws_conn_drop_input(struct ws_conn *c, bool queue_too);
+void ws_conn_drop_queue(struct ws_conn *c);
 /* In the next turn, if there is something and it may be. */
 void ws_conn_deliver_later(struct ws_conn *c);
 
@@ -191,6 +194,13 @@ void ws_conn_deliver_later(struct ws_conn *c);
 /* Does what an event asks for that is no message; true when it is one for the
  * application too. */
 bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev);
+
+/* Takes the oldest ping or pong that host->control told of; false when there
+ * is none. While is_telling is set messages do not wait for further ones. The
+ * data stay until the next call that reads. */
+bool ws_conn_next_control(struct ws_conn *c, struct ws_event *ev);
+/* Keeps one for it. */
+void ws_conn_keep_control(struct ws_conn *c, const struct ws_event *ev);
 
 /* One more message, where message_rate is set; false when it was one too
  * many, and the connection has failed. */
@@ -213,7 +223,7 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
 enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
                                struct ws_slice reason);
 
-/* A ping that carries its time, so that the pong tells the latency. */
-enum ws_err ws_conn_ping(struct ws_conn *c);
+/* A ping; its pong tells the latency. Without data it carries its time. */
+enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len);
 
 #endif

@@ -102,7 +102,7 @@ static void judge_silence(struct ws_conn *c) {
     return;
   }
   if (o->keepalive_interval > 0 && (int32_t)(loop->tick - ping_due(c)) >= 0) {
-    ws_conn_ping(c);
+    ws_conn_ping(c, NULL, 0);
   }
 }
 

@@ -59,13 +59,59 @@ static void answer_ping(struct ws_conn *c, const struct ws_event *ev) {
   ws_conn_send_control(c, WS_OP_PONG, ev->data, ev->len);
 }
 
+/* Is it the answer to our last ping? */
+static bool is_answer(const struct ws_conn *c, const struct ws_event *ev) {
+  const struct ws_rare *r = c->rare;
+  if (c->ping_at <= 0) return false;
+  if (r && r->has_ping)
+    return ev->len == r->ping_len && memcmp(ev->data, r->ping, ev->len) == 0;
+  return ev->len == sizeof c->ping_at &&
+         memcmp(ev->data, &c->ping_at, ev->len) == 0;
+}
+
 static void take_pong(struct ws_conn *c, const struct ws_event *ev) {
-  double at;
-  if (!c->ping_at || ev->len != sizeof at) return;
-  memcpy(&at, ev->data, sizeof at);
-  if (at != c->ping_at) return;
-  c->latency = (float)(ws_loop_now(c->stream.loop) - at);
+  if (!is_answer(c, ev)) return;
+  c->latency = (float)(ws_loop_now(c->stream.loop) - c->ping_at);
   c->ping_at = 0;
+}
+
+void ws_conn_keep_control(struct ws_conn *c, const struct ws_event *ev) {
+  uint8_t head[2] = {(uint8_t)ev->type, (uint8_t)ev->len};
+  struct ws_rare *r = ws_conn_rare(c);
+  if (!r || !ws_buf_reserve(&r->controls, sizeof head + ev->len)) {
+    ws_conn_fail(c, 1011, "out of memory");
+    return;
+  }
+  if (r->controls_n == WS_CONTROLS_MAX) return;
+  ws_buf_append(&r->controls, head, sizeof head);
+  ws_buf_append(&r->controls, ev->data, ev->len);
+  r->controls_n++;
+  if (c->mode == WS_PULL && !c->is_telling) c->is_control_due = true;
+  ws_conn_host(c)->control(c);
+}
+
+bool ws_conn_next_control(struct ws_conn *c, struct ws_event *ev) {
+  struct ws_rare *r = c->rare;
+  uint8_t head[2];
+  c->is_control_due = false;
+  if (!r || !r->controls_n) return false;
+  memcpy(head, ws_buf_begin(&r->controls), sizeof head);
+  ev->type = (enum ws_event_type)head[0];
+  ev->len = head[1];
+  ev->data = ws_buf_begin(&r->controls) + sizeof head;
+  ws_buf_consume(&r->controls, sizeof head + ev->len);
+  r->controls_n--;
+  return true;
+}
+
+/* Where messages are called out, pings and pongs are between them; where they
+ * are pulled, they do not wait for whoever pulls. */
+static bool is_for_application(struct ws_conn *c, const struct ws_event *ev) {
+  if (!c->wants_control) return false;
+  if (c->state != WS_CONN_OPEN && !c->is_shutdown) return false;
+  if (c->mode == WS_CALLBACK) return true;
+  ws_conn_keep_control(c, ev);
+  return false;
 }
 
 void ws_conn_answer_close(struct ws_conn *c) {
@@ -101,11 +147,11 @@ bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
   case WS_EVENT_PING:
     if (!spend_control(c)) return false;
     answer_ping(c, ev);
-    return c->wants_control && c->state == WS_CONN_OPEN;
+    return is_for_application(c, ev);
   case WS_EVENT_PONG:
     if (!spend_control(c)) return false;
     take_pong(c, ev);
-    return c->wants_control && c->state == WS_CONN_OPEN;
+    return is_for_application(c, ev);
   case WS_EVENT_CLOSE: take_close(c, ev); return false;
   case WS_EVENT_ERROR: ws_conn_fail(c, ev->code, ev->why); return false;
   case WS_EVENT_MESSAGE:

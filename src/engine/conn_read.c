@@ -26,6 +26,7 @@ bool ws_conn_has_queue(const struct ws_conn *c) {
 /* Does the application want a message now? */
 static bool wants(const struct ws_conn *c) {
   if (is_closing(c) || c->mode == WS_DISCARD) return true;
+  if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
   if (c->mode == WS_PULL) return c->is_receiving;
   return c->busy < c->options->concurrency;
 }
@@ -47,8 +48,9 @@ static bool may_parse(struct ws_conn *c) {
 
 static bool is_queue_full(const struct ws_conn *c) {
   const struct ws_rare *r = c->rare;
-  return r && (r->queue_n >= QUEUE_MESSAGES ||
-               (r->queue_n && r->queue.len >= c->options->receive_queue));
+  uint32_t n = r ? r->queue_n - r->queue_controls : 0;
+  return n >= QUEUE_MESSAGES ||
+         (n && r->queue.len >= c->options->receive_queue);
 }
 
 static bool is_being_read(const struct ws_conn *c) {
@@ -83,8 +85,14 @@ void ws_conn_drop_input(struct ws_conn *c, bool queue_too) {
   c->protocol.is_ended = true;
   if (queue_too && c->rare) {
     ws_buf_free(&c->rare->queue);
-    c->rare->queue_n = 0;
+    ws_conn_drop_queue(c);
   }
+}
+
+/* Its memory stays: somebody may be looking at the message taken last. */
+void ws_conn_drop_queue(struct ws_conn *c) {
+  if (!c->rare) return;
+  c->rare->queue_n = c->rare->queue_controls = 0;
 }
 
 static size_t feed(struct ws_conn *c, struct ws_event *ev) {
@@ -118,11 +126,18 @@ static bool take_message(struct ws_conn *c) {
 static bool parse(struct ws_conn *c, struct ws_event *ev) {
   while (has_input(c) && may_parse(c) && has_budget(c)) {
     feed(c, ev);
-    if (ev->type == WS_EVENT_MESSAGE ? take_message(c)
-                                     : ws_conn_take_event(c, ev))
-      return true;
+    if (ev->type == WS_EVENT_MESSAGE) {
+      if (take_message(c)) return true;
+    } else {
+      if (ws_conn_take_event(c, ev)) return true;
+      if (c->is_control_due) return false;
+    }
   }
   return false;
+}
+
+static bool is_control(const struct ws_event *ev) {
+  return ev->type == WS_EVENT_PING || ev->type == WS_EVENT_PONG;
 }
 
 static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
@@ -135,7 +150,11 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   ev->len = r.len;
   ws_buf_consume(q, sizeof r + r.len); /* the bytes stay where they are */
   c->rare->queue_n--;
-  return true;
+  if (!is_control(ev)) return true;
+  c->rare->queue_controls--;
+  if (c->mode == WS_CALLBACK) return true;
+  ws_conn_keep_control(c, ev); /* it was queued when messages were called out */
+  return false;
 }
 
 /* Handlers are not called now: a pause, or our own queue is high. */
@@ -146,11 +165,11 @@ static bool is_held(struct ws_conn *c) {
 
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
   if (c->is_freed && !ws_conn_has_queue(c)) return false;
-  if (is_closing(c)) {
-    if (c->rare) c->rare->queue_n = 0;
-  } else if (ws_conn_has_queue(c)) {
+  if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
+  if (is_closing(c)) ws_conn_drop_queue(c);
+  while (ws_conn_has_queue(c)) {
     if (is_held(c)) return false;
-    return unqueue(c, ev);
+    if (unqueue(c, ev)) return true;
   }
   return parse(c, ev);
 }
@@ -164,6 +183,10 @@ void ws_conn_release(struct ws_conn *c) {
 bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev) {
   struct record head = {ev->len, (uint8_t)ev->type, ev->opcode};
   struct ws_rare *r = ws_conn_rare(c);
+  if (r && is_control(ev)) {
+    if (r->queue_controls == WS_CONTROLS_MAX) return true;
+    r->queue_controls++;
+  }
   if (!r || !ws_buf_reserve(&r->queue, sizeof head + ev->len)) {
     ws_conn_fail(c, 1011, "out of memory");
     return false;
@@ -178,7 +201,8 @@ bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev) {
  * same, up to what receive_queue allows. */
 static void read_ahead(struct ws_conn *c) {
   struct ws_event ev;
-  while (!wants(c) && !is_queue_full(c) && parse(c, &ev)) {
+  while (!wants(c) && !is_queue_full(c) && !c->is_control_due &&
+         parse(c, &ev)) {
     if (!ws_conn_enqueue(c, &ev)) return;
   }
 }

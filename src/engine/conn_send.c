@@ -111,11 +111,19 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
   return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
 }
 
-enum ws_err ws_conn_ping(struct ws_conn *c) {
+enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len) {
   double at = ws_loop_now(c->stream.loop);
-  enum ws_err err = ws_conn_send_control(c, WS_OP_PING, &at, sizeof at);
-  if (err == WS_OK) c->ping_at = at;
-  return err;
+  struct ws_rare *r = data ? ws_conn_rare(c) : c->rare;
+  enum ws_err err = data ? ws_conn_send_control(c, WS_OP_PING, data, len)
+                         : ws_conn_send_control(c, WS_OP_PING, &at, sizeof at);
+  if (err != WS_OK || (data && !r)) return err;
+  c->ping_at = at;
+  if (r) r->has_ping = data != NULL;
+  if (data) {
+    memcpy(r->ping, data, len);
+    r->ping_len = (uint8_t)len;
+  }
+  return WS_OK;
 }
 
 enum ws_err ws_conn_send_close(struct ws_conn *c, int code,

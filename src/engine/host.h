@@ -36,6 +36,11 @@ struct ws_host {
    * a receiver waiting. */
   void (*readable)(struct ws_conn *);
 
+  /* In pull and discard mode: a ping or pong waits to be taken with
+   * ws_conn_next_control. May be called inside of any call that takes
+   * messages, so nothing may be delivered before that has returned. */
+  void (*control)(struct ws_conn *);
+
   /* Below low_water; was_high: after having been above high_water, else only
    * because is_drain_awaited. */
   void (*drained)(struct ws_conn *, bool was_high);

@@ -1,0 +1,92 @@
+/* conn_handlers.c: the handlers of one connection, instead of the route's. */
+#include "binding/engine.h"
+
+static int itself(lua_State *L) {
+  lua_settop(L, 1);
+  return 1;
+}
+
+static void check_handler(lua_State *L) {
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+}
+
+/* What an application that has no on_message wants: a server that never
+ * receives is a feed. */
+uint8_t ws_mode_without_handler(const struct lua_conn *lc) {
+  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_opened;
+  return is_pulled ? WS_PULL : WS_DISCARD;
+}
+
+static void take_control(lua_State *L, struct lua_conn *lc) {
+  ws_push_handler(L, 1, "on_ping");
+  ws_push_handler(L, 1, "on_pong");
+  lc->c.wants_control = !lua_isnil(L, -1) || !lua_isnil(L, -2);
+  lua_pop(L, 2);
+}
+
+void ws_handlers_opened(lua_State *L, struct lua_conn *lc) {
+  if (!lc->has_on_message) {
+    ws_push_handler(L, 1, "on_message");
+    lc->has_on_message = !lua_isnil(L, -1);
+    lua_setiuservalue(L, 1, UV_ON_MESSAGE);
+  }
+  take_control(L, lc);
+}
+
+static int conn_on_message(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  if (lc->c.is_receiving)
+    return luaL_error(L, "cannot set on_message: a task is receiving");
+  lc->has_on_message = !lua_isnil(L, 2);
+  lua_setiuservalue(L, 1, UV_ON_MESSAGE);
+  if (lc->has_on_message)
+    lc->c.mode = WS_CALLBACK;
+  else if (lc->c.mode == WS_CALLBACK)
+    lc->c.mode = ws_mode_without_handler(lc);
+  ws_conn_resume(&lc->c);
+  return itself(L);
+}
+
+/* The handlers are the route's until the connection has one of its own. */
+void ws_own_handlers(lua_State *L, struct lua_conn *lc) {
+  if (lc->has_own_handlers) {
+    lua_getiuservalue(L, 1, UV_HANDLERS);
+    return;
+  }
+  lua_newtable(L);
+  lua_getiuservalue(L, 1, UV_HANDLERS);
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, UV_HANDLERS);
+  lc->has_own_handlers = true;
+}
+
+static int set_handler(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  ws_own_handlers(L, lc);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 2);
+  lua_rawset(L, -3);
+  take_control(L, lc);
+  return itself(L);
+}
+
+void ws_add_handler_methods(lua_State *L) {
+  static const char *const names[] = {"on_close", "on_drain", "on_error",
+                                      "on_ping", "on_pong"};
+  lua_pushcfunction(L, conn_on_message);
+  lua_setfield(L, -2, "on_message");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    lua_pushstring(L, names[i]);
+    lua_pushcclosure(L, set_handler, 1);
+    lua_setfield(L, -2, names[i]);
+  }
+}

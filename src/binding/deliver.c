@@ -1,0 +1,156 @@
+/* deliver.c: what a peer has said, as calls of its connection's handlers or
+ * as what a receiver gets. */
+#include "binding/task.h"
+
+static struct ws_engine *engine_of(const struct ws_conn *c) {
+  return ws_engine_of_loop(c->stream.loop);
+}
+
+static struct lua_conn *lua_of(struct ws_conn *c) {
+  return WS_LIST_ENTRY(c, struct lua_conn, c);
+}
+
+/* ---- messages, called out ---- */
+
+static int after_message(lua_State *L, int status, lua_KContext ctx) {
+  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
+  (void)status;
+  (void)ctx;
+  t->is_busy = false;
+  t->conn->c.busy--;
+  return 0;
+}
+
+/* Pushes the handler of a ping or pong and its arguments; their number, or
+ * -1 when there is no handler. */
+static int push_control(lua_State *L, const struct ws_event *ev) {
+  ws_push_handler(L, 1, ev->type == WS_EVENT_PING ? "on_ping" : "on_pong");
+  if (lua_isnil(L, -1)) return -1;
+  lua_pushvalue(L, 1);
+  lua_pushlstring(L, (const char *)ev->data, ev->len);
+  return 2;
+}
+
+/* The handler may have done anything, ended the connection included; only
+ * what the userdata holds is looked at after it. */
+static int message_body(lua_State *L) {
+  struct lua_conn *lc = ws_host_take_conn(L);
+  struct ws_conn *c = &lc->c;
+  struct ws_task *t = engine_of(c)->current;
+  struct ws_event ev;
+  lua_pushliteral(L, "text");   /* 2 */
+  lua_pushliteral(L, "binary"); /* 3 */
+  while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
+         ws_conn_next(c, &ev)) {
+    int n = 3;
+    if (ev.type == WS_EVENT_MESSAGE) {
+      lua_getiuservalue(L, 1, UV_ON_MESSAGE);
+      lua_pushvalue(L, 1);
+      lua_pushlstring(L, (const char *)ev.data, ev.len);
+      lua_pushvalue(L, ev.opcode == WS_OP_TEXT ? 2 : 3);
+    } else if ((n = push_control(L, &ev)) < 0) {
+      lua_settop(L, 3);
+      continue;
+    }
+    ws_conn_release(c);
+    t->is_busy = true;
+    c->busy++;
+    lua_callk(L, n, 0, 0, after_message);
+    t->is_busy = false;
+    c->busy--;
+  }
+  return 0;
+}
+
+static void message_done(struct ws_task *t, bool ok) {
+  struct ws_conn *c = &t->conn->c;
+  (void)ok;
+  if (t->is_busy) c->busy--;
+  t->is_busy = false;
+  ws_conn_resume(c);
+}
+
+/* ---- messages, pulled ---- */
+
+/* A receiver gets the message from where it stands. One that drives the loop
+ * itself (or has to wait for its turn) finds it in the queue. */
+static void on_receivable(struct lua_conn *lc) {
+  struct ws_engine *e = engine_of(&lc->c);
+  struct ws_conn *c = &lc->c;
+  struct ws_task *t = lc->waiting;
+  struct ws_event ev;
+  while (t && t->wait_for != WS_FOR_MESSAGE) t = t->next;
+  if (!t) {
+    c->is_receiving = false;
+  } else if (!t->co || e->current) {
+    if (ws_conn_has_queue(c) ||
+        (ws_conn_next(c, &ev) && ws_conn_enqueue(c, &ev)))
+      ws_task_wake(t, WS_WAKE_DONE);
+  } else if (ws_conn_next(c, &ev)) {
+    e->event = &ev;
+    ws_task_wake_now(t, WS_WAKE_DONE);
+    e->event = NULL;
+  }
+}
+
+void ws_deliver_readable(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  if (c->mode == WS_PULL) {
+    on_receivable(lc);
+    return;
+  }
+  struct ws_task *t = ws_host_task(lc, message_body);
+  if (!t) return;
+  t->done = message_done;
+  ws_task_start(t, 1);
+}
+
+/* ---- pings and pongs of a connection that is pulled, or only sends ---- */
+
+static int control_k(lua_State *L, int status, lua_KContext ctx);
+
+static int next_control(lua_State *L) {
+  struct lua_conn *lc = lua_touserdata(L, 1);
+  struct ws_conn *c = &lc->c;
+  struct ws_event ev;
+  while (!c->is_told && ws_conn_next_control(c, &ev)) {
+    lua_settop(L, 1);
+    int n = push_control(L, &ev);
+    if (n < 0) continue;
+    c->is_telling = true;
+    ws_conn_resume(c);
+    lua_callk(L, n, 0, 0, control_k);
+    c->is_telling = false;
+  }
+  return 0;
+}
+
+static int control_k(lua_State *L, int status, lua_KContext ctx) {
+  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
+  (void)status;
+  (void)ctx;
+  t->conn->c.is_telling = false;
+  return next_control(L);
+}
+
+static int control_body(lua_State *L) {
+  ws_host_take_conn(L);
+  return next_control(L);
+}
+
+static void control_done(struct ws_task *t, bool ok) {
+  struct lua_conn *lc = t->conn;
+  (void)ok;
+  lc->is_control_set = lc->c.is_telling = false;
+  ws_conn_resume(&lc->c);
+}
+
+void ws_deliver_control(struct ws_conn *c) {
+  struct lua_conn *lc = lua_of(c);
+  if (lc->is_control_set) return;
+  struct ws_task *t = ws_host_task(lc, control_body);
+  if (!t) return;
+  t->done = control_done;
+  lc->is_control_set = true;
+  ws_task_start_later(t, 1);
+}
