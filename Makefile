@@ -245,7 +245,7 @@ format:
 	@$(SETUP) lint
 	@find src spec/probe fuzz -name '*.[ch]' | xargs clang-format -i
 
-## peers: the echo sample against clients written by others
+## peers: clients, servers and a proxy written by others
 peers:
 	@$(SETUP) peers
 	$(again) $(jobs) build-core

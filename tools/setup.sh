@@ -26,7 +26,7 @@ case ${1:-run} in
   test) needs=$test ;;
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
-  peers) needs="$build node npm websockets curl chromium" ;;
+  peers) needs="$build node npm websockets curl chromium nginx openssl_tool" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   *) die "unknown job '$1': run, test, asan, lint, peers or fuzz" ;;
 esac
@@ -104,6 +104,8 @@ can() {
     fuzzer) have_fuzzer ;;
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
+    nginx) have_any nginx /usr/sbin/nginx ;;
+    openssl_tool) have openssl ;;
   esac
 }
 
@@ -164,6 +166,8 @@ packages() {
       'clang compiler-rt' llvm ;;
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
     chromium) choose chromium chromium chromium chromium ;;
+    nginx) choose nginx nginx nginx nginx ;;
+    openssl_tool) choose openssl openssl openssl openssl@3 ;;
   esac
 }
 

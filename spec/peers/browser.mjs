@@ -1,7 +1,9 @@
 // Chromium and the page of the echo sample: node browser.mjs <port>
 // Leaves screenshots of the page in the current directory.
 import { chromium } from "playwright-core";
-import { assert, finish, test } from "./check.mjs";
+import { about, assert, finish, test } from "./check.mjs";
+
+about("Chromium", "server", "plain");
 
 const host = `localhost:${process.argv[2]}`;
 const DESKTOP = { width: 1120, height: 840 };
@@ -47,7 +49,7 @@ async function load(options = {}) {
 
 // Runs body with a fresh page; nothing may have gone wrong in the end.
 function withPage(name, body, options) {
-  return test(`browser: ${name}`, async () => {
+  return test(name, async () => {
     const { page, wrong } = await load(options);
     try {
       await body(page);
@@ -249,7 +251,7 @@ await withPage("long messages wrap at 360 px", async (page) => {
   await noSidewaysScroll(page);
 }, { viewport: PHONE });
 
-await test("browser: what cannot be connected is said", async () => {
+await test("what cannot be connected is said", async () => {
   const { page } = await load();   // Chromium reports these on its console
   await page.fill("#url", "ftp://example.com");
   await page.click("#connect");

@@ -1,10 +1,15 @@
 // The harness of the JavaScript peers: one line per test, a limit on each.
+//   ok - <peer>, <role of evws>, <over what>: <name>
 import assert from "node:assert/strict";
 
-let failed = 0;
+let failed = 0, heading = "";
+
+// What the tests that follow are about: "npm ws", "server", "plain".
+export function about(...words) { heading = words.join(", "); }
 
 // Runs body and prints its line. A test that is not done in time has failed.
-export async function test(name, body, seconds = 10) {
+export async function test(title, body, seconds = 10) {
+  const name = `${heading}: ${title}`;
   try {
     await within(seconds, Promise.resolve().then(body));
     console.log(`ok - ${name}`);

@@ -1,7 +1,9 @@
 // curl against the echo sample: node curl.mjs <port>
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { assert, finish, test } from "./check.mjs";
+import { about, assert, finish, test } from "./check.mjs";
+
+about("curl", "server", "plain");
 
 const port = process.argv[2];
 const base = `http://127.0.0.1:${port}`;
@@ -62,7 +64,7 @@ function handshake(changes = {}) {
 }
 
 for (const path of ["/", "/index.html", "/?from=curl"]) {
-  await test(`curl: GET ${path} is the page`, async () => {
+  await test(`GET ${path} is the page`, async () => {
     const { status, headers, body } = await request(path);
     assert.equal(status, 200);
     assert.match(headers["content-type"], /^text\/html\b/);
@@ -71,14 +73,14 @@ for (const path of ["/", "/index.html", "/?from=curl"]) {
   });
 }
 
-await test("curl: the page by name and by address", async () => {
+await test("the page by name and by address", async () => {
   for (const host of ["127.0.0.1", "localhost"]) {
     const out = await run([`http://${host}:${port}/`]);
     assert.ok(out.equals(page), `not by ${host}`);
   }
 });
 
-await test("curl: HEAD / has the head of GET and no body", async () => {
+await test("HEAD / has the head of GET and no body", async () => {
   const { status, headers, body } = await request("/", ["--head"]);
   assert.equal(status, 200);
   assert.match(headers["content-type"], /^text\/html\b/);
@@ -86,17 +88,17 @@ await test("curl: HEAD / has the head of GET and no body", async () => {
   assert.equal(body.length, 0);
 });
 
-await test("curl: GET /nothing is 404", async () => {
+await test("GET /nothing is 404", async () => {
   assert.equal((await request("/nothing")).status, 404);
 });
 
-await test("curl: GET /ws without upgrade is 426", async () => {
+await test("GET /ws without upgrade is 426", async () => {
   const { status, headers } = await request("/ws");
   assert.equal(status, 426);
   assert.equal(headers.upgrade?.toLowerCase(), "websocket");
 });
 
-await test("curl: the handshake of RFC 6455 gives its answer", async () => {
+await test("the handshake of RFC 6455 gives its answer", async () => {
   const { status, headers } = await request("/ws", handshake(), true);
   assert.equal(status, 101);
   assert.equal(headers.upgrade.toLowerCase(), "websocket");
@@ -107,7 +109,7 @@ await test("curl: the handshake of RFC 6455 gives its answer", async () => {
   assert.equal(headers["sec-websocket-extensions"], undefined);
 });
 
-await test("curl: upgrade headers in other cases and lists", async () => {
+await test("upgrade headers in other cases and lists", async () => {
   const { status } = await request("/ws", handshake({
     Upgrade: "WebSocket", Connection: "keep-alive, upgrade",
   }), true);
@@ -115,7 +117,7 @@ await test("curl: upgrade headers in other cases and lists", async () => {
 });
 
 for (const version of ["8", "12", "14"]) {
-  await test(`curl: version ${version} is 426`, async () => {
+  await test(`version ${version} is 426`, async () => {
     const { status, headers } = await request("/ws",
       handshake({ "Sec-WebSocket-Version": version }), true);
     assert.equal(status, 426);
@@ -123,11 +125,11 @@ for (const version of ["8", "12", "14"]) {
   });
 }
 
-await test("curl: a handshake on another path is 404", async () => {
+await test("a handshake on another path is 404", async () => {
   assert.equal((await request("/nothing", handshake(), true)).status, 404);
 });
 
-await test("curl: POST / is 405", async () => {
+await test("POST / is 405", async () => {
   const { status, headers } = await request("/", ["--data", "a=1"]);
   assert.equal(status, 405);
   assert.match(headers.allow, /\bGET\b/);
@@ -137,21 +139,21 @@ for (const path of ["/../echo.lua", "/%2e%2e/echo.lua", "/..%2fecho.lua",
   "/%2e%2e%2fecho.lua", "/..%5cecho.lua", "/./../echo.lua",
   "/index.html/../../echo.lua", "/%252e%252e/echo.lua", "//etc/passwd",
   "/../../../../../../../../etc/passwd", "/echo.lua%00.html"]) {
-  await test(`curl: nothing outside the directory: ${path}`, async () => {
+  await test(`nothing outside the directory: ${path}`, async () => {
     const { status, body } = await request(path, ["--path-as-is"]);
     assert.ok(status >= 400 && status < 500, `status ${status}`);
     assert.ok(!body.includes("require") && !body.includes("root:"));
   });
 }
 
-await test("curl: two requests share one connection", async () => {
+await test("two requests share one connection", async () => {
   const out = await run(["--output", "/dev/null", "--output", "/dev/null",
     "--write-out", "%{http_code} %{num_connects}\n",
     `${base}/`, `${base}/nothing`]);
   assert.equal(out.toString(), "200 1\n404 0\n");
 });
 
-await test("curl: what follows a HEAD and a POST is not mixed up", async () => {
+await test("what follows a HEAD and a POST is not mixed up", async () => {
   const out = await run(["--head", "--output", "/dev/null",
     "--write-out", "%{http_code} ", `${base}/`,
     "--next", "--max-time", "5", "--silent", "--data", "GET / HTTP/1.1",

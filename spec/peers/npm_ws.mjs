@@ -1,7 +1,9 @@
 // The client of npm's ws against the echo sample: node npm_ws.mjs <port>
 import { randomBytes } from "node:crypto";
 import WebSocket from "ws";
-import { assert, finish, test, within } from "./check.mjs";
+import { about, assert, finish, test, within } from "./check.mjs";
+
+about("npm ws", "server", "plain");
 
 const url = `ws://127.0.0.1:${process.argv[2]}`;
 const MIB = 1 << 20;   // the default of max_message
@@ -62,7 +64,7 @@ class Client {
 
 // A test with an open client that must still close cleanly at its end.
 function echo(name, body, options) {
-  return test(`npm ws: ${name}`, async () => {
+  return test(name, async () => {
     const client = await Client.open(options);
     try {
       await body(client);
@@ -75,7 +77,7 @@ function echo(name, body, options) {
 
 // A test whose body makes the server end the connection with this code.
 function ends(name, codes, body) {
-  return test(`npm ws: ${name}`, async () => {
+  return test(name, async () => {
     const client = await Client.open();
     try {
       await body(client);
@@ -229,7 +231,7 @@ await ends("fragments above max_message end with 1009", [1009], (client) => {
   }
 });
 
-await test("npm ws: any path but /ws is 404", async () => {
+await test("any path but /ws is 404", async () => {
   const status = await within(5, new Promise((resolve, reject) => {
     const ws = new WebSocket(`${url}/other`);
     ws.on("open", () => reject(new Error("it was accepted")));
@@ -242,7 +244,7 @@ await test("npm ws: any path but /ws is 404", async () => {
   assert.equal(status, 404);
 });
 
-await test("npm ws: a query after the path is fine", () =>
+await test("a query after the path is fine", () =>
   within(5, new Promise((resolve, reject) => {
     const ws = new WebSocket(`${url}/ws?room=1`);
     ws.on("error", reject);
@@ -250,7 +252,7 @@ await test("npm ws: a query after the path is fine", () =>
     ws.on("close", resolve);
   }), "open and close"));
 
-await test("npm ws: a bystander has noticed nothing", async () => {
+await test("a bystander has noticed nothing", async () => {
   if (bystander instanceof Error) throw bystander;
   bystander.ws.send("still there?");
   await bystander.expect("text", "still there?");

@@ -11,6 +11,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatusCode
 
 PORT = sys.argv[1]
+ABOUT = "Python websockets, server, plain"
 MIB = 1 << 20  # the default of max_message
 TEXT = "Grüße, 世界 🎉"
 
@@ -22,11 +23,11 @@ async def test(name, body, seconds=15):
     global failed
     try:
         await asyncio.wait_for(body, seconds)
-        print(f"ok - python websockets: {name}", flush=True)
+        print(f"ok - {ABOUT}: {name}", flush=True)
     except Exception as error:
         failed += 1
         why = " ".join(str(error).split()) or type(error).__name__
-        print(f"not ok - python websockets: {name}: {why[:300]}", flush=True)
+        print(f"not ok - {ABOUT}: {name}: {why[:300]}", flush=True)
 
 
 def connect(path="/ws", **options):

@@ -1,0 +1,185 @@
+-- evws as a client of servers by others: lua5.4 dial.lua <peer> <file>
+--
+-- The file has lines "<over what>\t<url>". Every server has these paths:
+--   /echo       sends back what comes; chooses the sub-protocol v2
+--   /echo?id=N  the same; how it was closed is what
+--   /end?id=N   tells, "<code> <reason>"
+--   /close?code=N   closes with this code and the reason "Grüße"
+--   /ping       pings, and tells of the pong: "pong from the server"
+--   /fragments  sends "Grüße, 世界" in fragments, with pings between them
+--   /refuse     is 403 Forbidden
+local ws = require "evws"
+
+local peer, file = arg[1], arg[2]
+local MIB = 1 << 20
+local limit = 10 -- seconds for whatever is waited for
+local failed = 0
+
+local function test(over, name, body)
+  local ok, why = xpcall(body, debug.traceback)
+  local text = ("%s, client, %s: %s"):format(peer, over, name)
+  if ok then
+    print("ok - " .. text)
+  else
+    failed = failed + 1
+    io.stderr:write(why, "\n")
+    print(("not ok - %s: %s"):format(text, why:match "[^\n]*"))
+  end
+end
+
+local function expect(wanted, got)
+  if got ~= wanted then
+    error(("expected %.60s, got %.60s"):format(wanted, got), 2)
+  end
+end
+
+local url -- of the server that is tried
+local function connect(path, options)
+  local own = { max_message = 4 * MIB, timeout = limit }
+  for name, value in pairs(options or {}) do own[name] = value end
+  local conn, why, status = ws.connect(url .. path, own)
+  if not conn then error(("%s %s"):format(why, status or ""), 2) end
+  return conn
+end
+
+local function receive(conn)
+  local message, kind, code = conn:receive(limit)
+  if not message then error(("%s %s"):format(kind, code or ""), 2) end
+  return message, kind
+end
+
+local function echoes(conn, message, kind)
+  assert(conn:send(message, kind))
+  local back, back_kind = receive(conn)
+  expect(kind, back_kind)
+  expect(#message, #back)
+  assert(message == back, "it came back changed")
+end
+
+-- Waits for the end that the peer began -> code, reason
+local function ended(conn)
+  local code, reason
+  conn:on_close(function(_, ...) code, reason = ... end)
+  local message, why = conn:receive(limit)
+  expect("nil closed", ("%s %s"):format(message, why))
+  while not code do ws.sleep(0) end -- whoever receives is told first
+  return code, reason
+end
+
+local function random(size)
+  local words = {}
+  for i = 1, size // 8 + 1 do
+    words[i] = string.pack("i8", math.random(0))
+  end
+  return table.concat(words):sub(1, size)
+end
+
+-- What every connection can do, whatever it runs over.
+local function basics(over)
+  test(over, "text and binary", function()
+    local conn <close> = connect "/echo"
+    echoes(conn, "Grüße, 世界 🎉", "text")
+    echoes(conn, "\x00\xff\xfe\x80", "binary")
+  end)
+  for _, size in ipairs { 0, 1, 125, 126, 65535, 65536, MIB } do
+    test(over, size .. " bytes as text and as binary", function()
+      local conn <close> = connect "/echo"
+      echoes(conn, ("evws"):rep(size // 4 + 1):sub(1, size), "text")
+      echoes(conn, random(size), "binary")
+    end)
+  end
+  test(over, "1,000 messages in order", function()
+    local conn <close> = connect "/echo"
+    for i = 1, 1000 do assert(conn:send("message " .. i)) end
+    for i = 1, 1000 do expect("message " .. i, receive(conn)) end
+  end)
+  test(over, "fragments with pings between them", function()
+    local conn <close> = connect "/fragments"
+    expect("Grüße, 世界", receive(conn))
+  end)
+end
+
+local function control_frames(over)
+  test(over, "a ping of the server's", function()
+    local conn <close> = connect "/ping"
+    expect("pong from the server", receive(conn))
+  end)
+  test(over, "pings of ours", function()
+    local conn <close> = connect("/echo", { keepalive_interval = 0.05,
+      keepalive_timeout = limit })
+    local last = ws.now() + limit
+    while not conn.latency and ws.now() < last do ws.sleep(0.01) end
+    assert(conn.latency, "no pong has come")
+    echoes(conn, "behind them", "text")
+  end)
+end
+
+local ids = 0
+local function closes(over)
+  for _, code in ipairs { 1000, 1001, 3000, 4999 } do
+    test(over, ("our close %d with a reason"):format(code), function()
+      ids = ids + 1
+      local id = ("%s-%d"):format(over:gsub("%W", "-"), ids)
+      local conn = connect("/echo?id=" .. id)
+      echoes(conn, "last words", "text")
+      local began = ws.now()
+      conn:close(code, "Grüße")
+      local observer <close> = connect("/end?id=" .. id)
+      expect(code .. " Grüße", receive(observer))
+      expect("closed", conn.state)
+      assert(ws.now() - began < limit / 2, "it took long")
+    end)
+    test(over, ("the server's close %d with a reason"):format(code),
+      function()
+        local conn = connect("/close?code=" .. code)
+        local got, reason = ended(conn)
+        expect(code .. " Grüße", got .. " " .. reason)
+      end)
+  end
+end
+
+local function handshakes(over)
+  test(over, "a sub-protocol that both know", function()
+    local conn <close> = connect("/echo", { subprotocols = { "v3", "v2" } })
+    expect("v2", conn.subprotocol)
+  end)
+  test(over, "no sub-protocol", function()
+    local conn <close> = connect "/echo"
+    expect(nil, conn.subprotocol)
+    echoes(conn, "x", "text")
+  end)
+  test(over, "a refusal", function()
+    local conn, why, status = ws.connect(url .. "/refuse")
+    expect("nil 403 Forbidden 403", ("%s %s %s"):format(conn, why, status))
+  end)
+  test(over, "20 connections at once", function()
+    local done = 0
+    for i = 1, 20 do
+      ws.spawn(function()
+        local conn <close> = connect "/echo"
+        for n = 1, 10 do
+          echoes(conn, ("connection %d, message %d"):format(i, n), "text")
+          echoes(conn, random(1000 * i), "binary")
+        end
+        done = done + 1
+      end)
+    end
+    local last = ws.now() + limit
+    while done < 20 and ws.now() < last do ws.sleep(0.01) end
+    expect(20, done)
+  end)
+end
+
+ws.run(function()
+  for line in io.lines(file) do
+    local over
+    over, url = line:match "^([^\t]+)\t(%S+)$"
+    if over then
+      basics(over)
+      control_frames(over)
+      closes(over)
+      handshakes(over)
+    end
+  end
+end)
+os.exit(failed == 0 and 0 or 2) -- 1 is left for a breakdown of this script

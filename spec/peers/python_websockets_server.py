@@ -1,0 +1,84 @@
+"""Python's websockets as the server of our client: python_websockets_server.py
+
+Written for websockets 10.4. Prints one line for each way to reach it,
+"<over what>\\t<url>", then "ready". What its paths do is said in dial.lua.
+"""
+
+import asyncio
+import collections
+import http
+from urllib.parse import parse_qs, urlsplit
+
+import websockets
+
+MIB = 1 << 20
+ends = collections.defaultdict(asyncio.Future)  # id -> how it was closed
+
+
+async def echo(ws, _):
+    async for message in ws:
+        await ws.send(message)
+
+
+async def close(ws, query):
+    await ws.close(int(query["code"]), "Grüße")
+
+
+async def end(ws, query):
+    await ws.send(await ends[query["id"]])
+
+
+async def ping(ws, _):
+    data = b"from the server"
+    await (await ws.ping(data))
+    await ws.send(f"pong {data.decode()}")
+    await ws.wait_closed()
+
+
+async def fragments(ws, _):
+    async def parts():
+        for part in ("Grü", "", "ße, ", "世界"):
+            yield part
+            await ws.ping()
+    await ws.send(parts())
+    await ws.wait_closed()
+
+
+PATHS = {"/echo": echo, "/close": close, "/end": end, "/ping": ping,
+         "/fragments": fragments}
+
+
+async def handler(ws):
+    url = urlsplit(ws.path)
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    try:
+        await PATHS[url.path](ws, query)
+    except websockets.ConnectionClosed:
+        pass
+    finally:
+        await ws.wait_closed()
+        if url.path == "/echo" and "id" in query:
+            ends[query["id"]].set_result(f"{ws.close_code} {ws.close_reason}")
+
+
+async def refuse(path, _):
+    if path.startswith("/refuse"):
+        return http.HTTPStatus.FORBIDDEN, [], b"no"
+
+
+async def listen(over, **options):
+    """Listens with these options of serve, and says where."""
+    server = await websockets.serve(
+        handler, "127.0.0.1", 0, process_request=refuse, subprotocols=["v2"],
+        max_size=4 * MIB, **{"compression": None, **options})
+    port = server.sockets[0].getsockname()[1]
+    print(f"{over}\tws://127.0.0.1:{port}", flush=True)
+
+
+async def main():
+    await listen("plain")
+    print("ready", flush=True)
+    await asyncio.Future()
+
+
+asyncio.run(main())
