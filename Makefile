@@ -115,7 +115,8 @@ core = $(BUILD)/evws/core.so
 probe = $(BUILD)/evws_probe.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test asan lint format peers fuzz install \
+.PHONY: all test-deps probe run test asan lint format peers conformance \
+  fuzz install \
   uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -257,6 +258,18 @@ fuzz:
 	@fuzz/run check "$(FUZZ_CC)"
 	$(again) $(jobs) build-fuzz $(fuzz_build)
 	@LUA="$(LUA)" fuzz/run "$(SECONDS)" $(TARGET)
+
+## conformance: the conformance cases and the peers; writes the page of both
+conformance:
+	@$(SETUP) test
+	@$(SETUP) peers
+	$(again) $(jobs) build-all
+	@mkdir -p build/conformance
+	$(again) run-specs SPEC=spec/conformance_spec.lua BUSTED_FLAGS='-o TAP' \
+	  >build/conformance/specs.tap; \
+	LUA="$(LUA)" spec/peers/run >build/conformance/peers.log; \
+	$(LUA) tools/conformance.lua build/conformance/specs.tap \
+	  build/conformance/peers.log docs/conformance.md
 
 # Installing.
 
