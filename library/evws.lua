@@ -671,6 +671,34 @@ function ws.run(main, options) end
 ---@return true
 function ws.step(timeout) end
 
+---A descriptor that becomes readable when `ws.step()` has something to do: a
+---socket is ready, a timer is due, or work is left over from before. With it
+---evws lives inside of another loop, which watches that one descriptor:
+---
+---```lua
+---local fd = assert(ws.fd())
+---while true do
+---  poll(fd)  -- whatever the other loop has for it
+---  ws.step() -- never waits
+---end
+---```
+---
+---It is evws' own, the same at each call: watch it for reading, never read or
+---close it. Descriptors that lua-ev watches on the default loop count too, if a
+---step was made since they were begun to be watched outside of one; timers of
+---lua-ev do not.
+---
+---Returns nil and `"not supported"` where the system has no epoll (or libev was
+---told not to use it), or what kept it from being opened.
+---@return integer? fd
+---@return string? message
+function ws.fd() end
+
+---Seconds until `ws.step` has something to do at the latest: 0 for at once, nil
+---when only a descriptor could bring it. For loops that cannot watch `ws.fd`.
+---@return number? seconds
+function ws.timeout() end
+
 ---Makes `ws.run` return when the turn is over. Servers and connections stay as
 ---they are, and the next `ws.run` goes on with them.
 function ws.stop() end

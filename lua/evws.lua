@@ -14,6 +14,8 @@ local ws = {
   run = core.run,
   step = core.step,
   stop = core.stop,
+  fd = core.fd,
+  timeout = core.timeout,
   now = core.now,
   on_error = core.on_error,
 

@@ -35,6 +35,7 @@
   _(tls) \
   _(net) \
   _(transport) \
+  _(foreign) \
   _(dial)
 /* clang-format on */
 #define DECLARE(name) \

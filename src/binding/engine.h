@@ -198,6 +198,8 @@ int ws_lua_connect(lua_State *L);
 int ws_lua_run(lua_State *L);
 int ws_lua_step(lua_State *L);
 int ws_lua_stop(lua_State *L);
+int ws_lua_fd(lua_State *L);
+int ws_lua_timeout(lua_State *L);
 int ws_lua_sleep(lua_State *L);
 int ws_lua_spawn(lua_State *L);
 int ws_lua_after(lua_State *L);

@@ -1,4 +1,6 @@
-/* run.c: ws.run, ws.step, ws.stop: driving the loop from a script. */
+/* run.c: ws.run, ws.step, ws.stop: driving the loop from a script; ws.fd and
+ * ws.timeout: for a loop that drives it from outside. */
+#include <errno.h>
 #include <string.h>
 
 #include "binding/task.h"
@@ -138,4 +140,28 @@ int ws_lua_step(lua_State *L) {
 int ws_lua_stop(lua_State *L) {
   ws_engine_of(L)->is_stopped = true;
   return 0;
+}
+
+int ws_lua_fd(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  ws_engine_check_fork(L, e);
+  int fd = ws_ev_fd(e->ev);
+  if (fd >= 0) {
+    lua_pushinteger(L, fd);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, fd == -ENOTSUP ? "not supported" : strerror(-fd));
+  return 2;
+}
+
+int ws_lua_timeout(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  ws_engine_check_fork(L, e);
+  double seconds = ws_ev_timeout(e->ev);
+  if (seconds < 0)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, seconds);
+  return 1;
 }

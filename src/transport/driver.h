@@ -30,6 +30,16 @@ void ws_ev_attach(struct ws_ev *e, struct ws_loop *loop);
  * happen. userdata: libev's, meanwhile. */
 bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata);
 
+/* A descriptor that is readable when a step is due, for a loop that is not
+ * libev's; it stays the driver's. A negated errno, -ENOTSUP where there is no
+ * such thing. What others have registered with libev counts as far as it is
+ * descriptors; timers of theirs are seen at steps only. */
+int ws_ev_fd(struct ws_ev *e);
+
+/* Seconds until a step is due at the latest, 0 for at once; negative: it
+ * depends on descriptors alone. */
+double ws_ev_timeout(struct ws_ev *e);
+
 /* Catches SIGINT, and SIGTERM if asked for, until released; what is ignored
  * stays ignored, a SIGTERM handler of the program stays in force. fn runs in
  * ws_ev_step, outside of the turn. Calls may be nested; the last release puts

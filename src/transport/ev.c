@@ -3,7 +3,9 @@
  * turn when all of them have; one ev_timer stands for the next deadline. No
  * Lua and no connection code ever runs inside of a libev callback but the
  * turn, and nothing may leave that by longjmp. */
+#include <errno.h>
 #include <ev.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +15,7 @@
 #include "base/buf.h"
 #include "transport/driver.h"
 #include "transport/io_kernel.h"
+#include "transport/wakefd.h"
 
 struct caught {
   ev_signal watcher;
@@ -34,6 +37,13 @@ struct ws_ev {
   int catching;
   bool is_default;
   bool is_muted; /* no turn for now */
+
+  /* for a foreign loop, once it has asked */
+  struct ws_wakefd wakefd;
+  ev_check first; /* of the highest priority: counts what runs after it */
+  double when;    /* what wake_at was last told */
+  bool is_stale;  /* the kernel does not know all that is watched */
+  bool is_stepping, has_run;
 };
 
 static void release_one(struct ws_ev *e, struct caught *c, int signum);
@@ -55,9 +65,22 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events) {
   if (!ws_list_is_linked(&w->ready)) ws_list_append(&e->loop->ready, &w->ready);
 }
 
+/* libev tells the kernel what is watched when it polls, not before: a foreign
+ * loop must step once before it can wait. */
+static void set_wakefd(struct ws_ev *e) {
+  ws_wakefd_set(&e->wakefd, e->is_stale ? 0 : e->when);
+}
+
+static void became_stale(struct ws_ev *e) {
+  if (e->wakefd.fd < 0 || e->is_stale) return;
+  e->is_stale = true;
+  if (!e->is_stepping) set_wakefd(e);
+}
+
 static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
   ev_io *i = io_of(w);
+  became_stale(e);
   if (ev_is_active(i)) ev_io_stop(e->ev, i);
   if (!want) return;
   int events =
@@ -69,14 +92,20 @@ static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
 
 static void on_timer(struct ev_loop *ev, ev_timer *t, int events) {
   struct ws_ev *e = t->data;
-  (void)ev;
   (void)events;
+  if (e->is_muted) { /* nobody would set it again */
+    ev_timer_set(t, 0., 0.);
+    ev_timer_start(ev, t);
+    return;
+  }
   e->loop->rang = true;
 }
 
 static void wake_at(struct ws_io *io, double when) {
   struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
   ev_timer_stop(e->ev, &e->timer);
+  e->when = when;
+  if (e->wakefd.fd >= 0 && !e->is_stale) set_wakefd(e);
   if (when < 0) return;
   double after = when - io->ops->now(io);
   /* libev counts from its own idea of now, which may be a little behind: a
@@ -90,6 +119,12 @@ static void on_check(struct ev_loop *ev, ev_check *c, int events) {
   (void)ev;
   (void)events;
   if (e->loop && !e->is_muted) e->turn(e->arg);
+}
+
+static void on_first(struct ev_loop *ev, ev_check *c, int events) {
+  struct ws_ev *e = c->data;
+  (void)events;
+  if (ev_pending_count(ev) > 1) e->has_run = true; /* `check` is one */
 }
 
 /* libev's default loop takes SIGCHLD for itself and would reap the children
@@ -117,6 +152,8 @@ struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   e->is_default = is_default;
   e->turn = turn;
   e->arg = arg;
+  e->when = -1;
+  e->wakefd.fd = e->wakefd.timer = -1;
   ev_init(&e->timer, on_timer);
   e->timer.data = e;
   ev_check_init(&e->check, on_check);
@@ -124,6 +161,9 @@ struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   e->check.data = e;
   ev_check_start(e->ev, &e->check);
   ev_unref(e->ev); /* it alone keeps nobody waiting */
+  ev_check_init(&e->first, on_first);
+  ev_set_priority(&e->first, EV_MAXPRI);
+  e->first.data = e;
   return e;
 }
 
@@ -136,6 +176,11 @@ void ws_ev_free(struct ws_ev *e) {
   ev_timer_stop(e->ev, &e->timer);
   ev_ref(e->ev);
   ev_check_stop(e->ev, &e->check);
+  if (e->wakefd.fd >= 0) {
+    ev_ref(e->ev);
+    ev_check_stop(e->ev, &e->first);
+    ws_wakefd_close(&e->wakefd);
+  }
   if (!e->is_default) ev_loop_destroy(e->ev);
   ws_mem_free(e);
 }
@@ -170,13 +215,71 @@ static bool run_once(struct ws_ev *e, double timeout) {
   return true;
 }
 
-/* lua-ev finds its lua_State in the loop's user data. */
+/* Whatever ran may have begun or ended to watch something, ours or others':
+ * one more look without a turn tells the kernel. What that look finds is left
+ * to the next step. */
+static void refresh(struct ws_ev *e) {
+  bool was_stale = e->is_stale;
+  if (!e->has_run && !was_stale) return;
+  e->has_run = false;
+  e->is_muted = true;
+  ev_run(e->ev, EVRUN_NOWAIT);
+  e->is_muted = false;
+  e->is_stale = e->has_run;
+  if (was_stale || e->is_stale) set_wakefd(e);
+}
+
+/* lua-ev finds its lua_State in the loop's user data. A callback of its may
+ * wait, and so step inside of a step. */
 bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata) {
   void *before = ev_userdata(e->ev);
+  bool was_muted = e->is_muted, was_stepping = e->is_stepping;
   ev_set_userdata(e->ev, userdata);
+  e->is_muted = false;
+  e->is_stepping = true;
+  e->has_run = false;
   bool more = run_once(e, timeout);
+  if (e->wakefd.fd >= 0) refresh(e);
+  e->is_stepping = was_stepping;
+  e->is_muted = was_muted;
+  if (was_stepping) e->has_run = true;
   ev_set_userdata(e->ev, before);
   return more;
+}
+
+/* libev keeps its epoll descriptor to itself, but shows it to whoever embeds
+ * the loop in another one. */
+static int backend_of(struct ev_loop *ev) {
+  ev_embed embed;
+  if (!(ev_backend(ev) & ev_embeddable_backends() & EVBACKEND_EPOLL))
+    return -ENOTSUP;
+  struct ev_loop *outer = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV);
+  if (!outer) return -ENOMEM;
+  ev_embed_init(&embed, NULL, ev);
+  ev_embed_start(outer, &embed);
+  int fd = embed.io.fd;
+  ev_embed_stop(outer, &embed);
+  ev_loop_destroy(outer);
+  return fd;
+}
+
+int ws_ev_fd(struct ws_ev *e) {
+  if (e->wakefd.fd >= 0) return e->wakefd.fd;
+  int backend = backend_of(e->ev);
+  if (backend < 0) return backend;
+  int r = ws_wakefd_open(&e->wakefd, backend);
+  if (r < 0) return r;
+  ev_check_start(e->ev, &e->first);
+  ev_unref(e->ev);
+  e->is_stale = true;
+  set_wakefd(e);
+  return e->wakefd.fd;
+}
+
+double ws_ev_timeout(struct ws_ev *e) {
+  double at = ws_loop_wake(e->loop);
+  if (e->is_stale) return 0;
+  return at < 0 ? -1 : fmax(at - e->io.ops->now(&e->io), 0);
 }
 
 static void on_caught(struct ev_loop *ev, ev_signal *s, int events) {

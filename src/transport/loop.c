@@ -144,21 +144,23 @@ static void run_late(struct ws_loop *loop) {
   }
 }
 
-static void set_wake(struct ws_loop *loop) {
-  double wake = -1;
+double ws_loop_wake(const struct ws_loop *loop) {
   const struct ws_timer *t = ws_heap_first(&loop->timers);
   int64_t ticks = ws_wheel_next(&loop->wheel);
-  if (ws_loop_is_busy(loop)) {
-    wake = loop->now;
-  } else {
-    if (t) wake = t->at;
-    if (ticks >= 0) {
-      int64_t tick = (int64_t)((loop->now - loop->epoch) / WS_TICK) + ticks;
-      /* a little into the tick, so that rounding cannot make it early */
-      double at = loop->epoch + ((double)tick + 0.05) * WS_TICK;
-      if (wake < 0 || at < wake) wake = at;
-    }
+  double wake = -1;
+  if (ws_loop_is_busy(loop)) return loop->now;
+  if (t) wake = t->at;
+  if (ticks >= 0) {
+    int64_t tick = (int64_t)((loop->now - loop->epoch) / WS_TICK) + ticks;
+    /* a little into the tick, so that rounding cannot make it early */
+    double at = loop->epoch + ((double)tick + 0.05) * WS_TICK;
+    if (wake < 0 || at < wake) wake = at;
   }
+  return wake;
+}
+
+static void set_wake(struct ws_loop *loop) {
+  double wake = ws_loop_wake(loop);
   if (wake == loop->wake && !loop->rang) return;
   loop->wake = wake;
   loop->io->ops->wake_at(loop->io, wake);

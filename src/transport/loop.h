@@ -95,6 +95,10 @@ double ws_loop_now(struct ws_loop *loop);
 /* Is there work that waits for no event? */
 bool ws_loop_is_busy(const struct ws_loop *loop);
 
+/* When a turn is due at the latest, on the loop's clock; negative: whenever
+ * something is ready. */
+double ws_loop_wake(const struct ws_loop *loop);
+
 /* Calls w->fn in the next turn with WS_AGAIN in w->got. */
 void ws_loop_again(struct ws_loop *loop, struct ws_watch *w);
 

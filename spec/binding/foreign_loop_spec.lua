@@ -1,0 +1,276 @@
+-- ws.fd and ws.timeout: the engine inside of a loop that is not libev's. The
+-- specs poll by themselves and step only when they are told to; those that
+-- count steps would see a busy loop, those that wait a missed wake-up.
+
+local probe = require "evws_probe"
+local t = require "spec.helper"
+local ws = t.ws
+
+local foreign, net = probe.foreign, probe.net
+local fd = ws.fd()
+
+-- Polls until the predicate holds, stepping when ws.fd can be read. Returns
+-- the number of steps.
+local function drive(predicate, others)
+  local last, steps = t.deadline(), 0
+  local fds = { fd, table.unpack(others or {}) }
+  while not predicate() do
+    if net.now() > last then error("polled in vain", 2) end
+    if foreign.poll(fds, 1)[fd] then
+      ws.step()
+      steps = steps + 1
+    end
+  end
+  return steps
+end
+
+-- Nothing is due: two looks in a row say so.
+local function rest()
+  local last = t.deadline()
+  repeat
+    assert(net.now() < last, "there is always something due")
+    ws.step()
+  until not foreign.poll({ fd }, 0.01)[fd]
+end
+
+-- Sends, and polls both sides until `n` octets have come back.
+local function exchange(raw, bytes, n)
+  local got = ""
+  raw.socket:send(bytes)
+  local steps = drive(function()
+    local more = raw.socket:recv()
+    if more then got = got .. more end
+    return #got >= n
+  end, { raw.socket:fd() })
+  return got, steps
+end
+
+describe("a loop around the engine", function()
+  if not fd then
+    pending("is for systems with epoll: " .. select(2, ws.fd()))
+    return
+  end
+
+  after_each(function() t.cleanup() end)
+
+  it("gets the same descriptor at each call", function()
+    assert.equal("integer", math.type(fd))
+    assert.equal(fd, ws.fd())
+    assert.equal(fd, ws.fd())
+  end)
+
+  it("serves an echo client, without a busy loop", function()
+    local server = t.listen { on_message = function(c, m, k) c:send(m, k) end }
+    local raw = t.open(server)
+    rest()
+    local steps = 0
+    for i = 1, 100 do
+      local got, n = exchange(raw, t.frame("text", "message " .. i),
+        #("message " .. i) + 2)
+      assert.equal("\x81" .. string.char(#("message " .. i)) .. "message "
+        .. i, got)
+      steps = steps + n
+    end
+    assert.is_true(steps >= 100 and steps <= 220, steps)
+    assert.is_nil(foreign.poll({ fd }, 0.05)[fd])
+  end)
+
+  it("sees the listener of a ws.listen outside of a step", function()
+    rest()
+    local server = t.listen { on_open = function() end }
+    local raw = t.raw(server)
+    raw.socket:send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+      .. "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    local head
+    local steps = drive(function()
+      head = raw.socket:recv()
+      return head
+    end, { raw.socket:fd() })
+    assert.is_truthy(head:find("^HTTP/1.1 101"))
+    assert.is_true(steps <= 12, steps)
+    rest()
+    assert.is_nil(foreign.poll({ fd }, 0.02)[fd])
+  end)
+
+  it("rests while a connection is paused though bytes are there", function()
+    local conn
+    local server = t.listen { on_open = function(c) conn = c end,
+      on_message = function() end }
+    local raw = t.open(server)
+    t.wait(function() return conn end)
+    conn:pause()
+    raw.socket:send(t.frame("text", "unread"))
+    rest()
+    assert.is_nil(foreign.poll({ fd }, 0.05)[fd])
+    conn:resume()
+    assert.is_true(foreign.poll({ fd }, 1)[fd])
+  end)
+
+  it("is told of timers in time", function()
+    rest()
+    for _, seconds in ipairs { 0, 0.003, 0.02 } do
+      local from, at = ws.now(), nil
+      ws.after(seconds, function() at = ws.now() end)
+      local steps = drive(function() return at end)
+      assert.is_true(at >= from + seconds)
+      assert.is_true(steps <= 4, steps)
+    end
+    assert.is_nil(foreign.poll({ fd }, 0.02)[fd])
+  end)
+
+  it("is told at once of a timer that is earlier than the others", function()
+    rest()
+    local late, called = ws.after(60, print), nil
+    assert.is_true(ws.timeout() > 50)
+    ws.after(0.005, function() called = true end)
+    assert.is_true(ws.timeout() <= 0.005)
+    drive(function() return called end)
+    late:cancel()
+  end)
+
+  it("does not wake for a timer that was cancelled", function()
+    rest()
+    local timer = ws.after(0.01, print)
+    timer:cancel()
+    rest()
+    assert.is_nil(foreign.poll({ fd }, 0.05)[fd])
+  end)
+
+  it("is told at once of work in user space", function()
+    local log, conn = {}, nil
+    local server = t.listen { read_budget = 1, on_message = function(c, m)
+      conn = c
+      log[#log + 1] = m
+    end }
+    local raw = t.open(server)
+    rest()
+    raw.socket:send(t.frame("text", "1") .. t.frame("text", "2")
+      .. t.frame("text", "3"))
+    drive(function() return #log > 0 end)
+    local steps = drive(function() return #log == 3 end)
+    assert.is_true(steps <= 4, steps)
+    assert.same({ "1", "2", "3" }, log)
+
+    rest()
+    ws.spawn(function() log[4] = "4" end)
+    assert.equal(0, ws.timeout())
+    assert.is_true(foreign.poll({ fd }, 0)[fd])
+    drive(function() return log[4] end)
+
+    conn:on_message(nil)
+    rest()
+    assert.is_nil(foreign.poll({ fd }, 0.02)[fd])
+  end)
+
+  it("is told of a name that was looked up in a thread", function()
+    local server = t.listen { host = "localhost" }
+    local conn, failed
+    rest()
+    ws.connect("ws://localhost:" .. server.port, {
+      on_open = function(c) conn = c end,
+      on_close = function(_, _, why) failed = why end })
+    drive(function() return conn or failed end)
+    assert.is_nil(failed)
+  end)
+
+  it("goes on after the engine has driven itself", function()
+    local server = t.listen { on_message = function(c, m) c:send(m) end }
+    local raw = t.open(server)
+    rest()
+    local conn = assert(ws.connect("ws://127.0.0.1:" .. server.port))
+    conn:send "x"
+    assert.equal("x", conn:receive(t.limit))
+    assert.equal("\x81\1y", (exchange(raw, t.frame("text", "y"), 3)))
+    conn:terminate()
+  end)
+
+  it("sees the descriptors of other libraries on the same libev", function()
+    local listener <close> = assert(net.listen "127.0.0.1")
+    local a <close> = assert(net.connect { port = listener.port })
+    local accepted, got, second
+    local first = foreign.watch(listener:fd(), function()
+      accepted = accepted or listener:accept()
+      -- what they begin to watch in a callback as well
+      second = second or foreign.watch(accepted:fd(), function()
+        got = accepted:recv()
+      end)
+    end)
+    ws.step() -- what was begun outside of a step is known from the next on
+    drive(function() return second end)
+    rest()
+    a:send "hello"
+    local steps = drive(function() return got end)
+    assert.equal("hello", got)
+    assert.is_true(steps <= 3, steps)
+    rest()
+    first:stop()
+    second:stop()
+    accepted:close()
+    ws.step()
+  end)
+
+  it("works with lua-ev", function()
+    local has_ev, ev = pcall(require, "ev")
+    if not has_ev then
+      pending "the rock lua-ev is not installed"
+      return
+    end
+    local listener <close> = assert(net.listen "127.0.0.1")
+    local called
+    local io = ev.IO.new(function() called = listener:accept() end,
+      listener:fd(), ev.READ)
+    io:start(ev.Loop.default)
+    ws.step()
+    local a <close> = assert(net.connect { port = listener.port })
+    drive(function() return called end)
+    io:stop(ev.Loop.default)
+    called:close()
+    assert.is_truthy(a)
+  end)
+end)
+
+describe("timeout", function()
+  after_each(function() t.cleanup() end)
+
+  it("is the time to the next deadline", function()
+    local timer = ws.after(30, print)
+    ws.step()
+    local seconds = ws.timeout()
+    assert.equal("float", math.type(seconds))
+    assert.is_true(seconds > 20 and seconds <= 30)
+    timer:cancel()
+  end)
+
+  it("is 0 where something is due, never less", function()
+    local timer = ws.after(0.001, print)
+    local from = ws.now()
+    repeat until ws.now() > from + 0.002
+    assert.equal(0, ws.timeout())
+    timer:cancel()
+  end)
+
+  it("is nil where there is no deadline", function()
+    local kit = require "spec.binding.kit"
+    local child = kit.run [[
+      say(ws.timeout())
+      local fd, why = ws.fd()
+      say(math.type(fd) or why)
+      ws.step()
+      say(ws.timeout())
+      ws.after(50, print)
+      say(ws.timeout() > 40)
+    ]]
+    assert.equal(0, child:ended())
+    assert.is_truthy(child:output():find "^nil\n[^\n]+\nnil\ntrue\n$")
+    kit.cleanup()
+  end)
+
+  it("is known inside of a handler", function()
+    local seconds
+    local timer = ws.after(30, print)
+    t.pump(function() seconds = ws.timeout() end)
+    assert.is_true(seconds >= 0 and seconds <= 30)
+    timer:cancel()
+  end)
+end)

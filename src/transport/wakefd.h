@@ -1,0 +1,22 @@
+/* wakefd.h: one descriptor that is readable when another one is or when a
+ * time has come, for a foreign loop to watch. Linux only. */
+#ifndef EVWS_WAKEFD_H
+#define EVWS_WAKEFD_H
+
+#include <stdbool.h>
+
+struct ws_wakefd {
+  int fd;    /* to be watched for reading; -1: not open */
+  int timer; /* behind it */
+};
+
+/* `behind` stays the caller's. 0 or a negated errno; -ENOTSUP where the
+ * system has no such thing. */
+int ws_wakefd_open(struct ws_wakefd *w, int behind);
+void ws_wakefd_close(struct ws_wakefd *w);
+
+/* When it becomes readable by itself, in seconds of the monotonic clock: at
+ * once for 0, never for a negative time. What was set before is forgotten. */
+void ws_wakefd_set(struct ws_wakefd *w, double when);
+
+#endif
