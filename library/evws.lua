@@ -492,7 +492,7 @@ function ws.connect(url, options) end
 ---@field remote_port integer?
 ---Always false: there is no TLS yet.
 ---@field secure boolean
----Bytes in the send queue.
+---Bytes in the send queue, what waits behind a writer included.
 ---@field buffered integer
 ---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
 ---pong, the last time; nil before the first.
@@ -528,6 +528,52 @@ function conn:send(message, kind, options) end
 ---@class evws.SendOptions
 ---Accepted, and without effect: there is no compression yet.
 ---@field compress? boolean
+
+---Begins a message that is sent in fragments, as it is made: for what is too
+---long to hold, or not known yet. Other messages wait for its end, whoever
+---sends them: `conn:send` takes them, and they are counted in `conn.buffered` and
+---against `max_queued`. Pings and pongs do not wait. One writer at a time: a
+---second one raises. RFC 6455 5.4.
+---
+---Returns the writer; or nil and `"closed"` or `"out of memory"`.
+---
+---```lua
+---local writer <close> = assert(conn:writer "binary")
+---for piece in pieces do
+---  while not writer:write(piece) do assert(conn:drain()) end
+---end
+---writer:finish()
+---```
+---@param kind? evws.Kind default `"text"`
+---@return evws.Writer? writer
+---@return string? message
+function conn:writer(kind) end
+
+---What `conn:writer` returns. Collected unfinished, or at the end of a variable
+---`local writer <close>`, it ends the connection with 1011, for the peer must
+---not take half a message for a whole one. `conn:close` and `conn:shutdown`
+---leave the message as it is: the peer discards it, what waits behind it is
+---lost, and their code is 1011 by default. A Close of the peer is answered when
+---the message is finished, `close_timeout` later at the latest.
+---@class evws.Writer: userdata
+local writer = {}
+
+---Sends a piece. A character of a text may be split over two; bytes that
+---cannot be UTF-8 raise, and are not sent. For an empty piece nothing is sent.
+---
+---Returns true and the bytes that now wait; or nil and `"closed"`, `"queue full"`
+---(this piece was not taken, nothing is lost: `conn:drain()` waits for what the
+---writer has written, not for messages behind it) or `"out of memory"`.
+---@param bytes string
+---@return true? ok
+---@return integer|string buffered_or_message
+function writer:write(bytes) end
+
+---Ends the message; what has waited for that follows. Raises when a text ends
+---inside of a character. Returns as `write` does.
+---@return true? ok
+---@return integer|string buffered_or_message
+function writer:finish() end
 
 ---Waits for a message and returns it. RFC 6455 6.2.
 ---
@@ -586,7 +632,7 @@ function conn:resume() end
 ---Codes an application may send are 1000 to 1003, 1007 to 1014 and 3000 to
 ---4999; others raise, as does a reason of more than 123 bytes or one that is
 ---not UTF-8.
----@param code? integer default `1000`
+---@param code? integer default `1000`; 1011 while a writer is unfinished
 ---@param reason? string default `""`
 ---@return true
 function conn:close(code, reason) end

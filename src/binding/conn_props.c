@@ -110,7 +110,7 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_ID: lua_pushinteger(L, (lua_Integer)c->id); return 1;
   case P_DATA: lua_getiuservalue(L, 1, UV_DATA); return 1;
   case P_BUFFERED:
-    lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)c->stream.queued);
+    lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)ws_conn_buffered(c));
     return 1;
   case P_LATENCY:
     if (c->latency < 0) return 0;

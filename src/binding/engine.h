@@ -19,6 +19,9 @@
 #define WS_SERVER_NAME "evws.server"
 #define WS_TIMER_NAME "evws.timer"
 #define WS_REQUEST_NAME "evws.request"
+#define WS_WRITER_NAME "evws.writer"
+
+#define WS_NOT_UTF8 "text is not UTF-8 (kind \"binary\" takes any bytes)"
 
 /* User values of a connection. */
 /* The user value of a server: the options of its routes. */
@@ -188,7 +191,13 @@ void ws_add_handler_methods(lua_State *L);
 /* on_open has returned, or there is none. */
 void ws_host_open_done(struct lua_conn *lc);
 
+/* lua_conn.c: nil and a message; the opcode of a kind, text without one. */
+int ws_push_failure(lua_State *L, enum ws_err err);
+uint8_t ws_check_kind(lua_State *L, int arg);
+
 /* ---- openers ---- */
+void ws_open_writer(lua_State *L);
+int ws_lua_writer(lua_State *L);
 void ws_open_conn(lua_State *L, struct ws_engine *e);
 void ws_open_server(lua_State *L);
 void ws_open_timer(lua_State *L);

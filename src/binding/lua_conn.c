@@ -16,24 +16,23 @@ static int closed(lua_State *L) {
   return 2;
 }
 
+int ws_push_failure(lua_State *L, enum ws_err err) {
+  lua_pushnil(L);
+  lua_pushstring(L, err == WS_ERR_FULL     ? "queue full"
+                    : err == WS_ERR_MEMORY ? "out of memory"
+                                           : "closed");
+  return 2;
+}
+
 static int result(lua_State *L, enum ws_err err) {
-  switch (err) {
-  case WS_OK: lua_pushboolean(L, true); return 1;
-  case WS_ERR_FULL:
-    lua_pushnil(L);
-    lua_pushliteral(L, "queue full");
-    return 2;
-  case WS_ERR_MEMORY:
-    lua_pushnil(L);
-    lua_pushliteral(L, "out of memory");
-    return 2;
-  default: return closed(L);
-  }
+  if (err != WS_OK) return ws_push_failure(L, err);
+  lua_pushboolean(L, true);
+  return 1;
 }
 
 /* ---- sending ---- */
 
-static uint8_t check_kind(lua_State *L, int arg) {
+uint8_t ws_check_kind(lua_State *L, int arg) {
   size_t n;
   const char *kind;
   if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
@@ -61,17 +60,15 @@ static int conn_send(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   size_t n;
   const char *data = luaL_checklstring(L, 2, &n);
-  uint8_t opcode = check_kind(L, 3);
+  uint8_t opcode = ws_check_kind(L, 3);
   check_send_options(L, 4);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
-    return luaL_argerror(L, 2,
-                         "text is not UTF-8 (kind \"binary\" takes "
-                         "any bytes)");
+    return luaL_argerror(L, 2, WS_NOT_UTF8);
   if (!ws_is_usable(lc)) return closed(L);
   enum ws_err err = ws_conn_send(&lc->c, opcode, data, n);
   if (err != WS_OK) return result(L, err);
   lua_pushboolean(L, true);
-  lua_pushinteger(L, (lua_Integer)lc->c.stream.queued);
+  lua_pushinteger(L, (lua_Integer)ws_conn_buffered(&lc->c));
   return 2;
 }
 
@@ -87,8 +84,14 @@ static int conn_ping(lua_State *L) {
 
 /* ---- ending ---- */
 
-static int check_code(lua_State *L, int arg, struct ws_slice *reason) {
-  lua_Integer code = luaL_optinteger(L, arg, 1000);
+/* 1000 says that all was said: not in the middle of a message. */
+static int default_code(const struct lua_conn *lc) {
+  return lc->c.has_writer ? 1011 : 1000;
+}
+
+static int check_code(lua_State *L, const struct lua_conn *lc, int arg,
+                      struct ws_slice *reason) {
+  lua_Integer code = luaL_optinteger(L, arg, default_code(lc));
   luaL_argcheck(
     L, code >= 0 && code < 65536 && ws_protocol_may_send_code((int)code), arg,
     "a close code that may be sent expected (1000 to 1003, "
@@ -103,7 +106,7 @@ static int check_code(lua_State *L, int arg, struct ws_slice *reason) {
 static int conn_close(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
-  int code = check_code(L, 2, &reason);
+  int code = check_code(L, lc, 2, &reason);
   if (!ws_is_usable(lc)) return closed(L);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
@@ -116,7 +119,7 @@ static int conn_close(lua_State *L) {
 static int conn_shutdown(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
-  int code = check_code(L, 2, &reason);
+  int code = check_code(L, lc, 2, &reason);
   if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc)) return closed(L);
   ws_conn_shutdown(&lc->c, code, reason);
   lua_pushboolean(L, true);
@@ -149,7 +152,7 @@ static int conn_leave(lua_State *L) {
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
-    ws_conn_close(&lc->c, 1000, (struct ws_slice){"", 0}, NULL);
+    ws_conn_close(&lc->c, default_code(lc), (struct ws_slice){"", 0}, NULL);
   if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, e)) return 0;
   t = ws_task_waiter(L, e, &here);
   ws_task_wait_on(t, lc, WS_FOR_END);
@@ -258,9 +261,12 @@ static int conn_messages(lua_State *L) {
 
 static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout);
 
-/* A task waits for low_water, a script that may be about to end for all. */
-static bool is_drained(const struct ws_conn *c, bool is_task) {
-  return c->stream.queued <= (is_task ? c->options->low_water : 0);
+/* A task waits for low_water, a script that may be about to end for all. Who
+ * writes a message in fragments cannot wait for those behind it. */
+static bool is_drained(lua_State *L, const struct ws_conn *c, bool is_task) {
+  size_t n =
+    ws_conn_writer_is_by(c, L) ? c->stream.queued : ws_conn_buffered(c);
+  return n <= (is_task ? c->options->low_water : 0);
 }
 
 static int drain_k(lua_State *L, int status, lua_KContext ctx) {
@@ -270,7 +276,7 @@ static int drain_k(lua_State *L, int status, lua_KContext ctx) {
   if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
     return push_closed(L, lc);
   if (w.why == WS_WAKE_DONE) {
-    if (!is_drained(&lc->c, status == LUA_YIELD))
+    if (!is_drained(L, &lc->c, status == LUA_YIELD))
       return wait_for_drain(L, lc, w.time_left);
     lua_pushboolean(L, true);
     return 1;
@@ -299,7 +305,7 @@ static int conn_drain(lua_State *L) {
   if (c->state == WS_CONN_PENDING || !ws_is_usable(lc)) return closed(L);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (c->stream.error) return closed(L);
-  if (is_drained(c, ws_engine_of(L)->current != NULL)) {
+  if (is_drained(L, c, ws_engine_of(L)->current != NULL)) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -334,17 +340,13 @@ static int conn_gc(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {{"close", conn_close},
-                                   {"drain", conn_drain},
-                                   {"messages", conn_messages},
-                                   {"pause", conn_pause},
-                                   {"ping", conn_ping},
-                                   {"receive", conn_receive},
-                                   {"resume", conn_resume},
-                                   {"send", conn_send},
-                                   {"shutdown", conn_shutdown},
-                                   {"terminate", conn_terminate},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {
+  {"close", conn_close},       {"drain", conn_drain},
+  {"messages", conn_messages}, {"pause", conn_pause},
+  {"ping", conn_ping},         {"receive", conn_receive},
+  {"resume", conn_resume},     {"send", conn_send},
+  {"shutdown", conn_shutdown}, {"terminate", conn_terminate},
+  {"writer", ws_lua_writer},   {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {"__gc", conn_gc},

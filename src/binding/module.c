@@ -108,6 +108,7 @@ static struct ws_engine *new_engine(lua_State *L) {
   ws_open_conn(L, e);
   ws_open_server(L);
   ws_open_timer(L);
+  ws_open_writer(L);
   return e;
 }
 

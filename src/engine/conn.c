@@ -105,6 +105,7 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
     c->cause = cause;
   }
   c->state = WS_CONN_CLOSED;
+  ws_conn_drop_writer(c);
   ws_conn_drop_input(c, c->mode != WS_CALLBACK && c->mode != WS_PULL);
   ws_stream_want_read(&c->stream, false);
   ws_loop_late(c->stream.loop, &c->stream.late);
@@ -167,6 +168,7 @@ static void release(struct ws_conn *c) {
   c->is_freed = true;
   c->state = WS_CONN_CLOSED;
   ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
+  ws_conn_drop_writer(c);
   ws_protocol_free(&c->protocol);
   ws_mem_free(c->rest);
   c->rest = NULL;
@@ -206,6 +208,7 @@ void ws_conn_dispose(struct ws_conn *c) {
   if (c->rare) {
     ws_buf_free(&c->rare->queue);
     ws_buf_free(&c->rare->controls);
+    ws_buf_free(&c->rare->writing.behind);
   }
   ws_mem_free(c->rare);
   c->rare = NULL;
@@ -263,10 +266,10 @@ static void after_flush(struct ws_conn *c) {
     c->rare->pongs = 0;
     ws_conn_send_control(c, WS_OP_PONG, c->rare->pong, c->rare->pong_len);
   }
-  if ((c->was_high || c->is_drain_awaited) &&
-      s->queued <= c->options->low_water) {
-    bool was_high = c->was_high;
-    c->was_high = c->is_drain_awaited = false;
+  bool was_high = c->was_high && !c->is_backed_up;
+  if ((was_high || c->is_drain_awaited) && s->queued <= c->options->low_water) {
+    c->was_high = c->was_high && !was_high;
+    c->is_drain_awaited = false;
     ws_conn_host(c)->drained(c, was_high);
     ws_conn_resume(c);
   }
@@ -285,7 +288,8 @@ static void on_late(struct ws_late *late) {
     ws_conn_end(c, 1006, describe(s->error));
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
     after_flush(c);
-    if (c->is_close_pending && !c->busy && !ws_conn_has_queue(c))
+    if (c->is_close_pending && !c->busy && !c->has_writer &&
+        !ws_conn_has_queue(c))
       ws_conn_answer_close(c);
   } else if (c->state == WS_CONN_PENDING && !c->is_client) {
     ws_upgrade_after_flush(c);

@@ -8,7 +8,7 @@
  *
  * conn.c is the life, conn_deadline.c what time does to it, conn_read.c what
  * arrives, conn_event.c what control frames do, conn_send.c what leaves,
- * upgrade.c the HTTP in front. */
+ * conn_writer.c a message in fragments, upgrade.c the HTTP in front. */
 #ifndef EVWS_CONN_H
 #define EVWS_CONN_H
 
@@ -99,6 +99,8 @@ struct ws_conn {
   bool is_freed : 1;         /* the engine has forgotten it */
   bool wants_control : 1;    /* the application has on_ping or on_pong */
   bool is_control_due : 1;   /* pull mode: its handler comes before messages */
+  bool has_writer : 1;       /* messages wait behind one that is written */
+  bool is_backed_up : 1;     /* above high_water, so reading waits too */
   bool is_telling : 1;       /* the host runs such a handler */
 };
 
@@ -211,8 +213,9 @@ void ws_conn_answer_close(struct ws_conn *c);
 
 /* ---- conn_send.c ---- */
 
-/* Queues a message. WS_OK, WS_ERR_CLOSED, WS_ERR_FULL, WS_ERR_MEMORY (the
- * connection then ends). The opcode is WS_OP_TEXT (checked by the caller to
+/* Queues a message, behind that of a writer where one is at work. WS_OK,
+ * WS_ERR_CLOSED, WS_ERR_FULL, WS_ERR_MEMORY (the connection then ends). The
+ * opcode is WS_OP_TEXT (checked by the caller to
  * be UTF-8) or WS_OP_BINARY. */
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len);
@@ -223,7 +226,34 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
 enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
                                struct ws_slice reason);
 
+/* Bytes that wait, those behind a writer included. */
+size_t ws_conn_behind_writer(const struct ws_conn *c);
+static inline size_t ws_conn_buffered(const struct ws_conn *c) {
+  return c->stream.queued + (c->has_writer ? ws_conn_behind_writer(c) : 0);
+}
+
 /* A ping; its pong tells the latency. Without data it carries its time. */
 enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len);
+
+/* ---- conn_writer.c ---- */
+
+/* Begins a message in fragments; *id names it in the calls below. WS_OK,
+ * WS_ERR_CLOSED (also where another one is open), WS_ERR_MEMORY. */
+enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
+                                 uint32_t *id);
+
+/* Sends one fragment, as ws_conn_send does; nothing for no bytes. */
+enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
+                                 const void *data, size_t len);
+
+/* Sends the last, empty one, and all that has waited for it. */
+enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id);
+
+/* Can it be written to? */
+bool ws_conn_writer_is_open(const struct ws_conn *c, uint32_t id);
+
+/* The host's mark of who writes: set, and compared. */
+void ws_conn_writer_set_by(struct ws_conn *c, const void *by);
+bool ws_conn_writer_is_by(const struct ws_conn *c, const void *by);
 
 #endif

@@ -128,7 +128,7 @@ void ws_conn_answer_close(struct ws_conn *c) {
  * longer than close_timeout. */
 static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   struct ws_rare *r = ws_conn_rare(c);
-  bool is_late = c->busy > 0 || ws_conn_has_queue(c);
+  bool is_late = c->busy > 0 || c->has_writer || ws_conn_has_queue(c);
   if (!c->is_ours) ws_conn_set_reason(c, ev->data, ev->len);
   if (c->is_close_sent || !r) {
     if (!c->is_close_sent)

@@ -43,7 +43,7 @@ static bool may_parse(struct ws_conn *c) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
   if (c->is_close_pending || c->protocol.is_ended) return false;
   if (is_closing(c)) return true; /* what comes is discarded */
-  return !c->is_paused && !is_pressed(c);
+  return !c->is_paused && !c->is_backed_up && !is_pressed(c);
 }
 
 static bool is_queue_full(const struct ws_conn *c) {
@@ -160,7 +160,7 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
 /* Handlers are not called now: a pause, or our own queue is high. */
 static bool is_held(struct ws_conn *c) {
   return c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK &&
-         (c->is_paused || is_pressed(c));
+         (c->is_paused || c->is_backed_up || is_pressed(c));
 }
 
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
@@ -306,7 +306,8 @@ bool ws_conn_wants_read(const struct ws_conn *c) {
   if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
   if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
-  if (c->is_paused || c->is_close_pending || c->rest) return false;
+  if (c->is_paused || c->is_backed_up || c->is_close_pending || c->rest)
+    return false;
   if (!c->options->read_ahead && c->stream.queued > c->options->high_water)
     return false;
   return wants(c) || !is_queue_full(c);

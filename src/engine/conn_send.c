@@ -8,13 +8,19 @@
 #include "engine/rare.h"
 #include "protocol/frame.h"
 
-static bool can_send(const struct ws_conn *c) {
+bool ws_conn_can_send(const struct ws_conn *c) {
   return c->state == WS_CONN_OPEN && !c->is_close_sent && !c->stream.error;
 }
 
-/* Over max_queued? What the kernel has not been offered yet does not count
+/* And a message may stand next on the wire. */
+static bool can_send(const struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && !c->is_close_sent && !c->has_writer &&
+         !c->stream.error;
+}
+
+/* What the kernel has not been offered yet does not count
  * before it was. */
-static bool is_full(struct ws_conn *c, size_t len) {
+bool ws_conn_is_full(struct ws_conn *c, size_t len) {
   uint64_t most = c->options->max_queued;
   struct ws_stream *s = &c->stream;
   if (s->queued == 0 || most == WS_NO_LIMIT) return false;
@@ -84,16 +90,14 @@ static enum ws_err write_plain(struct ws_conn *c, uint8_t first,
   return ws_stream_write(&c->stream, head, n, data, len) ? WS_OK : broken(c);
 }
 
-enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
-                         size_t len) {
+enum ws_err ws_conn_refuse(struct ws_conn *c) {
+  if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
+  return WS_ERR_FULL;
+}
+
+enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
+                                const void *data, size_t len) {
   enum ws_err err;
-  if (!can_send(c)) return WS_ERR_CLOSED;
-  if (is_full(c, len)) {
-    if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
-    return WS_ERR_FULL;
-  }
-  if (c->stream.error) return WS_ERR_CLOSED;
-  uint8_t first = (uint8_t)(opcode | WS_FIN);
   if (len <= WS_CORK_PAYLOAD)
     err = write_copy(c, first, data, len);
   else if (c->is_client)
@@ -105,9 +109,17 @@ enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
   return err;
 }
 
+enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
+                         size_t len) {
+  if (!can_send(c)) return ws_conn_hold(c, opcode, data, len);
+  if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
+  if (c->stream.error) return WS_ERR_CLOSED;
+  return ws_conn_write_frame(c, (uint8_t)(opcode | WS_FIN), data, len);
+}
+
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
                                  const void *data, size_t len) {
-  if (!can_send(c)) return WS_ERR_CLOSED;
+  if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
   return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
 }
 
@@ -131,6 +143,7 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
   uint8_t payload[WS_CONTROL_MAX];
   size_t n = ws_protocol_close_payload(payload, code, reason.p, reason.n);
   if (c->is_close_sent || c->stream.error) return WS_ERR_CLOSED;
+  ws_conn_drop_writer(c);
   enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
   c->is_close_sent = true;
   ws_loop_late(c->stream.loop, &c->stream.late);

@@ -1,0 +1,111 @@
+/* conn_writer.c: one message that is sent in fragments as they are made, RFC
+ * 6455 5.4. Control frames pass between them (5.5); other messages may not,
+ * so they are kept here and follow its end. A Close ends it where it stands
+ * (5.5.1), and what was kept behind it is lost with it. */
+#include <string.h>
+
+#include "engine/rare.h"
+#include "protocol/frame.h"
+
+/* A message behind the writer's. */
+struct record {
+  size_t len;
+  uint8_t opcode;
+};
+
+enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
+                                 uint32_t *id) {
+  struct ws_rare *r;
+  if (!ws_conn_can_send(c) || c->has_writer) return WS_ERR_CLOSED;
+  if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
+  r->writing.first = opcode;
+  r->writing.by = NULL;
+  *id = ++r->writing.id;
+  c->has_writer = true;
+  return WS_OK;
+}
+
+bool ws_conn_writer_is_open(const struct ws_conn *c, uint32_t id) {
+  return c->has_writer && c->rare->writing.id == id && ws_conn_can_send(c);
+}
+
+void ws_conn_writer_set_by(struct ws_conn *c, const void *by) {
+  if (c->has_writer) c->rare->writing.by = by;
+}
+
+bool ws_conn_writer_is_by(const struct ws_conn *c, const void *by) {
+  return c->has_writer && c->rare->writing.by == by;
+}
+
+void ws_conn_drop_writer(struct ws_conn *c) {
+  c->has_writer = c->is_backed_up = false;
+  if (c->rare) ws_buf_free(&c->rare->writing.behind);
+}
+
+enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
+                                 const void *data, size_t len) {
+  if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
+  if (len == 0) return WS_OK;
+  if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
+  if (c->stream.error) return WS_ERR_CLOSED;
+  uint8_t first = c->rare->writing.first;
+  c->rare->writing.first = WS_OP_CONTINUATION;
+  return ws_conn_write_frame(c, first, data, len);
+}
+
+/* What has waited follows. It was counted against max_queued when it came. */
+static void let_follow(struct ws_conn *c) {
+  struct ws_buf behind = c->rare->writing.behind;
+  struct record head;
+  size_t at = 0;
+  c->rare->writing.behind = (struct ws_buf){.data = NULL};
+  while (at < behind.len && ws_conn_can_send(c)) {
+    memcpy(&head, behind.data + at, sizeof head);
+    at += sizeof head;
+    if (ws_conn_write_frame(c, head.opcode | WS_FIN, behind.data + at,
+                            head.len) != WS_OK)
+      break;
+    at += head.len;
+  }
+  ws_buf_free(&behind);
+}
+
+enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id) {
+  if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
+  uint8_t first = c->rare->writing.first | WS_FIN;
+  c->has_writer = c->is_backed_up = false;
+  enum ws_err err = ws_conn_write_frame(c, first, "", 0);
+  let_follow(c);
+  ws_loop_late(c->stream.loop, &c->stream.late); /* on_drain, a Close */
+  ws_conn_resume(c);
+  return err;
+}
+
+enum ws_err ws_conn_hold(struct ws_conn *c, uint8_t opcode, const void *data,
+                         size_t len) {
+  struct record head = {len, opcode};
+  uint64_t most = c->options->max_queued;
+  if (!c->has_writer || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  if (!c->stream.is_blocked) ws_stream_flush(&c->stream);
+  if (c->stream.error) return WS_ERR_CLOSED;
+  struct ws_buf *behind = &c->rare->writing.behind;
+  size_t waiting = ws_conn_buffered(c);
+  if (waiting && (waiting > most || len > most - waiting))
+    return ws_conn_refuse(c);
+  if (!ws_buf_reserve(behind, sizeof head + len)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return WS_ERR_MEMORY;
+  }
+  ws_buf_append(behind, &head, sizeof head);
+  ws_buf_append(behind, data, len);
+  if (waiting + len > c->options->high_water) {
+    c->was_high = true;
+    c->is_backed_up = !c->options->read_ahead;
+    ws_conn_resume(c);
+  }
+  return WS_OK;
+}
+
+size_t ws_conn_behind_writer(const struct ws_conn *c) {
+  return c->rare->writing.behind.len;
+}
