@@ -328,7 +328,35 @@ local ws = {}
 ---More header fields: name to value, or to a list of values. Those of the
 ---handshake itself (Upgrade, Connection, Sec-WebSocket-..., Content-Length)
 ---raise, as does Host, which is the URL's, and Origin, which is `origin`.
+---They go to the server of the URL alone: redirections are not followed.
 ---@field headers? table<string, string|string[]>
+---
+---Connect again after a loss, as the same connection: `on_close`, then state
+---`"connecting"`, then `on_open`. Default `false`; `true`: see `evws.Reconnect`.
+---Meanwhile `conn:send` returns `nil, "closed"`. Messages that came before the
+---loss can still be received; then `conn:receive` returns `nil, "closed", code`
+---once, and the next one waits for the new connection. Nothing is sent again,
+---the name is looked up anew, and handlers, `conn.id` and `conn.data` stay.
+---
+---Not after `conn:close`, `terminate` or `shutdown` (between two attempts they
+---end it without a further `on_close`), nor after 1000, 1002 and 1008. An
+---attempt that fails calls `on_close` and is followed by the next, but for an
+---HTTP answer that would be the same again: 404, 408, 425, 429 and 5xx may
+---pass, 401, 403 and all others end it. Of the first attempt a waiting
+---`ws.connect` returns the error, and that is the end; with `on_open` it is an
+---attempt like the others.
+---@field reconnect? boolean|evws.Reconnect
+
+---How long a client waits before it connects again. The waits double, and begin
+---anew after a connection that lasted longer than the wait before it.
+---@class evws.Reconnect
+---Seconds before the first attempt, default `1`.
+---@field initial? number
+---Seconds, at most, default `30` (or `initial`, if that is more).
+---@field maximum? number
+---The part of a wait that is left to chance, 0 to 1, default `0.5`: so that the
+---clients of a server that was restarted do not all come back at once.
+---@field jitter? number
 
 ---What `on_upgrade` may return to accept.
 ---@class evws.Acceptance

@@ -93,6 +93,36 @@ describe("our client", function()
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n") })
   end))
 
+  it("BI-62 follows no redirection, so that no credentials go elsewhere",
+    guarded(function()
+      local elsewhere = assert(t.probe.listen "127.0.0.1")
+      for status, text in pairs { [301] = "Moved Permanently",
+        [302] = "Found", [303] = "See Other", [307] = "Temporary Redirect",
+        [308] = "Permanent Redirect" } do
+        local raw, result = dial(function()
+          return common.head { ("HTTP/1.1 %d %s"):format(status, text),
+            "Content-Length: 0",
+            ("Location: ws://127.0.0.1:%d/"):format(elsewhere.port) }
+        end, { headers = { Authorization = "Bearer secret",
+          Cookie = "id=1" } })
+        local conn, why, code = result()
+        assert.same({ nil, status .. " " .. text, status },
+          { conn, why, code })
+        raw:close()
+      end
+      for _ = 1, 10 do t.turn() end
+      assert.is_nil((elsewhere:accept()))
+      elsewhere:close()
+    end))
+
+  it("BI-62 takes no credentials from a URL, and does not repeat them",
+    function()
+      local ok, why = pcall(t.ws.connect, "ws://user:secret@127.0.0.1:1/")
+      assert.is_false(ok)
+      assert.is_truthy(why:find "user info before the host")
+      assert.is_nil(why:find "secret")
+    end)
+
   it("waits no longer than its timeout for what follows an interim answer",
     guarded(function()
       assert.equal("timeout", (refused("HTTP/1.1 100 Continue\r\n\r\n",

@@ -375,6 +375,41 @@ describe("connect", function()
     assert.is_nil(seen["sec-websocket-extensions"])
   end)
 
+  it("raises for a bad reconnect, and opens nothing", function()
+    local before = probe.fd_count()
+    for part, value in pairs {
+      ["boolean or { initial =, maximum =, jitter = } expected, got 1"] = 1,
+      ["unknown field 'max'"] = { max = 1 },
+      ["unknown field '1'"] = { 5 },
+      ["a number as 'initial' expected, got 1"] = { initial = "1" },
+      ["a number as 'jitter' expected, got true"] = { jitter = true },
+    } do
+      contains(kit.refusal(function()
+        local conn = ws.connect("ws://127.0.0.1:1", { reconnect = value })
+        return conn
+      end), "bad option 'reconnect' (" .. part)
+    end
+    for _, value in ipairs { { initial = 0 }, { initial = -1 },
+      { initial = 2, maximum = 1 }, { maximum = 0.5 }, { jitter = 1.5 },
+      { jitter = -0.1 }, { initial = 0 / 0 }, { maximum = 1 / 0 } } do
+      contains(kit.refusal(function()
+        local conn = ws.connect("ws://127.0.0.1:1", { reconnect = value })
+        return conn
+      end), "0 < initial <= maximum and 0 <= jitter <= 1 expected")
+    end
+    assert.equal(before, probe.fd_count())
+  end)
+
+  it("takes reconnect = false, true and a long initial wait", function()
+    local server = t.listen {}
+    for _, value in ipairs { false, true, {}, { initial = 100 },
+      { jitter = 0 } } do
+      local conn <close> = assert(ws.connect(url_of(server),
+        { reconnect = value }))
+      assert.equal("open", conn.state)
+    end
+  end)
+
   it("has the options of a connection", function()
     local server = t.listen { on_message = echo }
     local conn = assert(ws.connect(url_of(server), { max_message = 10 }))

@@ -101,10 +101,17 @@ describe("a URL", function()
     refuses("the host is malformed", { "ws://", "ws:///", "ws:///path",
       "ws://?q", "ws://:80", "ws://a.test:x", "ws://a.test:-1",
       "ws://a.test:65536", "ws://a.test:99999999999999999999",
-      "ws://a.test:1:2", "ws://user@a.test", "ws://u:p@a.test/",
+      "ws://a.test:1:2",
       "ws://[::1", "ws://[::1]x", "ws://[]", "ws://[::g]", "ws://::1/",
       "ws://a\\b/", "ws://a_test!<>/", "ws://" .. ("a"):rep(300) .. "/" })
     refuses("the port is 0", { "ws://a.test:0", "ws://a.test:000/" })
+  end)
+
+  it("with user info is refused, wherever it stands (BI-62)", function()
+    refuses("user info before the host", { "ws://user@a.test",
+      "ws://u:p@a.test/", "wss://u:p@a.test:1/x", "ws://@a.test",
+      "ws://u:p@", "ws://a.test@b.test?c" })
+    assert.equal("/x@y?z@", url.parse("ws://a.test/x@y?z@").target)
   end)
 
   it("without the path of its socket is refused", function()

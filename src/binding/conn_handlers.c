@@ -26,7 +26,7 @@ static void take_control(lua_State *L, struct lua_conn *lc) {
 }
 
 void ws_handlers_opened(lua_State *L, struct lua_conn *lc) {
-  if (!lc->has_on_message) {
+  if (!lc->has_on_message && lc->opens == 1) { /* on_message(nil) stays */
     ws_push_handler(L, 1, "on_message");
     lc->has_on_message = !lua_isnil(L, -1);
     lua_setiuservalue(L, 1, UV_ON_MESSAGE);

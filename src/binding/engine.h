@@ -72,6 +72,8 @@ struct lua_conn {
   bool has_own_handlers; /* UV_HANDLERS is not the route's table */
   bool is_opened;        /* on_open has returned */
   bool is_control_set;   /* a task for pings and pongs is there */
+  bool was_callback;     /* before it was lost */
+  uint32_t opens;        /* more than one: it reconnects */
   bool is_untold;        /* no memory for on_open: no on_close either */
 };
 

@@ -6,6 +6,7 @@
 #include "binding/task.h"
 #include "engine/client.h"
 #include "engine/response.h"
+#include "engine/retry.h"
 
 static struct ws_engine *engine_of(const struct ws_conn *c) {
   return ws_engine_of_loop(c->stream.loop);
@@ -46,16 +47,25 @@ void ws_host_open_done(struct lua_conn *lc) {
   struct ws_conn *c = &lc->c;
   if (lc->is_opened) return;
   lc->is_opened = true;
+  bool is_pulled = lc->is_pulled && !lc->was_callback;
   if (c->mode == WS_PULL)
-    c->mode = lc->has_on_message && !lc->is_pulled
-                ? WS_CALLBACK
-                : ws_mode_without_handler(lc);
+    c->mode = lc->has_on_message && !is_pulled ? WS_CALLBACK
+                                               : ws_mode_without_handler(lc);
   ws_conn_resume(c);
 }
 
 static void open_done(struct ws_task *t, bool ok) {
   (void)ok;
-  ws_host_open_done(t->conn);
+  /* the on_open of a connection that was lost meanwhile has no say */
+  if (t->n == t->conn->opens) ws_host_open_done(t->conn);
+}
+
+/* As the first time: whoever receives in on_open gets the messages. */
+static void reopened(struct lua_conn *lc) {
+  if (lc->opens++ == 0) return;
+  lc->was_callback = lc->c.mode == WS_CALLBACK;
+  lc->is_opened = false;
+  lc->c.mode = WS_PULL;
 }
 
 static int after_call(lua_State *L, int status, lua_KContext ctx) {
@@ -83,7 +93,9 @@ static void on_opened(struct ws_conn *c) {
     lc->is_untold = !c->is_client; /* of a client: an attempt that failed */
     return;
   }
+  reopened(lc);
   body->done = open_done;
+  body->n = lc->opens;
   ws_task_start(body, 1);
   for (; t; t = next) {
     next = t->next;
@@ -103,13 +115,18 @@ static int close_body(lua_State *L) {
   return 0;
 }
 
+/* Those that wait now. One that is woken may wait again at once, behind them,
+ * for the next connection of a client that reconnects. */
 static void on_ended(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
-  while (lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
+  size_t n = 0;
+  for (struct ws_task *t = lc->waiting; t; t = t->next) n++;
+  while (n-- && lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
 }
 
+/* Whoever waits to receive goes on waiting when only an attempt failed. */
 static bool on_closed(struct ws_conn *c) {
-  on_ended(c);
+  if (c->was_opened || !ws_retry_is_due(c)) on_ended(c);
   return lua_of(c)->is_untold || start(lua_of(c), close_body);
 }
 
@@ -245,6 +262,7 @@ static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
 
 static void on_free(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
+  on_ended(c); /* ended between two attempts */
   if (lc->tasks == 0) ws_anchor_drop(engine_of(c), lc);
 }
 

@@ -1,4 +1,5 @@
 /* lua_client.c: ws.connect. */
+#include <math.h>
 #include <string.h>
 
 #include "binding/options.h"
@@ -8,6 +9,9 @@
 
 #define URL_MAX 32768        /* bytes */
 #define CONNECT_TIMEOUT 30.0 /* seconds */
+#define RECONNECT_INITIAL 1.0
+#define RECONNECT_MAXIMUM 30.0
+#define RECONNECT_JITTER 0.5
 
 static int failure(lua_State *L, struct lua_conn *lc) {
   struct ws_slice reason = ws_conn_reason(&lc->c);
@@ -80,6 +84,53 @@ static double read_timeout(lua_State *L) {
   return seconds;
 }
 
+static double read_field(lua_State *L, const char *name, double absent) {
+  double value = absent;
+  int type = lua_getfield(L, -1, name);
+  if (type == LUA_TNUMBER)
+    value = lua_tonumber(L, -1);
+  else if (type != LUA_TNIL)
+    luaL_error(L, "bad option 'reconnect' (a number as '%s' expected, got %s)",
+               name, luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+  return value;
+}
+
+static void check_fields(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (strcmp(key, "initial") != 0 && strcmp(key, "maximum") != 0 &&
+        strcmp(key, "jitter") != 0)
+      luaL_error(L, "bad option 'reconnect' (unknown field '%s')",
+                 luaL_tolstring(L, -2, NULL));
+  }
+}
+
+static struct ws_reconnect read_reconnect(lua_State *L) {
+  struct ws_reconnect r = {0};
+  int type = lua_getfield(L, 2, "reconnect");
+  if (type == LUA_TTABLE) {
+    check_fields(L);
+    r.initial = read_field(L, "initial", RECONNECT_INITIAL);
+    r.maximum = read_field(L, "maximum", fmax(RECONNECT_MAXIMUM, r.initial));
+    r.jitter = read_field(L, "jitter", RECONNECT_JITTER);
+    if (!(r.initial > 0) || !(r.maximum >= r.initial) || !isfinite(r.maximum) ||
+        !(r.jitter >= 0 && r.jitter <= 1))
+      luaL_error(L, "bad option 'reconnect' (0 < initial <= maximum and 0 <= "
+                    "jitter <= 1 expected)");
+  } else if (type == LUA_TBOOLEAN && lua_toboolean(L, -1)) {
+    r = (struct ws_reconnect){RECONNECT_INITIAL, RECONNECT_MAXIMUM,
+                              RECONNECT_JITTER};
+  } else if (type != LUA_TNIL && type != LUA_TBOOLEAN) {
+    luaL_error(L,
+               "bad option 'reconnect' (boolean or { initial =, maximum =, "
+               "jitter = } expected, got %s)",
+               luaL_tolstring(L, -1, NULL));
+  }
+  lua_pop(L, 1);
+  return r;
+}
+
 /* A connection object at index 4 whose route holds the options; both are
  * freed by its __gc, whatever happens from here on. */
 static struct lua_conn *new_client(lua_State *L, struct ws_engine *e) {
@@ -98,6 +149,7 @@ static void read_options(lua_State *L, struct lua_conn *lc,
   struct ws_fields f = {.has_type = false};
   what->origin = push_origin(L, 2);
   what->timeout = read_timeout(L);
+  what->reconnect = read_reconnect(L);
   what->subprotocols = push_subprotocols(L, 2, &lc->c.route->subprotocols);
   lua_getfield(L, 2, "headers");
   ws_push_fields(L, lua_gettop(L), &f);
@@ -129,6 +181,7 @@ int ws_lua_connect(lua_State *L) {
     t = ws_task_waiter(L, e, &here);
   struct lua_conn *lc = new_client(L, e);
   read_options(L, lc, &what);
+  what.is_awaited = !is_async;
   ws_anchor_add(L, e, 4);
   lc->c.is_freed = false;
   if (!ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id,

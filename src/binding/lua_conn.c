@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "binding/task.h"
+#include "engine/retry.h"
 #include "protocol/utf8.h"
 
 static int self(lua_State *L) {
@@ -108,6 +109,7 @@ static int conn_close(lua_State *L) {
   struct ws_slice reason;
   int code = check_code(L, lc, 2, &reason);
   if (!ws_is_usable(lc)) return closed(L);
+  ws_retry_end(&lc->c);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
@@ -121,6 +123,7 @@ static int conn_shutdown(lua_State *L) {
   struct ws_slice reason;
   int code = check_code(L, lc, 2, &reason);
   if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc)) return closed(L);
+  ws_retry_end(&lc->c);
   ws_conn_shutdown(&lc->c, code, reason);
   lua_pushboolean(L, true);
   return 1;
@@ -130,6 +133,7 @@ static int conn_terminate(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   if (!lc->c.is_freed) {
     lc->c.is_ours = false;
+    ws_retry_end(&lc->c);
     ws_conn_terminate(&lc->c, 1006, "terminated");
   }
   lua_pushboolean(L, true);
@@ -149,6 +153,7 @@ static int conn_leave(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_task here, *t;
   if (!ws_is_usable(lc)) return 0;
+  ws_retry_end(&lc->c);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
@@ -163,6 +168,12 @@ static int conn_leave(lua_State *L) {
 
 static int push_message(lua_State *L, struct lua_conn *lc,
                         const struct ws_event *ev) {
+  if (ev->type == WS_EVENT_CLOSE) { /* the next ones are another connection's */
+    closed(L);
+    lua_pushinteger(L, ev->code);
+    ws_conn_release(&lc->c);
+    return 3;
+  }
   lua_pushlstring(L, (const char *)ev->data, ev->len);
   lua_pushstring(L, ev->opcode == WS_OP_TEXT ? "text" : "binary");
   ws_conn_release(&lc->c);
@@ -190,7 +201,7 @@ static int receive_k(lua_State *L, int status, lua_KContext ctx) {
     return push_message(L, lc, &ev);
   }
   if (ws_conn_next(&lc->c, &ev)) return push_message(L, lc, &ev);
-  if (lc->c.state == WS_CONN_CLOSED || w.why == WS_WAKE_CLOSED)
+  if (ws_retry_is_over(&lc->c) || w.why == WS_WAKE_CLOSED)
     return push_closed(L, lc);
   if (w.why == WS_WAKE_DONE) return wait_for_message(L, lc, w.time_left);
   lua_pushnil(L);
@@ -235,7 +246,7 @@ static int receive(lua_State *L, double timeout) {
     pulled(lc);
     return push_message(L, lc, &ev);
   }
-  if (lc->c.state == WS_CONN_CLOSED) return push_closed(L, lc);
+  if (ws_retry_is_over(&lc->c)) return push_closed(L, lc);
   return wait_for_message(L, lc, timeout);
 }
 

@@ -46,8 +46,9 @@ struct ws_task {
   struct ws_task **list; /* that list; NULL: in none */
   struct lua_conn *conn; /* whose handler it runs */
   struct lua_conn *on;   /* what it waits for */
-  void *arg;             /* for done */
-  double until;          /* when its timeout is over; negative: it has none */
+  void *arg;             /* for done; so is n */
+  uint32_t n;
+  double until; /* when its timeout is over; negative: it has none */
   /* It has ended; ok tells whether without an error. Results are gone. */
   void (*done)(struct ws_task *, bool ok);
   uint8_t woken;    /* enum ws_wake */

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "engine/dial.h"
+#include "engine/rare.h"
+#include "engine/retry.h"
 #include "protocol/handshake.h"
 
 #define FIELDS_MAX 100
@@ -38,16 +40,20 @@ void ws_client_free_route(struct ws_route *route) {
   ws_mem_free(route);
 }
 
-void ws_client_free(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
-  if (!cl) return;
-  ws_dial_stop(&cl->dial);
+static void discard(struct ws_client *cl) {
   ws_buf_free(&cl->request);
   ws_buf_free(&cl->answer);
   ws_buf_free(&cl->offered);
   ws_buf_free(&cl->target);
-  c->client = NULL;
   ws_mem_free(cl);
+}
+
+void ws_client_free(struct ws_conn *c) {
+  struct ws_client *cl = c->client;
+  if (!cl) return;
+  ws_dial_stop(&cl->dial);
+  c->client = NULL;
+  discard(cl);
 }
 
 static void give_up(struct ws_conn *c, const char *why) {
@@ -115,23 +121,17 @@ static void dial(struct ws_client *cl, struct ws_loop *loop,
   ws_dial_start(&cl->dial, loop, host, url->port, url->socket.p ? host : NULL);
 }
 
-bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
-                     struct ws_route *route, uint64_t id,
-                     const struct ws_client_request *what) {
+static struct ws_client *new_client(struct ws_io *io,
+                                    const struct ws_client_request *what) {
   struct ws_client *cl = ws_mem_zero(sizeof *cl);
-  if (!cl || !prepare(cl, loop->io, what)) {
-    if (cl) {
-      ws_buf_free(&cl->request);
-      ws_buf_free(&cl->offered);
-      ws_buf_free(&cl->target);
-    }
-    ws_mem_free(cl);
-    return false;
-  }
-  loop->on_deadline = ws_conn_on_deadline;
-  route->options.protocol.pool = &loop->pool;
-  ws_conn_init(c, loop, route, -1, id);
-  c->is_client = true;
+  if (cl && prepare(cl, io, what)) return cl;
+  if (cl) discard(cl);
+  return NULL;
+}
+
+static void begin(struct ws_conn *c, struct ws_client *cl,
+                  const struct ws_client_request *what) {
+  struct ws_loop *loop = c->stream.loop;
   c->client = cl;
   cl->conn = c;
   uint32_t now = ws_loop_tick(loop, ws_loop_now(loop));
@@ -139,7 +139,32 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
     now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
   ws_loop_deadline(loop, &c->deadline, cl->deadline);
   dial(cl, loop, &what->url);
+}
+
+bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
+                     struct ws_route *route, uint64_t id,
+                     const struct ws_client_request *what) {
+  if (what->reconnect.initial > 0 && !ws_retry_init(c, what)) return false;
+  struct ws_client *cl = new_client(loop->io, what);
+  if (!cl) return false;
+  loop->on_deadline = ws_conn_on_deadline;
+  route->options.protocol.pool = &loop->pool;
+  ws_conn_init(c, loop, route, -1, id);
+  c->is_client = true;
+  begin(c, cl, what);
   return true;
+}
+
+void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
+  struct ws_client *cl = new_client(c->stream.loop->io, what);
+  c->is_told = false;
+  c->code = 1006;
+  c->cause = NULL;
+  c->rare->reason_len = 0;
+  if (cl)
+    begin(c, cl, what);
+  else
+    give_up(c, "out of memory");
 }
 
 void ws_client_on_deadline(struct ws_conn *c) {
@@ -176,7 +201,9 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
     query = (struct ws_slice){mark + 1, (size_t)(path.p + path.n - mark - 1)};
     path.n = (size_t)(mark - path.p);
   }
+  struct ws_meta *before = c->meta;
   c->meta = ws_conn_new_meta(path, query, subprotocol, cl->dial.peer);
+  ws_mem_free(before); /* of a connection that was lost */
   if (!c->meta) {
     give_up(c, "out of memory");
     return;

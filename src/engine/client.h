@@ -7,12 +7,20 @@
 #include "engine/server.h"
 #include "protocol/url.h"
 
+/* After a loss; see retry.h. */
+struct ws_reconnect {
+  double initial, maximum; /* seconds; initial 0: it does not reconnect */
+  double jitter;           /* 0 to 1 */
+};
+
 struct ws_client_request {
   struct ws_url url;            /* slices need not outlive the call */
   struct ws_slice origin;       /* n 0: none */
   struct ws_slice subprotocols; /* "a, b"; n 0: none */
   struct ws_slice fields;       /* checked header lines, each with CR LF */
   double timeout;               /* seconds for all of it, 0: none */
+  struct ws_reconnect reconnect;
+  bool is_awaited; /* the first attempt: when it fails, that is the end */
 };
 
 /* A route of its own for one client; NULL without memory. */
@@ -25,6 +33,10 @@ void ws_client_free_route(struct ws_route *route);
 bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
                      struct ws_route *route, uint64_t id,
                      const struct ws_client_request *what);
+
+/* One more attempt of a connection that waits in PENDING. Its outcome is that
+ * of ws_client_start; without memory it has failed. */
+void ws_client_again(struct ws_conn *c, const struct ws_client_request *what);
 
 /* Called by conn.c. */
 void ws_client_on_ready(struct ws_conn *c, uint8_t got);

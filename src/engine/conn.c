@@ -12,6 +12,7 @@
 
 #include "engine/client.h"
 #include "engine/rare.h"
+#include "engine/retry.h"
 #include "engine/server.h"
 #include "engine/upgrade.h"
 #include "transport/linger.h"
@@ -111,10 +112,15 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
   ws_loop_late(c->stream.loop, &c->stream.late);
 }
 
+/* What came before an end that is not the peer's word is of no interest. */
+static void drop_unread(struct ws_conn *c) {
+  if (!ws_retry_keeps_unread(c)) ws_conn_drop_queue(c);
+}
+
 void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
   if (c->is_freed) return;
   c->is_cut = true;
-  ws_conn_drop_queue(c);
+  drop_unread(c);
   ws_conn_end(c, code, cause);
   ws_loop_late(c->stream.loop, &c->stream.late);
 }
@@ -129,7 +135,7 @@ void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
   if (!c->is_close_sent)
     ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
-  ws_conn_drop_queue(c);
+  drop_unread(c);
   ws_conn_end(c, code, cause);
 }
 
@@ -164,9 +170,8 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
   ws_conn_close(c, code, reason, NULL);
 }
 
-static void release(struct ws_conn *c) {
-  c->is_freed = true;
-  c->state = WS_CONN_CLOSED;
+/* Everything that only this connection needed, but not the object. */
+static void give_back(struct ws_conn *c) {
   ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
   ws_conn_drop_writer(c);
   ws_protocol_free(&c->protocol);
@@ -178,6 +183,13 @@ static void release(struct ws_conn *c) {
     ws_upgrade_free(c);
   ws_stream_close(&c->stream);
   ws_list_remove(&c->link);
+}
+
+static void release(struct ws_conn *c) {
+  c->is_freed = true;
+  c->state = WS_CONN_CLOSED;
+  ws_retry_stop(c);
+  give_back(c);
 }
 
 static void free_conn(struct ws_conn *c) {
@@ -209,6 +221,7 @@ void ws_conn_dispose(struct ws_conn *c) {
     ws_buf_free(&c->rare->queue);
     ws_buf_free(&c->rare->controls);
     ws_buf_free(&c->rare->writing.behind);
+    ws_retry_free(c->rare->retry);
   }
   ws_mem_free(c->rare);
   c->rare = NULL;
@@ -243,6 +256,7 @@ static void tell(struct ws_conn *c) {
     return;
   }
   c->is_told = true;
+  ws_retry_lost(c);
   if (ws_conn_host(c)->closed(c)) return;
   c->is_told = false;
   c->is_tell_due = true;
@@ -253,10 +267,10 @@ static void go(struct ws_conn *c) {
   let_go(c);
   tell(c);
   bool is_told = c->is_told || !(c->was_opened || c->is_client);
-  if (is_told && c->stream.watch.fd < 0)
-    free_conn(c);
-  else
+  if (!is_told || c->stream.watch.fd >= 0)
     ws_conn_update(c);
+  else if (!ws_retry_wait(c))
+    free_conn(c);
 }
 
 static void after_flush(struct ws_conn *c) {
@@ -333,6 +347,35 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
   c->heard = c->messaged = c->began = loop->tick;
 }
 
+static void renew_rare(struct ws_rare *r) {
+  r->pongs = 0;
+  r->has_pong = r->has_ping = false;
+  r->message_at = 0;
+  r->controls_n = 0;
+  ws_buf_free(&r->controls);
+  if (!r->queue_n) ws_buf_free(&r->queue); /* it may have been dropped */
+}
+
+void ws_conn_renew(struct ws_conn *c) {
+  give_back(c);
+  struct ws_conn was = *c;
+  memset(c, 0, sizeof *c);
+  ws_conn_init(c, was.stream.loop, was.route, -1, was.id);
+  c->meta = was.meta;
+  c->rare = was.rare;
+  c->cause = was.cause;
+  c->code = was.code;
+  c->busy = was.busy;
+  c->mode = was.mode;
+  c->is_client = true;
+  c->is_receiving = was.is_receiving;
+  c->is_paused = was.is_paused;
+  c->wants_control = was.wants_control;
+  c->is_told = true; /* the next attempt has something to tell again */
+  c->is_telling = was.is_telling;
+  renew_rare(c->rare);
+}
+
 void ws_conn_open(struct ws_conn *c, enum ws_role role) {
   struct ws_loop *loop = c->stream.loop;
   ws_protocol_init(&c->protocol, role, &c->options->protocol);
@@ -343,6 +386,7 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role) {
   c->heard = c->messaged = c->began = c->control_at = loop->tick;
   c->control_left = (float)c->options->control_rate.burst;
   ws_wheel_clear(&loop->wheel, &c->deadline);
+  ws_retry_opened(c);
   ws_conn_host(c)->opened(c);
   ws_conn_update(c);
 }

@@ -134,6 +134,11 @@ void ws_conn_cut(struct ws_conn *c, int code, const char *cause);
 /* As ws_conn_cut, and messages that wait for a handler are dropped. */
 void ws_conn_terminate(struct ws_conn *c, int code, const char *cause);
 
+/* A client that was lost, and has been told so, is PENDING again: everything
+ * of the old connection is given back but what the application has of it:
+ * id, meta, mode, unread messages, why it ended. */
+void ws_conn_renew(struct ws_conn *c);
+
 /* The end; what is queued still leaves. Used by the files of the engine. */
 void ws_conn_end(struct ws_conn *c, int code, const char *cause);
 
@@ -166,7 +171,8 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
 /* ---- conn_read.c ---- */
 
 /* The next message, in order; in callback mode with pings and pongs between,
- * where wants_control. False when there is none now, or none may be taken.
+ * where wants_control; in pull mode of a client that reconnects with the loss
+ * of a connection between. False when there is none now, or none may be taken.
  * Its data stay until ws_conn_release or the next call. */
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_release(struct ws_conn *c);
@@ -174,6 +180,10 @@ void ws_conn_release(struct ws_conn *c);
 /* Keeps a message that was taken for whoever takes the next one, behind all
  * that is kept already. False without memory: the connection ends. */
 bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev);
+
+/* Puts the end of this connection, an event WS_EVENT_CLOSE for ws_conn_next,
+ * behind what nobody has taken yet. False without memory. */
+bool ws_conn_mark_loss(struct ws_conn *c);
 
 /* Bytes that came with or before the upgrade's last one. */
 void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n);

@@ -150,6 +150,10 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   ev->len = r.len;
   ws_buf_consume(q, sizeof r + r.len); /* the bytes stay where they are */
   c->rare->queue_n--;
+  if (r.type == WS_EVENT_CLOSE) {
+    memcpy(&ev->code, ev->data, sizeof ev->code);
+    return c->mode == WS_PULL;
+  }
   if (!is_control(ev)) return true;
   c->rare->queue_controls--;
   if (c->mode == WS_CALLBACK) return true;
@@ -194,7 +198,21 @@ bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev) {
   ws_buf_append(&r->queue, &head, sizeof head);
   ws_buf_append(&r->queue, ev->data, ev->len);
   r->queue_n++;
+  r->is_marked = ev->type == WS_EVENT_CLOSE;
   return true;
+}
+
+/* One loss behind another, with nothing received in between, is told once: a
+ * script that only sends would gather them without end. */
+bool ws_conn_mark_loss(struct ws_conn *c) {
+  struct ws_event ev = {.type = WS_EVENT_CLOSE,
+                        .data = (const uint8_t *)&c->code,
+                        .len = sizeof c->code};
+  if (!c->rare->queue_n)
+    ws_buf_free(&c->rare->queue); /* messages may have been dropped in it */
+  else if (c->rare->is_marked)
+    return true;
+  return ws_conn_enqueue(c, &ev);
 }
 
 /* Nobody takes messages now; control frames behind them are seen all the

@@ -9,6 +9,8 @@
 #define WS_PONGS_MAX 16    /* unsent; of more only the last is sent */
 #define WS_CONTROLS_MAX 16 /* untold; of more the application does not hear */
 
+struct ws_retry; /* retry.c */
+
 /* A message that is sent in fragments. */
 struct ws_writing {
   struct ws_buf behind; /* messages that wait for its end: records */
@@ -20,6 +22,7 @@ struct ws_writing {
 struct ws_rare {
   struct ws_buf queue; /* messages that wait for the application: records */
   uint32_t queue_n;
+  bool is_marked;         /* the last record tells of a loss */
   uint8_t queue_controls; /* of these are pings and pongs */
   uint8_t controls_n;
   struct ws_writing writing;
@@ -34,6 +37,7 @@ struct ws_rare {
   uint8_t ping[WS_CONTROL_MAX];
   uint8_t pong[WS_CONTROL_MAX];
   char reason[WS_REASON_MAX];
+  struct ws_retry *retry; /* of a client with reconnect */
 };
 
 /* Bytes read from the descriptor that may not be parsed yet. */

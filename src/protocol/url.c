@@ -69,6 +69,9 @@ bool ws_url_parse(struct ws_slice text, struct ws_url *url, const char **why) {
     return false;
   }
   url->authority = cut_at(text, "/?", &url->target);
+  /* 3 has none; who gives it expects it to be used, or not to be sent on */
+  *why = "user info before the host";
+  if (memchr(url->authority.p, '@', url->authority.n)) return false;
   *why = "the host is malformed";
   if (!ws_origin_parse_host(url->authority, &url->host, &port)) return false;
   if (port == 0) {

@@ -1,5 +1,5 @@
 /* url.h: WebSocket URLs (RFC 6455 3): ws://host[:port][/path][?query], wss://
- * alike, and ws+unix:/socket/path[:/path]. */
+ * alike, and ws+unix:/socket/path[:/path]. User info is refused. */
 #ifndef EVWS_URL_H
 #define EVWS_URL_H
 

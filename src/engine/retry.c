@@ -1,0 +1,147 @@
+/* retry.c: when a lost client connects again, and with what. */
+#include "engine/retry.h"
+
+#include <string.h>
+
+#include "engine/rare.h"
+
+#define SLICES 7
+
+struct ws_retry {
+  struct ws_timer timer;
+  struct ws_conn *conn;
+  struct ws_client_request what; /* its slices point into text */
+  double delay;                  /* the last one, before jitter; 0: none yet */
+  double opened_at;
+  bool was_ever_open;
+  bool is_due;  /* decided when the connection was lost */
+  bool is_over; /* the application has ended it */
+  char text[];
+};
+
+static struct ws_retry *retry_of(const struct ws_conn *c) {
+  return c->rare ? c->rare->retry : NULL;
+}
+
+/* All slices of a request, to be copied one by one. */
+static void list_slices(struct ws_client_request *what,
+                        struct ws_slice *list[SLICES]) {
+  struct ws_slice *all[SLICES] = {
+    &what->url.host, &what->url.authority, &what->url.socket, &what->url.target,
+    &what->origin,   &what->subprotocols,  &what->fields};
+  memcpy(list, all, sizeof all);
+}
+
+bool ws_retry_init(struct ws_conn *c, const struct ws_client_request *what) {
+  struct ws_rare *rare = ws_conn_rare(c);
+  struct ws_client_request copy = *what;
+  struct ws_slice *list[SLICES];
+  size_t n = 0;
+  list_slices(&copy, list);
+  for (int i = 0; i < SLICES; i++) n += list[i]->n;
+  struct ws_retry *r = rare ? ws_mem_zero(sizeof *r + n) : NULL;
+  if (!r) return false;
+  r->conn = c;
+  r->what = *what;
+  list_slices(&r->what, list);
+  char *to = r->text;
+  for (int i = 0; i < SLICES; i++) {
+    if (!list[i]->n) continue;
+    memcpy(to, list[i]->p, list[i]->n);
+    list[i]->p = to;
+    to += list[i]->n;
+  }
+  rare->retry = r;
+  return true;
+}
+
+void ws_retry_free(struct ws_retry *r) {
+  ws_mem_free(r);
+}
+
+/* Would the same request be answered otherwise a little later? A proxy says
+ * 404 or 5xx while the server behind it restarts; 408, 425 and 429 ask to
+ * come back. */
+static bool is_passing(int status) {
+  return status >= 500 || status == 404 || status == 408 || status == 425 ||
+         status == 429;
+}
+
+static bool is_final(const struct ws_conn *c, const struct ws_retry *r) {
+  if (r->is_over) return true;
+  if (!r->was_ever_open && r->what.is_awaited) return true;
+  if (c->status) return !is_passing(c->status);
+  return c->code == 1000 || c->code == 1002 || c->code == 1008;
+}
+
+bool ws_retry_is_due(const struct ws_conn *c) {
+  const struct ws_retry *r = retry_of(c);
+  return r && r->is_due && !r->is_over;
+}
+
+bool ws_retry_is_over(const struct ws_conn *c) {
+  const struct ws_retry *r = retry_of(c);
+  if (c->state != WS_CONN_CLOSED) return false;
+  return !r || r->is_over || (c->is_told && !r->is_due);
+}
+
+void ws_retry_end(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (r) r->is_over = true;
+}
+
+bool ws_retry_keeps_unread(const struct ws_conn *c) {
+  const struct ws_retry *r = retry_of(c);
+  return r && !r->is_over && c->mode == WS_PULL;
+}
+
+void ws_retry_opened(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (!r) return;
+  r->was_ever_open = true;
+  r->opened_at = ws_loop_now(c->stream.loop);
+}
+
+void ws_retry_lost(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (!r || r->is_due) return;
+  r->is_due = !is_final(c, r);
+  if (!r->is_due || !c->was_opened || c->mode != WS_PULL) return;
+  if (!ws_conn_mark_loss(c)) r->is_due = false;
+}
+
+static double next_delay(struct ws_conn *c, struct ws_retry *r) {
+  const struct ws_reconnect *how = &r->what.reconnect;
+  struct ws_loop *loop = c->stream.loop;
+  uint32_t chance = 0;
+  if (c->was_opened && ws_loop_now(loop) - r->opened_at > r->delay)
+    r->delay = 0;
+  r->delay = r->delay > 0 ? r->delay * 2 : how->initial;
+  if (r->delay > how->maximum) r->delay = how->maximum;
+  ws_random_take(loop, &chance, sizeof chance);
+  return r->delay * (1 - how->jitter * (double)chance / 4294967296.0);
+}
+
+static void on_time(struct ws_timer *t) {
+  struct ws_retry *r = WS_LIST_ENTRY(t, struct ws_retry, timer);
+  r->is_due = false;
+  ws_client_again(r->conn, &r->what);
+}
+
+bool ws_retry_wait(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (!r || !r->is_due || r->is_over) return false;
+  r->timer.fn = on_time;
+  double delay = next_delay(c, r);
+  if (!ws_loop_timer(c->stream.loop, &r->timer, delay)) {
+    r->is_over = true;
+    return false;
+  }
+  ws_conn_renew(c);
+  return true;
+}
+
+void ws_retry_stop(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (r) ws_heap_clear(&c->stream.loop->timers, &r->timer);
+}
