@@ -158,6 +158,12 @@ static void drop_spare(struct ws_server *s) {
   s->spare_fd = -1;
 }
 
+/* Without memory for the timer nothing would begin again: then it goes on. */
+static void pause_accept(struct ws_server *s) {
+  if (ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN))
+    want_accept(s, false);
+}
+
 /* No descriptor is left: the spare one is given up for as long as it takes
  * to let the waiting peer know, rather than leave it in the backlog and the
  * listener ready for ever. */
@@ -172,8 +178,7 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
     s->refused++;
     if (fd >= 0) return;
   }
-  want_accept(s, false);
-  ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+  pause_accept(s);
 }
 
 static void on_accept_again(struct ws_timer *t) {
@@ -197,8 +202,7 @@ static void on_acceptable(struct ws_watch *w) {
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
       return;
     } else if (fd != -EINTR && fd != -ECONNABORTED) {
-      want_accept(s, false);
-      ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+      pause_accept(s);
       return;
     }
   }
