@@ -159,6 +159,9 @@ fuzz_objects = $(patsubst %.c,$(BUILD)/%.o, \
   $(filter-out src/binding/%,$(sources)) $(wildcard fuzz/kit/*.c))
 
 $(BUILD)/fuzz/%.o: ws_cppflags += -Ifuzz
+# What is compared with, and the simulated world, lead to no new inputs.
+$(BUILD)/fuzz/kit/%.o: override CFLAGS := \
+  $(filter-out -fsanitize=fuzzer-no-link,$(CFLAGS))
 
 $(fuzz_archive): $(fuzz_objects) $(BUILD)/flags
 	@rm -f $@

@@ -60,6 +60,12 @@ local function stream(bytes, client)
   seed("protocol", ("BB>I2B"):pack(12 | role, 0, 0x1234, 0) .. bytes,
     ("BB>I2B"):pack(role, 0x0d, 1, 0) .. bytes)
   seed("wslay", string.char(role) .. bytes)
+  if not client then
+    -- upgraded; then with whims, a moody kernel and small limits
+    seed("engine", "\1\0\0\0\0\0\0\0" .. bytes,
+      "\1\x7c\x12\x34\x9a\x5b\2\0" .. bytes,
+      "\x81\0\0\1\0\0\1\5" .. bytes)
+  end
 end
 
 local function streams()
@@ -151,7 +157,9 @@ end
 
 local function request(bytes)
   seed("http", "\0\x12\x34\x28" .. bytes)
-  seed("engine", "\0\0\0\0\0\0\0\0" .. bytes)
+  -- engine.c has 8 bytes of parameters
+  seed("engine", "\6\0\0\0\0\0\0\0" .. bytes,
+    "\6\0\x12\x34\x77\x55\2\0" .. bytes)
 end
 
 local function response(bytes)
