@@ -60,6 +60,43 @@ local ws = {}
 -- Options
 -- ---------------------------------------------------------------------------
 
+---Files in PEM form: a certificate with those that lead to its authority
+---behind it, and its key, without a password.
+---@class evws.TlsPair
+---@field certificate string
+---@field key string
+
+---TLS 1.2 (with ECDHE and AES-GCM or ChaCha20 alone) and 1.3, without
+---renegotiation, compression and early data. Clients that offer protocols by
+---ALPN have to offer `http/1.1`.
+---@class evws.ServerTls: evws.TlsPair
+---Who has signed the certificates of clients, a file in PEM form.
+---@field ca? string
+---Are clients asked for a certificate, and have they got to have one? Default
+---`"required"` with `ca`, else `"none"`. Then `request.client_certificate`.
+---@field verify? "none"|"optional"|"required"
+---Default `"1.2"`.
+---@field minimum? "1.2"|"1.3"
+---Other certificates for these names, `"*.host"` included; who asks for no name
+---or an unknown one is shown the one above.
+---@field hosts? table<string, evws.TlsPair>
+
+---How `wss://` is spoken.
+---@class evws.ClientTls
+---Who signs certificates that are trusted, a file in PEM form. Default: those
+---whom the system trusts.
+---@field ca? string
+---Default `true`. `false` lets anybody in between read and change everything;
+---that is logged, once.
+---@field verify? boolean
+---A certificate of ours, for servers that ask for one.
+---@field certificate? string
+---@field key? string
+---Whom to ask for, and to expect in the certificate. Default: the URL's host.
+---@field server_name? string
+---Default `"1.2"`.
+---@field minimum? "1.2"|"1.3"
+
 ---What `ws.listen` and `ws.connect` both take: handlers and limits of a
 ---connection.
 ---@class evws.ConnectionOptions
@@ -213,6 +250,10 @@ local ws = {}
 ---address of the machine, IPv4 and IPv6.
 ---@field host? string
 ---
+---TLS, for `wss://` and `https://`; with it nothing else is spoken on the port.
+---The files are read at once, and again by `server:reload_tls`.
+---@field tls? evws.ServerTls
+---
 ---The path of a Unix socket to listen on, instead of `port`. A socket file
 ---left behind that nobody answers on is replaced; the file is removed when the
 ---server closes.
@@ -321,6 +362,10 @@ local ws = {}
 ---Seconds to the open connection, name look-up included, default `30`;
 ---`false`: no limit. Then `nil, "timeout"`.
 ---@field timeout? number|false
+---
+---Of `wss://`: whom to trust, and what to show. Without it certificate and host
+---name are verified by what the system trusts.
+---@field tls? evws.ClientTls
 ---
 ---The Origin field to send, as browsers do. Default: none. RFC 6454.
 ---@field origin? string
@@ -431,6 +476,13 @@ function server:route(pattern, route) end
 ---@return fun(): evws.Conn?
 function server:each() end
 
+---Reads the files of the option `tls` again, for the connections to come; those
+---that are open stay as they are. Returns true; or nil and a message, and then
+---nothing has changed.
+---@return true? ok
+---@return string? message
+function server:reload_tls() end
+
 ---An HTTP request: a table of its own, which may be kept. RFC 9112 3.
 ---@class evws.Request
 ---As sent: `"GET"`.
@@ -458,15 +510,18 @@ function server:each() end
 ---The peer's address: IPv4 always as such; `""` on a Unix socket.
 ---@field remote_address string
 ---@field remote_port integer
----Always false: there is no TLS yet.
+---Over TLS?
 ---@field secure boolean
+---The subject of the client's certificate, which was verified (option
+---`tls.verify`), as RFC 2253 writes it: `"CN=a client,O=evws"`.
+---@field client_certificate string?
 
 -- ---------------------------------------------------------------------------
 -- Clients
 -- ---------------------------------------------------------------------------
 
----Opens a connection to `ws://host[:port]/path?query`, or to a Unix socket:
----`ws+unix:/path/of/socket:/path?query`. RFC 6455 3, 4.1.
+---Opens a connection to `ws://host[:port]/path?query`, to `wss://...` over TLS,
+---or to a Unix socket: `ws+unix:/path/of/socket:/path?query`. RFC 6455 3, 4.1.
 ---
 ---Waits for the open connection. With `on_open` among the options it returns at
 ---once, the connection being `"connecting"`; if it cannot be opened, `on_close`
@@ -518,7 +573,7 @@ function ws.connect(url, options) end
 ---The peer's address; nil while a client is connecting, `""` on a Unix socket.
 ---@field remote_address string?
 ---@field remote_port integer?
----Always false: there is no TLS yet.
+---Over TLS?
 ---@field secure boolean
 ---Bytes in the send queue, what waits behind a writer included.
 ---@field buffered integer

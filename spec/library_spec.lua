@@ -117,10 +117,12 @@ local function options_in_source()
     :match("struct option options%[%] = (%b{})")
   local scopes = { BOTH = { listen = true, connect = true, route = true },
     SERVE = { listen = true, route = true },
+    ENDPOINT = { listen = true, connect = true },
     WS_FOR_LISTEN = { listen = true }, WS_FOR_CONNECT = { connect = true } }
   local found = {}
   for entry in text:sub(2, -2):gmatch("%b{}") do
     local scope = entry:match("BOTH") or entry:match("SERVE")
+      or entry:match("ENDPOINT")
       or entry:match("WS_FOR_%u+")
     found[entry:match('"([%w_]+)"')] = assert(scopes[scope], entry)
   end
@@ -179,6 +181,7 @@ describe("library/evws.lua", function()
     end }
     t.open(server, { path = "/a?b", headers = { Origin = "http://a" } })
     t.cleanup()
+    request.client_certificate = "" -- only over TLS, from those who have one
     assert.same(keys(request), keys(classes["evws.Request"].fields))
   end)
 

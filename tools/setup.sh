@@ -20,7 +20,7 @@ have_any() {
 }
 
 build='cc lua_h ev openssl zlib lua'
-test="$build busted luarocks zip git"
+test="$build busted luarocks zip git certificates"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
@@ -92,6 +92,7 @@ can() {
     luarocks) have luarocks ;;
     zip) have zip && have unzip ;;
     git) have git ;;
+    certificates) have openssl ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
@@ -151,6 +152,7 @@ packages() {
     luarocks) choose luarocks luarocks5.4 luarocks luarocks ;;
     zip) choose 'zip unzip' 'zip unzip' 'zip unzip' zip ;;
     git) choose git git git git ;;
+    certificates) choose openssl openssl openssl openssl@3 ;;
     sanitizers) choose '' '' 'libasan libubsan' '' ;;
     luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
     clang_format) choose clang-format clang-extra-tools \

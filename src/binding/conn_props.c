@@ -116,7 +116,7 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
     if (c->latency < 0) return 0;
     lua_pushnumber(L, (lua_Number)c->latency);
     return 1;
-  case P_SECURE: lua_pushboolean(L, false); return 1;
+  case P_SECURE: lua_pushboolean(L, c->stream.is_secure); return 1;
   case P_SERVER:
     if (!c->server) return 0;
     ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));

@@ -23,10 +23,11 @@
 
 #define WS_NOT_UTF8 "text is not UTF-8 (kind \"binary\" takes any bytes)"
 
-/* User values of a connection. */
-/* The user value of a server: the options of its routes. */
-enum { UV_OPTIONS = 1, UV_SERVER_COUNT = 1 };
+/* User values of a server: the options its routes begin with, and a copy of
+ * `tls`, to read the files again. */
+enum { UV_OPTIONS = 1, UV_TLS = 2, UV_SERVER_COUNT = 2 };
 
+/* User values of a connection. */
 enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 
 struct ws_task;
@@ -58,7 +59,8 @@ struct ws_engine {
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
   bool is_stopped, has_main_failed, is_closed;
-  bool is_default; /* it has libev's default loop */
+  bool is_default;    /* it has libev's default loop */
+  bool warned_verify; /* of certificates that are not verified */
 };
 
 struct lua_conn {

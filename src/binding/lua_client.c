@@ -67,7 +67,6 @@ static void parse_url(lua_State *L, struct ws_url *url) {
   if (!ws_url_parse(text, url, &why))
     luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
   if (text.n > URL_MAX) luaL_argerror(L, 1, "bad URL: too long");
-  if (url->is_secure) luaL_argerror(L, 1, "bad URL: wss is not supported yet");
 }
 
 static double read_timeout(lua_State *L) {
@@ -156,6 +155,26 @@ static void read_options(lua_State *L, struct lua_conn *lc,
   what->fields.p = lua_tolstring(L, -1, &what->fields.n);
 }
 
+/* The context for these settings; the caller's. Clients that set nothing share
+ * one: reading the system's certificates takes long. */
+static struct ws_tls_context *open_tls(struct ws_engine *e,
+                                       const struct ws_tls_settings *s,
+                                       char problem[WS_TLS_WHY_MAX]) {
+  struct ws_loop *loop = &e->loop;
+  bool is_usual = !s->ca && !s->certificate && !s->needs_13;
+  if (s->verify == WS_TLS_NONE) {
+    is_usual = false;
+    if (!e->warned_verify)
+      e->host.log(&e->host, WS_LOG_WARNING,
+                  "connecting without a look at the server's certificate; "
+                  "option 'tls.verify'");
+    e->warned_verify = true;
+  }
+  if (!is_usual) return ws_tls_context_new(s, problem);
+  if (!loop->tls_client) loop->tls_client = ws_tls_context_new(s, problem);
+  return ws_tls_context_hold(loop->tls_client);
+}
+
 static bool is_given(lua_State *L, const char *name) {
   bool yes = lua_getfield(L, 2, name) != LUA_TNIL;
   lua_pop(L, 1);
@@ -165,6 +184,8 @@ static bool is_given(lua_State *L, const char *name) {
 int ws_lua_connect(lua_State *L) {
   struct ws_engine *e = ws_engine_of(L);
   struct ws_client_request what = {.timeout = 0};
+  struct ws_tls_settings tls;
+  char problem[WS_TLS_WHY_MAX];
   struct ws_task here, *t = NULL;
   parse_url(L, &what.url);
   lua_settop(L, 2);
@@ -182,10 +203,20 @@ int ws_lua_connect(lua_State *L) {
   struct lua_conn *lc = new_client(L, e);
   read_options(L, lc, &what);
   what.is_awaited = !is_async;
+  ws_options_tls(L, 2, "connect", WS_FOR_CONNECT, &tls);
+  what.server_name = ws_options_tls_name(L);
   ws_anchor_add(L, e, 4);
+  if (what.url.is_secure && !(what.tls = open_tls(e, &tls, problem))) {
+    ws_anchor_drop(e, lc);
+    lua_pushnil(L);
+    lua_pushstring(L, problem);
+    return 2;
+  }
   lc->c.is_freed = false;
-  if (!ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id,
-                       &what)) {
+  bool ok =
+    ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id, &what);
+  ws_tls_context_release(what.tls);
+  if (!ok) {
     lc->c.is_freed = true;
     ws_anchor_drop(e, lc);
     return luaL_error(L, "not enough memory");

@@ -65,6 +65,15 @@ static void push_subprotocols(lua_State *L, const struct ws_pending *p) {
   }
 }
 
+/* Of a client that has shown a certificate, and it was verified. */
+static void push_subject(lua_State *L, const struct ws_stream *s) {
+  char subject[WS_STREAM_SUBJECT_MAX];
+  size_t n = ws_stream_subject(s, subject);
+  if (!n) return;
+  lua_pushlstring(L, subject, n);
+  lua_setfield(L, -2, "client_certificate");
+}
+
 void ws_push_request(lua_State *L, struct lua_conn *lc) {
   const struct ws_pending *p = lc->c.pending;
   const struct ws_http *h = &p->http;
@@ -92,8 +101,9 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
   lua_setfield(L, -2, "remote_port");
   lua_pushstring(L, address);
   lua_setfield(L, -2, "remote_address");
-  lua_pushboolean(L, false);
+  lua_pushboolean(L, lc->c.stream.is_secure);
   lua_setfield(L, -2, "secure");
+  push_subject(L, &lc->c.stream);
   lua_pushboolean(L, p->shake.is_upgrade);
   lua_setfield(L, -2, "is_websocket");
 }

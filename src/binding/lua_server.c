@@ -91,9 +91,21 @@ static struct lua_server *new_server(lua_State *L, struct ws_engine *e) {
   return ls;
 }
 
+/* The server at index 2 keeps what it will read again for a reload. */
+static bool load_tls(lua_State *L, struct ws_server *s,
+                     char problem[WS_TLS_WHY_MAX]) {
+  struct ws_tls_settings tls;
+  if (!ws_options_tls(L, 1, "listen", WS_FOR_LISTEN, &tls)) return true;
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 2, UV_TLS);
+  s->tls = ws_tls_context_new(&tls, problem);
+  return s->tls != NULL;
+}
+
 int ws_lua_listen(lua_State *L) {
   struct ws_engine *e = ws_engine_of(L);
   struct ws_net_listen what = {.host = NULL};
+  char problem[WS_TLS_WHY_MAX];
   const char *why = NULL;
   lua_settop(L, 1);
   ws_engine_check_fork(L, e);
@@ -107,6 +119,12 @@ int ws_lua_listen(lua_State *L) {
   s->route.asks_upgrade |= has_field(L, 3, "on_upgrade");
   s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
   ws_route_read(L, ls);
+  if (!load_tls(L, s, problem)) {
+    lua_pushnil(L);
+    lua_pushstring(L, problem);
+    return 2;
+  }
+  lua_settop(L, 2);
   anchor(L, e, ls, 2);
   int r = ws_server_start(s, &e->loop, &what, &why);
   if (r < 0) {
@@ -241,6 +259,28 @@ static int server_each(lua_State *L) {
   return 1;
 }
 
+/* Connections that are open keep the certificates they began with. */
+static int server_reload_tls(lua_State *L) {
+  struct ws_server *s = &check_server(L, 1)->s;
+  char problem[WS_TLS_WHY_MAX];
+  struct ws_tls_settings tls;
+  ws_engine_check_fork(L, ws_engine_of(L));
+  if (lua_getiuservalue(L, 1, UV_TLS) != LUA_TTABLE)
+    return luaL_error(L, "cannot reload: the server has no option 'tls'");
+  ws_options_tls_settings(L, lua_gettop(L), false, &tls);
+  struct ws_tls_context *fresh = NULL;
+  if (!s->is_closing && !s->is_gone) fresh = ws_tls_context_new(&tls, problem);
+  if (!fresh) {
+    lua_pushnil(L);
+    lua_pushstring(L, s->is_closing || s->is_gone ? "closed" : problem);
+    return 2;
+  }
+  ws_tls_context_release(s->tls);
+  s->tls = fresh;
+  lua_pushboolean(L, true);
+  return 1;
+}
+
 static int server_index(lua_State *L) {
   struct ws_server *s = &check_server(L, 1)->s;
   const char *key = lua_tostring(L, 2);
@@ -291,6 +331,7 @@ void ws_open_server(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", server_close},
                                      {"each", server_each},
                                      {"route", ws_route_add},
+                                     {"reload_tls", server_reload_tls},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},

@@ -23,6 +23,7 @@ struct option {
 
 #define BOTH (WS_FOR_LISTEN | WS_FOR_CONNECT | WS_FOR_ROUTE)
 #define SERVE (WS_FOR_LISTEN | WS_FOR_ROUTE)
+#define ENDPOINT (WS_FOR_LISTEN | WS_FOR_CONNECT)
 #define C(field) offsetof(struct ws_conn_options, field)
 #define H(field) offsetof(struct ws_http_options, field)
 #define KIB 1024.0
@@ -96,6 +97,7 @@ static const struct option options[] = {
   {.name = "routes", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "subprotocols", .type = OTHER, .scope = BOTH},
   {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "tls", .type = OTHER, .scope = ENDPOINT},
   {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
 };
 
@@ -107,8 +109,7 @@ static const char *const handlers[] = {"on_open",  "on_message", "on_close",
 
 /* ---- names ---- */
 
-/* Edits (one character more, less or other) between two names, at most 9. */
-static int distance(const char *a, const char *b) {
+int ws_option_distance(const char *a, const char *b) {
   int row[64], n = (int)strlen(b);
   if (n >= 64 || strlen(a) >= 64) return 9;
   for (int j = 0; j <= n; j++) row[j] = j;
@@ -136,7 +137,7 @@ static int unknown(lua_State *L, const char *name, const char *function,
       return luaL_error(L, "option '%s' belongs to 'listen', not to a route",
                         name);
     if (!(options[i].scope & scope)) continue;
-    int d = distance(name, options[i].name);
+    int d = ws_option_distance(name, options[i].name);
     if (d < least) {
       least = d;
       best = options[i].name;

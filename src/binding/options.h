@@ -21,6 +21,21 @@ void ws_options_conn(lua_State *L, int arg, const char *function,
 void ws_options_http(lua_State *L, int arg, const char *function,
                      struct ws_http_options *o);
 
+/* The option tls, checked, whose copy is pushed (nil where a server has none:
+ * then false); the settings' strings stand in it. */
+bool ws_options_tls(lua_State *L, int arg, const char *function, int scope,
+                    struct ws_tls_settings *s);
+
+/* The settings once more, from such a copy at an index. */
+void ws_options_tls_settings(lua_State *L, int copy, bool is_client,
+                             struct ws_tls_settings *s);
+
+/* Its server_name, from the copy on top of the stack; n 0: none. */
+struct ws_slice ws_options_tls_name(lua_State *L);
+
+/* Edits (one character more, less or other) between two names, at most 9. */
+int ws_option_distance(const char *a, const char *b);
+
 /* origins, hosts, subprotocols: lists of strings, checked. */
 void ws_options_origins(lua_State *L, int arg, struct ws_route *route);
 void ws_options_hosts(lua_State *L, int arg, struct ws_server *s);

@@ -22,6 +22,8 @@ struct ws_client {
   struct ws_buf answer;
   struct ws_buf offered; /* the sub-protocols */
   struct ws_buf target;  /* path and query */
+  struct ws_buf name;    /* whom TLS expects, with its zero byte */
+  struct ws_tls_context *tls;
   struct ws_http http;
   int interim; /* answers with a status of 1xx before the one that counts */
   uint32_t deadline;
@@ -45,6 +47,8 @@ static void discard(struct ws_client *cl) {
   ws_buf_free(&cl->answer);
   ws_buf_free(&cl->offered);
   ws_buf_free(&cl->target);
+  ws_buf_free(&cl->name);
+  ws_tls_context_release(cl->tls);
   ws_mem_free(cl);
 }
 
@@ -75,6 +79,17 @@ static bool write_request(struct ws_client *cl,
                                     what->fields);
 }
 
+/* A dot at the end of a name belongs to the look-up alone. */
+static bool prepare_tls(struct ws_client *cl,
+                        const struct ws_client_request *what) {
+  struct ws_slice name =
+    what->server_name.n ? what->server_name : what->url.host;
+  if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
+  cl->tls = ws_tls_context_hold(what->tls);
+  return !cl->tls || (ws_buf_append(&cl->name, name.p, name.n) &&
+                      ws_buf_append(&cl->name, "", 1));
+}
+
 static bool prepare(struct ws_client *cl, struct ws_io *io,
                     const struct ws_client_request *what) {
   uint8_t nonce[16];
@@ -85,7 +100,7 @@ static bool prepare(struct ws_client *cl, struct ws_io *io,
   cl->http.max_line = cl->http.max_field_line = 8192;
   cl->http.max_head = HEAD_MAX;
   ws_http_reset(&cl->http);
-  return write_request(cl, what);
+  return prepare_tls(cl, what) && write_request(cl, what);
 }
 
 static void send_request(struct ws_conn *c) {
@@ -98,8 +113,13 @@ static void send_request(struct ws_conn *c) {
 
 /* The descriptor is connected and nothing has been said yet. */
 static void connected(struct ws_conn *c) {
+  struct ws_client *cl = c->client;
   ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
-  send_request(c);
+  if (cl->tls && !ws_stream_start_tls(&c->stream, cl->tls,
+                                      (char *)ws_buf_begin(&cl->name)))
+    give_up(c, "out of memory");
+  else
+    send_request(c);
 }
 
 static void on_dialed(struct ws_dial *d, int fd) {
@@ -265,7 +285,10 @@ void ws_client_on_ready(struct ws_conn *c, uint8_t got) {
   struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
   ssize_t n = ws_stream_read(&c->stream, &iov, 1);
   if (n == -EAGAIN) return;
-  if (n <= 0)
+  if (n == -EPROTO) {
+    c->stream.error = EPROTO;
+    ws_loop_late(loop, &c->stream.late);
+  } else if (n <= 0)
     give_up(c, n ? "connection reset" : "closed during the handshake");
   else if (!ws_buf_append(&cl->answer, loop->read_buffer, (size_t)n))
     give_up(c, "out of memory");

@@ -18,6 +18,8 @@ struct ws_client_request {
   struct ws_slice origin;       /* n 0: none */
   struct ws_slice subprotocols; /* "a, b"; n 0: none */
   struct ws_slice fields;       /* checked header lines, each with CR LF */
+  struct ws_slice server_name;  /* whom TLS expects; n 0: the URL's host */
+  struct ws_tls_context *tls;   /* of a wss URL */
   double timeout;               /* seconds for all of it, 0: none */
   struct ws_reconnect reconnect;
   bool is_awaited; /* the first attempt: when it fails, that is the end */

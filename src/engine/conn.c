@@ -99,6 +99,20 @@ static const char *describe(int error) {
   }
 }
 
+/* The stream has ended with an error. */
+static void end_broken(struct ws_conn *c) {
+  const struct ws_stream *s = &c->stream;
+  const char *cause = describe(s->error);
+  char text[WS_STREAM_REASON_MAX];
+  if (c->state == WS_CONN_CLOSED) return;
+  c->is_cut = true;
+  if (s->error == EPROTO) {
+    ws_stream_why(s, text);
+    if (ws_conn_set_reason(c, text, strlen(text)) == WS_OK) cause = NULL;
+  }
+  ws_conn_end(c, 1006, cause);
+}
+
 void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
   if (c->state == WS_CONN_CLOSED) return;
   if (!c->is_ours || c->is_cut) {
@@ -205,7 +219,10 @@ void ws_conn_abandon(struct ws_conn *c) {
   if (!c->stream.loop || c->is_freed) return;
   if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING)
     ws_conn_send_close(c, 1001, (struct ws_slice){NULL, 0});
-  if (!c->is_cut) ws_stream_flush(&c->stream);
+  if (!c->is_cut) {
+    ws_stream_flush(&c->stream);
+    ws_stream_farewell(&c->stream);
+  }
   release(c);
 }
 
@@ -230,22 +247,23 @@ void ws_conn_dispose(struct ws_conn *c) {
 }
 
 /* The descriptor: closed at once, or when nothing is owed any more, with a
- * while for the peer to read it. */
+ * while for the peer to read it. After a failure of TLS that is an alert. */
 static void let_go(struct ws_conn *c) {
   struct ws_stream *s = &c->stream;
   if (s->watch.fd < 0) return;
-  if (c->is_cut || s->error) {
+  if (s->error != EPROTO && (c->is_cut || s->error)) {
     ws_stream_close(s);
-  } else if (ws_stream_pending(s) == 0) {
-    struct ws_loop *loop = s->loop;
-    bool is_over = c->is_eof;
-    int fd = ws_stream_detach(s);
-    if (is_over)
-      loop->io->ops->close(loop->io, fd);
-    else
-      ws_linger_start(loop, fd,
-                      c->is_client ? WS_LINGER_SECOND : WS_LINGER_FIRST);
+    return;
   }
+  if (!s->error && (ws_stream_pending(s) || !ws_stream_farewell(s))) return;
+  struct ws_loop *loop = s->loop;
+  bool is_over = c->is_eof;
+  int fd = ws_stream_detach(s);
+  if (is_over)
+    loop->io->ops->close(loop->io, fd);
+  else
+    ws_linger_start(loop, fd,
+                    c->is_client ? WS_LINGER_SECOND : WS_LINGER_FIRST);
 }
 
 static void tell(struct ws_conn *c) {
@@ -298,8 +316,7 @@ static void on_late(struct ws_late *late) {
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
   if (!s->is_blocked) ws_stream_flush(s);
   if (s->error) {
-    c->is_cut = c->is_cut || c->state != WS_CONN_CLOSED;
-    ws_conn_end(c, 1006, describe(s->error));
+    end_broken(c);
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
     after_flush(c);
     if (c->is_close_pending && !c->busy && !c->has_writer &&
@@ -361,6 +378,7 @@ void ws_conn_renew(struct ws_conn *c) {
   struct ws_conn was = *c;
   memset(c, 0, sizeof *c);
   ws_conn_init(c, was.stream.loop, was.route, -1, was.id);
+  c->stream.is_secure = was.stream.is_secure;
   c->meta = was.meta;
   c->rare = was.rare;
   c->cause = was.cause;

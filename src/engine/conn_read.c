@@ -290,7 +290,10 @@ static void ended(struct ws_conn *c) {
     ws_conn_answer_close(c);
     return;
   }
-  ws_conn_end(c, 1006, "connection closed without a close frame");
+  if (ws_stream_was_ended_well(&c->stream))
+    ws_conn_end(c, 1006, "connection closed without a close frame");
+  else
+    ws_conn_end(c, 1006, "eof without close_notify");
 }
 
 static void read_more(struct ws_conn *c) {

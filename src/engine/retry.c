@@ -5,7 +5,7 @@
 
 #include "engine/rare.h"
 
-#define SLICES 7
+#define SLICES 8
 
 struct ws_retry {
   struct ws_timer timer;
@@ -26,9 +26,10 @@ static struct ws_retry *retry_of(const struct ws_conn *c) {
 /* All slices of a request, to be copied one by one. */
 static void list_slices(struct ws_client_request *what,
                         struct ws_slice *list[SLICES]) {
-  struct ws_slice *all[SLICES] = {
-    &what->url.host, &what->url.authority, &what->url.socket, &what->url.target,
-    &what->origin,   &what->subprotocols,  &what->fields};
+  struct ws_slice *all[SLICES] = {&what->url.host,   &what->url.authority,
+                                  &what->url.socket, &what->url.target,
+                                  &what->origin,     &what->subprotocols,
+                                  &what->fields,     &what->server_name};
   memcpy(list, all, sizeof all);
 }
 
@@ -51,11 +52,13 @@ bool ws_retry_init(struct ws_conn *c, const struct ws_client_request *what) {
     list[i]->p = to;
     to += list[i]->n;
   }
+  ws_tls_context_hold(r->what.tls);
   rare->retry = r;
   return true;
 }
 
 void ws_retry_free(struct ws_retry *r) {
+  if (r) ws_tls_context_release(r->what.tls);
   ws_mem_free(r);
 }
 

@@ -11,6 +11,7 @@
 #include "engine/upgrade.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
+#define WARN_EVERY 60.0     /* seconds between two lines about TLS */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 
 bool ws_strings_add(struct ws_strings *s, const char *text, size_t len) {
@@ -139,7 +140,8 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   ws_list_append(&s->conns, &c->link);
   if (s->is_closing)
     ws_conn_cut(c, 1006, "server closed");
-  else if (!ws_upgrade_start(c, peer))
+  else if (!(s->tls == NULL || ws_stream_start_tls(&c->stream, s->tls, NULL)) ||
+           !ws_upgrade_start(c, peer))
     ws_conn_cut(c, 1006, "out of memory");
 }
 
@@ -336,7 +338,25 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c) {
   check_gone(s);
 }
 
+void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c) {
+  char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
+  double now = s->loop->now;
+  s->refused++;
+  if (s->warned_tls && now - s->warned_tls < WARN_EVERY) return;
+  s->warned_tls = now;
+  ws_net_text(&c->pending->peer, peer);
+  if (!c->stream.is_secure) {
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused TLS from %s: this server has no option 'tls'", peer);
+    return;
+  }
+  ws_stream_why(&c->stream, why);
+  ws_server_log(s, WS_LOG_WARNING, "refused %s: %s", peer, why);
+}
+
 void ws_server_free(struct ws_server *s) {
+  ws_tls_context_release(s->tls);
+  s->tls = NULL;
   ws_strings_free(&s->hosts);
   while (s->routes) {
     struct ws_route *r = s->routes;

@@ -7,6 +7,7 @@
 #include "engine/router.h"
 #include "transport/loop.h"
 #include "transport/net.h"
+#include "transport/tls_context.h"
 
 /* A list of strings, owned. */
 struct ws_strings {
@@ -66,6 +67,8 @@ struct ws_server {
   uint64_t accepted, refused;
   struct ws_text *last_origin; /* equal ones are shared */
   double warned_origin;        /* when a refusal was last logged */
+  double warned_tls;           /* likewise, of a handshake */
+  struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
   bool is_closing, is_gone, was_cut;
 };
 
@@ -104,6 +107,8 @@ void ws_server_warn(struct ws_server *s);
 /* Called by the engine. */
 void ws_server_opened(struct ws_server *s, struct ws_conn *c);
 void ws_server_left(struct ws_server *s, struct ws_conn *c);
+/* TLS has failed with EPROTO, or come where it is not spoken. */
+void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c);
 /* The route of a path; NULL: none, 404. */
 struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path);
 

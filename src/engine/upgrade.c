@@ -10,6 +10,8 @@
 
 #define WARN_EVERY 60.0 /* seconds between two lines about one option */
 
+#define TLS_HANDSHAKE 22 /* the first byte of it (RFC 8446 5.1) */
+
 /* 0 seconds: none. */
 static void set_deadline(struct ws_conn *c, double seconds) {
   uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
@@ -67,7 +69,8 @@ void ws_upgrade_free(struct ws_conn *c) {
 /* While the kernel refuses an answer, only a stall ends the connection. */
 static uint32_t due(const struct ws_conn *c) {
   double stall = c->options->stall_timeout;
-  if (!c->stream.is_blocked) return c->pending->deadline;
+  if (!c->stream.is_blocked || !ws_stream_is_ready(&c->stream))
+    return c->pending->deadline;
   if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
   return c->stream.progress + ws_loop_ticks(stall);
 }
@@ -98,7 +101,7 @@ static bool is_origin_allowed(struct ws_conn *c) {
   case WS_ORIGIN_ANY:
   case WS_ORIGIN_ASK: return true;
   case WS_ORIGIN_SAME:
-    return ws_origin_is_same(shake->origin, shake->host, false);
+    return ws_origin_is_same(shake->origin, shake->host, c->stream.is_secure);
   case WS_ORIGIN_LIST: break;
   }
   for (size_t i = 0; i < r->origins.n; i++) {
@@ -318,6 +321,7 @@ static void parse(struct ws_conn *c) {
   }
   int r = ws_http_request(&p->http, p->bytes, p->n);
   if (r < 0) {
+    if (p->bytes[0] == TLS_HANDSHAKE) ws_server_refused_tls(c->server, c);
     refuse(c, -r, "");
   } else if (r == 0) {
     stash(c);
@@ -392,6 +396,10 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
     if (r == -EAGAIN) return;
     if (r <= 0) {
       c->is_eof = r == 0;
+      if (r == -EPROTO) {
+        ws_server_refused_tls(c->server, c);
+        c->stream.error = EPROTO;
+      }
       ws_conn_cut(c, 1006, "connection lost");
       return;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "transport/tls_context.h"
 
 /* Rounds of jobs and late work in one turn; what is left then (jobs that
  * beget jobs) goes on in the next turn, after the descriptors. */
@@ -73,6 +74,10 @@ void ws_loop_free(struct ws_loop *loop) {
   ws_heap_free(&loop->timers);
   ws_mem_free(loop->read_buffer);
   ws_mem_free(loop->cork);
+  ws_mem_free(loop->tls_io);
+  loop->tls_io = NULL;
+  ws_tls_context_release(loop->tls_client);
+  loop->tls_client = NULL;
   ws_buf_pool_free(&loop->pool);
   loop->read_buffer = loop->cork = NULL;
 }

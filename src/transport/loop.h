@@ -35,6 +35,8 @@ struct ws_late {
 };
 
 struct ws_stream;
+struct ws_tls_context;
+struct ws_tls_io;
 
 /* What was read for one stream and is being gone through. */
 struct ws_input {
@@ -60,6 +62,9 @@ struct ws_loop {
   size_t cork_len;
   struct ws_stream *corked; /* whose bytes the cork holds */
   struct ws_input input;
+
+  struct ws_tls_io *tls_io; /* buffers; there from the first use of TLS */
+  struct ws_tls_context *tls_client; /* of clients with no settings */
 
   struct ws_buf_pool pool; /* of large messages' buffers */
   struct ws_random random;

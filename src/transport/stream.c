@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "transport/tls.h"
 
 #define CHUNK_MIN 1024
 #define CHUNK_MAX (64 * 1024)
@@ -44,6 +45,7 @@ static void drop_first(struct ws_stream *s) {
 
 static void forget(struct ws_stream *s) {
   while (s->head) drop_first(s);
+  if (s->tls) ws_tls_drop_left(s->tls);
   s->queued = 0;
   if (s->loop->corked == s) {
     s->loop->corked = NULL;
@@ -56,6 +58,8 @@ int ws_stream_detach(struct ws_stream *s) {
   forget(s);
   ws_list_remove(&s->late.link);
   ws_loop_unwatch(s->loop, &s->watch);
+  ws_tls_free(s->tls);
+  s->tls = NULL;
   s->is_blocked = false;
   s->watch.fd = -1;
   return fd;
@@ -67,13 +71,82 @@ void ws_stream_close(struct ws_stream *s) {
   if (fd >= 0) s->loop->io->ops->close(s->loop->io, fd);
 }
 
+/* No event will come for what TLS knows already. */
+static void tell_end(struct ws_stream *s) {
+  s->watch.got |= WS_READ;
+  ws_loop_again(s->loop, &s->watch);
+}
+
 void ws_stream_want_read(struct ws_stream *s, bool on) {
   uint8_t want = (uint8_t)(s->watch.want & ~WS_READ);
   if (s->watch.fd < 0) return;
   ws_loop_watch(s->loop, &s->watch, on ? want | WS_READ : want);
+  if (on && s->tls && ws_tls_is_over(s->tls)) tell_end(s);
+}
+
+/* What a call has changed of TLS's left over records. */
+static void count_left(struct ws_stream *s, size_t before) {
+  s->queued += ws_tls_left(s->tls) - before;
+}
+
+bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
+                         const char *name) {
+  s->tls = ws_tls_new(s->loop, context, name);
+  if (!s->tls) return false;
+  s->is_secure = true;
+  count_left(s, 0);
+  if (s->queued) ws_loop_late(s->loop, &s->late);
+  return true;
+}
+
+bool ws_stream_is_ready(const struct ws_stream *s) {
+  return !s->tls || ws_tls_is_ready(s->tls);
+}
+
+bool ws_stream_farewell(struct ws_stream *s) {
+  if (!s->tls || s->error) return true;
+  size_t before = ws_tls_left(s->tls);
+  ws_tls_farewell(s->tls);
+  count_left(s, before);
+  if (!s->is_blocked) ws_stream_flush(s);
+  return s->queued == 0;
+}
+
+bool ws_stream_was_ended_well(const struct ws_stream *s) {
+  return !s->tls || ws_tls_was_notified(s->tls);
+}
+
+void ws_stream_why(const struct ws_stream *s, char out[WS_STREAM_REASON_MAX]) {
+  if (s->tls)
+    ws_tls_why(s->tls, out);
+  else
+    memcpy(out, "TLS", 4);
+}
+
+size_t ws_stream_subject(const struct ws_stream *s,
+                         char out[WS_STREAM_SUBJECT_MAX]) {
+  return s->tls ? ws_tls_subject(s->tls, out, WS_STREAM_SUBJECT_MAX) : 0;
+}
+
+static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
+  struct ws_tls *t = s->tls;
+  size_t before = ws_tls_left(t);
+  bool was_ready = ws_tls_is_ready(t);
+  ssize_t r = ws_tls_read(t, s->watch.fd, iov, n);
+  count_left(s, before);
+  if (ws_tls_left(t) != before || ws_tls_is_ready(t) != was_ready)
+    ws_loop_late(s->loop, &s->late);
+  if (r == -EPROTO) { /* the alert; what follows is the end */
+    before = ws_tls_left(t);
+    ws_tls_write(t, s->watch.fd, NULL, 0);
+    count_left(s, before);
+  }
+  if (r > 0 && ws_tls_is_over(t)) tell_end(s);
+  return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
 }
 
 ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
+  if (s->tls) return read_tls(s, iov, n);
   const struct ws_io_ops *ops = s->loop->io->ops;
   ssize_t r =
     n == 1 ? ops->recv(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
@@ -150,8 +223,21 @@ static void consume(struct ws_stream *s, size_t n) {
   }
 }
 
-/* Sends iov[0, n), of `total` bytes. Returns the bytes taken, 0 when the
- * kernel takes none now, or -1 when the stream has ended. */
+static ssize_t offer_tls(struct ws_stream *s, const struct iovec *iov, int n) {
+  size_t before = ws_tls_left(s->tls);
+  ssize_t r = ws_tls_write(s->tls, s->watch.fd, iov, n);
+  count_left(s, before);
+  if (r < 0) {
+    broke(s, (int)-r);
+    return -1;
+  }
+  if (r > 0 || ws_tls_left(s->tls) != before)
+    s->progress = ws_loop_tick_now(s->loop);
+  return r;
+}
+
+/* Sends iov[0, n). Returns the bytes taken, 0 when the kernel takes none now,
+ * or -1 when the stream has ended. */
 static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   const struct ws_io_ops *ops = s->loop->io->ops;
   ssize_t r;
@@ -159,6 +245,7 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
     broke(s, EPIPE);
     return -1;
   }
+  if (s->tls) return offer_tls(s, iov, n);
   do {
     r = n == 1
           ? ops->send(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
@@ -172,8 +259,15 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   return r;
 }
 
+/* After an offer: were bytes refused? TLS takes all it is offered, keeps what
+ * the kernel refuses, and takes nothing before its handshake is done. */
+static bool is_refused(const struct ws_stream *s, bool is_short) {
+  return s->tls ? ws_tls_left(s->tls) > 0 : is_short;
+}
+
 static void flush_queue(struct ws_stream *s) {
   struct iovec iov[IOV_MAX_USED];
+  if (s->tls && ws_tls_left(s->tls) && offer(s, NULL, 0) < 0) return;
   while (s->head) {
     int n = 0;
     if (s->head->off == s->head->chunk->len) { /* reserved, never filled */
@@ -192,12 +286,9 @@ static void flush_queue(struct ws_stream *s) {
       consume(s, (size_t)r);
       s->progress = ws_loop_tick_now(s->loop);
     }
-    if ((size_t)r < total) {
-      blocked(s, true);
-      return;
-    }
+    if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
-  blocked(s, false);
+  blocked(s, is_refused(s, s->head != NULL));
 }
 
 /* What is in the cork leaves; what the kernel refuses becomes the queue. */
@@ -208,11 +299,11 @@ static void flush_cork(struct ws_stream *s) {
   loop->cork_len = 0;
   struct iovec iov = {loop->cork, n};
   ssize_t r = offer(s, &iov, 1);
-  if (r < 0 || (size_t)r == n) return;
+  if (r < 0 || ((size_t)r == n && !s->tls)) return;
   if (!queue_copy(s, loop->cork + r, n - (size_t)r))
     broke(s, ENOMEM);
   else
-    blocked(s, true);
+    blocked(s, is_refused(s, true));
 }
 
 void ws_stream_cork(struct ws_stream *s) {
@@ -262,7 +353,7 @@ static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
   for (int i = 0; i < n; i++) total += iov[i].iov_len;
   ssize_t r = offer(s, iov, n);
   if (r < 0) return s->error != ENOMEM;
-  if ((size_t)r == total) return true;
+  if ((size_t)r == total && !s->tls) return true;
   size_t skip = (size_t)r;
   for (int i = 0; i < n; i++) {
     size_t len = iov[i].iov_len, off = skip < len ? skip : len;
@@ -272,7 +363,7 @@ static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
       return false;
     }
   }
-  blocked(s, true);
+  blocked(s, is_refused(s, true));
   return true;
 }
 
@@ -301,7 +392,7 @@ void ws_stream_flush(struct ws_stream *s) {
   if (s->watch.fd < 0 || s->error) return;
   if (is_corked(s))
     flush_cork(s);
-  else if (s->head)
+  else if (s->head || (s->tls && s->queued))
     flush_queue(s);
 }
 

@@ -1,11 +1,15 @@
-/* stream.h: one byte stream over a descriptor, with the queue of what the
- * kernel has not taken yet.
+/* stream.h: one byte stream over a descriptor, plain or TLS, with the queue of
+ * what the kernel has not taken yet.
  *
  * Bytes go one of three ways. While a stream is being read it owns the loop's
  * cork: small writes gather there and leave in one send. Writes to any other
  * stream gather in its own queue and leave at the end of the turn. A payload
  * too large to be worth a copy leaves at once, in one writev behind what was
- * gathered; only what the kernel refuses is copied. */
+ * gathered; only what the kernel refuses is copied.
+ *
+ * Cork and queue hold plain bytes. Those of a TLS stream are encrypted when
+ * they are offered to the kernel, one batch ahead of it at most, and wait
+ * until the handshake is done. */
 #ifndef EVWS_STREAM_H
 #define EVWS_STREAM_H
 
@@ -30,10 +34,12 @@ struct ws_stream {
   struct ws_late late;
   struct ws_loop *loop;
   struct ws_queued *head, *tail; /* waiting, the oldest first */
-  size_t queued;                 /* bytes in them */
-  uint32_t progress; /* tick of the last byte the kernel took while blocked */
-  int error;         /* errno that ended it, 0 while it lives */
-  bool is_blocked;   /* the kernel refused bytes: WS_WRITE is watched */
+  size_t queued;      /* bytes in them, and in what TLS has left over */
+  struct ws_tls *tls; /* NULL: plain */
+  uint32_t progress;  /* tick of the last byte the kernel took while blocked */
+  int error;          /* errno that ended it, 0 while it lives */
+  bool is_blocked;    /* the kernel refused bytes: WS_WRITE is watched */
+  bool is_secure;     /* it is, or was, TLS */
 };
 
 /* fd: connected or connecting. late: called at the end of a turn in which
@@ -42,6 +48,31 @@ struct ws_stream {
 void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
                     void (*fn)(struct ws_watch *),
                     void (*late)(struct ws_late *));
+
+/* From now on it is TLS; the handshake goes on in ws_stream_read. name: whom a
+ * client expects, else NULL. False without memory. */
+bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
+                         const char *name);
+
+/* Are bytes sent yet, or does TLS's handshake come first? */
+bool ws_stream_is_ready(const struct ws_stream *s);
+
+/* Announces the end of what we send, where TLS has a word for it. True when
+ * nothing waits to be sent any more. */
+bool ws_stream_farewell(struct ws_stream *s);
+
+/* Has the peer announced its end? A plain stream cannot, so: true. */
+bool ws_stream_was_ended_well(const struct ws_stream *s);
+
+/* The subject of the peer's certificate, if it has one that was verified
+ * (RFC 2253). Its length, or 0. */
+#define WS_STREAM_SUBJECT_MAX 1024
+size_t ws_stream_subject(const struct ws_stream *s,
+                         char out[WS_STREAM_SUBJECT_MAX]);
+
+/* Why reading or writing has failed with EPROTO. */
+#define WS_STREAM_REASON_MAX 120
+void ws_stream_why(const struct ws_stream *s, char out[WS_STREAM_REASON_MAX]);
 
 /* Forgets what is queued, stops watching, closes the descriptor if there is
  * one. Harmless when repeated. */
@@ -67,8 +98,9 @@ void ws_stream_uncork(struct ws_stream *s);
 uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n);
 void ws_stream_commit(struct ws_stream *s, size_t n);
 
-/* Reads what has come into iov[0, n), at most 2, in their order. Bytes, 0 at
- * the end, or a negated errno: -EAGAIN when nothing is there now. */
+/* Reads what has come into iov[0, n), at most 2, in their order; the last one
+ * is WS_READ_BUFFER long. Bytes, 0 at the end, or a negated errno: -EAGAIN
+ * when nothing is there now, -EPROTO when ws_stream_why knows more. */
 ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n);
 
 /* Sends head and payload, in one call of writev with what is gathered. False
