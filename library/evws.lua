@@ -471,6 +471,26 @@ function server:close(options) end
 ---@return string? message
 function server:route(pattern, route) end
 
+---As `conn:publish`, to all who have subscribed to the topic.
+---@param topic string
+---@param message string
+---@param kind? evws.Kind default `"text"`
+---@return integer? count
+---@return string? message
+function server:publish(topic, message, kind) end
+
+---As `server:publish`, to every open connection of the server.
+---@param message string
+---@param kind? evws.Kind default `"text"`
+---@return integer? count
+---@return string? message
+function server:broadcast(message, kind) end
+
+---How many connections have subscribed to a topic.
+---@param topic string
+---@return integer
+function server:subscribers(topic) end
+
 ---Iterates over the connections that are open now; those that end meanwhile
 ---are skipped: `for conn in server:each() do conn:send(news) end`.
 ---@return fun(): evws.Conn?
@@ -580,6 +600,8 @@ function ws.connect(url, options) end
 ---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
 ---pong, the last time; nil before the first.
 ---@field latency number?
+---Publishes that were not for it after all, because its queue was full.
+---@field missed integer
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
 ---The request of an accepted connection, until `on_open` first waits or
@@ -686,6 +708,44 @@ function conn:messages() end
 ---@return string? message
 ---@return integer? code
 function conn:drain(timeout) end
+
+---From now on the connection gets what is published to a topic. A topic is any
+---string of 1 to 65535 bytes; it exists while somebody subscribes to it. Topics
+---belong to one server: on a connection of `ws.connect` this raises.
+---
+---Returns true, also where it had subscribed before; nil and `"closed"`, or
+---`"out of memory"`.
+---@param topic string
+---@return true? ok
+---@return string? message
+function conn:subscribe(topic) end
+
+---From now on it does not any more. Returns whether it did.
+---@param topic string
+---@return boolean
+function conn:unsubscribe(topic) end
+
+---The topics it has subscribed to, in no particular order.
+---@return string[]
+function conn:topics() end
+
+---Sends a message to all who have subscribed to a topic, except this
+---connection itself, which need not have subscribed.
+---
+---Returns to how many. A subscriber whose queue is full (`max_queued`) is not
+---among them: it misses the message (`conn.missed`), or is closed, as its
+---`on_full` says. Nil and `"closed"` or `"out of memory"` when nothing was
+---sent.
+---
+---What one connection is sent arrives in order, by `send` or by `publish`. All
+---that is published in a turn of the loop leaves at its end, in one write for
+---each subscriber.
+---@param topic string
+---@param message string
+---@param kind? evws.Kind default `"text"`
+---@return integer? count
+---@return string? message
+function conn:publish(topic, message, kind) end
 
 ---Sends a ping; pongs are answered and pings sent by evws itself
 ---(`keepalive_interval`), so this is rarely needed. RFC 6455 5.5.2.

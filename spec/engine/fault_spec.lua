@@ -195,4 +195,40 @@ describe("without memory", function()
       end
     end
   end)
+
+  it("publishing and subscribing fail, or do all of it", function()
+    local hub = t.listen { -- the bystander would get what is broadcast
+      on_open = function() opened = opened + 1 end,
+      on_close = function() closed = closed + 1 end }
+    for _, every in ipairs { false, true } do
+      for n = 1, 25 do
+        local raws, conns = { t.open(hub), t.open(hub) }, {}
+        for conn in hub:each() do conns[#conns + 1] = conn end
+        assert.equal(2, #conns)
+        fail_at(n, every)
+        local subscribed = 0
+        for i = 1, 40 do
+          if conns[1]:subscribe("t" .. i) then subscribed = subscribed + 1 end
+        end
+        local both = conns[1]:subscribe "x" and conns[2]:subscribe "x"
+        local sent = hub:publish("x", large)
+        local all = hub:broadcast "all"
+        pcall(hub.route, hub, ("/late/%s/%d"):format(every, n), {})
+        fail_at(0)
+        assert.equal(subscribed, #conns[1]:topics()
+          - (hub:subscribers "x" > 0 and conns[1].state == "open"
+            and 1 or 0))
+        for i, raw in ipairs(raws) do
+          if both and sent == 2 and conns[i].state == "open" then
+            raw:expect_frame("text", large)
+          end
+          raw:close()
+        end
+        assert.is_true(all == nil or all <= 2)
+        t.wait(function() return hub.connections == 0 end)
+        assert.equal(0, hub:subscribers "x")
+      end
+    end
+    t.wait(function() return opened == closed + 1 end)
+  end)
 end)

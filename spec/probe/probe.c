@@ -18,6 +18,7 @@
 /* clang-format off */
 #define PARTS(_) \
   _(buf) \
+  _(hash) \
   _(utf8) \
   _(frame) \
   _(origin) \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "binding/engine.h"
+#include "engine/rare.h"
 
 enum property {
   P_NONE,
@@ -10,6 +11,7 @@ enum property {
   P_DATA,
   P_ID,
   P_LATENCY,
+  P_MISSED,
   P_ORIGIN,
   P_PARAMS,
   P_PATH,
@@ -28,6 +30,7 @@ static const char *const names[] = {
   [P_DATA] = "data",
   [P_ID] = "id",
   [P_LATENCY] = "latency",
+  [P_MISSED] = "missed",
   [P_ORIGIN] = "origin",
   [P_PARAMS] = "params",
   [P_PATH] = "path",
@@ -115,6 +118,9 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_LATENCY:
     if (c->latency < 0) return 0;
     lua_pushnumber(L, (lua_Number)c->latency);
+    return 1;
+  case P_MISSED:
+    lua_pushinteger(L, c->rare ? (lua_Integer)c->rare->missed : 0);
     return 1;
   case P_SECURE: lua_pushboolean(L, c->stream.is_secure); return 1;
   case P_SERVER:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "binding/task.h"
+#include "binding/topic.h"
 #include "engine/retry.h"
 #include "protocol/utf8.h"
 
@@ -371,6 +372,7 @@ void ws_open_conn(lua_State *L, struct ws_engine *e) {
   lua_pushliteral(L, WS_CONN_NAME); /* __gc and the like are not for scripts */
   lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
+  luaL_setfuncs(L, ws_topic_conn_methods, 0);
   ws_add_handler_methods(L);
   ws_push_property_names(L);
   lua_pushcclosure(L, ws_conn_index, 2);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "binding/topic.h"
 #include "protocol/utf8.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
@@ -342,6 +343,7 @@ void ws_open_server(lua_State *L) {
   lua_pushliteral(L, WS_SERVER_NAME);
   lua_setfield(L, -2, "__metatable");
   luaL_newlib(L, methods);
+  luaL_setfuncs(L, ws_topic_server_methods, 0);
   lua_pushcclosure(L, server_index, 1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -14,6 +14,7 @@
 #include "engine/rare.h"
 #include "engine/retry.h"
 #include "engine/server.h"
+#include "engine/topic.h"
 #include "engine/upgrade.h"
 #include "transport/linger.h"
 
@@ -121,6 +122,7 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
   }
   c->state = WS_CONN_CLOSED;
   ws_conn_drop_writer(c);
+  if (c->member) ws_topic_leave(c);
   ws_conn_drop_input(c, c->mode != WS_CALLBACK && c->mode != WS_PULL);
   ws_stream_want_read(&c->stream, false);
   ws_loop_late(c->stream.loop, &c->stream.late);
@@ -186,6 +188,7 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
 
 /* Everything that only this connection needed, but not the object. */
 static void give_back(struct ws_conn *c) {
+  if (c->member) ws_topic_leave(c);
   ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
   ws_conn_drop_writer(c);
   ws_protocol_free(&c->protocol);
@@ -314,7 +317,9 @@ static void after_flush(struct ws_conn *c) {
 static void on_late(struct ws_late *late) {
   struct ws_stream *s = WS_LIST_ENTRY(late, struct ws_stream, late);
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
+  if (c->member) ws_topic_catch_up(c);
   if (!s->is_blocked) ws_stream_flush(s);
+  if (c->member) ws_topic_note(c);
   if (s->error) {
     end_broken(c);
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
@@ -405,6 +410,7 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role) {
   c->control_left = (float)c->options->control_rate.burst;
   ws_wheel_clear(&loop->wheel, &c->deadline);
   ws_retry_opened(c);
+  if (c->server) ws_topic_opened(c);
   ws_conn_host(c)->opened(c);
   ws_conn_update(c);
 }

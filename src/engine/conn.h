@@ -48,8 +48,9 @@ struct ws_meta {
 };
 
 struct ws_pending; /* upgrade.c */
-struct ws_rest;    /* bytes that were read and are not parsed yet */
-struct ws_rare;    /* what few connections ever need */
+struct ws_member;
+struct ws_rest; /* bytes that were read and are not parsed yet */
+struct ws_rare; /* what few connections ever need */
 struct ws_route;
 struct ws_client; /* client.c */
 
@@ -68,7 +69,8 @@ struct ws_conn {
   };
   struct ws_rest *rest;
   struct ws_rare *rare;
-  const char *cause; /* why it ended, when no close frame says so */
+  struct ws_member *member; /* topic.c: it has subscribed to something */
+  const char *cause;        /* why it ended, when no close frame says so */
   uint64_t id;
   double ping_at;     /* when our last ping left, 0 when it was answered */
   float latency;      /* seconds, of the last answered one; negative: none */
@@ -229,6 +231,9 @@ void ws_conn_answer_close(struct ws_conn *c);
  * be UTF-8) or WS_OP_BINARY. */
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len);
+
+/* Would a frame of so many bytes exceed max_queued? */
+bool ws_conn_is_full(struct ws_conn *c, size_t len);
 
 /* A control frame; always fits. */
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,

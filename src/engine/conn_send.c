@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/rare.h"
+#include "engine/topic.h"
 #include "protocol/frame.h"
 
 bool ws_conn_can_send(const struct ws_conn *c) {
@@ -90,6 +91,12 @@ static enum ws_err write_plain(struct ws_conn *c, uint8_t first,
   return ws_stream_write(&c->stream, head, n, data, len) ? WS_OK : broken(c);
 }
 
+/* What was published for it comes before whatever is sent now. */
+static bool caught_up(struct ws_conn *c) {
+  ws_topic_catch_up(c);
+  return ws_conn_can_send(c);
+}
+
 enum ws_err ws_conn_refuse(struct ws_conn *c) {
   if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
   return WS_ERR_FULL;
@@ -112,6 +119,7 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len) {
   if (!can_send(c)) return ws_conn_hold(c, opcode, data, len);
+  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
   if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
   if (c->stream.error) return WS_ERR_CLOSED;
   return ws_conn_write_frame(c, (uint8_t)(opcode | WS_FIN), data, len);
@@ -119,7 +127,8 @@ enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
 
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
                                  const void *data, size_t len) {
-  if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  if (!ws_conn_can_send(c) || (c->member && !caught_up(c)))
+    return WS_ERR_CLOSED;
   return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
 }
 
@@ -143,6 +152,8 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
   uint8_t payload[WS_CONTROL_MAX];
   size_t n = ws_protocol_close_payload(payload, code, reason.p, reason.n);
   if (c->is_close_sent || c->stream.error) return WS_ERR_CLOSED;
+  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
+  if (c->member) ws_topic_leave(c);
   ws_conn_drop_writer(c);
   enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
   c->is_close_sent = true;

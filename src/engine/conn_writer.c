@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/rare.h"
+#include "engine/topic.h"
 #include "protocol/frame.h"
 
 /* A message behind the writer's. */
@@ -17,11 +18,14 @@ enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
                                  uint32_t *id) {
   struct ws_rare *r;
   if (!ws_conn_can_send(c) || c->has_writer) return WS_ERR_CLOSED;
+  if (c->member) ws_topic_catch_up(c);
+  if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
   if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
   r->writing.first = opcode;
   r->writing.by = NULL;
   *id = ++r->writing.id;
   c->has_writer = true;
+  if (c->member) ws_topic_note(c);
   return WS_OK;
 }
 

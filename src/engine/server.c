@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "engine/conn.h"
+#include "engine/topic.h"
 #include "engine/upgrade.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
@@ -355,6 +356,7 @@ void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c) {
 }
 
 void ws_server_free(struct ws_server *s) {
+  ws_topics_free(s);
   ws_tls_context_release(s->tls);
   s->tls = NULL;
   ws_strings_free(&s->hosts);

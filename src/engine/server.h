@@ -62,7 +62,8 @@ struct ws_server {
   struct ws_timer accept_again;
   struct ws_timer limit; /* of close */
   struct ws_list conns;
-  struct ws_list pending; /* struct ws_pending, the oldest first */
+  struct ws_topics *topics; /* from the first use */
+  struct ws_list pending;   /* struct ws_pending, the oldest first */
   uint64_t n_conns, n_pending, n_open;
   uint64_t accepted, refused;
   struct ws_text *last_origin; /* equal ones are shared */

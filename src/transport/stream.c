@@ -399,3 +399,10 @@ void ws_stream_flush(struct ws_stream *s) {
 size_t ws_stream_pending(const struct ws_stream *s) {
   return s->queued + (s->loop->corked == s ? s->loop->cork_len : 0);
 }
+
+bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
+  for (int i = 0; i < n; i++)
+    if (!ws_stream_write(s, r[i].chunk->data + r[i].off, r[i].len, NULL, 0))
+      return false;
+  return true;
+}

@@ -109,6 +109,19 @@ ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n);
 bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
                      const uint8_t *payload, size_t len);
 
+/* A run of a chunk that others hold too. */
+struct ws_range {
+  struct ws_chunk *chunk;
+  size_t off, len;
+};
+
+#define WS_RANGES_MAX 64
+
+/* Sends n runs (WS_RANGES_MAX at most) behind everything before them. What
+ * the kernel refuses is not copied: the queue holds a count of the chunk.
+ * False without memory: the stream is broken. */
+bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n);
+
 /* Offers everything that waits to the kernel. What it refuses stays; a stream
  * that ended is noted in s->error. */
 void ws_stream_flush(struct ws_stream *s);

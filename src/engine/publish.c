@@ -1,0 +1,240 @@
+/* publish.c: the log of what is published in a turn, and how it reaches the
+ * subscribers.
+ *
+ * A subscriber that keeps up is not looked at when something is published: at
+ * the end of the turn it takes, from where it was in the log, all that is its
+ * own, which for a topic alone is one run of bytes. One whose bytes the kernel
+ * refuses is slow: it is looked at each time, for its queue may be full, and
+ * then the message is not for it. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "engine/rare.h"
+#include "engine/topic.h"
+#include "protocol/frame.h"
+
+#define CHUNK (64 * 1024)
+#define LOG_BYTES (256 * 1024) /* more is not kept back to the turn's end */
+#define RANGES 64              /* of one write */
+
+/* ---- the log ---- */
+
+static void release_chunk(struct ws_chunk *c) {
+  if (c && --c->refs == 0) ws_mem_free(c);
+}
+
+/* Room for n bytes in the chunk that is being filled, or in a new one. Those
+ * who hold the old one keep it. */
+static bool make_room(struct ws_topics *ts, size_t n) {
+  struct ws_chunk *c = ts->chunk;
+  size_t cap = n > CHUNK ? n : CHUNK;
+  if (c && c->cap - c->len >= n) return true;
+  if (n > SIZE_MAX - sizeof *c) return false;
+  if (!(c = ws_mem_alloc(sizeof *c + cap))) return false;
+  *c = (struct ws_chunk){.refs = 1, .cap = cap};
+  release_chunk(ts->chunk);
+  ts->chunk = c;
+  return true;
+}
+
+static bool make_entry(struct ws_topics *ts) {
+  size_t cap = ts->cap_log ? ts->cap_log * 2 : 16;
+  if (ts->n_log < ts->cap_log) return true;
+  struct ws_entry *log = ws_mem_resize(ts->log, cap * sizeof *log);
+  if (!log) return false;
+  ts->log = log;
+  ts->cap_log = cap;
+  return true;
+}
+
+static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
+                               struct ws_slice message) {
+  size_t most = message.n + WS_FRAME_HEAD_MAX;
+  if (most < message.n || !make_entry(ts) || !make_room(ts, most)) return NULL;
+  struct ws_chunk *c = ts->chunk;
+  uint8_t *to = c->data + c->len;
+  size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
+  if (message.n) memcpy(to + head, message.p, message.n);
+  struct ws_entry *e = &ts->log[ts->n_log++];
+  *e = (struct ws_entry){.opcode = opcode,
+                         .head = (uint8_t)head,
+                         .plain = {c, c->len, head + message.n}};
+  c->refs++;
+  c->len += e->plain.len;
+  ts->log_bytes += e->plain.len;
+  return e;
+}
+
+static void clear(struct ws_topics *ts) {
+  struct ws_chunk *c;
+  for (size_t i = 0; i < ts->n_log; i++) release_chunk(ts->log[i].plain.chunk);
+  ts->n_log = 0;
+  ts->log_bytes = 0;
+  ts->epoch++;
+  c = ts->chunk;
+  if (c && (c->refs > 1 || c->cap > CHUNK)) {
+    release_chunk(c);
+    ts->chunk = NULL;
+  } else if (c) {
+    c->len = 0;
+  }
+  ws_topics_sweep(ts);
+}
+
+void ws_publish_free(struct ws_topics *ts) {
+  clear(ts);
+  release_chunk(ts->chunk);
+  ws_mem_free(ts->log);
+}
+
+/* ---- to the subscribers ---- */
+
+static size_t seen(const struct ws_topics *ts, const struct ws_member *m) {
+  return m->epoch == ts->epoch ? m->at : 0;
+}
+
+static void set_seen(const struct ws_topics *ts, struct ws_member *m) {
+  m->epoch = ts->epoch;
+  m->at = ts->n_log;
+}
+
+static bool is_for(const struct ws_member *m, const struct ws_entry *e) {
+  return e->except != m->conn->id && ws_topic_of_member(m, e->topic);
+}
+
+static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
+  if (n == 0 || c->stream.error) return;
+  if (!ws_stream_share(&c->stream, r, n)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return;
+  }
+  if (c->stream.queued > c->options->high_water) c->was_high = true;
+}
+
+static bool extend(struct ws_range *r, const struct ws_part *p) {
+  if (r->chunk != p->chunk || r->off + r->len != p->off) return false;
+  r->len += p->len;
+  return true;
+}
+
+void ws_topic_catch_up(struct ws_conn *c) {
+  struct ws_topics *ts = c->server->topics;
+  struct ws_member *m = c->member;
+  struct ws_range ranges[RANGES];
+  size_t i = seen(ts, m);
+  int n = 0;
+  if (i == ts->n_log) return;
+  set_seen(ts, m); /* the writing below comes back here */
+  for (; i < ts->n_log && c->member; i++) {
+    const struct ws_entry *e = &ts->log[i];
+    if (!is_for(m, e) || (n > 0 && extend(&ranges[n - 1], &e->plain))) continue;
+    if (n == RANGES) {
+      write_ranges(c, ranges, n);
+      n = 0;
+    }
+    ranges[n++] = (struct ws_range){e->plain.chunk, e->plain.off, e->plain.len};
+  }
+  write_ranges(c, ranges, n);
+  if (c->member) ws_topic_note(c);
+}
+
+void ws_topic_note(struct ws_conn *c) {
+  struct ws_member *m = c->member;
+  bool was_slow = ws_list_is_linked(&m->slow);
+  if ((c->stream.is_blocked || c->has_writer) == was_slow) return;
+  if (was_slow) {
+    ws_list_remove(&m->slow);
+  } else {
+    ws_list_append(&c->server->topics->slow, &m->slow);
+    ws_topic_catch_up(c);
+  }
+}
+
+static void flush(struct ws_topics *ts) {
+  for (size_t i = 0; i < ts->n_log; i++) {
+    struct ws_topic *t = ts->log[i].topic;
+    struct ws_list *e, *next;
+    if (t->flushed == ts->epoch) continue;
+    t->flushed = ts->epoch;
+    for (e = t->members.next; e != &t->members; e = next) {
+      next = e->next;
+      ws_topic_catch_up(
+        WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn);
+    }
+  }
+  clear(ts);
+}
+
+void ws_publish_late(struct ws_late *late) {
+  flush(WS_LIST_ENTRY(late, struct ws_topics, late));
+}
+
+/* ---- publishing ---- */
+
+static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
+  const struct ws_part *p = &e->plain;
+  struct ws_range all = {p->chunk, p->off, p->len};
+  if (c->has_writer)
+    return ws_conn_hold(c, e->opcode, p->chunk->data + p->off + e->head,
+                        p->len - e->head);
+  if (ws_conn_is_full(c, p->len)) return ws_conn_refuse(c);
+  write_ranges(c, &all, 1);
+  return c->member ? WS_OK : WS_ERR_CLOSED;
+}
+
+static void count_miss(struct ws_topics *ts, struct ws_conn *c) {
+  struct ws_rare *r = ws_conn_rare(c);
+  if (r) r->missed++;
+  ts->dropped++;
+}
+
+/* How many slow ones the entry, which is the last, is not for after all. */
+static int64_t tell_slow(struct ws_topics *ts) {
+  struct ws_list *l, *next;
+  int64_t lost = 0;
+  for (l = ts->slow.next; l != &ts->slow; l = next) {
+    struct ws_member *m = WS_LIST_ENTRY(l, struct ws_member, slow);
+    const struct ws_entry *e = &ts->log[ts->n_log - 1];
+    next = l->next;
+    bool is_its = is_for(m, e);
+    set_seen(ts, m);
+    struct ws_conn *c = m->conn;
+    enum ws_err err = is_its ? give(c, e) : WS_OK;
+    if (err == WS_ERR_FULL) count_miss(ts, c);
+    if (err != WS_OK) lost++;
+  }
+  return lost;
+}
+
+static int64_t publish(struct ws_topics *ts, const struct ws_conn *from,
+                       struct ws_topic *t, uint8_t opcode,
+                       struct ws_slice message) {
+  bool is_own = from && from->member && ws_topic_of_member(from->member, t);
+  int64_t n = (int64_t)t->n - is_own;
+  if (n == 0) return 0;
+  struct ws_entry *e = append(ts, opcode, message);
+  if (!e) return -1;
+  e->topic = t;
+  e->except = is_own ? from->id : 0;
+  n -= tell_slow(ts);
+  if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES)
+    flush(ts);
+  else
+    ws_loop_late(ts->server->loop, &ts->late);
+  return n;
+}
+
+int64_t ws_topic_publish(struct ws_server *s, const struct ws_conn *from,
+                         struct ws_slice name, uint8_t opcode,
+                         struct ws_slice message) {
+  struct ws_topic *t = s->topics ? ws_topic_find(s->topics, name) : NULL;
+  return t ? publish(s->topics, from, t, opcode, message) : 0;
+}
+
+int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
+                           struct ws_slice message) {
+  struct ws_topics *ts = ws_topics_of(s);
+  struct ws_topic *t = ts ? ws_topic_everybody(ts) : NULL;
+  return t ? publish(ts, NULL, t, opcode, message) : -1;
+}
