@@ -22,6 +22,7 @@
   _(utf8) \
   _(frame) \
   _(origin) \
+  _(proxy) \
   _(http) \
   _(body) \
   _(handshake) \
