@@ -156,7 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   static struct model_events ours;
   static struct peer w;
   struct fuzz_input in = {bytes, n};
-  struct ws_protocol_env env = {MESSAGE_MAX, WS_NO_LIMIT, NULL};
+  struct ws_protocol_env env = {.max_message = MESSAGE_MAX,
+                                .max_fragments = WS_NO_LIMIT};
   struct ws_protocol p;
   enum ws_role role = fuzz_byte(&in) & 1 ? WS_CLIENT : WS_SERVER;
   if (in.n > 4000) return 0;
