@@ -42,6 +42,32 @@ local ws = {}
 
 ---@alias evws.State "connecting"|"open"|"closing"|"closed"
 
+---@class evws.Compression
+---
+---Bytes below which a message is sent as it is, default `1024`.
+---@field threshold? integer
+---
+---1, fast, to 9, small; default `1`.
+---@field level? integer
+---
+---Memory of a compressor beside its window, 1 to 9: 1 KiB doubled so many
+---times; default `8`.
+---@field memory? integer
+---
+---The window that the server compresses with is 2 to the power of this many
+---bytes, 9 to 15, default `15`. A server keeps to it; a client demands it.
+---@field server_max_window_bits? integer
+---
+---The same for the client's window, default `15`. A client keeps to it; a
+---server asks it of clients that offer it.
+---@field client_max_window_bits? integer
+---
+---Whether compression remembers what was sent before, default `false`: every
+---message stands for itself and no connection has memory of its own for it.
+---`true`: in both directions; `{ server =, client = }`: in what one of them
+---sends. It is kept where both ends agree.
+---@field context_takeover? boolean|{ server?: boolean, client?: boolean }
+
 ---A limit that lets a burst through: `burst` at once, then `rate` a second.
 ---@class evws.Rate
 ---@field burst number at least 1
@@ -153,6 +179,18 @@ local ws = {}
 ---the peer sees Close 1009, `on_close` gets `1009, "the message is too big"`.
 ---RFC 6455 7.4.1, 10.4.
 ---@field max_message? integer|false
+---
+---Bytes that a compressed message above 64 KiB may inflate to, times what was
+---sent, default `100`; `false`: no limit. On breach: Close 1009, `1009, "the
+---message inflates too much"`. RFC 7692 8.
+---@field max_ratio? integer|false
+---
+---Compression of messages by permessage-deflate (RFC 7692), default `false`:
+---the extension is neither offered nor accepted. `true` is a table with every
+---default. What it costs is told in docs/compression.md. Do not compress
+---secrets together with what an attacker may choose (CRIME, BREACH); see
+---`compress` of `conn:send`.
+---@field compression? boolean|evws.Compression
 ---
 ---Frames of one received message, empty ones too, default `4096`; `false`: no
 ---limit. On breach: Close 1008, `1008, "too many fragments"`. RFC 6455 5.4.
@@ -595,6 +633,8 @@ function ws.connect(url, options) end
 ---@field remote_port integer?
 ---Over TLS?
 ---@field secure boolean
+---Whether permessage-deflate was agreed on (RFC 7692).
+---@field compressed boolean
 ---Bytes in the send queue, what waits behind a writer included.
 ---@field buffered integer
 ---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
@@ -631,7 +671,8 @@ local conn = {}
 function conn:send(message, kind, options) end
 
 ---@class evws.SendOptions
----Accepted, and without effect: there is no compression yet.
+---`false`: this message is not compressed, whatever `compression` says. Default
+---`true`.
 ---@field compress? boolean
 
 ---Begins a message that is sent in fragments, as it is made: for what is too

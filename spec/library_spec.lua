@@ -469,8 +469,9 @@ describe("docs/errors.md", function()
   it("has every breach of the protocol", function()
     expect_all(messages("src/protocol/protocol.c", "[^%w_]fail(%b())",
       "return ([^;]*\"[^;]*);"), 10)
-    expect_all(messages("src/protocol/handshake_client.c",
-      "return ([^;]*\"[^;]*);"), 7)
+    expect_all(messages("src/protocol/inflate.c", "[^%w_]fail(%b())"), 5)
+    expect_all(messages("src/protocol/handshake_client.c "
+      .. "src/protocol/extension.c", "return ([^;]*\"[^;]*);"), 11)
   end)
 
   it("has every error that is raised", function()

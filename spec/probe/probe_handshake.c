@@ -6,9 +6,9 @@
  *   | nil, err, why   (why is "parse" when the parser refused it)
  * subprotocols(head) -> list | nil, err
  * accept(key) -> string
- * write_101(key[, subprotocol[, fields]]) -> string
- * write_request{ host=, target=, key=, origin=, subprotocols=, fields= }
- *   -> string
+ * write_101(key[, subprotocol[, fields[, extensions]]]) -> string
+ * write_request{ host=, target=, key=, origin=, subprotocols=, extensions=,
+ *   fields= } -> string
  * check_answer(head, key[, offered]) -> subprotocol or false | nil, err, why
  * reason(status) -> string */
 
@@ -140,24 +140,27 @@ static int write_101(lua_State *L) {
   struct ws_buf out = {0};
   return push_buf(L, &out,
                   ws_handshake_write_101(&out, check_key(L, 1), opt_slice(L, 2),
-                                         opt_slice(L, 3)));
+                                         opt_slice(L, 4), opt_slice(L, 3)));
 }
 
 static int write_request(lua_State *L) {
-  static const char *const names[] = {"host",   "target",       "key",
-                                      "origin", "subprotocols", "fields"};
+  static const char *const names[] = {
+    "host", "target", "key", "origin", "subprotocols", "extensions", "fields"};
   struct ws_buf out = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  for (int i = 0; i < 6; i++) lua_getfield(L, 1, names[i]);
+  for (int i = 0; i < 7; i++) lua_getfield(L, 1, names[i]);
   return push_buf(L, &out,
-                  ws_handshake_write_request(
-                    &out, opt_slice(L, 2), opt_slice(L, 3), check_key(L, 4),
-                    opt_slice(L, 5), opt_slice(L, 6), opt_slice(L, 7)));
+                  ws_handshake_write_request(&out, opt_slice(L, 2),
+                                             opt_slice(L, 3), check_key(L, 4),
+                                             opt_slice(L, 5), opt_slice(L, 6),
+                                             opt_slice(L, 7), opt_slice(L, 8)));
 }
 
 static int check_answer(lua_State *L) {
   const char *key = check_key(L, 2), *why, *bytes;
+  const struct ws_extension none = {.is_on = false};
+  struct ws_extension agreed;
   struct ws_slice offered, chosen;
   struct ws_http h;
   int err;
@@ -165,7 +168,8 @@ static int check_answer(lua_State *L) {
   offered = opt_slice(L, 3);
   bytes = parse(L, 1, ws_http_response, &h, &err);
   if (err <= 0) return refused(L, err, "parse");
-  err = ws_handshake_check_answer(&h, bytes, key, offered, &chosen, &why);
+  err = ws_handshake_check_answer(&h, bytes, key, offered, &none, &chosen,
+                                  &agreed, &why);
   if (err) return refused(L, err, why);
   if (chosen.p)
     lua_pushlstring(L, chosen.p, chosen.n);

@@ -1,9 +1,11 @@
 /* probe_protocol: one endpoint of an open connection (src/protocol/protocol.h)
  * for specs.
  *
- * new(role[, max_message[, max_fragments[, pool]]]) -> endpoint; "server" or
- *   "client"; a limit of -1 is none, and so it is by default; pool: true for
- *   a pool of large buffers
+ * new(role[, max_message[, max_fragments[, pool[, compression]]]])
+ *   -> endpoint; "server" or "client"; a limit of -1 is none, and so it is by
+ *   default; pool: true for a pool of large buffers; compression: a table
+ *   { server_takeover=, client_takeover=, server_bits=, client_bits=, ratio= }
+ *   as agreed on
  * may_send_code(code), close_payload(code, reason)
  *
  * endpoint:run(bytes[, cuts[, direct]]) -> list of events
@@ -14,6 +16,10 @@
  * endpoint:message() -> bytes gathered of an unfinished message, capacity
  * endpoint:space()   -> bytes offered now, or nil
  * endpoint:release(), endpoint:has_event()
+ * endpoint:deflate(bytes) -> compressed bytes, or nil: it is sent as it is
+ * endpoint:forget() -> drops the compressor
+ * endpoint:lend(flag)  whether the room for inflated messages is taken
+ * endpoint:room() -> its size
  *
  * Events: { "text" | "binary" | "ping" | "pong", payload },
  * { "close", code, reason }, { "error", code, why } */
@@ -24,7 +30,7 @@
 
 #include <lauxlib.h>
 
-#include "protocol/protocol.h"
+#include "protocol/compression.h"
 
 #define ENDPOINT "probe.endpoint"
 
@@ -33,8 +39,31 @@ void probe_open_protocol(lua_State *L);
 struct endpoint {
   struct ws_protocol_env env;
   struct ws_buf_pool pool;
+  struct ws_deflate_pool deflate;
   struct ws_protocol p;
 };
+
+static lua_Integer field(lua_State *L, const char *name, lua_Integer absent) {
+  lua_Integer v = absent;
+  if (lua_getfield(L, 5, name) == LUA_TBOOLEAN)
+    v = lua_toboolean(L, -1);
+  else if (!lua_isnil(L, -1))
+    v = luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return v;
+}
+
+static void set_compression(lua_State *L, struct endpoint *e) {
+  e->env.deflate = &e->deflate;
+  e->env.deflate_level = (struct ws_deflate_level){.level = 1, .memory = 8};
+  e->env.max_ratio = (uint64_t)field(L, "ratio", -1);
+  e->p.extension =
+    (struct ws_extension){.is_on = true,
+                          .server_takeover = field(L, "server_takeover", 0),
+                          .client_takeover = field(L, "client_takeover", 0),
+                          .server_bits = (uint8_t)field(L, "server_bits", 15),
+                          .client_bits = (uint8_t)field(L, "client_bits", 15)};
+}
 
 static struct endpoint *check_endpoint(lua_State *L) {
   return luaL_checkudata(L, 1, ENDPOINT);
@@ -43,13 +72,15 @@ static struct endpoint *check_endpoint(lua_State *L) {
 static int protocol_new(lua_State *L) {
   static const char *const roles[] = {"server", "client", NULL};
   int role = luaL_checkoption(L, 1, NULL, roles);
-  lua_settop(L, 4);
+  lua_settop(L, 5);
   struct endpoint *e = lua_newuserdatauv(L, sizeof *e, 0);
   memset(e, 0, sizeof *e);
+  ws_deflate_pool_init(&e->deflate);
   if (lua_toboolean(L, 4)) e->env.pool = &e->pool;
   e->env.max_message = (uint64_t)luaL_optinteger(L, 2, -1);
   e->env.max_fragments = (uint64_t)luaL_optinteger(L, 3, -1);
   ws_protocol_init(&e->p, role ? WS_CLIENT : WS_SERVER, &e->env);
+  if (lua_istable(L, 5)) set_compression(L, e);
   luaL_setmetatable(L, ENDPOINT);
   return 1;
 }
@@ -167,9 +198,36 @@ static int endpoint_has_event(lua_State *L) {
   return 1;
 }
 
+static int endpoint_deflate(lua_State *L) {
+  struct endpoint *e = check_endpoint(L);
+  size_t n, len = 0;
+  const char *bytes = luaL_checklstring(L, 2, &n);
+  const uint8_t *out = ws_compression_deflate(&e->p, bytes, n, &len);
+  if (!out) return 0;
+  lua_pushlstring(L, (const char *)out, len);
+  return 1;
+}
+
+static int endpoint_forget(lua_State *L) {
+  ws_compression_forget(&check_endpoint(L)->p);
+  return 0;
+}
+
+static int endpoint_lend(lua_State *L) {
+  check_endpoint(L)->deflate.is_lent = lua_toboolean(L, 2);
+  return 0;
+}
+
+static int endpoint_room(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)check_endpoint(L)->deflate.inflated.cap);
+  return 1;
+}
+
 static int endpoint_gc(lua_State *L) {
   struct endpoint *e = check_endpoint(L);
   ws_protocol_free(&e->p);
+  e->deflate.is_lent = false;
+  ws_deflate_pool_free(&e->deflate);
   ws_buf_pool_free(&e->pool);
   return 0;
 }
@@ -200,6 +258,10 @@ static const luaL_Reg methods[] = {
   {"space", endpoint_space},
   {"release", endpoint_release},
   {"has_event", endpoint_has_event},
+  {"deflate", endpoint_deflate},
+  {"forget", endpoint_forget},
+  {"lend", endpoint_lend},
+  {"room", endpoint_room},
   {"__gc", endpoint_gc},
   {NULL, NULL},
 };

@@ -8,6 +8,7 @@
 enum property {
   P_NONE,
   P_BUFFERED,
+  P_COMPRESSED,
   P_DATA,
   P_ID,
   P_LATENCY,
@@ -27,6 +28,7 @@ enum property {
 
 static const char *const names[] = {
   [P_BUFFERED] = "buffered",
+  [P_COMPRESSED] = "compressed",
   [P_DATA] = "data",
   [P_ID] = "id",
   [P_LATENCY] = "latency",
@@ -115,6 +117,7 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_BUFFERED:
     lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)ws_conn_buffered(c));
     return 1;
+  case P_COMPRESSED: lua_pushboolean(L, c->protocol.extension.is_on); return 1;
   case P_LATENCY:
     if (c->latency < 0) return 0;
     lua_pushnumber(L, (lua_Number)c->latency);

@@ -45,8 +45,10 @@ uint8_t ws_check_kind(lua_State *L, int arg) {
   return 0;
 }
 
-static void check_send_options(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return;
+/* May the message be compressed? */
+static bool check_send_options(lua_State *L, int arg) {
+  bool may_compress = true;
+  if (lua_isnoneornil(L, arg)) return true;
   luaL_checktype(L, arg, LUA_TTABLE);
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING ||
@@ -55,7 +57,9 @@ static void check_send_options(lua_State *L, int arg) {
                  luaL_tolstring(L, -2, NULL));
     if (!lua_isboolean(L, -1))
       luaL_error(L, "bad option 'compress' (boolean expected)");
+    may_compress = lua_toboolean(L, -1);
   }
+  return may_compress;
 }
 
 static int conn_send(lua_State *L) {
@@ -63,11 +67,12 @@ static int conn_send(lua_State *L) {
   size_t n;
   const char *data = luaL_checklstring(L, 2, &n);
   uint8_t opcode = ws_check_kind(L, 3);
-  check_send_options(L, 4);
+  bool may_compress = check_send_options(L, 4);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);
   if (!ws_is_usable(lc)) return closed(L);
-  enum ws_err err = ws_conn_send(&lc->c, opcode, data, n);
+  enum ws_err err = may_compress ? ws_conn_send(&lc->c, opcode, data, n)
+                                 : ws_conn_send_plain(&lc->c, opcode, data, n);
   if (err != WS_OK) return result(L, err);
   lua_pushboolean(L, true);
   lua_pushinteger(L, (lua_Integer)ws_conn_buffered(&lc->c));

@@ -48,6 +48,7 @@ static const struct option options[] = {
    true},
   {"max_lifetime", SECONDS, CONN, BOTH, C(max_lifetime), -1, 0, 0, true},
   {"max_message", COUNT, CONN, BOTH, C(protocol.max_message), MIB, 0, 0, true},
+  {"max_ratio", COUNT, CONN, BOTH, C(protocol.max_ratio), 100, 1, 0, true},
   {"max_queued", COUNT, CONN, BOTH, C(max_queued), MIB, 1, 0, true},
   {"message_rate", RATE, CONN, BOTH, C(message_rate), -1, 0, 0, true},
   {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
@@ -74,6 +75,7 @@ static const struct option options[] = {
    0, true},
   /* read one by one */
   {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "compression", .type = OTHER, .scope = BOTH},
   {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
@@ -293,6 +295,7 @@ void ws_options_conn(lua_State *L, int arg, const char *function,
                      struct ws_conn_options *o) {
   (void)function;
   read_all(L, arg, CONN, o);
+  ws_options_compression(L, arg, &o->protocol);
   const char *full = ws_option_string(L, arg, "on_full", "reject");
   o->close_when_full = strcmp(full, "close") == 0;
   if (!o->close_when_full && strcmp(full, "reject") != 0)
@@ -438,6 +441,8 @@ void ws_options_push_defaults(lua_State *L) {
   lua_pushinteger(L, HTTP_KEEPALIVE_REQUESTS);
   lua_setfield(L, -2, "requests");
   lua_setfield(L, -2, "http_keepalive");
+  lua_pushboolean(L, false);
+  lua_setfield(L, -2, "compression");
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     lua_pushstring(L, words[i].value);
     lua_setfield(L, -2, words[i].name);

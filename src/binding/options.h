@@ -36,6 +36,9 @@ struct ws_slice ws_options_tls_name(lua_State *L);
 /* Edits (one character more, less or other) between two names, at most 9. */
 int ws_option_distance(const char *a, const char *b);
 
+/* compression: what to negotiate, and how to compress. */
+void ws_options_compression(lua_State *L, int arg, struct ws_protocol_env *o);
+
 /* origins, hosts, subprotocols: lists of strings, checked. */
 void ws_options_origins(lua_State *L, int arg, struct ws_route *route);
 void ws_options_hosts(lua_State *L, int arg, struct ws_server *s);

@@ -24,6 +24,8 @@ struct ws_client {
   struct ws_buf target;  /* path and query */
   struct ws_buf name;    /* whom TLS expects, with its zero byte */
   struct ws_tls_context *tls;
+  const struct ws_extension *wish; /* the route's */
+  struct ws_extension agreed;
   struct ws_http http;
   int interim; /* answers with a status of 1xx before the one that counts */
   uint32_t deadline;
@@ -74,9 +76,11 @@ static bool write_request(struct ws_client *cl,
       !ws_buf_append(&cl->offered, what->subprotocols.p, what->subprotocols.n))
     return false;
   struct ws_slice whole = {(char *)cl->target.data, cl->target.len};
+  char text[WS_EXTENSION_MAX];
+  struct ws_slice extensions = {text, ws_extension_offer(cl->wish, text)};
   return ws_handshake_write_request(&cl->request, what->url.authority, whole,
                                     cl->key, what->origin, what->subprotocols,
-                                    what->fields);
+                                    extensions, what->fields);
 }
 
 /* A dot at the end of a name belongs to the look-up alone. */
@@ -91,10 +95,12 @@ static bool prepare_tls(struct ws_client *cl,
 }
 
 static bool prepare(struct ws_client *cl, struct ws_io *io,
+                    const struct ws_route *route,
                     const struct ws_client_request *what) {
   uint8_t nonce[16];
   if (io->ops->random(io, nonce, sizeof nonce) < 0) return false;
   ws_handshake_make_key(nonce, cl->key);
+  cl->wish = &route->options.protocol.wish;
   cl->http.fields = cl->fields;
   cl->http.max_fields = FIELDS_MAX;
   cl->http.max_line = cl->http.max_field_line = 8192;
@@ -142,9 +148,10 @@ static void dial(struct ws_client *cl, struct ws_loop *loop,
 }
 
 static struct ws_client *new_client(struct ws_io *io,
+                                    const struct ws_route *route,
                                     const struct ws_client_request *what) {
   struct ws_client *cl = ws_mem_zero(sizeof *cl);
-  if (cl && prepare(cl, io, what)) return cl;
+  if (cl && prepare(cl, io, route, what)) return cl;
   if (cl) discard(cl);
   return NULL;
 }
@@ -165,10 +172,11 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
                      struct ws_route *route, uint64_t id,
                      const struct ws_client_request *what) {
   if (what->reconnect.initial > 0 && !ws_retry_init(c, what)) return false;
-  struct ws_client *cl = new_client(loop->io, what);
+  struct ws_client *cl = new_client(loop->io, route, what);
   if (!cl) return false;
   loop->on_deadline = ws_conn_on_deadline;
   route->options.protocol.pool = &loop->pool;
+  route->options.protocol.deflate = &loop->deflate;
   ws_conn_init(c, loop, route, -1, id);
   c->is_client = true;
   begin(c, cl, what);
@@ -176,7 +184,7 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
 }
 
 void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
-  struct ws_client *cl = new_client(c->stream.loop->io, what);
+  struct ws_client *cl = new_client(c->stream.loop->io, c->route, what);
   c->is_told = false;
   c->code = 1006;
   c->cause = NULL;
@@ -229,7 +237,7 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
     return;
   }
   ws_stream_cork(&c->stream);
-  ws_conn_open(c, WS_CLIENT);
+  ws_conn_open(c, WS_CLIENT, &cl->agreed);
   if (cl->answer.len > used && c->state != WS_CONN_CLOSED)
     ws_conn_input(c, ws_buf_begin(&cl->answer) + used, cl->answer.len - used);
   ws_client_free(c);
@@ -266,7 +274,7 @@ static void take_answer(struct ws_conn *c) {
   } else if (ws_handshake_check_answer(
                &cl->http, bytes, cl->key,
                (struct ws_slice){(char *)cl->offered.data, cl->offered.len},
-               &subprotocol, &why) != WS_OK) {
+               cl->wish, &subprotocol, &cl->agreed, &why) != WS_OK) {
     give_up(c, why);
   } else {
     open_it(c, subprotocol, (size_t)r);

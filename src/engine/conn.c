@@ -399,9 +399,11 @@ void ws_conn_renew(struct ws_conn *c) {
   renew_rare(c->rare);
 }
 
-void ws_conn_open(struct ws_conn *c, enum ws_role role) {
+void ws_conn_open(struct ws_conn *c, enum ws_role role,
+                  const struct ws_extension *agreed) {
   struct ws_loop *loop = c->stream.loop;
   ws_protocol_init(&c->protocol, role, &c->options->protocol);
+  c->protocol.extension = *agreed;
   c->is_client = role == WS_CLIENT;
   c->state = WS_CONN_OPEN;
   c->was_opened = true;

@@ -115,8 +115,9 @@ struct ws_host *ws_conn_host(const struct ws_conn *c);
 void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
                   struct ws_route *route, int fd, uint64_t id);
 
-/* PENDING becomes OPEN: host->opened is called. */
-void ws_conn_open(struct ws_conn *c, enum ws_role role);
+/* PENDING becomes OPEN: host->opened is called. agreed: of extensions. */
+void ws_conn_open(struct ws_conn *c, enum ws_role role,
+                  const struct ws_extension *agreed);
 
 /* Our close frame, then the peer's, at most close_timeout later. cause: NULL
  * when the application asks; else what on_close will say. Harmless when the
@@ -231,6 +232,10 @@ void ws_conn_answer_close(struct ws_conn *c);
  * be UTF-8) or WS_OP_BINARY. */
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len);
+
+/* The same, never compressed. */
+enum ws_err ws_conn_send_plain(struct ws_conn *c, uint8_t opcode,
+                               const void *data, size_t len);
 
 /* Would a frame of so many bytes exceed max_queued? */
 bool ws_conn_is_full(struct ws_conn *c, size_t len);

@@ -7,6 +7,7 @@
 
 #include "engine/rare.h"
 #include "engine/topic.h"
+#include "protocol/compression.h"
 #include "protocol/frame.h"
 
 bool ws_conn_can_send(const struct ws_conn *c) {
@@ -116,13 +117,40 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
   return err;
 }
 
-enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
-                         size_t len) {
-  if (!can_send(c)) return ws_conn_hold(c, opcode, data, len);
+/* A message, compressed already where `first` says so; without FIN. */
+static enum ws_err emit(struct ws_conn *c, uint8_t first, const void *data,
+                        size_t len) {
+  if (!can_send(c)) return ws_conn_hold(c, first, data, len);
   if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
   if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
   if (c->stream.error) return WS_ERR_CLOSED;
-  return ws_conn_write_frame(c, (uint8_t)(opcode | WS_FIN), data, len);
+  return ws_conn_write_frame(c, (uint8_t)(first | WS_FIN), data, len);
+}
+
+/* What does not get smaller goes as it is; the window then forgets it, and
+ * does so where it is refused after all. */
+static enum ws_err send_compressed(struct ws_conn *c, uint8_t opcode,
+                                   const void *data, size_t len) {
+  size_t n = 0;
+  if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  if (ws_conn_is_full(c, 1)) return ws_conn_refuse(c);
+  const uint8_t *out = ws_compression_deflate(&c->protocol, data, len, &n);
+  if (!out) return emit(c, opcode, data, len);
+  enum ws_err err = emit(c, opcode | WS_RSV1, out, n); /* RFC 7692 6.1 */
+  if (err) ws_compression_forget(&c->protocol);
+  return err;
+}
+
+enum ws_err ws_conn_send_plain(struct ws_conn *c, uint8_t opcode,
+                               const void *data, size_t len) {
+  return emit(c, opcode, data, len);
+}
+
+enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
+                         size_t len) {
+  if (ws_compression_is_due(&c->protocol, len))
+    return send_compressed(c, opcode, data, len);
+  return emit(c, opcode, data, len);
 }
 
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,

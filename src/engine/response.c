@@ -153,10 +153,16 @@ static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
 }
 
 static bool write_101(struct ws_conn *c, struct ws_slice subprotocol,
-                      struct ws_slice fields) {
+                      struct ws_slice fields, struct ws_extension *agreed) {
   struct ws_pending *p = c->pending;
+  const struct ws_extension *wish = &c->options->protocol.wish;
+  char text[WS_EXTENSION_MAX];
+  struct ws_slice extensions = {text, 0};
   p->out.len = p->out.off = 0;
-  if (!ws_handshake_write_101(&p->out, p->shake.key.p, subprotocol, fields))
+  if (wish->is_on)
+    ws_extension_choose(&p->http, p->bytes, wish, agreed, text, &extensions.n);
+  if (!ws_handshake_write_101(&p->out, p->shake.key.p, subprotocol, extensions,
+                              fields))
     return false;
   struct answer whole = {.status = 200};
   return send_out(c, &whole);
@@ -171,15 +177,17 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
     return;
   }
   struct ws_pending *p = c->pending;
+  struct ws_extension agreed = {.is_on = false};
   bool was_corked = c->stream.loop->corked == &c->stream;
   if (!was_corked) ws_stream_cork(&c->stream);
-  if (!make_meta(c, subprotocol) || !write_101(c, subprotocol, fields)) {
+  if (!make_meta(c, subprotocol) ||
+      !write_101(c, subprotocol, fields, &agreed)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
   ws_buf_free(&p->out);
   ws_server_opened(c->server, c);
-  ws_conn_open(c, WS_SERVER);
+  ws_conn_open(c, WS_SERVER, &agreed);
   if (p->n > p->used &&
       c->state != WS_CONN_CLOSED) /* 4.2.2: the first frames */
     ws_conn_input(c, (uint8_t *)p->bytes + p->used, p->n - p->used);

@@ -84,6 +84,12 @@ bool ws_server_set_pattern(struct ws_server *s, struct ws_slice pattern) {
   return serve(s, &s->route, pattern);
 }
 
+/* What all connections of the loop share. */
+static void lend(struct ws_route *r, struct ws_loop *loop) {
+  r->options.protocol.pool = &loop->pool;
+  r->options.protocol.deflate = &loop->deflate;
+}
+
 bool ws_server_add_route(struct ws_server *s, struct ws_route *from,
                          struct ws_slice pattern) {
   struct ws_route *route = ws_mem_zero(sizeof *route);
@@ -96,7 +102,7 @@ bool ws_server_add_route(struct ws_server *s, struct ws_route *from,
   *from = (struct ws_route){.server = s};
   route->next = s->routes;
   s->routes = route;
-  if (s->loop) route->options.protocol.pool = &s->loop->pool;
+  if (s->loop) lend(route, s->loop);
   return true;
 }
 
@@ -249,9 +255,8 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
     return n;
   }
   loop->on_deadline = ws_conn_on_deadline;
-  s->route.options.protocol.pool = &loop->pool;
-  for (struct ws_route *r = s->routes; r; r = r->next)
-    r->options.protocol.pool = &loop->pool;
+  lend(&s->route, loop);
+  for (struct ws_route *r = s->routes; r; r = r->next) lend(r, loop);
   s->port = what->port;
   take_spare(s);
   s->n_listeners = n;

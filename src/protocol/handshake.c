@@ -289,22 +289,26 @@ static uint8_t *put(uint8_t *p, struct ws_slice s) {
 
 bool ws_handshake_write_101(struct ws_buf *out, const char key[WS_KEY_LEN],
                             struct ws_slice subprotocol,
+                            struct ws_slice extensions,
                             struct ws_slice fields) {
   const struct ws_slice head = WS_SLICE("HTTP/1.1 101 Switching Protocols\r\n"
                                         "Upgrade: websocket\r\n"
                                         "Connection: Upgrade\r\n"
                                         "Sec-WebSocket-Accept: ");
   const struct ws_slice name = WS_SLICE("Sec-WebSocket-Protocol: ");
+  const struct ws_slice extension = WS_SLICE("Sec-WebSocket-Extensions: ");
   const struct ws_slice crlf = WS_SLICE("\r\n");
   size_t len = head.n + WS_ACCEPT_LEN + crlf.n + fields.n + crlf.n;
   uint8_t *p;
   assert(!subprotocol.p || ws_http_is_token(subprotocol));
   if (subprotocol.p) len += name.n + subprotocol.n + crlf.n;
+  if (extensions.n) len += extension.n + extensions.n + crlf.n;
   if (!ws_buf_reserve(out, len)) return false;
   p = put(ws_buf_end(out), head);
   ws_handshake_accept(key, (char *)p);
   p = put(p + WS_ACCEPT_LEN, crlf);
   if (subprotocol.p) p = put(put(put(p, name), subprotocol), crlf);
+  if (extensions.n) p = put(put(put(p, extension), extensions), crlf);
   put(put(p, fields), crlf);
   ws_buf_commit(out, len);
   return true;

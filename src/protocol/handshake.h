@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "protocol/extension.h"
 #include "protocol/http.h"
 
 #define WS_ACCEPT_LEN 28
@@ -68,31 +69,37 @@ int ws_handshake_next_subprotocol(const struct ws_http *h, const char *bytes,
                                   size_t *iter, struct ws_slice *name);
 
 /* Appends the 101 answer up to and including its empty line. subprotocol: p
- * is NULL for none; fields: more header lines, each with CR LF, already
- * checked by ws_http_is_token and ws_http_is_value. */
+ * is NULL for none; extensions: empty for none; fields: more header lines,
+ * each with CR LF, already checked by ws_http_is_token and
+ * ws_http_is_value. */
 bool ws_handshake_write_101(struct ws_buf *out, const char key[WS_KEY_LEN],
                             struct ws_slice subprotocol,
-                            struct ws_slice fields);
+                            struct ws_slice extensions, struct ws_slice fields);
 
 /* The client's side (4.1). A key from 16 random bytes, not terminated. */
 void ws_handshake_make_key(const uint8_t nonce[16], char key[WS_KEY_LEN]);
 
 /* The request. key: from ws_handshake_make_key.
- * target starts with "/"; origin and subprotocols ("a, b") may be empty. */
+ * target starts with "/"; origin, subprotocols ("a, b") and extensions may be
+ * empty. */
 bool ws_handshake_write_request(struct ws_buf *out, struct ws_slice host,
                                 struct ws_slice target,
                                 const char key[WS_KEY_LEN],
                                 struct ws_slice origin,
                                 struct ws_slice subprotocols,
+                                struct ws_slice extensions,
                                 struct ws_slice fields);
 
 /* And the check of the answer (4.1, second list): WS_OK with the chosen
- * sub-protocol (p NULL without one), or WS_ERR_PROTOCOL and *why. A status
- * other than 101 is the caller's business. offered: as it was sent. */
+ * sub-protocol (p NULL without one) and what was agreed on of wish, or
+ * WS_ERR_PROTOCOL and *why. A status other than 101 is the caller's business.
+ * offered: as it was sent; wish: what ws_extension_offer has written. */
 int ws_handshake_check_answer(const struct ws_http *h, const char *bytes,
                               const char key[WS_KEY_LEN],
                               struct ws_slice offered,
-                              struct ws_slice *subprotocol, const char **why);
+                              const struct ws_extension *wish,
+                              struct ws_slice *subprotocol,
+                              struct ws_extension *agreed, const char **why);
 
 /* The phrase of a status ("Forbidden"); "Status" for one not known. */
 const char *ws_handshake_reason(int status);

@@ -8,7 +8,7 @@
 
 /* A request in pieces, so that room for it is made once. */
 struct parts {
-  struct ws_slice part[16];
+  struct ws_slice part[24];
   size_t n, len;
 };
 
@@ -39,6 +39,7 @@ bool ws_handshake_write_request(struct ws_buf *out, struct ws_slice host,
                                 const char key[WS_KEY_LEN],
                                 struct ws_slice origin,
                                 struct ws_slice subprotocols,
+                                struct ws_slice extensions,
                                 struct ws_slice fields) {
   struct parts parts = {.n = 0};
   assert(target.n > 0 && target.p[0] == '/' && ws_http_is_value(target));
@@ -56,6 +57,8 @@ bool ws_handshake_write_request(struct ws_buf *out, struct ws_slice host,
   if (origin.n > 0) add_field(&parts, WS_SLICE("Origin: "), origin);
   if (subprotocols.n > 0)
     add_field(&parts, WS_SLICE("Sec-WebSocket-Protocol: "), subprotocols);
+  if (extensions.n > 0)
+    add_field(&parts, WS_SLICE("Sec-WebSocket-Extensions: "), extensions);
   add(&parts, fields);
   add(&parts, WS_SLICE("\r\n"));
   if (!ws_buf_reserve(out, parts.len)) return false;
@@ -93,14 +96,6 @@ static const char *check_accept(const char *bytes,
   return NULL;
 }
 
-/* 4.1: an extension that was not offered fails the connection. None is
- * offered, so there is nothing an answer could name. */
-static const char *check_extensions(const struct ws_http_index *index) {
-  if (index->n[WS_HTTP_SEC_WEBSOCKET_EXTENSIONS] > 0)
-    return "an extension that was not offered";
-  return NULL;
-}
-
 /* 4.1: at most one sub-protocol, and one of those offered; unlike tokens of
  * HTTP these are compared with case. */
 static const char *check_subprotocol(const char *bytes,
@@ -124,13 +119,15 @@ static const char *check_subprotocol(const char *bytes,
 int ws_handshake_check_answer(const struct ws_http *h, const char *bytes,
                               const char key[WS_KEY_LEN],
                               struct ws_slice offered,
-                              struct ws_slice *subprotocol, const char **why) {
+                              const struct ws_extension *wish,
+                              struct ws_slice *subprotocol,
+                              struct ws_extension *agreed, const char **why) {
   struct ws_http_index index;
   ws_http_index_fields(h, &index);
   *subprotocol = (struct ws_slice){0};
   *why = check_switch(h, bytes, &index);
   if (!*why) *why = check_accept(bytes, &index, key);
-  if (!*why) *why = check_extensions(&index);
+  if (!*why) *why = ws_extension_check(h, bytes, wish, agreed);
   if (!*why) *why = check_subprotocol(bytes, &index, offered, subprotocol);
   return *why ? WS_ERR_PROTOCOL : WS_OK;
 }

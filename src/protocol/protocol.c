@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "protocol/compression.h"
 #include "protocol/utf8.h"
 
 /* Below this a read of its own for the payload saves nothing. (The fuzz
@@ -36,32 +37,47 @@ static void drop_control(struct ws_protocol *p) {
   p->control_len = 0;
 }
 
-void ws_protocol_free(struct ws_protocol *p) {
+static void drop_received(struct ws_protocol *p) {
+  ws_compression_release(p);
   drop_message(p);
   drop_control(p);
+}
+
+void ws_protocol_free(struct ws_protocol *p) {
+  drop_received(p);
+  ws_compression_free(p);
 }
 
 void ws_protocol_release(struct ws_protocol *p) {
   if (!p->is_delivered) return;
   p->is_delivered = false;
   drop_control(p);
+  ws_compression_release(p);
   if (!p->kind) drop_message(p); /* else a control frame came inside of one */
 }
 
 static void fail(struct ws_protocol *p, struct ws_event *ev, enum ws_err err,
                  const char *why) {
   p->is_ended = true;
-  ws_protocol_free(p);
+  drop_received(p);
   ev->type = WS_EVENT_ERROR;
   ev->code = err == WS_ERR_MEMORY ? 1011 : (uint16_t)-err;
   ev->why = why;
+}
+
+/* RFC 7692 6: RSV1 says that a message is compressed, on its first frame. */
+static bool is_rsv_right(const struct ws_protocol *p,
+                         const struct ws_frame *f) {
+  return f->rsv == 0 ||
+         (f->rsv == WS_RSV1 && p->extension.is_on &&
+          (f->opcode == WS_OP_TEXT || f->opcode == WS_OP_BINARY));
 }
 
 /* 5.4, 5.5 and the limits, judged from the head alone. */
 static const char *check_frame(const struct ws_protocol *p,
                                const struct ws_frame *f, enum ws_err *err) {
   *err = WS_ERR_PROTOCOL;
-  if (f->rsv) return "reserved bits are set";
+  if (!is_rsv_right(p, f)) return "reserved bits are set";
   if (f->is_masked == p->is_client)
     return p->is_client ? "a masked frame" : "an unmasked frame"; /* 5.1 */
   switch (f->opcode) {
@@ -104,6 +120,7 @@ static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
   if (f->opcode >= WS_OP_CLOSE) return true;
   if (f->opcode != WS_OP_CONTINUATION) {
     p->kind = f->opcode;
+    p->is_compressed = f->rsv != 0;
     p->utf8 = WS_UTF8_START;
     p->fragments = 0;
   }
@@ -227,7 +244,7 @@ static bool make_room(struct ws_protocol *p, size_t n, size_t come) {
 /* 8.1: text is judged as it comes, not when it is complete. */
 static bool check_text(struct ws_protocol *p, const uint8_t *data, size_t n,
                        bool is_last, struct ws_event *ev) {
-  if (p->kind != WS_OP_TEXT) return true;
+  if (p->kind != WS_OP_TEXT || p->is_compressed) return true;
   if (ws_utf8_feed(&p->utf8, data, n) && (!is_last || p->utf8 == WS_UTF8_START))
     return true;
   fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
@@ -238,21 +255,43 @@ static void deliver(struct ws_protocol *p, const uint8_t *data, size_t len,
                     struct ws_event *ev) {
   ev->type = WS_EVENT_MESSAGE;
   ev->opcode = p->kind;
+  ev->was_compressed = p->is_compressed;
   ev->data = data;
   ev->len = len;
   p->kind = 0;
   p->is_delivered = true;
 }
 
+/* The same for one that is complete, but compressed. */
+static void deliver_inflated(struct ws_protocol *p, const uint8_t *data,
+                             size_t len, struct ws_event *ev) {
+  struct ws_buf *out;
+  const char *why;
+  enum ws_err err = ws_compression_inflate(p, data, len, &out, &why);
+  if (err)
+    fail(p, ev, err, why);
+  else if (p->kind == WS_OP_TEXT &&
+           !ws_utf8_is_valid(ws_buf_begin(out), out->len))
+    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  else
+    deliver(p, ws_buf_begin(out), out->len, ev);
+}
+
 /* A frame's payload has come to its end. */
 static void finish_data(struct ws_protocol *p, struct ws_event *ev) {
   static const uint8_t nothing[1];
+  const uint8_t *data = nothing;
+  size_t len = 0;
   p->in_payload = false;
   if (!p->is_fin) return;
-  if (p->message && p->message->len)
-    deliver(p, ws_buf_begin(p->message), p->message->len, ev);
+  if (p->message && p->message->len) {
+    data = ws_buf_begin(p->message);
+    len = p->message->len;
+  }
+  if (p->is_compressed)
+    deliver_inflated(p, data, len, ev);
   else
-    deliver(p, nothing, 0, ev);
+    deliver(p, data, len, ev);
 }
 
 static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
@@ -264,7 +303,10 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
     p->left = 0;
     if (!check_text(p, bytes, take, true, ev)) return take;
     p->in_payload = false;
-    deliver(p, bytes, take, ev);
+    if (p->is_compressed)
+      deliver_inflated(p, bytes, take, ev);
+    else
+      deliver(p, bytes, take, ev);
     return take;
   }
   if (take) {
@@ -331,7 +373,8 @@ void ws_protocol_filled(struct ws_protocol *p, size_t n) {
   p->phase = (uint8_t)((p->phase + n) & 3);
   p->left -= n;
   ws_buf_commit(p->message, n);
-  if (p->kind == WS_OP_TEXT && !ws_utf8_feed(&p->utf8, data, n))
+  if (p->kind == WS_OP_TEXT && !p->is_compressed &&
+      !ws_utf8_feed(&p->utf8, data, n))
     p->is_bad = true;
 }
 

@@ -4,7 +4,8 @@
  * The reader takes bytes in pieces of any size and unmasks them in place. A
  * message that stands whole in one piece is delivered from there, without a
  * copy; one that spans pieces or frames is gathered in a buffer that exists
- * only as long as the message does. */
+ * only as long as the message does. A compressed message (RFC 7692) is
+ * gathered as it came, and inflated when it is complete. */
 #ifndef EVWS_PROTOCOL_H
 #define EVWS_PROTOCOL_H
 
@@ -14,6 +15,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "protocol/deflate.h"
+#include "protocol/extension.h"
 #include "protocol/frame.h"
 
 #define WS_NO_LIMIT UINT64_MAX
@@ -23,9 +26,14 @@ enum ws_role { WS_SERVER, WS_CLIENT };
 
 /* What the connections of a route share; it outlives them. */
 struct ws_protocol_env {
-  uint64_t max_message;     /* bytes; WS_NO_LIMIT for none */
-  uint64_t max_fragments;   /* frames of one message, empty ones too */
-  struct ws_buf_pool *pool; /* for large messages; may be NULL */
+  uint64_t max_message;            /* bytes; WS_NO_LIMIT for none */
+  uint64_t max_fragments;          /* frames of one message, empty ones too */
+  struct ws_buf_pool *pool;        /* for large messages; may be NULL */
+  struct ws_deflate_pool *deflate; /* has to be there for permessage-deflate */
+  struct ws_extension wish;        /* what to negotiate */
+  struct ws_deflate_level deflate_level;
+  uint64_t deflate_threshold; /* bytes; shorter messages are sent as they are */
+  uint64_t max_ratio; /* inflated to compressed bytes; WS_NO_LIMIT for none */
 };
 
 enum ws_event_type {
@@ -40,6 +48,7 @@ enum ws_event_type {
 struct ws_event {
   enum ws_event_type type;
   uint8_t opcode; /* WS_OP_TEXT or WS_OP_BINARY */
+  bool was_compressed;
   uint16_t code;
   const uint8_t *data; /* until the next call with this protocol */
   size_t len;
@@ -48,9 +57,10 @@ struct ws_event {
 
 struct ws_protocol {
   const struct ws_protocol_env *env;
-  struct ws_buf *message; /* of a message that spans pieces, else NULL */
-  uint8_t *control;       /* payload of a control frame that does */
-  uint64_t left;          /* payload bytes of this frame still to come */
+  struct ws_buf *message;     /* of a message that spans pieces, else NULL */
+  uint8_t *control;           /* payload of a control frame that does */
+  struct ws_context *context; /* compression.h; NULL without takeover */
+  uint64_t left;              /* payload bytes of this frame still to come */
   uint32_t fragments;
   uint32_t utf8;
   uint8_t mask[4];
@@ -60,11 +70,15 @@ struct ws_protocol {
   uint8_t head_len;
   uint8_t head[WS_FRAME_HEAD_MAX]; /* of a frame cut inside its head */
   uint8_t control_len;
+  struct ws_extension extension; /* as agreed on */
   bool is_client : 1, in_payload : 1, is_fin : 1, is_delivered : 1;
-  bool is_ended : 1; /* after a Close or an error: deaf */
-  bool is_bad : 1;   /* what was read straight in is not UTF-8 */
+  bool is_ended : 1;      /* after a Close or an error: deaf */
+  bool is_bad : 1;        /* what was read straight in is not UTF-8 */
+  bool is_compressed : 1; /* the message being received */
+  bool has_loan : 1;      /* of the deflate pool's room, for one delivered */
 };
 
+/* The extension is to be set afterwards, where one was agreed on. */
 void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
                       const struct ws_protocol_env *env);
 

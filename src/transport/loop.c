@@ -55,6 +55,7 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   ws_list_init(&loop->late);
   ws_list_init(&loop->lingers);
   ws_list_init(&loop->dead);
+  ws_deflate_pool_init(&loop->deflate);
   loop->wake = -1;
   pthread_once(&counting, count_forks);
   loop->forks = atomic_load(&forks);
@@ -78,6 +79,7 @@ void ws_loop_free(struct ws_loop *loop) {
   loop->tls_io = NULL;
   ws_tls_context_release(loop->tls_client);
   loop->tls_client = NULL;
+  ws_deflate_pool_free(&loop->deflate);
   ws_buf_pool_free(&loop->pool);
   loop->read_buffer = loop->cork = NULL;
 }

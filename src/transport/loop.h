@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "protocol/deflate.h"
 #include "transport/io.h"
 #include "transport/random.h"
 #include "transport/wheel.h"
@@ -68,6 +69,7 @@ struct ws_loop {
 
   struct ws_buf_pool pool; /* of large messages' buffers */
   struct ws_random random;
+  struct ws_deflate_pool deflate;
 
   double now, epoch; /* the turn's time; the wheel's tick 0 */
   double wake;       /* what wake_at was last told, negative for nothing */
