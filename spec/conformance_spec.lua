@@ -5,6 +5,7 @@
 
 local t = require "spec.helper"
 local judge = require "spec.conformance.judge"
+local deflate = require "spec.conformance.deflate"
 
 local external = tonumber(os.getenv "EVWS_ECHO_PORT")
 
@@ -20,40 +21,51 @@ end
 
 local function answer(conn, message, kind) conn:send(message, kind) end
 
-local function options_of(form)
+local function options_of(form, compression)
   local handler = form == "by callback" and answer or form
   return { max_message = 16 << 20, max_fragments = 1 << 17,
+    max_ratio = compression and false, compression = compression,
     on_message = type(handler) == "function" and handler or nil }
 end
 
--- role -> a raw connection to an echo in that role; form may be a handler
+-- role -> a raw connection to an echo in that role, and the extension agreed
+-- on; form may be a handler, case is one of compression
 local opens = {}
 
-function opens.server(form)
-  local options = options_of(form)
+function opens.server(form, case)
+  local options = options_of(form, case and deflate.options(case, "server"))
   if not options.on_message then options.on_open = echo end
-  return t.open(external or t.listen(options))
+  local raw = t.raw(external or t.listen(options))
+  local status, headers = raw:upgrade { headers = {
+    ["Sec-WebSocket-Extensions"] = case and deflate.offer(case) } }
+  assert(status == 101, status)
+  return raw, headers["sec-websocket-extensions"]
 end
 
 local dialled -- the client that was judged last
 
-function opens.client(form)
+function opens.client(form, case)
   local listener <close> = assert(t.probe.listen "127.0.0.1")
   t.ws.spawn(function()
-    local options = options_of(form)
+    local options = options_of(form, case and deflate.options(case, "client"))
     dialled = assert(t.ws.connect("ws://127.0.0.1:" .. listener.port, options))
     if not options.on_message then echo(dialled) end
   end)
-  return judge.accept(listener)
+  return judge.accept(listener, case and function(offer)
+    return deflate.answer(case, offer)
+  end)
+end
+
+local function is_over(role)
+  if role ~= "client" then return end
+  t.wait(function() return dialled.state == "closed" end, "its end", 1)
 end
 
 local function run(role, form, cases)
   for _, case in ipairs(cases) do
     it(case.id .. " " .. case.title, function()
-      judge.run(case, role, opens[role](form))
-      if role == "client" then
-        t.wait(function() return dialled.state == "closed" end, "its end", 1)
-      end
+      judge.run(case, role, (opens[role](form)))
+      is_over(role)
     end)
   end
 end
@@ -93,7 +105,7 @@ for _, role in ipairs { "server", "client" } do
           conn:send("", kind)
         end,
         function(conn) conn:close(1000) end } do
-        assert.is_false((pcall(judge.run, case, role, opens[role](broken))))
+        assert.is_false((pcall(judge.run, case, role, (opens[role](broken)))))
         t.cleanup()
       end
     end)

@@ -32,9 +32,9 @@
 --     -> status, headers (lower case), body; a wrong 101 raises
 --   c:read_http{ head=, limit= }  -> status, headers, body | nil, why
 --   c:frame([limit]) -> { fin=, rsv=, opcode=, payload=, masked=, mask=,
---     message= (in a message's last frame) } | nil, "eof" or "reset", octets
---     left over; raises on whatever a strict receiver must not accept
---   c:message([limit]) -> kind, payload | nil, why: fragments joined
+--     message=, compressed= (in a message's last frame) } | nil, "eof" or
+--     "reset", octets left over; raises on whatever a strict receiver must
+--     not accept
 --   c:expect_frame(opcode, payload[, limit])
 --   c:expect_close(codes[, { drop=, limit= }]) -> code, reason; one code, a
 --     list, or nil for any; 1005 is "no code"; drop = true takes a bare end

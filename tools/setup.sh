@@ -20,13 +20,13 @@ have_any() {
 }
 
 build='cc lua_h ev openssl zlib lua'
-test="$build busted luarocks zip git certificates"
+test="$build busted luarocks zip git certificates python"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
-  peers) needs="$build node npm websockets curl chromium nginx openssl_tool" ;;
+  peers) needs="$build node npm websockets curl chromium nginx certificates" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   *) die "unknown job '$1': run, test, asan, lint, peers or fuzz" ;;
 esac
@@ -93,6 +93,7 @@ can() {
     zip) have zip && have unzip ;;
     git) have git ;;
     certificates) have openssl ;;
+    python) python3 -c 'import zlib' >/dev/null 2>&1 ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
@@ -106,7 +107,6 @@ can() {
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
     nginx) have_any nginx /usr/sbin/nginx ;;
-    openssl_tool) have openssl ;;
   esac
 }
 
@@ -153,6 +153,7 @@ packages() {
     zip) choose 'zip unzip' 'zip unzip' 'zip unzip' zip ;;
     git) choose git git git git ;;
     certificates) choose openssl openssl openssl openssl@3 ;;
+    python) choose python3 python3 python3 '' ;;
     sanitizers) choose '' '' 'libasan libubsan' '' ;;
     luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
     clang_format) choose clang-format clang-extra-tools \
@@ -169,7 +170,6 @@ packages() {
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
     chromium) choose chromium chromium chromium chromium ;;
     nginx) choose nginx nginx nginx nginx ;;
-    openssl_tool) choose openssl openssl openssl openssl@3 ;;
   esac
 }
 

@@ -22,8 +22,11 @@
 --   judge.run(case, role, raw)   raises what is wrong; role is the peer's:
 --     "server": raw is a client that t.open has opened, and the peer ends
 --     TCP; "client": raw is a server's end, and the peer leaves that to us
---   judge.accept(listener)   a client's end, its handshake judged -> raw
---   judge.check_request(head, host)   raises what is wrong with it -> key
+--   judge.finish(role, raw)   the closing handshake that we begin
+--   judge.accept(listener[, extend])   a client's end, its handshake judged
+--     -> raw, the extension; extend(offer) says how it is answered
+--   judge.check_request(head, host[, has_extensions])   raises what is wrong
+--     with it -> key, the extensions offered
 
 local t = require "spec.helper"
 local handshake = require "evws_probe".handshake
@@ -102,6 +105,12 @@ local function await_end(role, raw)
   until not frame
 end
 
+function judge.finish(role, raw)
+  raw:send(encoder(role) { "close", (">I2"):pack(1000) })
+  expect_close(raw, { 1000 }, false, 1)
+  expect_end(role, raw)
+end
+
 function judge.run(case, role, raw)
   local encode = encoder(role)
   local write = writer(raw, encode)
@@ -122,9 +131,7 @@ function judge.run(case, role, raw)
     local code = expect_close(raw, case.reply, case.drop, 1)
     if type(code) == "number" then expect_end(role, raw) end
   else
-    write { { "close", (">I2"):pack(1000) } }
-    expect_close(raw, { 1000 }, false, 1)
-    expect_end(role, raw)
+    judge.finish(role, raw)
   end
 end
 
@@ -133,7 +140,7 @@ end
 local keys = {} -- those seen
 
 -- 4.1, and nothing that was not asked for.
-function judge.check_request(head, host)
+function judge.check_request(head, host, has_extensions)
   local line, rest = head:match "^(.-)\r\n(.*)\r\n$"
   local fields = {}
   assert(line == "GET / HTTP/1.1", line)
@@ -150,29 +157,36 @@ function judge.check_request(head, host)
   expect("upgrade", "websocket")
   expect("connection", "upgrade")
   expect("sec-websocket-version", "13")
+  local extensions = fields["sec-websocket-extensions"]
   for _, name in ipairs { "origin", "sec-websocket-protocol",
-    "sec-websocket-extensions", "content-length", "transfer-encoding" } do
+    "content-length", "transfer-encoding" } do
     assert(not fields[name], name .. " was sent")
   end
+  assert(has_extensions or not extensions, "an extension was offered")
   local key = fields["sec-websocket-key"] or ""
   assert(#key == 24 and key:find "^[%w+/]+[AQgw]==$", -- 16 octets in base64
     "key: " .. key)
   assert(not keys[key], "a key twice")
   keys[key] = true
-  return key
+  return key, extensions
 end
 
-function judge.accept(listener)
+function judge.accept(listener, extend)
   local socket = t.wait(function() return listener:accept() end, "the client")
   local raw, head = t.wrap(socket, "client"), ""
   t.wait(function()
     head = head .. (socket:recv() or "")
     return head:find("\r\n\r\n", 1, true)
   end, "a request")
-  local key = judge.check_request(head, "127.0.0.1:" .. listener.port)
-  return raw:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+  local key, offer = judge.check_request(head, "127.0.0.1:" .. listener.port,
+    extend ~= nil)
+  local extension = extend and extend(offer)
+  raw:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
     .. "Connection: Upgrade\r\nSec-WebSocket-Accept: "
-    .. handshake.accept(key) .. "\r\n\r\n")
+    .. handshake.accept(key) .. "\r\n"
+    .. (extension and "Sec-WebSocket-Extensions: " .. extension .. "\r\n"
+      or "") .. "\r\n")
+  return raw, extension
 end
 
 return judge

@@ -291,6 +291,7 @@ local function fault_of_payload(self, f)
     parts[#parts + 1] = f.payload
     if not f.fin then return end
     f.kind, f.message, self.parts = parts.kind, table.concat(parts), nil
+    f.compressed = parts.rsv ~= 0
     if f.kind == "text" and parts.rsv == 0 and not utf8.len(f.message) then
       return "text is not UTF-8"
     end

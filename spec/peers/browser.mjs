@@ -1,14 +1,14 @@
 // Chromium and the page of the echo sample: node browser.mjs <port>
 // Leaves screenshots of the page in the current directory.
 import { chromium } from "playwright-core";
-import { about, assert, finish, test } from "./check.mjs";
+import { about, assert, factor, finish, test } from "./check.mjs";
 
 about("Chromium", "server", "plain");
 
 const host = `localhost:${process.argv[2]}`;
 const DESKTOP = { width: 1120, height: 840 };
 const PHONE = { width: 360, height: 740 };
-const LIMIT = 5000;   // ms for anything the page is waited for
+const LIMIT = 5000 * factor;   // ms for anything the page is waited for
 
 // Playwright makes a new profile and removes it at the end.
 const browser = await chromium.launch({

@@ -1,6 +1,8 @@
--- evws as a client of servers by others: lua5.4 dial.lua <peer> <file>
+-- evws as a client of servers by others:
+-- lua5.4 dial.lua <peer> <file> <file of the CA>
 --
--- The file has lines "<over what>\t<url>". Every server has these paths:
+-- The file has lines "<over what>\t<variant>\t<url>". Every server has these
+-- paths:
 --   /echo       sends back what comes; chooses the sub-protocol v2
 --   /echo?id=N  the same; how it was closed is what
 --   /end?id=N   tells, "<code> <reason>"
@@ -10,9 +12,10 @@
 --   /refuse     is 403 Forbidden
 local ws = require "evws"
 
-local peer, file = arg[1], arg[2]
+local peer, file, ca = arg[1], arg[2], arg[3]
 local MIB = 1 << 20
-local limit = 10 -- seconds for whatever is waited for
+local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
+local limit = 10 * factor -- seconds for whatever is waited for
 local failed = 0
 
 local function test(over, name, body)
@@ -33,9 +36,10 @@ local function expect(wanted, got)
   end
 end
 
-local url -- of the server that is tried
+local url, more -- of the server that is tried, and options for it
 local function connect(path, options)
   local own = { max_message = 4 * MIB, timeout = limit }
+  for name, value in pairs(more) do own[name] = value end
   for name, value in pairs(options or {}) do own[name] = value end
   local conn, why, status = ws.connect(url .. path, own)
   if not conn then error(("%s %s"):format(why, status or ""), 2) end
@@ -66,6 +70,17 @@ local function ended(conn)
   return code, reason
 end
 
+-- What repeats itself more than that is taken for a bomb (max_ratio).
+local function text_of(size)
+  local list, len = {}, 0
+  for i = 1, math.huge do
+    if len >= size then break end
+    list[i] = ("%d Gruesse; "):format(i * i)
+    len = len + #list[i]
+  end
+  return table.concat(list):sub(1, size)
+end
+
 local function random(size)
   local words = {}
   for i = 1, size // 8 + 1 do
@@ -84,7 +99,7 @@ local function basics(over)
   for _, size in ipairs { 0, 1, 125, 126, 65535, 65536, MIB } do
     test(over, size .. " bytes as text and as binary", function()
       local conn <close> = connect "/echo"
-      echoes(conn, ("evws"):rep(size // 4 + 1):sub(1, size), "text")
+      echoes(conn, text_of(size), "text")
       echoes(conn, random(size), "binary")
     end)
   end
@@ -152,7 +167,7 @@ local function handshakes(over)
     echoes(conn, "x", "text")
   end)
   test(over, "a refusal", function()
-    local conn, why, status = ws.connect(url .. "/refuse")
+    local conn, why, status = ws.connect(url .. "/refuse", more)
     expect("nil 403 Forbidden 403", ("%s %s %s"):format(conn, why, status))
   end)
   test(over, "20 connections at once", function()
@@ -173,15 +188,59 @@ local function handshakes(over)
   end)
 end
 
+local function certificates(over)
+  for part, tls in pairs { ["unable to get local issuer"] = {},
+    ["hostname mismatch"] = { ca = ca, server_name = "other.test" } } do
+    test(over, "refuses a certificate: " .. part, function()
+      local conn, why = ws.connect(url .. "/echo", { tls = tls })
+      expect(nil, conn)
+      assert(why:find(part, 1, true), why)
+    end)
+  end
+end
+
+local wishes = {
+  ["default"] = true,
+  ["takeover"] = { context_takeover = true, threshold = 0 },
+  ["windows of 512"] = { context_takeover = true, threshold = 0,
+    server_max_window_bits = 9, client_max_window_bits = 9 },
+}
+
+-- Whatever the server answers to what we offer.
+local function combinations(over, variant)
+  for name, compression in pairs(wishes) do
+    test(over, ("%s, offer %s"):format(variant, name), function()
+      local conn <close> = connect("/echo", { compression = compression })
+      -- a server of windows of 512 may decline an offer without them
+      for _, size in ipairs { 0, 16, 1000, 1000, 70000, 200000, 1000 } do
+        echoes(conn, text_of(size), "text")
+        echoes(conn, random(size), "binary")
+      end
+      assert(conn.compressed, "it was declined")
+    end)
+  end
+end
+
+local function try(over, variant)
+  more = {}
+  if url:find "^wss:" then
+    more.tls = { ca = ca }
+    certificates(over)
+  end
+  if over == "deflate" then return combinations(over, variant) end
+  if over:find "deflate" then more.compression = { threshold = 0 } end
+  basics(over)
+  control_frames(over)
+  closes(over)
+  handshakes(over)
+end
+
 ws.run(function()
   for line in io.lines(file) do
-    local over
-    over, url = line:match "^([^\t]+)\t(%S+)$"
+    local over, variant, where = line:match "^([^\t]+)\t([^\t]*)\t(%S+)$"
     if over then
-      basics(over)
-      control_frames(over)
-      closes(over)
-      handshakes(over)
+      url = where
+      try(over, variant)
     end
   end
 end)

@@ -1,8 +1,17 @@
-// The server of npm's ws, for our client: node npm_ws_server.mjs
-// Prints one line for each way to reach it, "<over what>\t<url>", then "ready".
-// What its paths do is said in dial.lua.
-import { createServer } from "node:http";
+// The server of npm's ws, for our client:
+// node npm_ws_server.mjs <folder of certificates>
+// Prints one line for each way to reach it, "<over what>\t<variant>\t<url>",
+// then "ready". What its paths do is said in dial.lua.
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
 import { WebSocketServer } from "ws";
+
+const certificates = process.argv[2];
+const pair = {
+  cert: readFileSync(`${certificates}/localhost.pem`),
+  key: readFileSync(`${certificates}/localhost.key`),
+};
 
 const MIB = 1 << 20;
 const ends = new Map();   // id -> { promise, resolve }: how it was closed
@@ -53,11 +62,12 @@ function server(perMessageDeflate) {
   return all;
 }
 
-// Listens with these options of ws, and says where.
-async function listen(over, perMessageDeflate = false) {
+// Listens with these options of ws and of TLS, and says where.
+async function listen(over, variant, perMessageDeflate, tls) {
   const all = server(perMessageDeflate);
-  const http = createServer();
-  http.on("upgrade", (request, socket, head) => {
+  const front = tls ? https.createServer({ ...pair, ...tls })
+    : http.createServer();
+  front.on("upgrade", (request, socket, head) => {
     if (request.url.startsWith("/refuse")) {
       socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     } else {
@@ -65,9 +75,14 @@ async function listen(over, perMessageDeflate = false) {
         (ws) => all.emit("connection", ws, request));
     }
   });
-  await new Promise((done) => http.listen(0, "127.0.0.1", done));
-  console.log(`${over}\tws://127.0.0.1:${http.address().port}`);
+  await new Promise((done) => front.listen(0, "127.0.0.1", done));
+  console.log(`${over}\t${variant}\t${tls ? "wss" : "ws"}://`
+    + `localhost:${front.address().port}`);
 }
 
-await listen("plain");
+await listen("plain", "", false);
+for (const version of ["1.2", "1.3"]) {
+  await listen(`TLS ${version}`, "", false,
+    { minVersion: `TLSv${version}`, maxVersion: `TLSv${version}` });
+}
 console.log("ready");

@@ -15,6 +15,9 @@ ABOUT = "Python websockets, server, plain"
 MIB = 1 << 20  # the default of max_message
 TEXT = "Grüße, 世界 🎉"
 
+# Where the machine is shared, all limits are longer.
+FACTOR = float(os.environ.get("EVWS_TIME_FACTOR", 1))
+
 failed = 0
 
 
@@ -22,7 +25,7 @@ async def test(name, body, seconds=15):
     """Runs one test within its time and prints its line."""
     global failed
     try:
-        await asyncio.wait_for(body, seconds)
+        await asyncio.wait_for(body, seconds * FACTOR)
         print(f"ok - {ABOUT}: {name}", flush=True)
     except Exception as error:
         failed += 1
@@ -221,5 +224,5 @@ async def main():
     await bystander.close()
 
 
-asyncio.run(asyncio.wait_for(main(), 55))
+asyncio.run(asyncio.wait_for(main(), 55 * FACTOR))
 sys.exit(2 if failed else 0)  # 1 is left for a breakdown of this script

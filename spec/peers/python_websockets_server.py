@@ -1,16 +1,24 @@
-"""Python's websockets as the server of our client: python_websockets_server.py
+"""Python's websockets as the server of our client:
+python_websockets_server.py <folder of certificates>
 
 Written for websockets 10.4. Prints one line for each way to reach it,
-"<over what>\\t<url>", then "ready". What its paths do is said in dial.lua.
+"<over what>\\t<variant>\\t<url>", then "ready". What its paths do is said in
+dial.lua.
 """
 
 import asyncio
 import collections
 import http
+import itertools
+import ssl
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import websockets
+from websockets.extensions.permessage_deflate import (
+    ServerPerMessageDeflateFactory)
 
+CERTIFICATES = sys.argv[1]
 MIB = 1 << 20
 ends = collections.defaultdict(asyncio.Future)  # id -> how it was closed
 
@@ -66,17 +74,29 @@ async def refuse(path, _):
         return http.HTTPStatus.FORBIDDEN, [], b"no"
 
 
-async def listen(over, **options):
+async def listen(over, variant="", **options):
     """Listens with these options of serve, and says where."""
     server = await websockets.serve(
         handler, "127.0.0.1", 0, process_request=refuse, subprotocols=["v2"],
         max_size=4 * MIB, **{"compression": None, **options})
     port = server.sockets[0].getsockname()[1]
-    print(f"{over}\tws://127.0.0.1:{port}", flush=True)
+    scheme = "wss" if "ssl" in options else "ws"
+    print(f"{over}\t{variant}\t{scheme}://localhost:{port}", flush=True)
+
+
+def tls(version=None):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(f"{CERTIFICATES}/localhost.pem",
+                            f"{CERTIFICATES}/localhost.key")
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
 
 
 async def main():
     await listen("plain")
+    await listen("TLS 1.2", ssl=tls(ssl.TLSVersion.TLSv1_2))
+    await listen("TLS 1.3", ssl=tls(ssl.TLSVersion.TLSv1_3))
     print("ready", flush=True)
     await asyncio.Future()
 

@@ -1,0 +1,34 @@
+-- Echo servers of evws for peers: lua5.4 echo.lua <folder of certificates>
+-- Prints "<over what>\t<variant>\t<url>" for each, then "ready". What stands
+-- behind "/close/" is the code it closes with; v2 is its sub-protocol.
+local ws = require "evws"
+
+local certificates = arg[1]
+local MIB = 1 << 20
+
+local function on_open(conn)
+  local code = conn.path:match "^/close/(%d+)$"
+  if code then
+    conn:close(math.tointeger(code), "Grüße")
+  else
+    conn:on_message(conn.send)
+  end
+end
+
+local function listen(over, variant, options)
+  local own = { port = 0, on_open = on_open, subprotocols = { "v2" },
+    max_message = 4 * MIB, max_queued = 64 * MIB }
+  for name, value in pairs(options) do own[name] = value end
+  local server = assert(ws.listen(own))
+  print(("%s\t%s\t%s://localhost:%d"):format(over, variant,
+    own.tls and "wss" or "ws", server.port))
+end
+
+local tls = { certificate = certificates .. "/localhost.pem",
+  key = certificates .. "/localhost.key" }
+
+listen("TLS 1.2", "", { tls = tls })
+listen("TLS 1.3", "", { tls = tls })
+io.write "ready\n"
+io.flush()
+ws.run()
