@@ -540,6 +540,46 @@ function server:each() end
 ---@return true? ok
 ---@return string? message
 function server:reload_tls() end
+---What a server has counted since it began to listen; a table of its own at
+---each call. docs/metrics.md explains each.
+---@class evws.Stats
+---Connections taken from the kernel, and those of them that became WebSockets.
+---@field accepted integer
+---@field opened integer
+---WebSockets now, and connections that are none (yet).
+---@field open integer
+---@field pending integer
+---HTTP requests that were answered.
+---@field requests integer
+---Turned away, by reason: `refused.origin`; every reason is there.
+---@field refused table<string, integer>
+---Ended, by close code: `closed[1000]`; codes that were not seen are missing.
+---@field closed table<integer|"other", integer>
+---Messages and their bytes, without the heads of frames.
+---@field messages_in integer
+---@field messages_out integer
+---@field bytes_in integer
+---@field bytes_out integer
+---Publishes that a subscriber missed.
+---@field dropped integer
+---Bytes that wait for peers to read.
+---@field queued_bytes integer
+---Bytes that evws has allocated in this process, beside Lua's own.
+---@field memory integer
+---Turns of the loop, the seconds they took, and how late a timer or deadline
+---came at worst, of late.
+---@field turns integer
+---@field busy_seconds number
+---@field lag_seconds number
+
+---What the server has counted.
+---@return evws.Stats
+function server:stats() end
+
+---The same as text for Prometheus (exposition format 0.0.4), to be returned by
+---an `on_request`: `return 200, server:metrics()`.
+---@return string
+function server:metrics() end
 
 ---An HTTP request: a table of its own, which may be kept. RFC 9112 3.
 ---@class evws.Request

@@ -61,7 +61,7 @@ local standard = [[assert.h ctype.h errno.h inttypes.h limits.h math.h
   string.h strings.h arm_neon.h cpuid.h emmintrin.h immintrin.h
   smmintrin.h tmmintrin.h]]
 local allowed = {
-  base = set(standard),
+  base = set(standard .. " malloc.h malloc/malloc.h"),
   protocol = set(standard
     .. " arpa/inet.h openssl/evp.h openssl/sha.h zlib.h"),
 }

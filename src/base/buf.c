@@ -2,16 +2,23 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef __APPLE__
+#include <malloc/malloc.h>
+#define size_of malloc_size
+#else
+#include <malloc.h>
+#define size_of malloc_usable_size
+#endif
 
 /* A buffer's first allocation is not smaller: most are heads and tails that
  * grow a few times in a row. */
 #define CAP_MIN 64
 
 #ifdef WS_FAULT
-#include <stdatomic.h>
-
 /* How many allocations until one fails; 0 is never. Test builds only, and
  * atomic because look-ups allocate on threads of their own. */
 static atomic_long fail_left;
@@ -44,22 +51,44 @@ bool ws_mem_fail_at(long n, bool every) {
 }
 #endif
 
+/* Of all threads: a state's engine may be closed in another one than it was
+ * made in, and look-ups allocate on theirs. */
+static atomic_size_t used;
+
+static void *count(void *p) {
+  if (p) atomic_fetch_add_explicit(&used, size_of(p), memory_order_relaxed);
+  return p;
+}
+
+static void uncount(void *p) {
+  if (p) atomic_fetch_sub_explicit(&used, size_of(p), memory_order_relaxed);
+}
+
+size_t ws_mem_used(void) {
+  return atomic_load_explicit(&used, memory_order_relaxed);
+}
+
 void *ws_mem_alloc(size_t size) {
   assert(size > 0);
-  return is_failing() ? NULL : malloc(size);
+  return is_failing() ? NULL : count(malloc(size));
 }
 
 void *ws_mem_zero(size_t size) {
   assert(size > 0);
-  return is_failing() ? NULL : calloc(1, size);
+  return is_failing() ? NULL : count(calloc(1, size));
 }
 
 void *ws_mem_resize(void *p, size_t size) {
   assert(size > 0);
-  return is_failing() ? NULL : realloc(p, size);
+  if (is_failing()) return NULL;
+  size_t before = p ? size_of(p) : 0;
+  void *moved = count(realloc(p, size));
+  if (moved) atomic_fetch_sub_explicit(&used, before, memory_order_relaxed);
+  return moved;
 }
 
 void ws_mem_free(void *p) {
+  uncount(p);
   free(p);
 }
 

@@ -17,6 +17,9 @@ void *ws_mem_zero(size_t size);
 void *ws_mem_resize(void *p, size_t size);
 void ws_mem_free(void *p);
 
+/* Bytes that are allocated in this process, as the allocator rounds them. */
+size_t ws_mem_used(void);
+
 /* Sanitizer builds only: the n-th allocation from now fails (1 is the next),
  * and with `every` all later ones too; 0 turns it off. Elsewhere it does
  * nothing and returns false. */

@@ -167,6 +167,10 @@ void ws_route_unref(lua_State *L, struct lua_server *ls);
 void ws_route_push_params(lua_State *L, struct ws_text *pattern,
                           struct ws_slice path);
 
+/* lua_stats.c: server:stats, server:metrics. */
+int ws_server_stats(lua_State *L);
+int ws_server_metrics(lua_State *L);
+
 /* lua_request.c: on_request or on_upgrade. */
 void ws_host_request(struct ws_conn *c, bool is_upgrade);
 

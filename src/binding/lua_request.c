@@ -130,6 +130,7 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
     body.p = lua_tolstring(L, at + 1, &body.n);
   else if (f.has_length)
     body.n = (size_t)f.length;
+  if (least == 300) ws_conn_refused(c, WS_REFUSED_APPLICATION, (int)status);
   ws_conn_respond(c, (int)status, lines, f.has_type, body);
 }
 
@@ -234,6 +235,7 @@ static void request_done(struct ws_task *t, bool ok) {
   struct ws_slice name, lines;
   if (!ok) {
     if (c->pending) c->pending->is_refusing = true;
+    ws_conn_refused(c, WS_REFUSED_HANDLER_ERROR, 500);
     ws_response_error(c, 500, (struct ws_slice){"", 0});
   } else if (lua_gettop(t->co) == 2) {
     name.p = lua_tolstring(t->co, 1, &name.n);
@@ -246,6 +248,7 @@ static void request_done(struct ws_task *t, bool ok) {
 void ws_host_request(struct ws_conn *c, bool is_upgrade) {
   struct ws_task *t = ws_task_new(ws_engine_of_loop(c->stream.loop));
   if (!t) {
+    ws_conn_refused(c, WS_REFUSED_MEMORY, 503);
     ws_response_error(c, 503, (struct ws_slice){"", 0});
     return;
   }

@@ -278,7 +278,10 @@ static void tell(struct ws_conn *c) {
   }
   c->is_told = true;
   ws_retry_lost(c);
-  if (ws_conn_host(c)->closed(c)) return;
+  if (ws_conn_host(c)->closed(c)) {
+    if (c->server) ws_closes_count(&c->server->stats.closed, c->code);
+    return;
+  }
   c->is_told = false;
   c->is_tell_due = true;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/rare.h"
+#include "engine/server.h"
 
 #define QUEUE_MESSAGES 256 /* receive_queue counts things as well as bytes */
 
@@ -114,12 +115,14 @@ static size_t feed(struct ws_conn *c, struct ws_event *ev) {
 }
 
 /* Is it one for the application? */
-static bool take_message(struct ws_conn *c) {
+static bool take_message(struct ws_conn *c, const struct ws_event *ev) {
   if (is_closing(c)) return false;
   if (c->options->message_rate.burst > 0 && !ws_conn_spend_message(c))
     return false;
   c->messaged = c->stream.loop->tick;
   if (is_being_read(c)) c->stream.loop->input.budget--;
+  c->route->traffic.messages_in++;
+  c->route->traffic.bytes_in += ev->len;
   return true;
 }
 
@@ -127,7 +130,7 @@ static bool parse(struct ws_conn *c, struct ws_event *ev) {
   while (has_input(c) && may_parse(c) && has_budget(c)) {
     feed(c, ev);
     if (ev->type == WS_EVENT_MESSAGE) {
-      if (take_message(c)) return true;
+      if (take_message(c, ev)) return true;
     } else {
       if (ws_conn_take_event(c, ev)) return true;
       if (c->is_control_due) return false;

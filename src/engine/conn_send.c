@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/rare.h"
+#include "engine/server.h"
 #include "engine/topic.h"
 #include "protocol/compression.h"
 #include "protocol/frame.h"
@@ -112,9 +113,11 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
     err = write_masked(c, first, data, len);
   else
     err = write_plain(c, first, data, len);
-  if (err == WS_OK && c->stream.queued > c->options->high_water)
-    c->was_high = true;
-  return err;
+  if (err != WS_OK) return err;
+  c->route->traffic.messages_out++;
+  c->route->traffic.bytes_out += len;
+  if (c->stream.queued > c->options->high_water) c->was_high = true;
+  return WS_OK;
 }
 
 /* A message, compressed already where `first` says so; without FIN. */

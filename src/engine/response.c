@@ -86,6 +86,10 @@ static bool is_answerable(const struct ws_conn *c) {
          c->pending->step != WS_STEP_ANSWERED && !c->is_client;
 }
 
+void ws_conn_refused(struct ws_conn *c, enum ws_refusal why, int status) {
+  if (is_answerable(c)) ws_server_refused(c->server, c, why, status);
+}
+
 void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
                      bool has_type, struct ws_slice body) {
   if (!is_answerable(c)) return;
@@ -96,6 +100,7 @@ void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
                      .has_type = has_type,
                      .is_head = p->shake.method == WS_HEAD};
   p->requests++;
+  c->server->stats.requests++;
   a.is_last = p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
               c->is_eof || p->requests >= c->server->http.keepalive_requests;
   p->out.len = p->out.off = 0;
@@ -173,6 +178,7 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
   if (!is_answerable(c)) return;
   if (c->server->is_closing) { /* since it was asked about */
     c->pending->is_refusing = true;
+    ws_conn_refused(c, WS_REFUSED_CLOSING, 503);
     ws_response_error(c, 503, (struct ws_slice){"", 0});
     return;
   }

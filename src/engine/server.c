@@ -121,15 +121,14 @@ static void shed_oldest(struct ws_server *s) {
   if (s->n_pending < s->http.max_pending) return;
   struct ws_pending *oldest =
     WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
-  s->refused++;
   ws_upgrade_shed(oldest->conn);
 }
 
 static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   struct ws_loop *loop = s->loop;
   if (s->n_conns >= s->http.max_connections) {
-    s->refused++;
     loop->io->ops->close(loop->io, fd);
+    ws_server_refused(s, NULL, WS_REFUSED_CONNECTIONS, 0);
     return;
   }
   shed_oldest(s);
@@ -138,18 +137,22 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   if (!c) {
     loop->io->ops->close(loop->io, fd);
     s->n_conns--;
+    ws_server_refused(s, NULL, WS_REFUSED_MEMORY, 0);
     check_gone(s);
     return;
   }
-  s->accepted++;
+  s->stats.accepted++;
   ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
   c->server = s;
   ws_list_append(&s->conns, &c->link);
-  if (s->is_closing)
+  if (s->is_closing) {
     ws_conn_cut(c, 1006, "server closed");
-  else if (!(s->tls == NULL || ws_stream_start_tls(&c->stream, s->tls, NULL)) ||
-           !ws_upgrade_start(c, peer))
+  } else if (!(s->tls == NULL ||
+               ws_stream_start_tls(&c->stream, s->tls, NULL)) ||
+             !ws_upgrade_start(c, peer)) {
     ws_conn_cut(c, 1006, "out of memory");
+    ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
+  }
 }
 
 static void want_accept(struct ws_server *s, bool on) {
@@ -184,7 +187,7 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) io->ops->close(io, fd);
     take_spare(s);
-    s->refused++;
+    ws_server_refused(s, NULL, WS_REFUSED_DESCRIPTORS, 0);
     if (fd >= 0) return;
   }
   pause_accept(s);
@@ -336,6 +339,29 @@ void ws_server_abandon(struct ws_server *s) {
 void ws_server_opened(struct ws_server *s, struct ws_conn *c) {
   (void)c;
   s->n_open++;
+  s->stats.opened++;
+}
+
+void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
+                       enum ws_refusal why, int status) {
+  (void)c;
+  (void)status;
+  s->stats.refused[why]++;
+}
+
+struct ws_traffic ws_server_traffic(const struct ws_server *s) {
+  struct ws_traffic sum = s->route.traffic;
+  for (const struct ws_route *r = s->routes; r; r = r->next)
+    ws_traffic_add(&sum, &r->traffic);
+  return sum;
+}
+
+uint64_t ws_server_queued(const struct ws_server *s) {
+  uint64_t sum = 0;
+  if (s->is_gone) return 0;
+  for (struct ws_list *e = s->conns.next; e != &s->conns; e = e->next)
+    sum += ws_stream_pending(&WS_LIST_ENTRY(e, struct ws_conn, link)->stream);
+  return sum;
 }
 
 void ws_server_left(struct ws_server *s, struct ws_conn *c) {

@@ -5,6 +5,7 @@
 #include "engine/host.h"
 #include "engine/options.h"
 #include "engine/router.h"
+#include "engine/stats.h"
 #include "transport/loop.h"
 #include "transport/net.h"
 #include "transport/tls_context.h"
@@ -29,6 +30,7 @@ struct ws_route {
   struct ws_route *next;    /* of the server's further routes */
   struct ws_server *server; /* NULL: a client's own */
   struct ws_host *host;
+  struct ws_traffic traffic;
   struct ws_conn_options options;
   struct ws_text *pattern; /* NULL: every path that has no other route */
   enum ws_origin_rule origin_rule;
@@ -65,7 +67,7 @@ struct ws_server {
   struct ws_topics *topics; /* from the first use */
   struct ws_list pending;   /* struct ws_pending, the oldest first */
   uint64_t n_conns, n_pending, n_open;
-  uint64_t accepted, refused;
+  struct ws_stats stats;
   struct ws_text *last_origin; /* equal ones are shared */
   double warned_origin;        /* when a refusal was last logged */
   double warned_tls;           /* likewise, of a handshake */
@@ -110,6 +112,15 @@ void ws_server_opened(struct ws_server *s, struct ws_conn *c);
 void ws_server_left(struct ws_server *s, struct ws_conn *c);
 /* TLS has failed with EPROTO, or come where it is not spoken. */
 void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c);
+/* c: NULL where there is none yet; status: 0 without an answer. */
+void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
+                       enum ws_refusal why, int status);
+
+/* What the connections of all its routes have sent and received. */
+struct ws_traffic ws_server_traffic(const struct ws_server *s);
+/* Bytes that wait in their queues. Looks at each of them. */
+uint64_t ws_server_queued(const struct ws_server *s);
+
 /* The route of a path; NULL: none, 404. */
 struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path);
 

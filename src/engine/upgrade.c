@@ -84,11 +84,16 @@ static void update(struct ws_conn *c) {
   ws_loop_deadline(c->stream.loop, &c->deadline, due(c));
 }
 
-static void refuse(struct ws_conn *c, int status, const char *fields) {
+static void refuse_for(struct ws_conn *c, enum ws_refusal why, int status,
+                       const char *fields) {
   struct ws_slice line = {fields, strlen(fields)};
   c->pending->is_refusing = true;
-  c->server->refused++;
+  ws_server_refused(c->server, c, why, status);
   ws_response_error(c, status, line);
+}
+
+static void refuse(struct ws_conn *c, int status, const char *fields) {
+  refuse_for(c, ws_refusal_of(status), status, fields);
 }
 
 /* ---- an upgrade ---- */
@@ -182,7 +187,7 @@ static void take_upgrade(struct ws_conn *c) {
   if (!route) {
     refuse(c, 404, "");
   } else if (c->server->is_closing) {
-    refuse(c, 503, "");
+    refuse_for(c, WS_REFUSED_CLOSING, 503, "");
   } else if (!are_subprotocols_valid(c)) {
     refuse(c, 400, "");
   } else {
@@ -260,7 +265,7 @@ static void take_body(struct ws_conn *c) {
     }
     p->used += (size_t)r;
     if (data.n && !ws_buf_append(&p->body, data.p, data.n)) {
-      refuse(c, 503, "");
+      refuse_for(c, WS_REFUSED_MEMORY, 503, "");
       return;
     }
   }
@@ -401,6 +406,7 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
         c->stream.error = EPROTO;
       }
       ws_conn_cut(c, 1006, "connection lost");
+      if (!p->requests) ws_server_refused(c->server, c, WS_REFUSED_LOST, 0);
       return;
     }
     take_bytes(c, (char *)loop->read_buffer, (size_t)r);
@@ -419,10 +425,12 @@ void ws_upgrade_after_flush(struct ws_conn *c) {
 }
 
 void ws_upgrade_shed(struct ws_conn *c) {
-  if (c->pending->is_idle || c->pending->n == 0)
+  if (c->pending->is_idle || c->pending->n == 0) {
     ws_conn_cut(c, 1006, "shed");
-  else
-    refuse(c, 503, "");
+    ws_server_refused(c->server, c, WS_REFUSED_PENDING, 0);
+  } else {
+    refuse_for(c, WS_REFUSED_PENDING, 503, "");
+  }
 }
 
 void ws_upgrade_on_deadline(struct ws_conn *c) {
@@ -432,9 +440,10 @@ void ws_upgrade_on_deadline(struct ws_conn *c) {
   } else if (c->stream.is_blocked) {
     ws_conn_cut(c, 1006, "write stalled");
   } else if (p->step == WS_STEP_ASKED) {
-    refuse(c, 503, "");
+    refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
   } else if (p->is_idle || p->n == 0) {
     ws_conn_cut(c, 1006, "handshake timeout");
+    if (!p->requests) ws_server_refused(c->server, c, WS_REFUSED_TIMEOUT, 0);
   } else {
     refuse(c, 408, "");
   }

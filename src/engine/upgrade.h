@@ -58,6 +58,9 @@ void ws_upgrade_shed(struct ws_conn *c);
 void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
                      bool has_type, struct ws_slice body);
 
+/* Counts what ws_conn_respond is about to answer as a refusal, if it is. */
+void ws_conn_refused(struct ws_conn *c, enum ws_refusal why, int status);
+
 /* The 101; the connection opens. subprotocol: static or the route's, p NULL
  * for none. */
 void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,

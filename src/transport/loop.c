@@ -188,11 +188,27 @@ static void settle(struct ws_loop *loop) {
   free_dead(loop);
 }
 
+/* Is there anything behind the descriptors that takes time? */
+static bool has_more(const struct ws_loop *loop) {
+  const struct ws_timer *t = ws_heap_first(&loop->timers);
+  return (t && t->at <= loop->now) || !ws_list_is_empty(&loop->jobs) ||
+         !ws_list_is_empty(&loop->late);
+}
+
+/* Without timers and tasks what was read for the deadlines tells it: a turn
+ * that only echoes costs no further look at the clock. */
+static void end_turn(struct ws_loop *loop, double began, bool has_run) {
+  double now = has_run ? loop->io->ops->now(loop->io) : loop->now;
+  ws_pace_turn(&loop->pace, now - began);
+}
+
 void ws_loop_turn(struct ws_loop *loop) {
   assert(!loop->in_turn);
   double wake = loop->wake;
   loop->in_turn = true;
   read_clock(loop);
+  if (loop->rang && wake >= 0 && loop->now > wake)
+    ws_pace_late(&loop->pace, loop->now, loop->now - wake);
   if (wake >= 0 && loop->now > wake + STALL)
     loop->grace = loop->tick + ws_loop_ticks(STALL);
   if (loop->rang) loop->wake = WAKE_UNKNOWN;
@@ -203,8 +219,10 @@ void ws_loop_turn(struct ws_loop *loop) {
   if (loop->now > began + STALL)
     loop->grace = loop->tick + ws_loop_ticks(STALL);
   run_deadlines(loop);
+  bool has_run = has_more(loop);
   run_timers(loop);
   settle(loop);
+  end_turn(loop, began, has_run);
   loop->in_turn = false;
   set_wake(loop);
 }

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "protocol/deflate.h"
 #include "transport/io.h"
+#include "transport/pace.h"
 #include "transport/random.h"
 #include "transport/wheel.h"
 
@@ -79,6 +80,7 @@ struct ws_loop {
   bool rang;        /* set by the provider: what wake_at asked for has come */
   uint64_t last_id; /* of a connection, accepted or connected */
   unsigned forks;   /* of the process, when the loop was made */
+  struct ws_pace pace;
 };
 
 void ws_loop_init(struct ws_loop *loop, struct ws_io *io);
