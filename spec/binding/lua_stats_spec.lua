@@ -154,6 +154,19 @@ describe("stats", function()
       stats.messages_out, stats.bytes_out })
   end)
 
+  it("count a message in fragments once", function()
+    local conn, raw, server = kit.pair()
+    local writer = conn:writer()
+    writer:write "ab"
+    writer:write "c"
+    conn:send "behind"
+    writer:finish()
+    assert.same({ "text", "abc" }, { raw:message() })
+    assert.same({ "text", "behind" }, { raw:message() })
+    local stats = server:stats()
+    assert.same({ 2, 9 }, { stats.messages_out, stats.bytes_out })
+  end)
+
   it("know what waits for a peer that does not read", function()
     local conn, raw, server = kit.pair({ max_queued = false },
       { rcvbuf = 4096 })

@@ -114,7 +114,7 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
   else
     err = write_plain(c, first, data, len);
   if (err != WS_OK) return err;
-  c->route->traffic.messages_out++;
+  c->route->traffic.messages_out += first >> 7; /* WS_FIN: the last frame */
   c->route->traffic.bytes_out += len;
   if (c->stream.queued > c->options->high_water) c->was_high = true;
   return WS_OK;
