@@ -276,6 +276,12 @@ describe("stats", function()
       wait_refused(server, { lost = 1 })
     end)
 
+    it("know TLS where there is none", function()
+      local server = t.listen {}
+      t.raw(server):send("\x16\3\1\2\0\1\0\1\xfc\3\3" .. ("\n"):rep(9))
+      wait_refused(server, { tls = 1 })
+    end)
+
     it("do not count who leaves after an answer", function()
       local server = t.listen { on_request = function() return 200, "x" end }
       local raw = t.raw(server)

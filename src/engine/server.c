@@ -12,7 +12,7 @@
 #include "engine/upgrade.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
-#define WARN_EVERY 60.0     /* seconds between two lines about TLS */
+#define WARN_EVERY 60.0     /* seconds between two lines about one thing */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 
 bool ws_strings_add(struct ws_strings *s, const char *text, size_t len) {
@@ -370,10 +370,24 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c) {
   check_gone(s);
 }
 
-void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c) {
+void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
+  char text[WS_ESCAPED_MAX];
+  double now = s->loop->now;
+  if (s->warned_origin && now - s->warned_origin < WARN_EVERY) return;
+  s->warned_origin = now;
+  if (!origin.p)
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused a connection without Origin (403); option "
+                  "'require_origin'");
+  else
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused the origin %s (403); option 'origins'",
+                  ws_server_escape(text, origin));
+}
+
+void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
   char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
   double now = s->loop->now;
-  s->refused++;
   if (s->warned_tls && now - s->warned_tls < WARN_EVERY) return;
   s->warned_tls = now;
   ws_net_text(&c->pending->peer, peer);

@@ -110,8 +110,10 @@ void ws_server_warn(struct ws_server *s);
 /* Called by the engine. */
 void ws_server_opened(struct ws_server *s, struct ws_conn *c);
 void ws_server_left(struct ws_server *s, struct ws_conn *c);
-/* TLS has failed with EPROTO, or come where it is not spoken. */
-void ws_server_refused_tls(struct ws_server *s, struct ws_conn *c);
+/* Lines in the log, at most one a minute: TLS has failed with EPROTO, or come
+ * where it is not spoken; an origin (p NULL: none) is not accepted. */
+void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c);
+void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
 /* c: NULL where there is none yet; status: 0 without an answer. */
 void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
                        enum ws_refusal why, int status);

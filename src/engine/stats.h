@@ -15,6 +15,7 @@ enum ws_refusal {
   WS_REFUSED_CLOSING, /* the server is going down */
   WS_REFUSED_LOST,    /* the peer left before it had asked for anything */
   WS_REFUSED_TIMEOUT, /* handshake_timeout */
+  WS_REFUSED_TLS,     /* its handshake failed, or there is no TLS here */
   WS_REFUSED_BAD_REQUEST,
   WS_REFUSED_TOO_BIG, /* a limit of the request's size */
   WS_REFUSED_HOST,

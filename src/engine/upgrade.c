@@ -8,8 +8,6 @@
 #include "engine/response.h"
 #include "protocol/origin.h"
 
-#define WARN_EVERY 60.0 /* seconds between two lines about one option */
-
 #define TLS_HANDSHAKE 22 /* the first byte of it (RFC 8446 5.1) */
 
 /* 0 seconds: none. */
@@ -117,26 +115,9 @@ static bool is_origin_allowed(struct ws_conn *c) {
   return false;
 }
 
-static void log_origin(struct ws_conn *c) {
-  struct ws_server *s = c->server;
-  char text[WS_ESCAPED_MAX];
-  double now = c->stream.loop->now;
-  if (s->warned_origin && now - s->warned_origin < WARN_EVERY) return;
-  s->warned_origin = now;
-  struct ws_slice origin = c->pending->shake.origin;
-  if (!origin.p)
-    ws_server_log(s, WS_LOG_WARNING,
-                  "refused a connection without Origin (403); option "
-                  "'require_origin'");
-  else
-    ws_server_log(s, WS_LOG_WARNING,
-                  "refused the origin %s (403); option 'origins'",
-                  ws_server_escape(text, origin));
-}
-
 void ws_upgrade_refuse_origin(struct ws_conn *c) {
   if (c->state != WS_CONN_PENDING || !c->pending) return;
-  log_origin(c);
+  ws_server_warn_origin(c->server, c->pending->shake.origin);
   refuse(c, 403, "");
 }
 
@@ -326,8 +307,9 @@ static void parse(struct ws_conn *c) {
   }
   int r = ws_http_request(&p->http, p->bytes, p->n);
   if (r < 0) {
-    if (p->bytes[0] == TLS_HANDSHAKE) ws_server_refused_tls(c->server, c);
-    refuse(c, -r, "");
+    bool is_tls = p->bytes[0] == TLS_HANDSHAKE;
+    if (is_tls) ws_server_warn_tls(c->server, c);
+    refuse_for(c, is_tls ? WS_REFUSED_TLS : ws_refusal_of(-r), -r, "");
   } else if (r == 0) {
     stash(c);
   } else {
@@ -402,11 +384,13 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
     if (r <= 0) {
       c->is_eof = r == 0;
       if (r == -EPROTO) {
-        ws_server_refused_tls(c->server, c);
+        ws_server_warn_tls(c->server, c);
         c->stream.error = EPROTO;
       }
       ws_conn_cut(c, 1006, "connection lost");
-      if (!p->requests) ws_server_refused(c->server, c, WS_REFUSED_LOST, 0);
+      if (!p->requests)
+        ws_server_refused(c->server, c,
+                          r == -EPROTO ? WS_REFUSED_TLS : WS_REFUSED_LOST, 0);
       return;
     }
     take_bytes(c, (char *)loop->read_buffer, (size_t)r);
