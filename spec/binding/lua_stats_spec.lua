@@ -167,6 +167,29 @@ describe("stats", function()
     assert.same({ 2, 9 }, { stats.messages_out, stats.bytes_out })
   end)
 
+  it("count what is published, for each who gets it", function()
+    local first
+    local server = t.listen { max_queued = 1000, on_open = function(c)
+      c:subscribe "news"
+      first = first or c
+    end }
+    local slow = t.open(server, { rcvbuf = 4096 })
+    local raw = t.open(server)
+    assert.equal(2, server:publish("news", "hello"))
+    raw:expect_frame("text", "hello")
+    slow:expect_frame("text", "hello")
+    local stats = server:stats()
+    assert.same({ 2, 10, 0 }, { stats.messages_out, stats.bytes_out,
+      stats.dropped })
+    first:send(("x"):rep(8 << 20), "binary")
+    t.turn()
+    assert.equal(1, server:publish("news", ("y"):rep(1000)))
+    t.turn()
+    stats = server:stats()
+    assert.same({ 4, 10 + (8 << 20) + 1000, 1 }, { stats.messages_out,
+      stats.bytes_out, stats.dropped })
+  end)
+
   it("know what waits for a peer that does not read", function()
     local conn, raw, server = kit.pair({ max_queued = false },
       { rcvbuf = 4096 })

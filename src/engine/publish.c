@@ -112,6 +112,11 @@ static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
   if (c->stream.queued > c->options->high_water) c->was_high = true;
 }
 
+static void count_sent(struct ws_conn *c, const struct ws_entry *e) {
+  c->route->traffic.messages_out++;
+  c->route->traffic.bytes_out += e->plain.len - e->head;
+}
+
 static bool extend(struct ws_range *r, const struct ws_part *p) {
   if (r->chunk != p->chunk || r->off + r->len != p->off) return false;
   r->len += p->len;
@@ -128,7 +133,9 @@ void ws_topic_catch_up(struct ws_conn *c) {
   set_seen(ts, m); /* the writing below comes back here */
   for (; i < ts->n_log && c->member; i++) {
     const struct ws_entry *e = &ts->log[i];
-    if (!is_for(m, e) || (n > 0 && extend(&ranges[n - 1], &e->plain))) continue;
+    if (!is_for(m, e)) continue;
+    count_sent(c, e);
+    if (n > 0 && extend(&ranges[n - 1], &e->plain)) continue;
     if (n == RANGES) {
       write_ranges(c, ranges, n);
       n = 0;
@@ -179,14 +186,15 @@ static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
     return ws_conn_hold(c, e->opcode, p->chunk->data + p->off + e->head,
                         p->len - e->head);
   if (ws_conn_is_full(c, p->len)) return ws_conn_refuse(c);
+  count_sent(c, e);
   write_ranges(c, &all, 1);
   return c->member ? WS_OK : WS_ERR_CLOSED;
 }
 
-static void count_miss(struct ws_topics *ts, struct ws_conn *c) {
+static void count_miss(struct ws_conn *c) {
   struct ws_rare *r = ws_conn_rare(c);
   if (r) r->missed++;
-  ts->dropped++;
+  c->route->traffic.dropped++;
 }
 
 /* How many slow ones the entry, which is the last, is not for after all. */
@@ -201,7 +209,7 @@ static int64_t tell_slow(struct ws_topics *ts) {
     set_seen(ts, m);
     struct ws_conn *c = m->conn;
     enum ws_err err = is_its ? give(c, e) : WS_OK;
-    if (err == WS_ERR_FULL) count_miss(ts, c);
+    if (err == WS_ERR_FULL) count_miss(c);
     if (err != WS_OK) lost++;
   }
   return lost;

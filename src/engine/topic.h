@@ -63,7 +63,6 @@ struct ws_topics {
   size_t n_log, cap_log, log_bytes;
   struct ws_chunk *chunk; /* being filled; with a count of its own */
   uint64_t epoch;         /* 1 and up */
-  uint64_t dropped;       /* messages that a full queue has missed */
 };
 
 /* From now on c gets what is published to the topic. WS_OK also when it did
