@@ -20,6 +20,7 @@ PREFIX = /usr/local
 DESTDIR =
 INST_LUADIR = $(PREFIX)/share/lua/5.4
 INST_LIBDIR = $(PREFIX)/lib/lua/5.4
+INST_BINDIR = $(PREFIX)/bin
 INSTALL = install
 
 # The compiler that brings libFuzzer.
@@ -276,7 +277,7 @@ conformance:
 
 # Installing.
 
-## install: into PREFIX (and DESTDIR), or INST_LUADIR and INST_LIBDIR
+## install: into PREFIX (and DESTDIR), or INST_LUADIR, INST_LIBDIR, INST_BINDIR
 install: $(core)
 	@for file in $(lua_files); do \
 	  $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$$(dirname "$$file")" && \
@@ -285,13 +286,18 @@ install: $(core)
 	done
 	@$(INSTALL) -d "$(DESTDIR)$(INST_LIBDIR)/evws"
 	@$(INSTALL) -m 755 $(core) "$(DESTDIR)$(INST_LIBDIR)/evws/core.so"
+	@$(INSTALL) -d "$(DESTDIR)$(INST_BINDIR)"
+	@sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/evws >$(BUILD)/evws.command
+	@$(INSTALL) -m 755 $(BUILD)/evws.command "$(DESTDIR)$(INST_BINDIR)/evws"
+	@rm $(BUILD)/evws.command
 
 ## uninstall: what install has put there
 uninstall:
 	@for file in $(lua_files); do \
 	  rm -f "$(DESTDIR)$(INST_LUADIR)/$$file"; \
 	done
-	@rm -f "$(DESTDIR)$(INST_LIBDIR)/evws/core.so"
+	@rm -f "$(DESTDIR)$(INST_LIBDIR)/evws/core.so" \
+	  "$(DESTDIR)$(INST_BINDIR)/evws"
 	@-rmdir "$(DESTDIR)$(INST_LUADIR)/evws" \
 	  "$(DESTDIR)$(INST_LIBDIR)/evws" 2>/dev/null || true
 

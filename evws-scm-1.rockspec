@@ -43,7 +43,8 @@ build = {
   build_variables = {},
   install_variables = {
     INST_LUADIR = "$(LUADIR)",
-    INST_LIBDIR = "$(LIBDIR)"
+    INST_LIBDIR = "$(LIBDIR)",
+    INST_BINDIR = "$(BINDIR)"
   }
 }
 test = {

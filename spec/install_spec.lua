@@ -78,15 +78,32 @@ describe("installing", function()
       .. root .. "/lib/lua/5.4/evws/core.so\n", output)
   end
 
+  -- The same of the command, found as a shell would find it.
+  local function expect_command(root)
+    local path = ("PATH='%s/bin':\"$PATH\" "):format(root)
+    local modules = ("LUA_PATH_5_4='%s/share/lua/5.4/?.lua'"
+      .. " LUA_CPATH_5_4='%s/lib/lua/5.4/?.so' "):format(root, root)
+    local output = run(work, "%s %s timeout 20 evws --version", modules, path)
+    assert.is_truthy(output:find "^evws %d")
+    output = run(work, "%s %s timeout 20 evws --help", modules, path)
+    assert.is_truthy(output:find("usage: evws", 1, true))
+    output = run(work, "%s %s timeout 20 evws ws://127.0.0.1:1/ || echo $?",
+      modules, path)
+    assert.equal("evws: cannot connect to ws://127.0.0.1:1/: connection "
+      .. "refused\n1\n", output)
+  end
+
   it("works from a rock that was made, packed and installed", function()
     local luarocks = "luarocks --lua-version 5.4 --tree "
     run(tree, "MAKEFLAGS=-j2 %s '%s/made' make evws-scm-1.rockspec", luarocks,
       work)
     expect_echo(work .. "/made")
+    expect_command(work .. "/made")
     run(work, "%s '%s/made' pack evws", luarocks, work)
     run(work, "rm -rf made && %s '%s/installed' install evws-scm-1.*.rock",
       luarocks, work)
     expect_echo(work .. "/installed")
+    expect_command(work .. "/installed")
   end)
 
   it("works from make install, and make uninstall leaves nothing", function()
@@ -94,6 +111,7 @@ describe("installing", function()
       .. (" DESTDIR='%s/root' "):format(work)
     run(tree, "%s -j2 install", make)
     expect_echo(work .. "/root/usr")
+    expect_command(work .. "/root/usr")
     run(tree, "%s uninstall", make)
     assert.equal("", run(work, "find root -type f -o -name evws"))
   end)

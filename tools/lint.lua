@@ -232,7 +232,8 @@ end
 
 local function check_lua()
   run("luacheck -q --no-color %s", table.concat(lines_of(
-    "find lua examples spec tools bench fuzz library -name '*.lua' "
+    "find lua examples spec tools bench fuzz library bin/evws "
+    .. "'(' -name '*.lua' -o -path bin/evws ')' "
     .. "-not -path '*/node_modules/*' 2>/dev/null | sort"), " "))
 end
 

@@ -212,6 +212,7 @@ void ws_open_timer(lua_State *L);
 void ws_open_request(lua_State *L);
 int ws_lua_listen(lua_State *L);
 int ws_lua_connect(lua_State *L);
+int ws_lua_input(lua_State *L);
 int ws_lua_run(lua_State *L);
 int ws_lua_step(lua_State *L);
 int ws_lua_stop(lua_State *L);

@@ -137,14 +137,21 @@ static int lua_fail_at(lua_State *L) {
 }
 #endif
 
-static const luaL_Reg functions[] = {
-  {"after", ws_lua_after},     {"connect", ws_lua_connect},
-  {"every", ws_lua_every},     {"fd", ws_lua_fd},
-  {"listen", ws_lua_listen},   {"now", lua_now},
-  {"on_error", lua_on_error},  {"run", ws_lua_run},
-  {"sleep", ws_lua_sleep},     {"spawn", ws_lua_spawn},
-  {"step", ws_lua_step},       {"stop", ws_lua_stop},
-  {"timeout", ws_lua_timeout}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"after", ws_lua_after},
+                                     {"connect", ws_lua_connect},
+                                     {"every", ws_lua_every},
+                                     {"fd", ws_lua_fd},
+                                     {"listen", ws_lua_listen},
+                                     {"now", lua_now},
+                                     {"on_error", lua_on_error},
+                                     {"run", ws_lua_run},
+                                     {"input", ws_lua_input},
+                                     {"sleep", ws_lua_sleep},
+                                     {"spawn", ws_lua_spawn},
+                                     {"step", ws_lua_step},
+                                     {"stop", ws_lua_stop},
+                                     {"timeout", ws_lua_timeout},
+                                     {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_evws_core(lua_State *L);
 

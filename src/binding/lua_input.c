@@ -1,0 +1,102 @@
+/* lua_input.c: core.input(fd), for evws's own tools: waiting for what comes by
+ * a descriptor that others gave us, such as standard input. It stays as it is
+ * (blocking: its flags are shared with the shell, and with whoever else has
+ * it), so it is read once for each time that it is ready. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "binding/task.h"
+
+#define INPUT_NAME "evws.input"
+#define PIECE 16384 /* bytes */
+
+struct lua_input {
+  struct ws_watch watch;
+  struct ws_engine *engine;
+  struct ws_task *waiting;
+};
+
+static void on_ready(struct ws_watch *w) {
+  struct lua_input *i = WS_LIST_ENTRY(w, struct lua_input, watch);
+  ws_loop_unwatch(&i->engine->loop, w);
+  if (i->waiting) ws_task_wake(i->waiting, WS_WAKE_DONE);
+}
+
+static int wait_for_input(lua_State *L, struct lua_input *i, double timeout);
+
+/* The bytes; nil at the end, which an error is too: a descriptor that is
+ * closed, a terminal that is gone. */
+static int read_once(lua_State *L, struct lua_input *i, double timeout) {
+  struct ws_io *io = i->engine->loop.io;
+  luaL_Buffer b;
+  struct iovec iov = {luaL_buffinitsize(L, &b, PIECE), PIECE};
+  ssize_t n = io->ops->readv(io, i->watch.fd, &iov, 1);
+  luaL_pushresultsize(&b, n > 0 ? (size_t)n : 0);
+  if (n > 0) return 1;
+  if (n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR)
+    return wait_for_input(L, i, timeout);
+  lua_pushnil(L);
+  lua_pushliteral(L, "closed");
+  return 2;
+}
+
+static int input_k(lua_State *L, int status, lua_KContext ctx) {
+  struct lua_input *i = lua_touserdata(L, 1);
+  struct ws_woken w = ws_task_woken(L, i->engine, status);
+  (void)ctx;
+  ws_loop_unwatch(&i->engine->loop, &i->watch);
+  if (w.why == WS_WAKE_DONE) return read_once(L, i, w.time_left);
+  lua_pushnil(L);
+  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  return 2;
+}
+
+static int wait_for_input(lua_State *L, struct lua_input *i, double timeout) {
+  struct ws_task here, *t = ws_task_waiter(L, i->engine, &here);
+  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
+    return luaL_error(L, "not enough memory");
+  lua_settop(L, 1);
+  ws_task_wait_in(t, &i->waiting);
+  ws_loop_watch(&i->engine->loop, &i->watch, WS_READ);
+  return ws_task_wait(L, i->engine, t, input_k);
+}
+
+/* input:read([timeout]) -> bytes | nil, "closed" | nil, "timeout" */
+static int input_read(lua_State *L) {
+  struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  double timeout = ws_check_timeout(L, 2);
+  if (i->waiting) return luaL_error(L, "cannot read: another task is reading");
+  return wait_for_input(L, i, timeout);
+}
+
+static int input_is_terminal(lua_State *L) {
+  struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  lua_pushboolean(L, isatty(i->watch.fd));
+  return 1;
+}
+
+static int input_gc(lua_State *L) {
+  struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  if (!i->engine->is_closed) ws_loop_unwatch(&i->engine->loop, &i->watch);
+  return 0;
+}
+
+int ws_lua_input(lua_State *L) {
+  static const luaL_Reg methods[] = {
+    {"is_terminal", input_is_terminal}, {"read", input_read}, {NULL, NULL}};
+  lua_Integer fd = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, fd >= 0 && fd < 1 << 20, 1, "a descriptor expected");
+  struct lua_input *i = lua_newuserdatauv(L, sizeof *i, 0);
+  *i = (struct lua_input){.engine = ws_engine_of(L)};
+  i->watch.fd = (int)fd;
+  i->watch.fn = on_ready;
+  ws_list_init(&i->watch.ready);
+  if (luaL_newmetatable(L, INPUT_NAME)) {
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, input_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return 1;
+}
