@@ -33,6 +33,7 @@
   _(url) \
   _(wheel) \
   _(loop) \
+  _(queue) \
   _(stream) \
   _(tls) \
   _(net) \

@@ -16,13 +16,8 @@
 
 #define CHUNK (64 * 1024)
 #define LOG_BYTES (256 * 1024) /* more is not kept back to the turn's end */
-#define RANGES 64              /* of one write */
 
 /* ---- the log ---- */
-
-static void release_chunk(struct ws_chunk *c) {
-  if (c && --c->refs == 0) ws_mem_free(c);
-}
 
 /* Room for n bytes in the chunk that is being filled, or in a new one. Those
  * who hold the old one keep it. */
@@ -33,7 +28,7 @@ static bool make_room(struct ws_topics *ts, size_t n) {
   if (n > SIZE_MAX - sizeof *c) return false;
   if (!(c = ws_mem_alloc(sizeof *c + cap))) return false;
   *c = (struct ws_chunk){.refs = 1, .cap = cap};
-  release_chunk(ts->chunk);
+  ws_chunk_release(ts->chunk);
   ts->chunk = c;
   return true;
 }
@@ -68,13 +63,14 @@ static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
 
 static void clear(struct ws_topics *ts) {
   struct ws_chunk *c;
-  for (size_t i = 0; i < ts->n_log; i++) release_chunk(ts->log[i].plain.chunk);
+  for (size_t i = 0; i < ts->n_log; i++)
+    ws_chunk_release(ts->log[i].plain.chunk);
   ts->n_log = 0;
   ts->log_bytes = 0;
   ts->epoch++;
   c = ts->chunk;
   if (c && (c->refs > 1 || c->cap > CHUNK)) {
-    release_chunk(c);
+    ws_chunk_release(c);
     ts->chunk = NULL;
   } else if (c) {
     c->len = 0;
@@ -84,7 +80,7 @@ static void clear(struct ws_topics *ts) {
 
 void ws_publish_free(struct ws_topics *ts) {
   clear(ts);
-  release_chunk(ts->chunk);
+  ws_chunk_release(ts->chunk);
   ws_mem_free(ts->log);
 }
 
@@ -126,7 +122,7 @@ static bool extend(struct ws_range *r, const struct ws_part *p) {
 void ws_topic_catch_up(struct ws_conn *c) {
   struct ws_topics *ts = c->server->topics;
   struct ws_member *m = c->member;
-  struct ws_range ranges[RANGES];
+  struct ws_range ranges[WS_RANGES_MAX];
   size_t i = seen(ts, m);
   int n = 0;
   if (i == ts->n_log) return;
@@ -136,7 +132,7 @@ void ws_topic_catch_up(struct ws_conn *c) {
     if (!is_for(m, e)) continue;
     count_sent(c, e);
     if (n > 0 && extend(&ranges[n - 1], &e->plain)) continue;
-    if (n == RANGES) {
+    if (n == WS_RANGES_MAX) {
       write_ranges(c, ranges, n);
       n = 0;
     }

@@ -8,17 +8,6 @@
 #include "base/buf.h"
 #include "transport/tls.h"
 
-#define CHUNK_MIN 1024
-#define CHUNK_MAX (64 * 1024)
-#define IOV_MAX_USED 64
-
-/* A place in the queue. Its chunk may stand in other queues too. */
-struct ws_queued {
-  struct ws_queued *next;
-  struct ws_chunk *chunk;
-  size_t off; /* bytes of the chunk that have left */
-};
-
 void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
                     void (*fn)(struct ws_watch *),
                     void (*late)(struct ws_late *)) {
@@ -31,20 +20,8 @@ void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
   ws_list_init(&s->late.link);
 }
 
-static void chunk_release(struct ws_chunk *c) {
-  if (--c->refs == 0) ws_mem_free(c);
-}
-
-static void drop_first(struct ws_stream *s) {
-  struct ws_queued *q = s->head;
-  s->head = q->next;
-  if (!s->head) s->tail = NULL;
-  chunk_release(q->chunk);
-  ws_mem_free(q);
-}
-
 static void forget(struct ws_stream *s) {
-  while (s->head) drop_first(s);
+  ws_queue_clear(&s->queue);
   if (s->tls) ws_tls_drop_left(s->tls);
   s->queued = 0;
   if (s->loop->corked == s) {
@@ -170,57 +147,10 @@ static void blocked(struct ws_stream *s, bool on) {
   if (on) ws_loop_late(s->loop, &s->late); /* its deadline changes */
 }
 
-/* A chunk of its own at the end of the queue, with room for n bytes. */
-static struct ws_chunk *add_chunk(struct ws_stream *s, size_t n) {
-  size_t cap = s->queued < CHUNK_MAX ? s->queued : CHUNK_MAX;
-  if (cap < CHUNK_MIN) cap = CHUNK_MIN;
-  if (cap < n) cap = n;
-  if (cap > SIZE_MAX - sizeof(struct ws_chunk)) return NULL;
-  struct ws_queued *q = ws_mem_alloc(sizeof *q);
-  struct ws_chunk *c = ws_mem_alloc(sizeof *c + cap);
-  if (!q || !c) {
-    ws_mem_free(q);
-    ws_mem_free(c);
-    return NULL;
-  }
-  *c = (struct ws_chunk){.refs = 1, .cap = cap};
-  *q = (struct ws_queued){.chunk = c};
-  if (s->tail)
-    s->tail->next = q;
-  else
-    s->head = q;
-  s->tail = q;
-  return c;
-}
-
-/* The last chunk, if nobody else holds it and it has room for n bytes. */
-static struct ws_chunk *open_chunk(struct ws_stream *s, size_t n) {
-  struct ws_chunk *c = s->tail ? s->tail->chunk : NULL;
-  if (!c || c->refs > 1 || c->cap - c->len < n) return NULL;
-  return c;
-}
-
 static bool queue_copy(struct ws_stream *s, const uint8_t *bytes, size_t n) {
-  if (n == 0) return true;
-  struct ws_chunk *c = open_chunk(s, n);
-  if (!c && !(c = add_chunk(s, n))) return false;
-  memcpy(c->data + c->len, bytes, n);
-  c->len += n;
+  if (!ws_queue_copy(&s->queue, bytes, n, s->queued)) return false;
   s->queued += n;
   return true;
-}
-
-static void consume(struct ws_stream *s, size_t n) {
-  s->queued -= n;
-  while (n && s->head) {
-    size_t left = s->head->chunk->len - s->head->off;
-    if (n < left) {
-      s->head->off += n;
-      return;
-    }
-    n -= left;
-    drop_first(s);
-  }
 }
 
 static ssize_t offer_tls(struct ws_stream *s, const struct iovec *iov, int n) {
@@ -266,29 +196,22 @@ static bool is_refused(const struct ws_stream *s, bool is_short) {
 }
 
 static void flush_queue(struct ws_stream *s) {
-  struct iovec iov[IOV_MAX_USED];
+  struct iovec iov[WS_RANGES_MAX];
   if (s->tls && ws_tls_left(s->tls) && offer(s, NULL, 0) < 0) return;
-  while (s->head) {
-    int n = 0;
-    if (s->head->off == s->head->chunk->len) { /* reserved, never filled */
-      drop_first(s);
-      continue;
-    }
-    size_t total = 0;
-    for (struct ws_queued *q = s->head; q && n < IOV_MAX_USED; q = q->next) {
-      iov[n].iov_base = q->chunk->data + q->off;
-      iov[n].iov_len = q->chunk->len - q->off;
-      total += iov[n++].iov_len;
-    }
+  while (s->queue.head) {
+    size_t total;
+    int n = ws_queue_peek(&s->queue, iov, WS_RANGES_MAX, &total);
+    if (n == 0) break;
     ssize_t r = offer(s, iov, n);
     if (r < 0) return;
     if (r > 0) {
-      consume(s, (size_t)r);
+      ws_queue_consume(&s->queue, (size_t)r);
+      s->queued -= (size_t)r;
       s->progress = ws_loop_tick_now(s->loop);
     }
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
-  blocked(s, is_refused(s, s->head != NULL));
+  blocked(s, is_refused(s, s->queue.head != NULL));
 }
 
 /* What is in the cork leaves; what the kernel refuses becomes the queue. */
@@ -320,7 +243,7 @@ void ws_stream_uncork(struct ws_stream *s) {
 }
 
 static bool is_corked(const struct ws_stream *s) {
-  return s->loop->corked == s && !s->head;
+  return s->loop->corked == s && !s->queue.head;
 }
 
 uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
@@ -329,9 +252,7 @@ uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
     if (WS_CORK_BUFFER - loop->cork_len < n) flush_cork(s);
     if (is_corked(s)) return loop->cork + loop->cork_len;
   }
-  struct ws_chunk *c = open_chunk(s, n);
-  if (!c) c = add_chunk(s, n);
-  return c ? c->data + c->len : NULL;
+  return ws_queue_reserve(&s->queue, n, s->queued);
 }
 
 void ws_stream_commit(struct ws_stream *s, size_t n) {
@@ -339,7 +260,7 @@ void ws_stream_commit(struct ws_stream *s, size_t n) {
     s->loop->cork_len += n;
     return;
   }
-  s->tail->chunk->len += n;
+  ws_queue_commit(&s->queue, n);
   s->queued += n;
   if (s->is_blocked) return;
   if (s->loop->in_turn)
@@ -371,9 +292,9 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
                      const uint8_t *payload, size_t len) {
   struct iovec iov[3];
   int n = 0;
-  if (!is_corked(s) && s->head && !s->is_blocked) flush_queue(s);
+  if (!is_corked(s) && s->queue.head && !s->is_blocked) flush_queue(s);
   if (s->error) return s->error != ENOMEM;
-  if (s->head) {
+  if (s->queue.head) {
     if (queue_copy(s, head, head_len) && queue_copy(s, payload, len))
       return true;
     broke(s, ENOMEM);
@@ -392,7 +313,7 @@ void ws_stream_flush(struct ws_stream *s) {
   if (s->watch.fd < 0 || s->error) return;
   if (is_corked(s))
     flush_cork(s);
-  else if (s->head || (s->tls && s->queued))
+  else if (s->queue.head || (s->tls && s->queued))
     flush_queue(s);
 }
 
@@ -400,9 +321,46 @@ size_t ws_stream_pending(const struct ws_stream *s) {
   return s->queued + (s->loop->corked == s ? s->loop->cork_len : 0);
 }
 
+/* What is left of the cork, then of the ranges, behind `skip` bytes. */
+static bool queue_rest(struct ws_stream *s, struct iovec cork,
+                       const struct ws_range *r, int n, size_t skip) {
+  size_t off = skip < cork.iov_len ? skip : cork.iov_len;
+  skip -= off;
+  if (!queue_copy(s, (uint8_t *)cork.iov_base + off, cork.iov_len - off))
+    return false;
+  for (int i = 0; i < n; i++) {
+    off = skip < r[i].len ? skip : r[i].len;
+    skip -= off;
+    struct ws_range left = {r[i].chunk, r[i].off + off, r[i].len - off};
+    if (!ws_queue_share(&s->queue, &left)) return false;
+    s->queued += left.len;
+  }
+  return true;
+}
+
 bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
-  for (int i = 0; i < n; i++)
-    if (!ws_stream_write(s, r[i].chunk->data + r[i].off, r[i].len, NULL, 0))
-      return false;
+  struct iovec iov[WS_RANGES_MAX + 1] = {{s->loop->cork, 0}};
+  size_t total = 0;
+  ssize_t taken = 0;
+  if (!is_corked(s) && s->queue.head && !s->is_blocked) flush_queue(s);
+  if (s->error) return s->error != ENOMEM;
+  bool may_offer = !s->queue.head && !s->is_blocked;
+  if (may_offer) {
+    if (s->loop->corked == s) iov[0].iov_len = total = s->loop->cork_len;
+    for (int i = 0; i < n; i++) {
+      iov[i + 1] = (struct iovec){r[i].chunk->data + r[i].off, r[i].len};
+      total += r[i].len;
+    }
+    if (s->loop->corked == s) s->loop->cork_len = 0;
+    int first = iov[0].iov_len == 0;
+    taken = offer(s, iov + first, n + 1 - first);
+    if (taken < 0) return s->error != ENOMEM;
+    if ((size_t)taken == total && !s->tls) return true;
+  }
+  if (!queue_rest(s, iov[0], r, n, (size_t)taken)) {
+    broke(s, ENOMEM);
+    return false;
+  }
+  if (may_offer) blocked(s, is_refused(s, true));
   return true;
 }

@@ -19,21 +19,15 @@
 
 #include "base/err.h"
 #include "transport/loop.h"
+#include "transport/queue.h"
 
 #define WS_CORK_PAYLOAD (64 * 1024) /* larger payloads are not copied */
-
-/* Bytes that wait to be sent; may be shared by many streams. */
-struct ws_chunk {
-  uint32_t refs;
-  size_t len, cap;
-  uint8_t data[];
-};
 
 struct ws_stream {
   struct ws_watch watch; /* first: the watch's fn finds the stream from it */
   struct ws_late late;
   struct ws_loop *loop;
-  struct ws_queued *head, *tail; /* waiting, the oldest first */
+  struct ws_queue queue;
   size_t queued;      /* bytes in them, and in what TLS has left over */
   struct ws_tls *tls; /* NULL: plain */
   uint32_t progress;  /* tick of the last byte the kernel took while blocked */
@@ -108,12 +102,6 @@ ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n);
  * (error is ENOMEM), for a part may be on its way. */
 bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
                      const uint8_t *payload, size_t len);
-
-/* A run of a chunk that others hold too. */
-struct ws_range {
-  struct ws_chunk *chunk;
-  size_t off, len;
-};
 
 #define WS_RANGES_MAX 64
 

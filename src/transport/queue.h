@@ -1,0 +1,56 @@
+/* queue.h: bytes that wait to be sent, the oldest first. They stand in chunks;
+ * a chunk may be in several queues at once. */
+#ifndef EVWS_QUEUE_H
+#define EVWS_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct ws_chunk {
+  uint32_t refs; /* holders; freed by the last one */
+  size_t len, cap;
+  uint8_t data[];
+};
+
+void ws_chunk_release(struct ws_chunk *c); /* c may be NULL */
+
+/* A run of a chunk's bytes. */
+struct ws_range {
+  struct ws_chunk *chunk;
+  size_t off, len;
+};
+
+/* A zeroed one is empty. */
+struct ws_queue {
+  struct ws_queued *head, *tail;
+};
+
+/* A place for n bytes at the end; ws_queue_commit says that they are there.
+ * NULL without memory. hint: bytes that are waiting, which tells how large a
+ * new chunk should be. */
+uint8_t *ws_queue_reserve(struct ws_queue *q, size_t n, size_t hint);
+void ws_queue_commit(struct ws_queue *q, size_t n);
+
+/* Appends a copy; false without memory. */
+bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
+                   size_t hint);
+
+/* Appends a run without a copy; the queue holds a count of the chunk. Of a
+ * chunk of which little is used (a quarter at least is what is wanted) only
+ * the last in the queue is held: what came before it is copied by then. False
+ * without memory. */
+bool ws_queue_share(struct ws_queue *q, const struct ws_range *r);
+
+/* The first bytes as up to `max` pieces; returns their number, and in *total
+ * the bytes. */
+int ws_queue_peek(struct ws_queue *q, struct iovec *iov, int max,
+                  size_t *total);
+
+/* Drops the first n bytes. */
+void ws_queue_consume(struct ws_queue *q, size_t n);
+
+void ws_queue_clear(struct ws_queue *q);
+
+#endif
