@@ -24,7 +24,8 @@
 --   common.rest(n)        true when n turns found nothing to do
 --   common.flat(round, n) memory does not grow over n rounds
 --   common.statm()        bytes resident, bytes of data mapped
---   common.client(options)   -> a client of ours, the raw server it is on
+--   common.client(options[, fields])   -> a client of ours, the raw server
+--     it is on, whose 101 has these header lines as well
 --   common.head(lines)    a request's head
 --   common.answer(server, bytes[, o])  -> status, headers, body, raw client
 --   common.child(script[, { arguments, env=, nofile=, memory= }])
@@ -250,7 +251,7 @@ local function read_head(socket)
   return head
 end
 
-function common.client(options)
+function common.client(options, fields)
   local listener <close> = assert(probe.listen "127.0.0.1")
   local own, is_open = { on_open = function() end }, false
   for name, value in pairs(options or {}) do own[name] = value end
@@ -265,7 +266,7 @@ function common.client(options)
   local raw = t.wrap(socket, "client")
   raw:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
     .. "Connection: Upgrade\r\nSec-WebSocket-Accept: "
-    .. handshake.accept(key) .. "\r\n\r\n")
+    .. handshake.accept(key) .. "\r\n" .. (fields or "") .. "\r\n")
   t.wait(function() return is_open end, "the client to be open")
   return conn, raw
 end

@@ -5,6 +5,7 @@
 #include "engine/client.h"
 #include "engine/conn.h"
 #include "engine/upgrade.h"
+#include "protocol/compression.h"
 
 #define TELL_AGAIN 0.1 /* seconds, when there was no memory to tell the end */
 
@@ -103,6 +104,7 @@ static void judge_silence(struct ws_conn *c) {
   }
   if (o->keepalive_interval > 0 && (int32_t)(loop->tick - ping_due(c)) >= 0) {
     ws_conn_ping(c, NULL, 0);
+    ws_compression_forget(&c->protocol); /* idle: its memory is for others */
   }
 }
 

@@ -8,6 +8,7 @@
 #include "engine/rare.h"
 #include "engine/server.h"
 
+#define INFLATED_PAGE 4096
 #define QUEUE_MESSAGES 256 /* receive_queue counts things as well as bytes */
 
 /* A message in the queue of the rare part. */
@@ -114,13 +115,19 @@ static size_t feed(struct ws_conn *c, struct ws_event *ev) {
   return used;
 }
 
+/* What was inflated is work done: each page of it counts as a message. */
+static void spend_budget(struct ws_input *in, const struct ws_event *ev) {
+  uint64_t cost = ev->was_compressed ? 1 + ev->len / INFLATED_PAGE : 1;
+  in->budget -= cost < in->budget ? cost : in->budget;
+}
+
 /* Is it one for the application? */
 static bool take_message(struct ws_conn *c, const struct ws_event *ev) {
   if (is_closing(c)) return false;
   if (c->options->message_rate.burst > 0 && !ws_conn_spend_message(c))
     return false;
   c->messaged = c->stream.loop->tick;
-  if (is_being_read(c)) c->stream.loop->input.budget--;
+  if (is_being_read(c)) spend_budget(&c->stream.loop->input, ev);
   c->route->traffic.messages_in++;
   c->route->traffic.bytes_in += ev->len;
   return true;
