@@ -140,6 +140,17 @@ local ws = {}
 ---returned (see `concurrency`). Set per connection by `conn:on_message`.
 ---@field on_message? fun(conn: evws.Conn, message: string, kind: evws.Kind)
 ---
+---Instead of `on_message`: called for each piece of a message as it comes, one
+---after the other. `final` tells whether the message ends with it; the piece may
+---be empty then. A piece of text ends between two characters. Nothing is
+---gathered, so `max_message` applies only where it is given, and of the
+---fragments only empty ones count against `max_fragments`. While the handler
+---waits, the next pieces wait and reading pauses. Of a message that the end of
+---the connection cuts off there is no final piece. Both handlers at once raise,
+---as do a `concurrency` above 1 and `conn:receive`. Set per connection by
+---`conn:on_chunk`.
+---@field on_chunk? fun(conn: evws.Conn, bytes: string, kind: evws.Kind, final: boolean)
+---
 ---Called for a ping, which evws answers by itself, before any handler runs. In
 ---its place among the messages; where they are pulled, the handler is called
 ---before further messages, but does not wait for those that nobody has
@@ -885,6 +896,16 @@ function conn:terminate() end
 ---@param handler fun(conn: evws.Conn, message: string, kind: evws.Kind)|nil
 ---@return evws.Conn conn itself
 function conn:on_message(handler) end
+
+---Sets this connection's own `on_chunk`: messages that begin to arrive from now
+---on come in pieces. What has begun before, or waits unread, is received whole
+---as it was, and goes to `on_message`, or as one piece to this handler. In the
+---same way a message in pieces stays one when `conn:on_message` is called
+---meanwhile. `nil` takes it away. Raises while a task waits in `receive`, and
+---where `concurrency` is above 1.
+---@param handler fun(conn: evws.Conn, bytes: string, kind: evws.Kind, final: boolean)|nil
+---@return evws.Conn conn itself
+function conn:on_chunk(handler) end
 
 ---Sets this connection's own `on_close`, instead of the option's.
 ---@param handler fun(conn: evws.Conn, code: integer, reason: string)|nil

@@ -20,6 +20,8 @@
  * endpoint:forget() -> drops the compressor
  * endpoint:lend(flag)  whether the room for inflated messages is taken
  * endpoint:room() -> its size
+ * endpoint:chunks(flag)  messages in chunks from the next one on: events
+ *   { "text" | "binary", bytes, "more" | "final" }
  *
  * Events: { "text" | "binary" | "ping" | "pong", payload },
  * { "close", code, reason }, { "error", code, why } */
@@ -78,6 +80,7 @@ static int protocol_new(lua_State *L) {
   ws_deflate_pool_init(&e->deflate);
   if (lua_toboolean(L, 4)) e->env.pool = &e->pool;
   e->env.max_message = (uint64_t)luaL_optinteger(L, 2, -1);
+  e->env.max_stream = e->env.max_message;
   e->env.max_fragments = (uint64_t)luaL_optinteger(L, 3, -1);
   ws_protocol_init(&e->p, role ? WS_CLIENT : WS_SERVER, &e->env);
   if (lua_istable(L, 5)) set_compression(L, e);
@@ -86,11 +89,11 @@ static int protocol_new(lua_State *L) {
 }
 
 static void push_event(lua_State *L, const struct ws_event *ev) {
-  static const char *const names[] = {"none", "message", "ping",
+  static const char *const names[] = {"none", "message", "chunk", "ping",
                                       "pong", "close",   "error"};
   const char *name = names[ev->type];
   lua_createtable(L, 3, 0);
-  if (ev->type == WS_EVENT_MESSAGE)
+  if (ev->type == WS_EVENT_MESSAGE || ev->type == WS_EVENT_CHUNK)
     name = ev->opcode == WS_OP_TEXT ? "text" : "binary";
   lua_pushstring(L, name);
   lua_rawseti(L, -2, 1);
@@ -103,6 +106,9 @@ static void push_event(lua_State *L, const struct ws_event *ev) {
   else
     lua_pushlstring(L, (const char *)ev->data, ev->len);
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  if (ev->type != WS_EVENT_CHUNK) return;
+  lua_pushstring(L, ev->is_final ? "final" : "more");
+  lua_rawseti(L, -2, 3);
 }
 
 /* Feeds bytes[0, n) to the end; the events go behind those of the list on top
@@ -193,6 +199,11 @@ static int endpoint_release(lua_State *L) {
   return 0;
 }
 
+static int endpoint_chunks(lua_State *L) {
+  check_endpoint(L)->p.wants_chunks = lua_toboolean(L, 2);
+  return 0;
+}
+
 static int endpoint_has_event(lua_State *L) {
   lua_pushboolean(L, ws_protocol_has_event(&check_endpoint(L)->p));
   return 1;
@@ -262,6 +273,7 @@ static const luaL_Reg methods[] = {
   {"forget", endpoint_forget},
   {"lend", endpoint_lend},
   {"room", endpoint_room},
+  {"chunks", endpoint_chunks},
   {"__gc", endpoint_gc},
   {NULL, NULL},
 };

@@ -25,28 +25,47 @@ static void take_control(lua_State *L, struct lua_conn *lc) {
   lua_pop(L, 2);
 }
 
-void ws_handlers_opened(lua_State *L, struct lua_conn *lc) {
-  if (!lc->has_on_message && lc->opens == 1) { /* on_message(nil) stays */
-    ws_push_handler(L, 1, "on_message");
-    lc->has_on_message = !lua_isnil(L, -1);
-    lua_setiuservalue(L, 1, UV_ON_MESSAGE);
-  }
-  take_control(L, lc);
+static int after_call(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
 }
 
-static int conn_on_message(lua_State *L) {
-  struct lua_conn *lc = ws_check_conn(L, 1);
-  check_handler(L);
-  if (lc->c.is_receiving)
-    return luaL_error(L, "cannot set on_message: a task is receiving");
-  lc->has_on_message = !lua_isnil(L, 2);
+/* (conn, message, kind): a message that was received whole, before there was
+ * an on_chunk, is one chunk. */
+static int call_on_chunk(lua_State *L) {
+  lua_settop(L, 3);
+  ws_push_handler(L, 1, "on_chunk");
+  if (lua_isnil(L, -1)) return 0;
+  lua_insert(L, 1);
+  lua_pushboolean(L, true);
+  lua_callk(L, 4, 0, 0, after_call);
+  return 0;
+}
+
+/* Whole messages go to the function (or nil) on top of the stack, which is
+ * popped; to on_chunk where that is what there is. */
+static void set_on_message(lua_State *L, struct lua_conn *lc) {
+  lc->is_adapted = lua_isnil(L, -1) && lc->has_on_chunk;
+  if (lc->is_adapted) {
+    lua_pop(L, 1);
+    lua_pushcfunction(L, call_on_chunk);
+  }
+  lc->has_on_message = !lua_isnil(L, -1);
   lua_setiuservalue(L, 1, UV_ON_MESSAGE);
-  if (lc->has_on_message)
-    lc->c.mode = WS_CALLBACK;
-  else if (lc->c.mode == WS_CALLBACK)
-    lc->c.mode = ws_mode_without_handler(lc);
-  ws_conn_resume(&lc->c);
-  return itself(L);
+}
+
+void ws_handlers_opened(lua_State *L, struct lua_conn *lc) {
+  if (!lc->has_on_message && lc->opens == 1) { /* on_message(nil) stays */
+    ws_push_handler(L, 1, "on_chunk");
+    lc->has_on_chunk = !lua_isnil(L, -1);
+    ws_push_handler(L, 1, "on_message");
+    set_on_message(L, lc);
+    lua_pop(L, 1);
+  }
+  lc->c.protocol.wants_chunks = lc->has_on_chunk;
+  take_control(L, lc);
 }
 
 /* The handlers are the route's until the connection has one of its own. */
@@ -68,6 +87,47 @@ void ws_own_handlers(lua_State *L, struct lua_conn *lc) {
   lc->has_own_handlers = true;
 }
 
+/* Handlers have changed; from the next message on they get chunks or not. */
+static void take_mode(struct lua_conn *lc) {
+  lc->c.protocol.wants_chunks = lc->has_on_chunk;
+  if (lc->has_on_message)
+    lc->c.mode = WS_CALLBACK;
+  else if (lc->c.mode == WS_CALLBACK)
+    lc->c.mode = ws_mode_without_handler(lc);
+  ws_conn_resume(&lc->c);
+}
+
+static int conn_on_message(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  if (lc->c.is_receiving)
+    return luaL_error(L, "cannot set on_message: a task is receiving");
+  if (!lua_isnil(L, 2)) lc->has_on_chunk = false;
+  set_on_message(L, lc);
+  take_mode(lc);
+  return itself(L);
+}
+
+/* What was received whole by now still goes to on_message. */
+static int conn_on_chunk(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  check_handler(L);
+  if (lc->c.is_receiving)
+    return luaL_error(L, "cannot set on_chunk: a task is receiving");
+  if (!lua_isnil(L, 2) && lc->c.options->concurrency > 1)
+    return luaL_error(L, "cannot set on_chunk: 'concurrency' is above 1");
+  ws_own_handlers(L, lc);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "on_chunk");
+  lc->has_on_chunk = !lua_isnil(L, 2);
+  if (lc->is_adapted || !lc->has_on_message) {
+    lua_pushnil(L);
+    set_on_message(L, lc);
+  }
+  take_mode(lc);
+  return itself(L);
+}
+
 static int set_handler(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   check_handler(L);
@@ -84,6 +144,8 @@ void ws_add_handler_methods(lua_State *L) {
                                       "on_ping", "on_pong"};
   lua_pushcfunction(L, conn_on_message);
   lua_setfield(L, -2, "on_message");
+  lua_pushcfunction(L, conn_on_chunk);
+  lua_setfield(L, -2, "on_chunk");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     lua_pushstring(L, names[i]);
     lua_pushcclosure(L, set_handler, 1);

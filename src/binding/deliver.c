@@ -21,14 +21,33 @@ static int after_message(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-/* Pushes the handler of a ping or pong and its arguments; their number, or
- * -1 when there is no handler. */
+/* Pushes the handler of an event that is no message, and its arguments; their
+ * number, or -1 when there is no handler (any more). 2 and 3 are the kinds. */
+static int push_chunk(lua_State *L, const struct ws_event *ev) {
+  ws_push_handler(L, 1, "on_chunk");
+  if (lua_isnil(L, -1)) return -1;
+  lua_pushvalue(L, 1);
+  lua_pushlstring(L, (const char *)ev->data, ev->len);
+  lua_pushvalue(L, ev->opcode == WS_OP_TEXT ? 2 : 3);
+  lua_pushboolean(L, ev->is_final);
+  return 4;
+}
+
 static int push_control(lua_State *L, const struct ws_event *ev) {
   ws_push_handler(L, 1, ev->type == WS_EVENT_PING ? "on_ping" : "on_pong");
   if (lua_isnil(L, -1)) return -1;
   lua_pushvalue(L, 1);
   lua_pushlstring(L, (const char *)ev->data, ev->len);
   return 2;
+}
+
+static int push_rare(lua_State *L, const struct ws_event *ev) {
+  switch (ev->type) {
+  case WS_EVENT_CHUNK: return push_chunk(L, ev);
+  case WS_EVENT_PING:
+  case WS_EVENT_PONG: return push_control(L, ev);
+  default: return -1;
+  }
 }
 
 /* The handler may have done anything, ended the connection included; only
@@ -48,7 +67,7 @@ static int message_body(lua_State *L) {
       lua_pushvalue(L, 1);
       lua_pushlstring(L, (const char *)ev.data, ev.len);
       lua_pushvalue(L, ev.opcode == WS_OP_TEXT ? 2 : 3);
-    } else if ((n = push_control(L, &ev)) < 0) {
+    } else if ((n = push_rare(L, &ev)) < 0) {
       lua_settop(L, 3);
       continue;
     }

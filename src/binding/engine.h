@@ -71,6 +71,8 @@ struct lua_conn {
   uint32_t tasks;        /* its handlers that have not ended */
   bool is_pulled;        /* receive or messages was called */
   bool has_on_message;   /* UV_ON_MESSAGE is set */
+  bool has_on_chunk;     /* messages that begin now go to on_chunk */
+  bool is_adapted;       /* UV_ON_MESSAGE calls on_chunk */
   bool has_own_handlers; /* UV_HANDLERS is not the route's table */
   bool is_opened;        /* on_open has returned */
   bool is_control_set;   /* a task for pings and pongs is there */

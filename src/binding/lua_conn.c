@@ -236,6 +236,8 @@ static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {
 }
 
 static void check_receiver(lua_State *L, struct lua_conn *lc) {
+  if (lc->has_on_chunk)
+    luaL_error(L, "cannot receive: the connection has an on_chunk");
   if (lc->c.mode == WS_CALLBACK)
     luaL_error(L, "cannot receive: the connection has an on_message");
   for (struct ws_task *t = lc->waiting; t; t = t->next)

@@ -1,5 +1,5 @@
 /* option_lists.c: options that are lists: origins, hosts, sub-protocols; and
- * the small tables that some methods take. */
+ * the small tables that some methods take; and the handlers. */
 #include <string.h>
 
 #include "binding/options.h"
@@ -121,4 +121,26 @@ void ws_options_names(lua_State *L, int arg, const char *function,
       luaL_error(L, "unknown option '%s' for '%s'", luaL_tolstring(L, -2, NULL),
                  function);
   }
+}
+
+static const char *const handlers[] = {
+  "on_open",  "on_chunk", "on_message", "on_close",   "on_drain",
+  "on_error", "on_ping",  "on_pong",    "on_request", "on_upgrade"};
+
+void ws_options_push_handlers(lua_State *L, int arg) {
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+    if (lua_getfield(L, arg, handlers[i]) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (!lua_isfunction(L, -1))
+      luaL_error(L, "bad option '%s' (function expected, got %s)", handlers[i],
+                 luaL_tolstring(L, -1, NULL));
+    lua_setfield(L, -2, handlers[i]);
+  }
+  if (lua_getfield(L, arg, "origins") == LUA_TFUNCTION)
+    lua_setfield(L, -2, "origins");
+  else
+    lua_pop(L, 1);
 }

@@ -80,6 +80,7 @@ static const struct option options[] = {
   {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "on_chunk", .type = OTHER, .scope = BOTH},
   {.name = "on_close", .type = OTHER, .scope = BOTH},
   {.name = "on_drain", .type = OTHER, .scope = BOTH},
   {.name = "on_error", .type = OTHER, .scope = BOTH},
@@ -104,10 +105,6 @@ static const struct option options[] = {
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)
-
-static const char *const handlers[] = {"on_open",  "on_message", "on_close",
-                                       "on_drain", "on_error",   "on_ping",
-                                       "on_pong",  "on_request", "on_upgrade"};
 
 /* ---- names ---- */
 
@@ -178,9 +175,23 @@ void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
   take_copy(L, arg, scope);
 }
 
+static bool is_given(lua_State *L, int arg, const char *name) {
+  bool yes = lua_getfield(L, arg, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return yes;
+}
+
+/* One of the two takes the messages. */
+static bool is_message_handler(const char *name) {
+  return strcmp(name, "on_message") == 0 || strcmp(name, "on_chunk") == 0;
+}
+
 void ws_options_inherit(lua_State *L, int route, int listener) {
+  bool has_own =
+    is_given(L, route, "on_message") || is_given(L, route, "on_chunk");
   for (size_t i = 0; i < N_OPTIONS; i++) {
     if (!(options[i].scope & WS_FOR_ROUTE)) continue;
+    if (has_own && is_message_handler(options[i].name)) continue;
     if (lua_getfield(L, route, options[i].name) == LUA_TNIL) {
       lua_getfield(L, listener, options[i].name);
       lua_setfield(L, route, options[i].name);
@@ -285,17 +296,18 @@ static void read_all(lua_State *L, int arg, enum place place, void *base) {
   }
 }
 
-static bool is_given(lua_State *L, int arg, const char *name) {
-  bool yes = lua_getfield(L, arg, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return yes;
-}
-
 void ws_options_conn(lua_State *L, int arg, const char *function,
                      struct ws_conn_options *o) {
   (void)function;
   read_all(L, arg, CONN, o);
   ws_options_compression(L, arg, &o->protocol);
+  bool is_stream = is_given(L, arg, "on_chunk");
+  o->protocol.max_stream =
+    is_given(L, arg, "max_message") ? o->protocol.max_message : WS_NO_LIMIT;
+  if (is_stream && is_given(L, arg, "on_message"))
+    luaL_error(L, "options 'on_message' and 'on_chunk' exclude each other");
+  if (is_stream && o->concurrency > 1)
+    luaL_error(L, "bad option 'concurrency' (1 expected, beside 'on_chunk')");
   const char *full = ws_option_string(L, arg, "on_full", "reject");
   o->close_when_full = strcmp(full, "close") == 0;
   if (!o->close_when_full && strcmp(full, "reject") != 0)
@@ -396,22 +408,6 @@ lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
   }
   lua_pop(L, 1);
   return v;
-}
-
-void ws_options_push_handlers(lua_State *L, int arg) {
-  lua_newtable(L);
-  for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
-    if (lua_getfield(L, arg, handlers[i]) == LUA_TNIL) {
-      lua_pop(L, 1);
-      continue;
-    }
-    if (!lua_isfunction(L, -1)) bad(L, handlers[i], "function");
-    lua_setfield(L, -2, handlers[i]);
-  }
-  if (lua_getfield(L, arg, "origins") == LUA_TFUNCTION)
-    lua_setfield(L, -2, "origins");
-  else
-    lua_pop(L, 1);
 }
 
 void ws_options_push_defaults(lua_State *L) {

@@ -173,9 +173,10 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason, size_t n);
 
 /* ---- conn_read.c ---- */
 
-/* The next message, in order; in callback mode with pings and pongs between,
- * where wants_control; in pull mode of a client that reconnects with the loss
- * of a connection between. False when there is none now, or none may be taken.
+/* The next message, or chunk of one (protocol.wants_chunks), in order; in
+ * callback mode with pings and pongs between, where wants_control; in pull
+ * mode of a client that reconnects with the loss of a connection between.
+ * False when there is none now, or none may be taken.
  * Its data stay until ws_conn_release or the next call. */
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_release(struct ws_conn *c);
@@ -209,6 +210,11 @@ void ws_conn_deliver_later(struct ws_conn *c);
 /* Does what an event asks for that is no message; true when it is one for the
  * application too. */
 bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev);
+
+/* Chunks of a message go to a handler; there may be none any more. */
+static inline bool ws_conn_takes_chunks(const struct ws_conn *c) {
+  return c->mode == WS_CALLBACK || c->protocol.wants_chunks;
+}
 
 /* Takes the oldest ping or pong that host->control told of; false when there
  * is none. While is_telling is set messages do not wait for further ones. The

@@ -11,10 +11,11 @@
 #define INFLATED_PAGE 4096
 #define QUEUE_MESSAGES 256 /* receive_queue counts things as well as bytes */
 
-/* A message in the queue of the rare part. */
+/* A message, or a chunk of one, in the queue of the rare part. */
 struct record {
   size_t len;
   uint8_t type, opcode;
+  bool is_final;
 };
 
 static bool is_closing(const struct ws_conn *c) {
@@ -156,6 +157,7 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   memcpy(&r, ws_buf_begin(q), sizeof r);
   ev->type = (enum ws_event_type)r.type;
   ev->opcode = r.opcode;
+  ev->is_final = r.is_final;
   ev->data = ws_buf_begin(q) + sizeof r;
   ev->len = r.len;
   ws_buf_consume(q, sizeof r + r.len); /* the bytes stay where they are */
@@ -164,6 +166,7 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
     memcpy(&ev->code, ev->data, sizeof ev->code);
     return c->mode == WS_PULL;
   }
+  if (ev->type == WS_EVENT_CHUNK) return ws_conn_takes_chunks(c);
   if (!is_control(ev)) return true;
   c->rare->queue_controls--;
   if (c->mode == WS_CALLBACK) return true;
@@ -195,7 +198,8 @@ void ws_conn_release(struct ws_conn *c) {
 }
 
 bool ws_conn_enqueue(struct ws_conn *c, const struct ws_event *ev) {
-  struct record head = {ev->len, (uint8_t)ev->type, ev->opcode};
+  struct record head = {ev->len, (uint8_t)ev->type, ev->opcode,
+                        ev->type == WS_EVENT_CHUNK && ev->is_final};
   struct ws_rare *r = ws_conn_rare(c);
   if (r && is_control(ev)) {
     if (r->queue_controls == WS_CONTROLS_MAX) return true;

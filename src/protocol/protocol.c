@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "protocol/chunk.h"
 #include "protocol/compression.h"
 #include "protocol/utf8.h"
 
@@ -73,6 +74,18 @@ static bool is_rsv_right(const struct ws_protocol *p,
           (f->opcode == WS_OP_TEXT || f->opcode == WS_OP_BINARY));
 }
 
+/* Of a message in chunks another limit counts. */
+static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f,
+                       size_t have) {
+  bool is_whole = f->opcode == WS_OP_CONTINUATION
+                    ? !p->in_chunks || p->is_compressed
+                    : !p->wants_chunks || f->rsv;
+  if (is_whole)
+    return have > p->env->max_message || f->len > p->env->max_message - have;
+  uint64_t most = p->env->max_stream;
+  return p->have > most || f->len > most - p->have;
+}
+
 /* 5.4, 5.5 and the limits, judged from the head alone. */
 static const char *check_frame(const struct ws_protocol *p,
                                const struct ws_frame *f, enum ws_err *err) {
@@ -95,7 +108,9 @@ static const char *check_frame(const struct ws_protocol *p,
   }
   size_t have = p->message ? p->message->len : 0;
   *err = WS_ERR_TOO_BIG;
-  if (have > p->env->max_message || f->len > p->env->max_message - have)
+  if ((have > p->env->max_message || f->len > p->env->max_message - have ||
+       p->have) &&
+      is_too_big(p, f, have))
     return "the message is too big";
   *err = WS_ERR_POLICY;
   if (p->kind && p->fragments >= p->env->max_fragments)
@@ -123,6 +138,7 @@ static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
     p->is_compressed = f->rsv != 0;
     p->utf8 = WS_UTF8_START;
     p->fragments = 0;
+    p->in_chunks = p->wants_chunks;
   }
   p->fragments++;
   return true;
@@ -275,6 +291,10 @@ static void deliver_inflated(struct ws_protocol *p, const uint8_t *data,
     fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
   else
     deliver(p, ws_buf_begin(out), out->len, ev);
+  if (p->in_chunks && ev->type == WS_EVENT_MESSAGE) {
+    ev->type = WS_EVENT_CHUNK;
+    ev->is_final = true;
+  }
 }
 
 /* A frame's payload has come to its end. */
@@ -331,6 +351,18 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
   return take;
 }
 
+bool ws_protocol_check_text(struct ws_protocol *p, const uint8_t *data,
+                            size_t n, bool is_last, struct ws_event *ev) {
+  return check_text(p, data, n, is_last, ev);
+}
+
+static size_t take_payload(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                           struct ws_event *ev) {
+  if (p->opcode >= WS_OP_CLOSE) return take_control(p, bytes, n, ev);
+  if (p->in_chunks && !p->is_compressed) return ws_chunk_take(p, bytes, n, ev);
+  return take_data(p, bytes, n, ev);
+}
+
 size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
                         struct ws_event *ev) {
   size_t i = 0;
@@ -344,8 +376,7 @@ size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
       i += take_head(p, bytes + i, n - i, ev);
     } else {
       if (i == n && p->left) return i;
-      i += p->opcode >= WS_OP_CLOSE ? take_control(p, bytes + i, n - i, ev)
-                                    : take_data(p, bytes + i, n - i, ev);
+      i += take_payload(p, bytes + i, n - i, ev);
     }
     if (ev->type != WS_EVENT_NONE) return i;
   }

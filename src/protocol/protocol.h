@@ -5,7 +5,11 @@
  * message that stands whole in one piece is delivered from there, without a
  * copy; one that spans pieces or frames is gathered in a buffer that exists
  * only as long as the message does. A compressed message (RFC 7692) is
- * gathered as it came, and inflated when it is complete. */
+ * gathered as it came, and inflated when it is complete.
+ *
+ * With wants_chunks nothing else is gathered: a message is given piece by
+ * piece as it comes. A piece of text ends between two characters. Of its
+ * frames only the empty ones count against max_fragments. */
 #ifndef EVWS_PROTOCOL_H
 #define EVWS_PROTOCOL_H
 
@@ -28,6 +32,7 @@ enum ws_role { WS_SERVER, WS_CLIENT };
 struct ws_protocol_env {
   uint64_t max_message;            /* bytes; WS_NO_LIMIT for none */
   uint64_t max_fragments;          /* frames of one message, empty ones too */
+  uint64_t max_stream;             /* bytes of a message in chunks */
   struct ws_buf_pool *pool;        /* for large messages; may be NULL */
   struct ws_deflate_pool *deflate; /* has to be there for permessage-deflate */
   struct ws_extension wish;        /* what to negotiate */
@@ -39,6 +44,7 @@ struct ws_protocol_env {
 enum ws_event_type {
   WS_EVENT_NONE,    /* more bytes are needed */
   WS_EVENT_MESSAGE, /* opcode, data, len */
+  WS_EVENT_CHUNK,   /* the same, a piece of one; is_final */
   WS_EVENT_PING,    /* data, len: answer with a pong of the same payload */
   WS_EVENT_PONG,    /* data, len */
   WS_EVENT_CLOSE,   /* code (1005 without one), data, len: the reason */
@@ -49,6 +55,7 @@ struct ws_event {
   enum ws_event_type type;
   uint8_t opcode; /* WS_OP_TEXT or WS_OP_BINARY */
   bool was_compressed;
+  bool is_final; /* of a chunk */
   uint16_t code;
   const uint8_t *data; /* until the next call with this protocol */
   size_t len;
@@ -70,12 +77,17 @@ struct ws_protocol {
   uint8_t head_len;
   uint8_t head[WS_FRAME_HEAD_MAX]; /* of a frame cut inside its head */
   uint8_t control_len;
+  uint8_t held_len;
+  uint8_t held[4]; /* a character that a chunk of text broke off in */
+  uint64_t have;   /* bytes of a message in chunks so far */
   struct ws_extension extension; /* as agreed on */
   bool is_client : 1, in_payload : 1, is_fin : 1, is_delivered : 1;
   bool is_ended : 1;      /* after a Close or an error: deaf */
   bool is_bad : 1;        /* what was read straight in is not UTF-8 */
   bool is_compressed : 1; /* the message being received */
   bool has_loan : 1;      /* of the deflate pool's room, for one delivered */
+  bool wants_chunks : 1;  /* set by whoever feeds: from the next message on */
+  bool in_chunks : 1;     /* the message being received comes in chunks */
 };
 
 /* The extension is to be set afterwards, where one was agreed on. */

@@ -1,0 +1,67 @@
+/* chunk.c: a message that is given as it comes. What is rightly framed and, of
+ * text, valid (RFC 6455 8.1) leaves at once; only a character that a piece
+ * breaks off in is held back, at most 3 bytes. */
+#include "protocol/chunk.h"
+
+#include <string.h>
+
+#include "protocol/utf8.h"
+
+static void deliver_chunk(struct ws_protocol *p, const uint8_t *data,
+                          size_t len, bool is_last, struct ws_event *ev) {
+  ev->type = WS_EVENT_CHUNK;
+  ev->opcode = p->kind;
+  ev->is_final = is_last;
+  ev->data = data;
+  ev->len = len;
+  p->is_delivered = true;
+  if (!is_last) return;
+  p->kind = 0;
+  p->have = 0;
+}
+
+/* Keeps the character that valid text breaks off in; its bytes, 1 to 3. */
+static size_t hold(struct ws_protocol *p, const uint8_t *data, size_t n) {
+  size_t k = 1;
+  while (k < n && (data[n - k] & 0xC0) == 0x80) k++;
+  memcpy(p->held, data + n - k, k);
+  p->held_len = (uint8_t)k;
+  return k;
+}
+
+/* How many bytes the held character still wants. */
+static size_t lacks(const struct ws_protocol *p) {
+  uint8_t lead = p->held[0];
+  return (lead >= 0xF0 ? 4u : lead >= 0xE0 ? 3u : 2u) - p->held_len;
+}
+
+size_t ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                     struct ws_event *ev) {
+  size_t take = p->left < n ? (size_t)p->left : n;
+  if (p->held_len && take > lacks(p)) take = lacks(p);
+  if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
+  p->phase = (uint8_t)((p->phase + take) & 3);
+  p->left -= take;
+  p->have += take;
+  bool is_last = p->is_fin && p->left == 0;
+  if (!ws_protocol_check_text(p, bytes, take, is_last, ev)) return take;
+  if (p->left == 0) {
+    p->in_payload = false;
+    if (take) p->fragments--;
+  }
+  const uint8_t *data = bytes;
+  size_t len = take;
+  bool is_inside = p->kind == WS_OP_TEXT && p->utf8 != WS_UTF8_START;
+  if (p->held_len) {
+    memcpy(p->held + p->held_len, bytes, take);
+    p->held_len = (uint8_t)(p->held_len + take);
+    if (is_inside) return take;
+    data = p->held;
+    len = p->held_len;
+    p->held_len = 0;
+  } else if (is_inside && take) {
+    len -= hold(p, bytes, take);
+  }
+  if (len || is_last) deliver_chunk(p, data, len, is_last, ev);
+  return take;
+}
