@@ -1,5 +1,5 @@
 /* answer: what a client accepts as the answer to its request (RFC 6455 4.1)
- * is a 101 to this key, with a sub-protocol it has offered and no extension;
+ * is a 101 to this key, with a sub-protocol and an extension it has offered;
  * what it writes itself a server understands. */
 #define _GNU_SOURCE /* memmem */
 #include "kit/fuzz.h"
@@ -34,11 +34,14 @@ static size_t fill_in(char *to, struct ws_slice from, const char *key) {
 }
 
 static void check_answer(const struct ws_http *h, struct ws_slice head,
-                         const char *key, struct ws_slice offered) {
+                         const char *key, struct ws_slice offered,
+                         const struct ws_extension *wish) {
   struct ws_slice chosen, name, list = offered;
   const char *why;
   char accept[WS_ACCEPT_LEN];
-  int err = ws_handshake_check_answer(h, head.p, key, offered, &chosen, &why);
+  struct ws_extension agreed;
+  int err = ws_handshake_check_answer(h, head.p, key, offered, wish, &chosen,
+                                      &agreed, &why);
   FUZZ_CHECK(err == WS_OK || err == WS_ERR_PROTOCOL);
   FUZZ_CHECK((err == WS_OK) == (why == NULL));
   if (err) return;
@@ -48,7 +51,9 @@ static void check_answer(const struct ws_http *h, struct ws_slice head,
   FUZZ_CHECK(head_count(h, head, "Connection") >= 1);
   FUZZ_CHECK(head_count(h, head, "Sec-WebSocket-Accept") == 1);
   FUZZ_CHECK(memmem(head.p, head.n, accept, sizeof accept));
-  FUZZ_CHECK(head_count(h, head, "Sec-WebSocket-Extensions") == 0);
+  FUZZ_CHECK(wish->is_on || !agreed.is_on);
+  if (agreed.is_on)
+    FUZZ_CHECK(head_count(h, head, "Sec-WebSocket-Extensions") > 0);
   FUZZ_CHECK(head_count(h, head, "Sec-WebSocket-Protocol") ==
              (chosen.p != NULL));
   if (!chosen.p) return;
@@ -72,7 +77,8 @@ static void check_request(const char *key, struct ws_slice target,
       memchr(target.p, '#', target.n) || !ws_http_is_value(offered))
     return;
   FUZZ_CHECK(ws_handshake_write_request(&out, WS_SLICE("a:1"), target, key,
-                                        WS_SLICE("http://a"), offered, none));
+                                        WS_SLICE("http://a"), offered, none,
+                                        none));
   init(&h, fields);
   const char *bytes = (char *)ws_buf_begin(&out);
   FUZZ_CHECK(ws_http_request(&h, bytes, out.len) == (int)out.len);
@@ -87,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   static char text[FUZZ_MAX];
   struct ws_http_field fields[FIELDS_MAX];
   struct fuzz_input in = {bytes, n};
+  struct ws_extension wish = {n & 1, true, true, 15, 15};
   char key[WS_KEY_LEN];
   struct ws_http h;
   if (n > 8192) return 0;
@@ -101,6 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   int result = ws_http_response(&h, head.p, head.n);
   if (result <= 0) return 0;
   head.n = (size_t)result;
-  check_answer(&h, head, key, offered);
+  check_answer(&h, head, key, offered, &wish);
   return 0;
 }

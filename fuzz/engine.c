@@ -22,7 +22,7 @@
 #define BIG (100 * 1024) /* more than is corked */
 
 enum {
-  UPGRADED = 1, /* the input begins behind a handshake */
+  UPGRADED = 1, /* the input begins behind a handshake, that offers deflate */
   ASKS_UPGRADE = 2,
   ASKS_REQUEST = 4,
   PULLS = 8,
@@ -53,6 +53,12 @@ struct app {
   struct friend friend;
   uint64_t friend_id;
 };
+
+static const char upgrade[] =
+  "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+  "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
 static unsigned whim(struct app *a, unsigned n) {
   if (a->whims == 0) return 0;
@@ -265,6 +271,11 @@ static void set_options(struct app *a, uint8_t limits) {
   if (limits & 128) o->control_rate = (struct ws_rate){50, 10};
   o->read_ahead = a->flags & READS_AHEAD;
   o->close_when_full = a->flags & CLOSES_FULL;
+  o->protocol.wish =
+    (struct ws_extension){true, limits & 4, limits & 8, 15, 15};
+  o->protocol.deflate_level = (struct ws_deflate_level){1, 1};
+  o->protocol.deflate_threshold = 1;
+  o->protocol.max_ratio = WS_NO_LIMIT;
   h->max_request_line = h->max_header_bytes = h->max_header_line = 1024;
   h->max_headers = 16;
   h->max_body = 512;
@@ -308,7 +319,7 @@ static void connect_both(struct app *a, uint32_t mood) {
   a->sim.mood = mood;
   a->peer = sim_connect(&a->sim);
   if (a->flags & UPGRADED)
-    sim_push(&a->sim, a->peer, friend_upgrade, strlen(friend_upgrade));
+    sim_push(&a->sim, a->peer, upgrade, sizeof upgrade - 1);
 }
 
 static bool is_there(struct app *a, int fd) {
@@ -340,6 +351,10 @@ static bool is_over(struct app *a) {
   return a->is_gone && ws_list_is_empty(&a->loop.lingers);
 }
 
+static bool is_friend_waiting(const struct friend *f) {
+  return !f->is_lost && (f->heard == 0 || f->echoed < f->said);
+}
+
 static void end(struct app *a) {
   int steps = 0;
   while (is_there(a, a->peer)) {
@@ -348,8 +363,7 @@ static void end(struct app *a) {
   }
   ws_mem_fail_at(0, false);
   a->friend.is_silent = true;
-  for (steps = 0; a->friend.echoed < a->friend.said && !a->friend.is_lost;
-       steps++) {
+  for (steps = 0; is_friend_waiting(&a->friend); steps++) {
     FUZZ_CHECK(steps < STEPS_MAX);
     step(a, true, true);
   }

@@ -74,22 +74,24 @@ static void check_answer(const struct ws_http *h, struct ws_slice head,
                          const struct ws_handshake *s) {
   struct ws_http_field fields[8];
   struct ws_http answer = {.max_fields = 8};
+  const struct ws_extension no_wish = {.is_on = false};
+  const struct ws_slice none = {0};
   struct ws_slice name = {0}, chosen;
+  struct ws_extension agreed;
   struct ws_buf out = {0};
   const char *why;
   size_t iter = 0;
   if (ws_handshake_next_subprotocol(h, head.p, &iter, &name) != 1)
     name.p = NULL;
-  FUZZ_CHECK(
-    ws_handshake_write_101(&out, s->key.p, name, (struct ws_slice){0}));
+  FUZZ_CHECK(ws_handshake_write_101(&out, s->key.p, name, none, none));
   answer.fields = fields;
   answer.max_line = answer.max_field_line = answer.max_head = FUZZ_MAX;
   ws_http_reset(&answer);
   const char *bytes = (char *)ws_buf_begin(&out);
   FUZZ_CHECK(ws_http_response(&answer, bytes, out.len) == (int)out.len);
   FUZZ_CHECK(answer.status == 101);
-  FUZZ_CHECK(ws_handshake_check_answer(&answer, bytes, s->key.p, name, &chosen,
-                                       &why) == WS_OK);
+  FUZZ_CHECK(ws_handshake_check_answer(&answer, bytes, s->key.p, name, &no_wish,
+                                       &chosen, &agreed, &why) == WS_OK);
   FUZZ_CHECK(!name.p == !chosen.p && (!name.p || ws_slice_equal(name, chosen)));
   ws_buf_free(&out);
 }

@@ -134,6 +134,43 @@ for _, mask in ipairs { false, zeros } do
     .. frame(0x80, "b", mask) .. close(1000, "bye", mask), true)
 end
 
+-- permessage-deflate. RFC 7692 7.2.3: "Hello" in one block, again with the
+-- context kept, stored, with BFINAL, and in two blocks; BI-20, BI-24: nothing,
+-- the one byte, cut short, garbage, a bomb.
+local hello = "\xf2\x48\xcd\xc9\xc9\x07\0"
+local bomb = "\xec\xc1\1\1\0\0\0\x80\x90\xfe\xaf\xee\x08\x0a" .. ("\0"):rep(60)
+for _, data in ipairs { hello, "\xf2\0\x11\0\0",
+  "\0\5\0\xfa\xff\x48\x65\x6c\x6c\x6f\0", "\xf3\x48\xcd\xc9\xc9\x07\0\0",
+  "\xf2\x48\5\0\0\0\xff\xff\xca\xc9\xc9\7\0", "", "\0", hello:sub(1, 4),
+  hello .. "\xff", bomb, bomb:sub(1, 20), "\3\0" .. hello } do
+  -- inflate.c: what else to do, window and limits, room, a seed for the cuts
+  seed("inflate", "\0\7\x40\x12\x34" .. data, "\1\x37\0\0\1" .. data)
+  for _, flags in ipairs { 32, 96, 108, 160 } do
+    seed("protocol", ("BB>I2B"):pack(flags, 0, 0x1234, 0)
+      .. frame(0xC1, hello) .. frame(0x42, data:sub(1, 3)) .. ping "p"
+      .. frame(0x80, data:sub(4)) .. frame(0xC1, data))
+  end
+  seed("engine", "\1\x0c\x12\x34\0\0\2\0" .. frame(0xC1, hello)
+    .. frame(0xC2, data) .. close(1000))
+end
+
+-- extension.c: two wishes, and a list. BI-21 to BI-23.
+for _, list in ipairs { "permessage-deflate",
+  "permessage-deflate; client_max_window_bits",
+  "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+  "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+  "x-webkit-deflate-frame, foo; a=b; c=\"d;,e\", permessage-deflate",
+  "permessage-deflate, permessage-deflate\npermessage-deflate",
+  "permessage-deflate; b=\"\\c\\c\\c", "permessage-deflate; =8", ",,, ,\t,",
+  "permessage-deflate; unknown", "__index; __gc", "PERMESSAGE-DEFLATE" } do
+  seed("extension", "\0\0" .. list, "\3\6" .. list, "\x1f\2" .. list)
+end
+for _, bits in ipairs { "", "7", "8", "9", "15", "16", "99", "-1", "+8", "08",
+  "0x9", "\"8\"", "\"10\"", "10; server_max_window_bits=10" } do
+  seed("extension", "\1\1permessage-deflate; server_max_window_bits=" .. bits,
+    "\0\6permessage-deflate; client_max_window_bits=" .. bits)
+end
+
 -- UTF-8: the classes of BI-11 at the ends of vectors.
 for _, piece in ipairs { "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
   "\x80", "\xc0\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf4\x90\x80\x80",

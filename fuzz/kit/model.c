@@ -14,11 +14,22 @@ struct head {
 
 struct message {
   unsigned opcode; /* 0: none */
+  bool is_compressed;
   uint64_t fragments;
   size_t len;
   struct fuzz_utf8 utf8;
   uint8_t *data;
 };
+
+/* How compressed messages are read. */
+struct model_context {
+  const struct ws_protocol_env *env;
+  struct ws_inflater *inflater; /* NULL: there is no extension */
+  bool is_kept;
+};
+
+/* Everything that the tests' longest input may inflate to, and more. */
+#define INFLATED_MAX (8 * 1024 * 1024)
 
 void model_add(struct model_events *events, const struct ws_event *ev) {
   FUZZ_CHECK(events->n < MODEL_EVENTS);
@@ -81,9 +92,12 @@ static int read_head(struct head *h, const uint8_t *p, size_t n) {
 
 /* The code to fail with, 0 for none. */
 static unsigned judge(const struct head *h, const struct message *m,
-                      enum ws_role role, const struct ws_protocol_env *env) {
+                      enum ws_role role, const struct ws_protocol_env *env,
+                      bool is_extended) {
   bool is_data = h->opcode <= 2;
-  if (h->first & 0x70) return 1002;
+  /* RFC 7692 6: RSV1 on the first frame of a message */
+  bool may_compress = is_extended && (h->opcode == 1 || h->opcode == 2);
+  if (h->first & (may_compress ? 0x30 : 0x70)) return 1002;
   if (h->is_masked != (role == WS_SERVER)) return 1002;
   if (!is_data) return h->opcode >= 8 && h->opcode <= 10 ? 0 : 1002;
   if ((h->opcode == 0) != (m->opcode != 0)) return 1002;
@@ -126,13 +140,39 @@ static bool read_control(struct model_events *events, const struct head *h,
   return false;
 }
 
+/* What the message inflates to, by src/protocol/inflate.c in one go: that it
+ * is right is for the target `inflate` to say. 0, or the code to fail with. */
+static unsigned inflate_whole(struct model_context *c, struct message *m) {
+  static uint8_t out[INFLATED_MAX];
+  const char *why;
+  struct fuzz_utf8 u = {0};
+  int64_t n, len = 0;
+  ws_inflater_begin(c->inflater, !c->is_kept, c->env->max_message,
+                    c->env->max_ratio);
+  ws_inflater_put(c->inflater, m->data, m->len, true);
+  do {
+    FUZZ_CHECK(len < INFLATED_MAX);
+    n =
+      ws_inflater_get(c->inflater, out + len, INFLATED_MAX - (size_t)len, &why);
+    len += n;
+  } while (n > 0);
+  if (n < 0) return (unsigned)-n;
+  m->data = out;
+  m->len = (size_t)len;
+  for (size_t i = 0; i < m->len && m->opcode == WS_OP_TEXT; i++)
+    if (!fuzz_utf8_byte(&u, out[i])) return 1007;
+  return u.missing ? 1007 : 0;
+}
+
 /* What has come of a data frame. False after an error. */
 static bool read_data(struct model_events *events, struct message *m,
-                      const struct head *h, const uint8_t *data, size_t have) {
+                      const struct head *h, const uint8_t *data, size_t have,
+                      struct model_context *c) {
   if (h->opcode != 0)
     *m = (struct message){.opcode = h->opcode, .data = m->data};
+  if (h->opcode != 0) m->is_compressed = h->first & 0x40;
   m->fragments++;
-  bool is_text = m->opcode == WS_OP_TEXT, is_good = true;
+  bool is_text = m->opcode == WS_OP_TEXT && !m->is_compressed, is_good = true;
   bool is_last = have == h->len && (h->first & WS_FIN);
   if (have > 0) memcpy(m->data + m->len, data, have);
   m->len += have;
@@ -143,23 +183,28 @@ static bool read_data(struct model_events *events, struct message *m,
     return false;
   }
   if (is_last) {
-    add(events, WS_EVENT_MESSAGE, m->opcode, 0, m->data, m->len);
-    *m = (struct message){.data = m->data};
+    uint8_t *place = m->data;
+    unsigned code = m->is_compressed ? inflate_whole(c, m) : 0;
+    if (code)
+      add(events, WS_EVENT_ERROR, 0, code, NULL, 0);
+    else
+      add(events, WS_EVENT_MESSAGE, m->opcode, 0, m->data, m->len);
+    *m = (struct message){.data = place};
+    return code == 0;
   }
   return true;
 }
 
-void model_read(struct model_events *events, enum ws_role role,
-                const struct ws_protocol_env *env, const uint8_t *bytes,
-                size_t n) {
+static void read_all(struct model_events *events, enum ws_role role,
+                     struct model_context *c, const uint8_t *bytes, size_t n) {
   static uint8_t gathered[FUZZ_MAX], payload[FUZZ_MAX];
   struct message m = {.data = gathered};
   struct head h = {0};
-  events->n = 0;
   while (n > 0) {
     int size = read_head(&h, bytes, n);
     if (size == 0) return;
-    unsigned code = size < 0 ? 1002 : judge(&h, &m, role, env);
+    unsigned code =
+      size < 0 ? 1002 : judge(&h, &m, role, c->env, c->inflater != NULL);
     if (code) {
       add(events, WS_EVENT_ERROR, 0, code, NULL, 0);
       return;
@@ -171,10 +216,26 @@ void model_read(struct model_events *events, enum ws_role role,
       payload[i] = bytes[i] ^ (h.is_masked ? h.mask[i % 4] : 0);
     if (h.opcode >= 8 && have < h.len) return;
     if (h.opcode >= 8 ? !read_control(events, &h, payload)
-                      : !read_data(events, &m, &h, payload, have))
+                      : !read_data(events, &m, &h, payload, have, c))
       return;
     if (have < h.len) return;
     bytes += have;
     n -= have;
   }
+}
+
+void model_read(struct model_events *events, enum ws_role role,
+                const struct ws_protocol_env *env,
+                const struct ws_extension *extension, const uint8_t *bytes,
+                size_t n) {
+  struct model_context c = {.env = env};
+  events->n = 0;
+  if (extension) {
+    c.is_kept = role == WS_SERVER ? extension->client_takeover
+                                  : extension->server_takeover;
+    c.inflater = ws_inflater_new(WS_BITS_MAX);
+    if (!c.inflater) abort();
+  }
+  read_all(events, role, &c, bytes, n);
+  ws_inflater_free(c.inflater);
 }

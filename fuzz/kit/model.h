@@ -24,8 +24,10 @@ void model_add(struct model_events *events, const struct ws_event *ev);
 /* Ends the process when the lists differ. */
 void model_compare(const struct model_events *a, const struct model_events *b);
 
+/* extension: as agreed on; NULL for none. */
 void model_read(struct model_events *events, enum ws_role role,
-                const struct ws_protocol_env *env, const uint8_t *bytes,
+                const struct ws_protocol_env *env,
+                const struct ws_extension *extension, const uint8_t *bytes,
                 size_t n);
 
 #endif
