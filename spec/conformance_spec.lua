@@ -70,6 +70,18 @@ local function run(role, form, cases)
   end
 end
 
+local function run_deflate(role, form)
+  for _, case in ipairs(deflate.cases) do
+    it(case.id .. " " .. case.title, function()
+      if not deflate.is_running then return pending "no python3 here" end
+      local raw, agreed = opens[role](form, case)
+      deflate.run(case, role, raw, agreed)
+      judge.finish(role, raw)
+      is_over(role)
+    end)
+  end
+end
+
 for _, role in ipairs { "server", "client" } do
   describe("conformance of a " .. role, function()
     local engine, factor = t.ws, t.factor
@@ -92,6 +104,12 @@ for _, role in ipairs { "server", "client" } do
         end
       end
     end
+
+    describe("that echoes compressed messages by callback:", function()
+      setup(deflate.start)
+      teardown(deflate.stop)
+      if not external then run_deflate(role, "by callback") end
+    end)
 
     it("fails an echo that is broken", function()
       if external then return end

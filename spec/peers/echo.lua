@@ -29,6 +29,17 @@ local tls = { certificate = certificates .. "/localhost.pem",
 
 listen("TLS 1.2", "", { tls = tls })
 listen("TLS 1.3", "", { tls = tls })
+for _, variant in ipairs {
+  { "default", true },
+  { "takeover", { context_takeover = true, threshold = 0 } },
+  { "server's takeover", { context_takeover = { server = true },
+    threshold = 0, level = 9 } },
+  { "windows of 512", { context_takeover = true, threshold = 0, memory = 1,
+    server_max_window_bits = 9, client_max_window_bits = 9 } },
+} do
+  listen("deflate", variant[1], { compression = variant[2] })
+end
+listen("deflate over TLS", "", { tls = tls, compression = true })
 io.write "ready\n"
 io.flush()
 ws.run()

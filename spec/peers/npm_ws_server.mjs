@@ -85,4 +85,19 @@ for (const version of ["1.2", "1.3"]) {
   await listen(`TLS ${version}`, "", false,
     { minVersion: `TLSv${version}`, maxVersion: `TLSv${version}` });
 }
+await listen("deflate", "", true);
+for (const serverNoContextTakeover of [undefined, true]) {
+  for (const clientNoContextTakeover of [undefined, true]) {
+    for (const bits of [9, 15]) {
+      await listen("deflate", `${serverNoContextTakeover ? "no " : ""}context `
+        + `of the server's, ${clientNoContextTakeover ? "no " : ""}context of `
+        + `the client's, ${bits} bits`,
+        { serverNoContextTakeover, clientNoContextTakeover, threshold: 0,
+          // with 15 it would refuse those who want less
+          serverMaxWindowBits: bits < 15 ? bits : undefined,
+          clientMaxWindowBits: bits < 15 ? bits : undefined });
+    }
+  }
+}
+await listen("deflate over TLS", "", { threshold: 0 }, {});
 console.log("ready");

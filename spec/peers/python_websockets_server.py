@@ -97,6 +97,11 @@ async def main():
     await listen("plain")
     await listen("TLS 1.2", ssl=tls(ssl.TLSVersion.TLSv1_2))
     await listen("TLS 1.3", ssl=tls(ssl.TLSVersion.TLSv1_3))
+    for values in itertools.product((False, True), (False, True),
+                                    (None, 9), (None, 9)):
+        await listen("deflate", " ".join(map(str, values)),
+                     extensions=[ServerPerMessageDeflateFactory(*values)])
+    await listen("deflate over TLS", compression="deflate", ssl=tls())
     print("ready", flush=True)
     await asyncio.Future()
 
