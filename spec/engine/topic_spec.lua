@@ -317,6 +317,79 @@ describe("a topic", function()
   end)
 end)
 
+describe("a topic of connections that compress", function()
+  after_each(function()
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  -- Messages that repeat each other, so that a window that is not what the
+  -- peer's is would be noticed.
+  local function text(i)
+    local word = ("the quick brown fox %d jumps over the lazy dog %d; ")
+      :format(i, i % 7)
+    return word:rep(1 + i * i % 300)
+  end
+
+  local function wish(level, options)
+    options.threshold, options.level = 16, level
+    return options
+  end
+
+  it("is inflated by each to what was published, in order", function()
+    local server, conns = obedient { max_queued = false,
+      compression = wish(6, { context_takeover = true }) }
+    local url = "ws://127.0.0.1:" .. server.port
+    local clients = {}
+    for _, compression in ipairs { false, wish(6, {}),
+      wish(6, { context_takeover = true }),
+      wish(1, { server_max_window_bits = 9, context_takeover = true }),
+      wish(1, { server_max_window_bits = 10 }) } do
+      clients[#clients + 1] = assert(ws.connect(url, {
+        compression = compression, max_ratio = false }))
+    end
+    t.wait(function() return #conns == #clients end)
+    local wanted = {}
+    t.pump(function()
+      for _, conn in ipairs(conns) do conn:subscribe "x" end
+      for i = 1, 60 do
+        wanted[#wanted + 1] = text(i)
+        if i % 3 == 0 then
+          for _, conn in ipairs(conns) do conn:send(text(i)) end
+        else
+          assert.equal(#conns, server:publish("x", text(i)))
+        end
+        if i % 20 == 0 then ws.sleep(0) end
+      end
+    end)
+    for i, client in ipairs(clients) do
+      assert.equal(i > 1, client.compressed)
+      for _, m in ipairs(wanted) do
+        assert.is_true(client:receive(5) == m, "client " .. i)
+      end
+      client:close()
+    end
+  end)
+
+  it("is compressed once: all get the same bytes", function()
+    local server = obedient { compression = { threshold = 16 } }
+    local raws = {}
+    for i = 1, 2 do
+      raws[i] = t.raw(server)
+      assert.equal(101, (raws[i]:upgrade { extension = true, headers = {
+        ["Sec-WebSocket-Extensions"] = "permessage-deflate" } }))
+      tell(raws[i], "+x", true)
+    end
+    assert.equal(2, server:publish("x", ("long "):rep(100)))
+    local first, second = raws[1]:frame(), raws[2]:frame()
+    assert.equal(4, first.rsv)
+    assert.is_true(#first.payload < 100)
+    assert.equal(first.payload, second.payload)
+    assert.equal(2, server:publish("x", "short"))
+    assert.equal(0, raws[1]:frame().rsv)
+  end)
+end)
+
 describe("a broadcast", function()
   after_each(function()
     kit.cleanup()

@@ -136,6 +136,8 @@ static enum ws_err send_compressed(struct ws_conn *c, uint8_t opcode,
                                    const void *data, size_t len) {
   size_t n = 0;
   if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  /* before it is deflated: that may make the window forget */
+  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
   if (ws_conn_is_full(c, 1)) return ws_conn_refuse(c);
   const uint8_t *out = ws_compression_deflate(&c->protocol, data, len, &n);
   if (!out) return emit(c, opcode, data, len);

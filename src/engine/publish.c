@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "engine/rare.h"
 #include "engine/topic.h"
+#include "protocol/compression.h"
 #include "protocol/frame.h"
 
 #define CHUNK (64 * 1024)
@@ -21,16 +22,56 @@
 
 /* Room for n bytes in the chunk that is being filled, or in a new one. Those
  * who hold the old one keep it. */
-static bool make_room(struct ws_topics *ts, size_t n) {
-  struct ws_chunk *c = ts->chunk;
+static uint8_t *make_room(struct ws_chunk **chunk, size_t n) {
+  struct ws_chunk *c = *chunk;
   size_t cap = n > CHUNK ? n : CHUNK;
-  if (c && c->cap - c->len >= n) return true;
-  if (n > SIZE_MAX - sizeof *c) return false;
-  if (!(c = ws_mem_alloc(sizeof *c + cap))) return false;
-  *c = (struct ws_chunk){.refs = 1, .cap = cap};
-  ws_chunk_release(ts->chunk);
-  ts->chunk = c;
+  if (!c || c->cap - c->len < n) {
+    if (n > SIZE_MAX - sizeof *c) return NULL;
+    if (!(c = ws_mem_alloc(sizeof *c + cap))) return NULL;
+    *c = (struct ws_chunk){.refs = 1, .cap = cap};
+    ws_chunk_release(*chunk);
+    *chunk = c;
+  }
+  return c->data + c->len;
+}
+
+static void take_part(struct ws_part *part, struct ws_chunk *c, uint8_t first,
+                      size_t head, size_t len) {
+  *part = (struct ws_part){
+    .range = {c, c->len, head + len}, .first = first, .head = (uint8_t)head};
+  c->refs++;
+  c->len += head + len;
+}
+
+static bool add_plain(struct ws_topics *ts, struct ws_part *part,
+                      uint8_t opcode, struct ws_slice message) {
+  uint8_t *to = make_room(&ts->plain, message.n + WS_FRAME_HEAD_MAX);
+  if (!to) return false;
+  size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
+  if (message.n) memcpy(to + head, message.p, message.n);
+  take_part(part, ts->plain, opcode, head, message.n);
   return true;
+}
+
+/* Without memory, or where it does not get smaller, there is the plain one. */
+static void add_packed(struct ws_topics *ts, struct ws_part *part,
+                       uint8_t opcode, struct ws_slice message) {
+  const struct ws_protocol_env *env = &ts->server->route.options.protocol;
+  struct ws_deflate_pool *pool = &ts->server->loop->deflate;
+  struct ws_deflater *d;
+  uint8_t head[WS_FRAME_HEAD_MAX];
+  uint8_t *to = make_room(&ts->packed, message.n + sizeof head);
+  if (!to) return;
+  d = ws_deflater_take(pool, &env->deflate_level, WS_BITS_MAX, message.n);
+  if (!d) return;
+  size_t n = ws_deflater_whole(d, message.p, message.n, to, message.n);
+  ws_deflater_give(pool, d);
+  if (n == 0) return;
+  opcode |= WS_RSV1; /* RFC 7692 6.1 */
+  size_t n_head = ws_frame_encode(head, opcode | WS_FIN, n, NULL);
+  memmove(to + n_head, to, n);
+  memcpy(to, head, n_head);
+  take_part(part, ts->packed, opcode, n_head, n);
 }
 
 static bool make_entry(struct ws_topics *ts) {
@@ -45,42 +86,45 @@ static bool make_entry(struct ws_topics *ts) {
 
 static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
                                struct ws_slice message) {
-  size_t most = message.n + WS_FRAME_HEAD_MAX;
-  if (most < message.n || !make_entry(ts) || !make_room(ts, most)) return NULL;
-  struct ws_chunk *c = ts->chunk;
-  uint8_t *to = c->data + c->len;
-  size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
-  if (message.n) memcpy(to + head, message.p, message.n);
-  struct ws_entry *e = &ts->log[ts->n_log++];
-  *e = (struct ws_entry){.opcode = opcode,
-                         .head = (uint8_t)head,
-                         .plain = {c, c->len, head + message.n}};
-  c->refs++;
-  c->len += e->plain.len;
-  ts->log_bytes += e->plain.len;
+  const struct ws_protocol_env *env = &ts->server->route.options.protocol;
+  if (message.n > SIZE_MAX - WS_FRAME_HEAD_MAX || !make_entry(ts)) return NULL;
+  struct ws_entry *e = &ts->log[ts->n_log];
+  *e = (struct ws_entry){.except = 0};
+  if (!add_plain(ts, &e->plain, opcode, message)) return NULL;
+  if (ts->n_packed && message.n >= env->deflate_threshold)
+    add_packed(ts, &e->packed, opcode, message);
+  ts->n_log++;
+  ts->log_bytes += e->plain.range.len + e->packed.range.len;
   return e;
 }
 
+/* A chunk that nobody holds any more is filled again. */
+static void reuse(struct ws_chunk **chunk) {
+  struct ws_chunk *c = *chunk;
+  if (!c) return;
+  c->len = c->refs > 1 ? c->len : 0;
+  if (c->refs == 1 && c->cap <= CHUNK) return;
+  ws_chunk_release(c);
+  *chunk = NULL;
+}
+
 static void clear(struct ws_topics *ts) {
-  struct ws_chunk *c;
-  for (size_t i = 0; i < ts->n_log; i++)
-    ws_chunk_release(ts->log[i].plain.chunk);
+  for (size_t i = 0; i < ts->n_log; i++) {
+    ws_chunk_release(ts->log[i].plain.range.chunk);
+    ws_chunk_release(ts->log[i].packed.range.chunk);
+  }
   ts->n_log = 0;
   ts->log_bytes = 0;
   ts->epoch++;
-  c = ts->chunk;
-  if (c && (c->refs > 1 || c->cap > CHUNK)) {
-    ws_chunk_release(c);
-    ts->chunk = NULL;
-  } else if (c) {
-    c->len = 0;
-  }
+  reuse(&ts->plain);
+  reuse(&ts->packed);
   ws_topics_sweep(ts);
 }
 
 void ws_publish_free(struct ws_topics *ts) {
   clear(ts);
-  ws_chunk_release(ts->chunk);
+  ws_chunk_release(ts->plain);
+  ws_chunk_release(ts->packed);
   ws_mem_free(ts->log);
 }
 
@@ -108,14 +152,30 @@ static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
   if (c->stream.queued > c->options->high_water) c->was_high = true;
 }
 
-static void count_sent(struct ws_conn *c, const struct ws_entry *e) {
+static void count_sent(struct ws_conn *c, const struct ws_part *p) {
   c->route->traffic.messages_out++;
-  c->route->traffic.bytes_out += e->plain.len - e->head;
+  c->route->traffic.bytes_out += p->range.len - p->head;
 }
 
-static bool extend(struct ws_range *r, const struct ws_part *p) {
-  if (r->chunk != p->chunk || r->off + r->len != p->off) return false;
-  r->len += p->len;
+/* Which form of the message it gets. The packed one was made without a window
+ * of this connection: that suits any peer whose window is as long as the
+ * message, and our own compressor has to start afresh, for the peer's window
+ * moves on without it. */
+static const struct ws_part *choose(struct ws_conn *c,
+                                    const struct ws_entry *e) {
+  struct ws_protocol *p = &c->protocol;
+  size_t len = e->plain.range.len - e->plain.head;
+  if (!e->packed.range.chunk || !ws_compression_is_due(p, len) ||
+      (p->extension.server_bits < WS_BITS_MAX &&
+       len > (size_t)1 << p->extension.server_bits))
+    return &e->plain;
+  ws_compression_forget(p);
+  return &e->packed;
+}
+
+static bool extend(struct ws_range *r, const struct ws_range *next) {
+  if (r->chunk != next->chunk || r->off + r->len != next->off) return false;
+  r->len += next->len;
   return true;
 }
 
@@ -130,13 +190,14 @@ void ws_topic_catch_up(struct ws_conn *c) {
   for (; i < ts->n_log && c->member; i++) {
     const struct ws_entry *e = &ts->log[i];
     if (!is_for(m, e)) continue;
-    count_sent(c, e);
-    if (n > 0 && extend(&ranges[n - 1], &e->plain)) continue;
+    const struct ws_part *p = choose(c, e);
+    count_sent(c, p);
+    if (n > 0 && extend(&ranges[n - 1], &p->range)) continue;
     if (n == WS_RANGES_MAX) {
       write_ranges(c, ranges, n);
       n = 0;
     }
-    ranges[n++] = (struct ws_range){e->plain.chunk, e->plain.off, e->plain.len};
+    ranges[n++] = p->range;
   }
   write_ranges(c, ranges, n);
   if (c->member) ws_topic_note(c);
@@ -176,14 +237,14 @@ void ws_publish_late(struct ws_late *late) {
 /* ---- publishing ---- */
 
 static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
-  const struct ws_part *p = &e->plain;
-  struct ws_range all = {p->chunk, p->off, p->len};
+  const struct ws_part *p = choose(c, e);
+  const struct ws_range *r = &p->range;
   if (c->has_writer)
-    return ws_conn_hold(c, e->opcode, p->chunk->data + p->off + e->head,
-                        p->len - e->head);
-  if (ws_conn_is_full(c, p->len)) return ws_conn_refuse(c);
-  count_sent(c, e);
-  write_ranges(c, &all, 1);
+    return ws_conn_hold(c, p->first, r->chunk->data + r->off + p->head,
+                        r->len - p->head);
+  if (ws_conn_is_full(c, r->len)) return ws_conn_refuse(c);
+  count_sent(c, p);
+  write_ranges(c, r, 1);
   return c->member ? WS_OK : WS_ERR_CLOSED;
 }
 

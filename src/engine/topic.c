@@ -146,6 +146,7 @@ static struct ws_member *member_of(struct ws_topics *ts, struct ws_conn *c) {
   m->epoch = ts->epoch;
   m->at = ts->n_log;
   ws_list_init(&m->slow);
+  ts->n_packed += c->protocol.extension.is_on;
   c->member = m;
   return m;
 }
@@ -162,6 +163,7 @@ static bool make_room(struct ws_member *m) {
 }
 
 static void forget_member(struct ws_conn *c) {
+  c->server->topics->n_packed -= c->protocol.extension.is_on;
   ws_list_remove(&c->member->slow);
   ws_mem_free(c->member->list);
   ws_mem_free(c->member);

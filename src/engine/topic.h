@@ -38,15 +38,15 @@ struct ws_member {
 
 /* One frame as bytes; the entry holds a count of the chunk. */
 struct ws_part {
-  struct ws_chunk *chunk;
-  size_t off, len;
+  struct ws_range range;
+  uint8_t first, head; /* the first byte; length of the head */
 };
 
 struct ws_entry {
   struct ws_topic *topic;
-  uint64_t except;      /* id of who published it, 0: nobody to leave out */
-  uint8_t opcode, head; /* length of the frame's head */
+  uint64_t except; /* id of who published it, 0: nobody to leave out */
   struct ws_part plain;
+  struct ws_part packed; /* by permessage-deflate; no chunk: it is not */
 };
 
 /* Of one server, from the first use. */
@@ -61,8 +61,11 @@ struct ws_topics {
   struct ws_list slow;  /* members that are caught up all the time */
   struct ws_entry *log;
   size_t n_log, cap_log, log_bytes;
-  struct ws_chunk *chunk; /* being filled; with a count of its own */
-  uint64_t epoch;         /* 1 and up */
+  /* Chunks being filled, each with a count of its own: so that what belongs
+   * together is one run. */
+  struct ws_chunk *plain, *packed;
+  size_t n_packed; /* members with permessage-deflate */
+  uint64_t epoch;  /* 1 and up */
 };
 
 /* From now on c gets what is published to the topic. WS_OK also when it did
