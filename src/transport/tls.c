@@ -48,6 +48,12 @@ struct ws_tls {
   bool is_ready, is_over, was_notified, is_flooded, is_said;
 };
 
+/* OpenSSL judges a call by the thread's queue of errors, so it is empty before
+ * each one, and nothing of ours is left in it for others. */
+static inline void clean(void) {
+  if (ERR_peek_error()) ERR_clear_error();
+}
+
 /* ---- OpenSSL's side ---- */
 
 static int bio_read(BIO *bio, char *to, int n) {
@@ -121,7 +127,7 @@ static bool expect(SSL *ssl, const char *name) {
   if (X509_VERIFY_PARAM_set1_ip_asc(p, name) != 1)
     ok = SSL_set_tlsext_host_name(ssl, name) == 1 &&
          X509_VERIFY_PARAM_set1_host(p, name, 0) == 1;
-  ERR_clear_error();
+  clean();
   return ok;
 }
 
@@ -153,9 +159,9 @@ struct ws_tls *ws_tls_new(struct ws_loop *loop, struct ws_tls_context *context,
   if (!t) return NULL;
   t->loop = loop;
   t->context = ws_tls_context_hold(context);
-  ERR_clear_error();
+  clean();
   bool ok = set_up(t, name);
-  ERR_clear_error();
+  clean();
   if (ok) return t;
   ws_tls_free(t);
   return NULL;
@@ -164,7 +170,7 @@ struct ws_tls *ws_tls_new(struct ws_loop *loop, struct ws_tls_context *context,
 void ws_tls_free(struct ws_tls *t) {
   if (!t) return;
   SSL_free(t->ssl);
-  ERR_clear_error();
+  clean();
   ws_tls_context_release(t->context);
   ws_buf_free(&t->left);
   ws_mem_free(t);
@@ -190,7 +196,7 @@ static bool stopped(struct ws_tls *t, int r, size_t before) {
     fail(t);
   else
     go_on = t->in_len > 0 && t->in_len < before;
-  ERR_clear_error();
+  clean();
   return go_on;
 }
 
@@ -198,12 +204,14 @@ static size_t decrypt(struct ws_tls *t, uint8_t *to, size_t room) {
   size_t total = 0;
   while (total < room && !t->is_over && !t->failed) {
     size_t n = room - total, before = t->in_len;
-    ERR_clear_error();
+    clean();
     int r = SSL_read(t->ssl, to + total, n > INT_MAX ? INT_MAX : (int)n);
-    if (r > 0)
-      total += (size_t)r;
-    else if (!stopped(t, r, before))
-      break;
+    if (r <= 0) {
+      if (!stopped(t, r, before)) break;
+      continue;
+    }
+    total += (size_t)r;
+    if (t->in_len == 0 && SSL_pending(t->ssl) == 0) break;
   }
   return total;
 }
@@ -284,12 +292,12 @@ static size_t encrypt(struct ws_tls *t, struct place *p) {
   while (p->n && total < BATCH) {
     const uint8_t *bytes;
     size_t n = gather(io, *p, BATCH - total, &bytes);
-    ERR_clear_error();
+    clean();
     int r = SSL_write(t->ssl, bytes, (int)n);
     if (r <= 0) {
       /* the peer is in the middle of a message of the handshake's kind */
       if (SSL_get_error(t->ssl, r) != SSL_ERROR_WANT_READ) fail(t);
-      ERR_clear_error();
+      clean();
       break;
     }
     total += (size_t)r;
@@ -346,9 +354,9 @@ ssize_t ws_tls_write(struct ws_tls *t, int fd, const struct iovec *iov, int n) {
 void ws_tls_farewell(struct ws_tls *t) {
   if (t->is_said || !t->is_ready || t->failed) return;
   t->is_said = true;
-  ERR_clear_error();
+  clean();
   SSL_shutdown(t->ssl);
-  ERR_clear_error();
+  clean();
 }
 
 /* ---- what is to be known of it ---- */
@@ -401,6 +409,6 @@ size_t ws_tls_subject(const struct ws_tls *t, char *out, size_t cap) {
     BIO_free(bio);
   }
   X509_free(x);
-  ERR_clear_error();
+  clean();
   return n;
 }
