@@ -314,6 +314,24 @@ local ws = {}
 ---Let several processes listen on the same port, default `false`.
 ---@field reuse_port? boolean
 ---
+---The proxies in front of the server, default none: addresses and ranges
+---(`{ "10.0.0.5", "192.168.0.0/16", "fd00::/8" }`), `"unix"` for whoever comes
+---over the Unix socket, `"loopback"` and `"private"` for the usual ranges (RFC
+---1918, fc00::/7). Their X-Forwarded-For and X-Forwarded-Proto, or where
+---neither is there Forwarded (RFC 7239), decide `remote_address`,
+---`remote_port` and `secure`; everyone else's are ignored. The list is walked
+---from the right over trusted addresses to the first that is not; an entry
+---that is no address ends the walk. The port is 0 where none is told.
+---X-Forwarded-Host is ignored: the proxy has to pass Host on. See
+---docs/deploy.md.
+---@field trusted_proxies? string[]
+---
+---Every connection begins with a PROXY header (version 1 or 2), default
+---`false`: it tells `remote_address` and `remote_port`. It is taken from
+---`trusted_proxies`, which must be given, and within `handshake_timeout`; who
+---is none of them, or sends no valid header of at most 4 KiB, is closed.
+---@field proxy_protocol? boolean
+---
 ---The one path that is a WebSocket: `"/ws"`, or a pattern as in `routes`. Any
 ---other upgrade is answered with 404, a plain request for it with 426. With
 ---neither `path` nor `routes` every path is a WebSocket.
@@ -342,7 +360,8 @@ local ws = {}
 ---
 ---Which web pages may connect, by the Origin field that browsers send. Default
 ---`"*"`: those of every origin. `"same"`: those whose host and
----port are the request's Host. A list: exact origins and wildcards for
+---port are the request's Host (without a port in it, that of the scheme the
+---browser saw, see `trusted_proxies`). A list: exact origins and wildcards for
 ---sub-domains, `{ "https://client.com", "https://*.client.com" }`, compared
 ---without case and with default ports filled in. A function `(origin,
 ---request)`, which may wait: true accepts. A request without Origin (no

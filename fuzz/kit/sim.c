@@ -125,6 +125,13 @@ static ssize_t io_recv(struct ws_io *io, int fd, void *to, size_t n) {
   return (ssize_t)n;
 }
 
+static ssize_t io_peek(struct ws_io *io, int fd, void *to, size_t n) {
+  size_t at = use(io, fd)->in_at;
+  ssize_t r = io_recv(io, fd, to, n);
+  use(io, fd)->in_at = at;
+  return r;
+}
+
 static ssize_t io_readv(struct ws_io *io, int fd, const struct iovec *iov,
                         int n) {
   ssize_t sum = 0;
@@ -229,6 +236,7 @@ void sim_init(struct sim *s) {
                               .getsockname = io_getsockname,
                               .setsockopt = io_setsockopt,
                               .recv = io_recv,
+                              .peek = io_peek,
                               .readv = io_readv,
                               .send = io_send,
                               .writev = io_writev,

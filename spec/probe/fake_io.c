@@ -210,6 +210,7 @@ void fake_io_init(struct fake_io *f) {
     .send = fake_send,
     .writev = fake_writev,
     .recv = fake_recv,
+    .peek = fake_recv,
     .close = fake_close,
     .shutdown = fake_shutdown,
     .now = fake_now,

@@ -125,7 +125,7 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_MISSED:
     lua_pushinteger(L, c->rare ? (lua_Integer)c->rare->missed : 0);
     return 1;
-  case P_SECURE: lua_pushboolean(L, c->stream.is_secure); return 1;
+  case P_SECURE: lua_pushboolean(L, ws_conn_is_secure(c)); return 1;
   case P_SERVER:
     if (!c->server) return 0;
     ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));

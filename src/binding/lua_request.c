@@ -97,11 +97,11 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
   lua_setfield(L, -2, "headers");
   push_subprotocols(L, p);
   lua_setfield(L, -2, "subprotocols");
-  lua_pushinteger(L, ws_net_text(&p->peer, address));
+  lua_pushinteger(L, ws_net_text(&p->client, address));
   lua_setfield(L, -2, "remote_port");
   lua_pushstring(L, address);
   lua_setfield(L, -2, "remote_address");
-  lua_pushboolean(L, lc->c.stream.is_secure);
+  lua_pushboolean(L, ws_conn_is_secure(&lc->c));
   lua_setfield(L, -2, "secure");
   push_subject(L, &lc->c.stream);
   lua_pushboolean(L, p->shake.is_upgrade);

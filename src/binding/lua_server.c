@@ -67,6 +67,7 @@ static void read_options(lua_State *L, struct ws_server *s,
   ws_options_http(L, 1, "listen", &s->http);
   ws_options_origins(L, 1, &s->route);
   ws_options_hosts(L, 1, s);
+  ws_options_proxies(L, 1, s);
   ws_options_subprotocols(L, 1, &s->route.subprotocols);
   s->address = copy(L, what->unix_path ? what->unix_path : what->host);
   if (what->unix_path) s->unix_path = copy(L, what->unix_path);

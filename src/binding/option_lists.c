@@ -2,15 +2,16 @@
  * the small tables that some methods take; and the handlers. */
 #include <string.h>
 
+#include "base/buf.h"
 #include "binding/options.h"
 #include "protocol/http.h"
 #include "protocol/origin.h"
 
-/* Calls check for each string of the list at the top of the stack and keeps
- * it. What is no list of strings raises. */
-static void read_list(lua_State *L, const char *name, struct ws_strings *out,
-                      void (*check)(lua_State *, const char *,
-                                    struct ws_slice)) {
+/* Hands each string of the list at the top of the stack to `take`. What is no
+ * list of strings raises. */
+static void read_list(lua_State *L, const char *name, void *out,
+                      void (*take)(lua_State *, const char *, struct ws_slice,
+                                   void *)) {
   int list = lua_gettop(L);
   for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
     struct ws_slice text;
@@ -18,9 +19,7 @@ static void read_list(lua_State *L, const char *name, struct ws_strings *out,
       luaL_error(L, "bad option '%s' (entry %I is no string)", name,
                  (LUAI_UACINT)i);
     text.p = lua_tolstring(L, -1, &text.n);
-    check(L, name, text);
-    if (!ws_strings_add(out, text.p, text.n))
-      luaL_error(L, "not enough memory");
+    take(L, name, text, out);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -29,10 +28,16 @@ static void read_list(lua_State *L, const char *name, struct ws_strings *out,
       luaL_error(L, "bad option '%s' (a list of strings expected)", name);
 }
 
-static void check_origin(lua_State *L, const char *name, struct ws_slice text) {
+static void keep(lua_State *L, struct ws_strings *out, struct ws_slice text) {
+  if (!ws_strings_add(out, text.p, text.n)) luaL_error(L, "not enough memory");
+}
+
+static void add_origin(lua_State *L, const char *name, struct ws_slice text,
+                       void *out) {
   const char *why = "";
   if (!ws_origin_is_pattern(text, &why))
     luaL_error(L, "bad option '%s' ('%s': %s)", name, text.p, why);
+  keep(L, out, text);
 }
 
 void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
@@ -47,7 +52,7 @@ void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
     route->asks_upgrade = true;
   } else if (type == LUA_TTABLE) {
     route->origin_rule = WS_ORIGIN_LIST;
-    read_list(L, "origins", &route->origins, check_origin);
+    read_list(L, "origins", &route->origins, add_origin);
   } else {
     luaL_error(L,
                "bad option 'origins' (\"*\", \"same\", a list of origins "
@@ -57,7 +62,8 @@ void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
   lua_pop(L, 1);
 }
 
-static void check_host(lua_State *L, const char *name, struct ws_slice text) {
+static void add_host(lua_State *L, const char *name, struct ws_slice text,
+                     void *out) {
   struct ws_slice host = text, parsed;
   long port;
   if (host.n > 2 && host.p[0] == '*' && host.p[1] == '.') {
@@ -66,6 +72,7 @@ static void check_host(lua_State *L, const char *name, struct ws_slice text) {
   }
   if (!ws_origin_parse_host(host, &parsed, &port))
     luaL_error(L, "bad option '%s' ('%s' is no host name)", name, text.p);
+  keep(L, out, text);
 }
 
 static bool is_loopback_host(const char *host) {
@@ -84,7 +91,7 @@ void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {
       if (!ws_strings_add(&s->hosts, local[i], strlen(local[i])))
         luaL_error(L, "not enough memory");
   } else if (type == LUA_TTABLE) {
-    read_list(L, "hosts", &s->hosts, check_host);
+    read_list(L, "hosts", &s->hosts, add_host);
   } else if (type != LUA_TNIL && strcmp(word, "*") != 0) {
     luaL_error(L,
                "bad option 'hosts' (\"*\", \"auto\" or a list of host "
@@ -94,21 +101,73 @@ void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {
   lua_pop(L, 1);
 }
 
-static void check_token(lua_State *L, const char *name, struct ws_slice text) {
+static void add_token(lua_State *L, const char *name, struct ws_slice text,
+                      void *out) {
   if (!ws_http_is_token(text))
     luaL_error(L, "bad option '%s' ('%s' is no token)", name, text.p);
+  keep(L, out, text);
 }
 
 void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list) {
   int type = lua_getfield(L, arg, "subprotocols");
   if (type == LUA_TTABLE)
-    read_list(L, "subprotocols", list, check_token);
+    read_list(L, "subprotocols", list, add_token);
   else if (type != LUA_TNIL)
     luaL_error(L,
                "bad option 'subprotocols' (a list of names expected, got "
                "%s)",
                luaL_tolstring(L, -1, NULL));
   lua_pop(L, 1);
+}
+
+/* Words that stand for the ranges everybody would write. */
+static const char *const ranges[][6] = {
+  {"loopback", "127.0.0.0/8", "::1"},
+  {"private", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"},
+};
+
+static bool trust(struct ws_trusted *t, const struct ws_ip_range *range) {
+  struct ws_ip_range *list = ws_mem_resize(t->list, (t->n + 1) * sizeof *list);
+  if (!list) return false;
+  t->list = list;
+  list[t->n++] = *range;
+  return true;
+}
+
+static const char *trust_text(struct ws_trusted *t, struct ws_slice text) {
+  struct ws_ip_range range = {.first = {.kind = WS_IP_UNIX}};
+  const char *why = NULL;
+  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+    const char *const *r = ranges[i];
+    if (!ws_slice_equal(text, (struct ws_slice){*r, strlen(*r)})) continue;
+    while (*++r && !why) why = trust_text(t, (struct ws_slice){*r, strlen(*r)});
+    return why;
+  }
+  if (!ws_slice_equal(text, WS_SLICE("unix")))
+    why = ws_ip_parse_range(text, &range);
+  if (!why && !trust(t, &range)) why = "not enough memory";
+  return why;
+}
+
+static void add_trusted(lua_State *L, const char *name, struct ws_slice text,
+                        void *out) {
+  const char *why = trust_text(out, text);
+  if (why) luaL_error(L, "bad option '%s' ('%s': %s)", name, text.p, why);
+}
+
+void ws_options_proxies(lua_State *L, int arg, struct ws_server *s) {
+  int type = lua_getfield(L, arg, "trusted_proxies");
+  if (type == LUA_TTABLE)
+    read_list(L, "trusted_proxies", &s->trusted, add_trusted);
+  else if (type != LUA_TNIL)
+    luaL_error(L,
+               "bad option 'trusted_proxies' (a list of addresses and ranges "
+               "expected, got %s)",
+               luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+  s->proxy_protocol = ws_option_bool(L, arg, "proxy_protocol", false);
+  if (s->proxy_protocol && !s->trusted.n)
+    luaL_error(L, "option 'proxy_protocol' needs 'trusted_proxies'");
 }
 
 void ws_options_names(lua_State *L, int arg, const char *function,

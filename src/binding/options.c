@@ -95,12 +95,14 @@ static const struct option options[] = {
   {.name = "origins", .type = OTHER, .scope = SERVE},
   {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "proxy_protocol", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "reconnect", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "routes", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "subprotocols", .type = OTHER, .scope = BOTH},
   {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "tls", .type = OTHER, .scope = ENDPOINT},
+  {.name = "trusted_proxies", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
 };
 

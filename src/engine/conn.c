@@ -31,6 +31,10 @@ struct ws_rare *ws_conn_rare(struct ws_conn *c) {
   return c->rare;
 }
 
+bool ws_conn_is_secure(const struct ws_conn *c) {
+  return c->scheme ? c->scheme == WS_SCHEME_SECURE : c->stream.is_secure;
+}
+
 int ws_conn_code(const struct ws_conn *c) {
   return c->code;
 }

@@ -83,6 +83,7 @@ struct ws_conn {
   uint16_t status; /* a client's: of an answer that was no 101 */
   uint16_t busy;   /* handlers that have not returned */
   uint8_t state, mode;
+  uint8_t scheme; /* enum ws_scheme: what a trusted proxy says of it */
   bool is_client : 1;
   bool is_receiving : 1;     /* pull mode: a receiver waits */
   bool is_paused : 1;        /* by the application */
@@ -159,7 +160,9 @@ void ws_conn_on_deadline(struct ws_deadline *d);
 /* Something has changed that a deadline or the watching depends on. */
 void ws_conn_update(struct ws_conn *c);
 
-/* What the handlers see. */
+/* What the handlers see. Did the client come over TLS, to us or as a trusted
+ * proxy says? */
+bool ws_conn_is_secure(const struct ws_conn *c);
 int ws_conn_code(const struct ws_conn *c);
 struct ws_slice ws_conn_reason(const struct ws_conn *c);
 

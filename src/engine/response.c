@@ -149,7 +149,7 @@ static struct ws_text *share_origin(struct ws_server *s, struct ws_slice text) {
 static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
   struct ws_pending *p = c->pending;
   c->meta =
-    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->peer);
+    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->client);
   if (!c->meta) return false;
   if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
   if (!p->shake.origin.p) return true;

@@ -147,9 +147,7 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   ws_list_append(&s->conns, &c->link);
   if (s->is_closing) {
     ws_conn_cut(c, 1006, "server closed");
-  } else if (!(s->tls == NULL ||
-               ws_stream_start_tls(&c->stream, s->tls, NULL)) ||
-             !ws_upgrade_start(c, peer)) {
+  } else if (!ws_upgrade_start(c, peer)) {
     ws_conn_cut(c, 1006, "out of memory");
     ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
   }
@@ -405,6 +403,8 @@ void ws_server_free(struct ws_server *s) {
   ws_tls_context_release(s->tls);
   s->tls = NULL;
   ws_strings_free(&s->hosts);
+  ws_mem_free(s->trusted.list);
+  s->trusted = (struct ws_trusted){NULL, 0};
   while (s->routes) {
     struct ws_route *r = s->routes;
     s->routes = r->next;

@@ -6,6 +6,7 @@
 #include "engine/options.h"
 #include "engine/router.h"
 #include "engine/stats.h"
+#include "protocol/forwarded.h"
 #include "transport/loop.h"
 #include "transport/net.h"
 #include "transport/tls_context.h"
@@ -49,14 +50,17 @@ struct ws_server {
   struct ws_loop *loop;
   struct ws_host *host;
   struct ws_http_options http;
-  struct ws_route route;   /* before the path is known; may be served */
-  struct ws_router router; /* of the routes that have a pattern */
-  struct ws_route *routes; /* those beside `route` */
-  bool serves_any;         /* `route` is for every path that has no other */
-  bool asks_request;       /* the host has on_request */
-  struct ws_strings hosts; /* to answer to; none: any */
-  char *unix_path;         /* to unlink */
-  char *address;           /* what was listened on */
+  struct ws_route route;     /* before the path is known; may be served */
+  struct ws_router router;   /* of the routes that have a pattern */
+  struct ws_route *routes;   /* those beside `route` */
+  bool serves_any;           /* `route` is for every path that has no other */
+  bool asks_request;         /* the host has on_request */
+  struct ws_strings hosts;   /* to answer to; none: any */
+  struct ws_trusted trusted; /* proxies that may name a client */
+  bool proxy_protocol;       /* by a PROXY header, which they have to send */
+  double warned_proxy;       /* when a refusal of one was last logged */
+  char *unix_path;           /* to unlink */
+  char *address;             /* what was listened on */
   int port;
   struct ws_listener listeners[WS_NET_LISTEN_MAX];
   int n_listeners;

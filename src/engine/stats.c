@@ -11,6 +11,7 @@ const char *ws_refusal_name(enum ws_refusal why) {
     [WS_REFUSED_LOST] = "lost",
     [WS_REFUSED_TIMEOUT] = "timeout",
     [WS_REFUSED_TLS] = "tls",
+    [WS_REFUSED_PROXY] = "proxy",
     [WS_REFUSED_BAD_REQUEST] = "bad_request",
     [WS_REFUSED_TOO_BIG] = "too_big",
     [WS_REFUSED_HOST] = "host",

@@ -16,6 +16,7 @@ enum ws_refusal {
   WS_REFUSED_LOST,    /* the peer left before it had asked for anything */
   WS_REFUSED_TIMEOUT, /* handshake_timeout */
   WS_REFUSED_TLS,     /* its handshake failed, or there is no TLS here */
+  WS_REFUSED_PROXY,   /* no PROXY header where one is due, or not from these */
   WS_REFUSED_BAD_REQUEST,
   WS_REFUSED_TOO_BIG, /* a limit of the request's size */
   WS_REFUSED_HOST,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/peer.h"
 #include "engine/response.h"
 #include "protocol/origin.h"
 
@@ -31,6 +32,9 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   p->http.max_head = (uint32_t)o->max_header_bytes;
   ws_http_reset(&p->http);
   c->pending = p;
+  ws_list_init(&p->link);
+  if (!ws_peer_start(c)) return false;
+  if (c->state != WS_CONN_PENDING) return true;
   set_deadline(c, o->handshake_timeout);
   ws_list_append(&c->server->pending, &p->link);
   c->server->n_pending++;
@@ -60,6 +64,7 @@ void ws_upgrade_free(struct ws_conn *c) {
   ws_buf_free(&p->buf);
   ws_buf_free(&p->body);
   ws_buf_free(&p->out);
+  ws_mem_free(p->proxy);
   c->pending = NULL;
   ws_mem_free(p);
 }
@@ -77,7 +82,7 @@ static uint32_t due(const struct ws_conn *c) {
 static void update(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
   if (c->state != WS_CONN_PENDING || !p) return;
-  bool is_taking = p->step == WS_STEP_HEAD || p->step == WS_STEP_BODY;
+  bool is_taking = p->step != WS_STEP_ASKED && p->step != WS_STEP_ANSWERED;
   ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
   ws_loop_deadline(c->stream.loop, &c->deadline, due(c));
 }
@@ -104,7 +109,7 @@ static bool is_origin_allowed(struct ws_conn *c) {
   case WS_ORIGIN_ANY:
   case WS_ORIGIN_ASK: return true;
   case WS_ORIGIN_SAME:
-    return ws_origin_is_same(shake->origin, shake->host, c->stream.is_secure);
+    return ws_origin_is_same(shake->origin, shake->host, ws_conn_is_secure(c));
   case WS_ORIGIN_LIST: break;
   }
   for (size_t i = 0; i < r->origins.n; i++) {
@@ -268,6 +273,7 @@ static void take_head(struct ws_conn *c) {
                                 : "");
     return;
   }
+  ws_peer_take_head(c);
   if (!is_host_served(c)) {
     refuse(c, 421, "");
     return;
@@ -369,6 +375,7 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
     ws_stream_flush(&c->stream);
     ws_loop_late(loop, &c->stream.late);
   }
+  if (p->step == WS_STEP_PROXY && !ws_peer_read(c)) return;
   if (p->step != WS_STEP_HEAD && p->step != WS_STEP_BODY) return;
   if (c->stream.queued) return;
   if (!ws_loop_prepare(loop)) {

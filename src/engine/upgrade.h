@@ -12,6 +12,7 @@ enum ws_pending_step {
   WS_STEP_HEAD,    /* a request is awaited, or its head read */
   WS_STEP_BODY,    /* its body is read */
   WS_STEP_ASKED,   /* the host is thinking about it */
+  WS_STEP_PROXY,   /* a PROXY header is read (peer.c) */
   WS_STEP_ANSWERED /* the last answer is given, the connection ends */
 };
 
@@ -20,9 +21,11 @@ struct ws_pending {
   struct ws_conn *conn;
   struct ws_http http;
   struct ws_handshake shake;
-  struct ws_address peer;
-  struct ws_buf buf;  /* bytes kept between reads, from the head on */
-  struct ws_buf body; /* decoded */
+  struct ws_proxy *proxy;   /* WS_STEP_PROXY */
+  struct ws_address peer;   /* who has connected, or a PROXY header says so */
+  struct ws_address client; /* of the request: the peer, or whom it names */
+  struct ws_buf buf;        /* bytes kept between reads, from the head on */
+  struct ws_buf body;       /* decoded */
   struct ws_buf out;
   struct ws_body coding;
   const char *bytes; /* the request: in buf, or in the loop's read buffer */

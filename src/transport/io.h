@@ -61,6 +61,7 @@ struct ws_io_ops {
   int (*setsockopt)(struct ws_io *, int fd, int level, int name, int value);
   int (*getsockopt)(struct ws_io *, int fd, int level, int name, int *value);
   ssize_t (*recv)(struct ws_io *, int fd, void *to, size_t n);
+  ssize_t (*peek)(struct ws_io *, int fd, void *to, size_t n); /* they stay */
   ssize_t (*readv)(struct ws_io *, int fd, const struct iovec *, int n);
   ssize_t (*send)(struct ws_io *, int fd, const void *bytes, size_t n);
   ssize_t (*writev)(struct ws_io *, int fd, const struct iovec *, int n);

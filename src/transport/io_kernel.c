@@ -99,6 +99,11 @@ static ssize_t k_recv(struct ws_io *io, int fd, void *to, size_t n) {
   return result(recv(fd, to, n, 0));
 }
 
+static ssize_t k_peek(struct ws_io *io, int fd, void *to, size_t n) {
+  (void)io;
+  return result(recv(fd, to, n, MSG_PEEK));
+}
+
 static ssize_t k_readv(struct ws_io *io, int fd, const struct iovec *iov,
                        int n) {
   (void)io;
@@ -184,6 +189,7 @@ void ws_io_kernel_fill(struct ws_io_ops *ops) {
     .setsockopt = k_setsockopt,
     .getsockopt = k_getsockopt,
     .recv = k_recv,
+    .peek = k_peek,
     .readv = k_readv,
     .send = k_send,
     .writev = k_writev,

@@ -43,6 +43,28 @@ int ws_net_text(const struct ws_address *a, char out[WS_NET_TEXT_MAX]) {
   return get_port(a);
 }
 
+struct ws_ip ws_net_ip(const struct ws_address *a) {
+  const struct sockaddr_in *v4 = (const void *)&a->any;
+  const struct sockaddr_in6 *v6 = (const void *)&a->any;
+  uint16_t port = (uint16_t)get_port(a);
+  switch (a->any.ss_family) {
+  case AF_INET: return ws_ip_v4((const uint8_t *)&v4->sin_addr, port);
+  case AF_INET6: return ws_ip_v6(v6->sin6_addr.s6_addr, port);
+  case AF_UNIX: return (struct ws_ip){.kind = WS_IP_UNIX};
+  default: return (struct ws_ip){.kind = WS_IP_NONE};
+  }
+}
+
+void ws_net_from_ip(struct ws_address *a, const struct ws_ip *ip) {
+  struct sockaddr_in6 *v6 = (void *)&a->any;
+  memset(a, 0, sizeof *a);
+  a->any.ss_family = ip->kind == WS_IP_UNIX ? AF_UNIX : AF_INET6;
+  a->len = sizeof *v6;
+  if (ip->kind == WS_IP_UNIX) return;
+  memcpy(v6->sin6_addr.s6_addr, ip->bytes, 16); /* IPv4 stays mapped */
+  v6->sin6_port = htons(ip->port);
+}
+
 bool ws_net_is_loopback(const struct ws_address *a) {
   const struct sockaddr_in *v4 = (const void *)&a->any;
   const struct sockaddr_in6 *v6 = (const void *)&a->any;

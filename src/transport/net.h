@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "protocol/ip.h"
 #include "transport/io.h"
 
 #define WS_NET_LISTEN_MAX WS_ADDRESS_MAX
@@ -34,6 +35,11 @@ bool ws_net_unix(struct ws_address *a, const char *path);
 /* The host part as text, IPv4 also where it came mapped into IPv6; "" for a
  * Unix socket. Returns the port, 0 where there is none. */
 int ws_net_text(const struct ws_address *a, char out[WS_NET_TEXT_MAX]);
+
+/* The same without the text's detour: a Unix socket's is of that kind alone,
+ * in both directions. */
+struct ws_ip ws_net_ip(const struct ws_address *a);
+void ws_net_from_ip(struct ws_address *a, const struct ws_ip *ip);
 
 /* Does it reach this machine only? */
 bool ws_net_is_loopback(const struct ws_address *a);
