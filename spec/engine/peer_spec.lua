@@ -3,6 +3,7 @@
 -- and forwarded_spec.lua.
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local tls = require "spec.helper.tls"
 
 local key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 local upgrade = "GET /x HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n"
@@ -253,6 +254,37 @@ describe("a PROXY header", function()
       assert.is_nil((client:read_http()))
       assert.is_true(t.probe.now() - began >= 0.25)
     end
+  end)
+
+  it("stands in front of TLS, in the same segment or byte by byte",
+    function()
+      for _, header in ipairs { v1, v2 } do
+        for _, bytewise in ipairs { false, true } do
+          local own = tls.options { proxy_protocol = true,
+            trusted_proxies = trusted }
+          local server, seen = serve(own)
+          local client = tls.raw(server)
+          for i = 1, bytewise and #header or 0 do
+            client.tcp:send(header:sub(i, i))
+            t.turn()
+          end
+          if not bytewise then client.socket.out = header end
+          client:send(upgrade .. "X-Forwarded-Proto: http\r\n\r\n")
+          assert.equal(101, (client:read_http()))
+          assert.same({ "upgrade 192.0.2.1 56324 true",
+            "conn 192.0.2.1 56324 true" }, seen)
+          client:close()
+        end
+      end
+    end)
+
+  it("that is missing in front of TLS closes", function()
+    local server, seen = serve(tls.options { proxy_protocol = true,
+      trusted_proxies = trusted })
+    local client = tls.raw(server)
+    client:send(upgrade .. "\r\n")
+    assert.is_nil((tls.shake(client)))
+    assert.same({}, seen)
   end)
 
   it("may break off anywhere", function()
