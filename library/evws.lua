@@ -1054,6 +1054,43 @@ function timer:cancel() end
 ---@return number
 function ws.now() end
 
+---@alias evws.Level "info"|"warning"|"error"
+
+---Called by evws when something happens to a server or a connection. What
+---stands here at first writes warnings to stderr, one line each, and ignores
+---the rest, which then costs next to nothing. Put a function of your own in its
+---place to get everything; `ws.log = false` silences warnings too.
+---
+---```lua
+---ws.log = function(level, event, fields)
+---  local line = { os.date "!%FT%TZ", level, event }
+---  for name, value in pairs(fields) do
+---    line[#line + 1] = name .. "=" .. tostring(value)
+---  end
+---  io.stderr:write(table.concat(line, " "), "\n")
+---end
+---```
+---
+---Events, level `"info"`: `listening` and `server_closed` (host, port),
+---`accepted` (id, address, port), `refused` (reason, status if one was
+---answered, and what is known of the peer; docs/metrics.md has the reasons),
+---`opened` (id, path, address, port), `closed` (the same, code, reason,
+---seconds it was open). Level `"warning"`: `warning` (message). Level
+---`"error"`: `handler_error` (id, path, address, port, message), which goes to
+---`on_error` as well.
+---
+---Text that came from a peer is cut at 128 bytes, and everything in it but
+---printable ASCII is `\xNN`: a value is never more than one line. The function
+---is called in the middle of things: it may use evws but not wait, and what it
+---causes itself is not told to it. An error in it goes to stderr and affects
+---nothing else.
+---
+---An application may call it for events of its own.
+---@param level evws.Level
+---@param event string
+---@param fields? table<string, string|number>
+function ws.log(level, event, fields) end
+
 ---Who is told of errors in tasks and timers, and in handlers of connections
 ---without an `on_error`: `fn(conn or nil, message, traceback)`. `nil` is the
 ---default, stderr. An error in it goes to stderr.

@@ -18,11 +18,14 @@ local ws = {
   timeout = core.timeout,
   now = core.now,
   on_error = core.on_error,
+  log = core.log,
 
   spawn = core.spawn,
   sleep = core.sleep,
   after = core.after,
   every = core.every,
 }
+
+core.set_module(ws) -- whatever stands in ws.log is called
 
 return ws

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "binding/log.h"
 #include "binding/task.h"
 #include "engine/client.h"
 #include "engine/response.h"
@@ -86,7 +87,7 @@ static int open_body(lua_State *L) {
   return 0;
 }
 
-static void on_opened(struct ws_conn *c) {
+static void opened(struct ws_conn *c) {
   struct lua_conn *lc = lua_of(c);
   struct ws_task *t = lc->waiting, *next, *body;
   if (!(body = ws_host_task(lc, open_body))) {
@@ -101,6 +102,11 @@ static void on_opened(struct ws_conn *c) {
     next = t->next;
     if (t->wait_for == WS_FOR_OPEN) ws_task_wake_now(t, WS_WAKE_DONE);
   }
+}
+
+static void on_opened(struct ws_conn *c) {
+  ws_log_opened(engine_of(c), c);
+  opened(c);
 }
 
 static int close_body(lua_State *L) {
@@ -127,7 +133,9 @@ static void on_ended(struct ws_conn *c) {
 /* Whoever waits to receive goes on waiting when only an attempt failed. */
 static bool on_closed(struct ws_conn *c) {
   if (c->was_opened || !ws_retry_is_due(c)) on_ended(c);
-  return lua_of(c)->is_untold || start(lua_of(c), close_body);
+  bool is_told = lua_of(c)->is_untold || start(lua_of(c), close_body);
+  if (is_told) ws_log_closed(engine_of(c), c);
+  return is_told;
 }
 
 static int drain_body(lua_State *L) {
@@ -151,28 +159,8 @@ static void on_drained(struct ws_conn *c, bool was_high) {
 
 /* ---- errors ---- */
 
-static bool is_control(const unsigned char *p) {
-  if (p[0] == '\n' || p[0] == '\t') return false; /* the traceback's */
-  return p[0] < ' ' || p[0] == 0x7F || (p[0] == 0xC2 && (p[1] & 0xE0) == 0x80);
-}
-
-/* An error's text may hold what a peer said: none of its control bytes
- * reaches the terminal. */
-static void print_error(const char *before, const char *text) {
-  const unsigned char *p = (const unsigned char *)text;
-  fprintf(stderr, "evws: %s", before);
-  while (*p) {
-    const unsigned char *from = p;
-    while (*p && !is_control(p)) p++;
-    fwrite(from, 1, (size_t)(p - from), stderr);
-    for (int n = *p == 0xC2 ? 2 : *p != 0; n > 0; n--)
-      fprintf(stderr, "\\x%02x", *p++);
-  }
-  fputc('\n', stderr);
-}
-
 static int default_error(lua_State *L) {
-  print_error("", lua_tostring(L, 3));
+  ws_log_print("", lua_tostring(L, 3), true);
   return 0;
 }
 
@@ -201,6 +189,8 @@ static int error_body(lua_State *L) {
   else
     lua_pushnil(L), lua_replace(L, 1);
   push_text(L, 3);
+  ws_log_error(e, has_conn ? &ws_check_conn(L, 1)->c : NULL,
+               lua_tostring(L, -1));
   luaL_traceback(L, from, lua_tostring(L, -1), 0); /* 1 . 3 message trace */
   lua_pushnil(L);
   if (has_conn) ws_push_handler(L, 1, "on_error");
@@ -231,7 +221,7 @@ void ws_host_error(struct ws_engine *e, struct lua_conn *lc, lua_State *from,
     const char *text = lua_type(from, -1) == LUA_TSTRING
                          ? lua_tostring(from, -1)
                          : "an error that is no string";
-    print_error("error in an error handler: ", text);
+    ws_log_print("error in an error handler: ", text, true);
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
 }
@@ -269,12 +259,7 @@ static void on_free(struct ws_conn *c) {
 static void on_server_gone(struct ws_server *s) {
   struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
   ws_server_wake(ws_engine_of_loop(s->loop), ls);
-}
-
-static void on_log(struct ws_host *host, enum ws_log_level level,
-                   const char *text) {
-  (void)host;
-  fprintf(stderr, "evws: %s%s\n", level == WS_LOG_ERROR ? "error: " : "", text);
+  ws_log_server(ws_engine_of_loop(s->loop), "server_closed", s);
 }
 
 void ws_host_fill(struct ws_host *host) {
@@ -289,6 +274,6 @@ void ws_host_fill(struct ws_host *host) {
     .ended = on_ended,
     .closed = on_closed,
     .server_gone = on_server_gone,
-    .log = on_log,
   };
+  ws_log_fill(host);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "binding/log.h"
 #include "binding/options.h"
 #include "binding/task.h"
 #include "binding/topic.h"
@@ -145,6 +146,7 @@ int ws_lua_listen(lua_State *L) {
   ls->is_started = true;
   ws_list_append(&e->servers, &ls->link);
   ws_server_warn(s);
+  ws_log_server(e, "listening", s);
   return 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "binding/file.h"
+#include "binding/log.h"
 #include "binding/options.h"
 #include "binding/task.h"
 #include "transport/linger.h"
@@ -75,7 +76,8 @@ static int new_table_ref(lua_State *L) {
 
 static void init(lua_State *L, struct ws_engine *e) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  *e = (struct ws_engine){.L = lua_tothread(L, -1), .on_error = LUA_NOREF};
+  *e = (struct ws_engine){
+    .L = lua_tothread(L, -1), .on_error = LUA_NOREF, .module = LUA_NOREF};
   lua_pop(L, 1);
   ws_list_init(&e->pool);
   ws_list_init(&e->tasks);
@@ -101,6 +103,8 @@ static struct ws_engine *new_engine(lua_State *L) {
   ws_ev_attach(e->ev, &e->loop);
   e->anchors = new_table_ref(L);
   e->objects = new_table_ref(L);
+  lua_pushliteral(L, "log");
+  e->log_name = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushliteral(L, "attempt to yield out of a handler (use ws.sleep or "
                      "ws.spawn)");
   e->yield_error = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -117,6 +121,17 @@ static int lua_now(lua_State *L) {
   if (e->is_closed) return luaL_error(L, "evws is closed");
   lua_pushnumber(L, ws_loop_now(&e->loop));
   return 1;
+}
+
+/* core.set_module(ws): whose `log` is called; the last one that was loaded. */
+static int lua_set_module(lua_State *L) {
+  struct ws_engine *e = ws_engine_of(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, e->module);
+  e->module = LUA_NOREF;
+  e->module = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
 }
 
 static int lua_on_error(lua_State *L) {
@@ -142,7 +157,9 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"every", ws_lua_every},
                                      {"fd", ws_lua_fd},
                                      {"listen", ws_lua_listen},
+                                     {"log", ws_lua_log},
                                      {"now", lua_now},
+                                     {"set_module", lua_set_module},
                                      {"on_error", lua_on_error},
                                      {"run", ws_lua_run},
                                      {"input", ws_lua_input},

@@ -9,7 +9,7 @@
 
 static void check_not_running(lua_State *L, struct ws_engine *e) {
   ws_engine_check_fork(L, e);
-  if (e->loop.in_turn || e->driver)
+  if (e->loop.in_turn || e->driver || e->is_logging)
     luaL_error(L, "the loop is already running");
 }
 

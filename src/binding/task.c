@@ -216,6 +216,7 @@ static bool is_own(lua_State *L, const struct ws_engine *e) {
 }
 
 bool ws_task_can_wait(lua_State *L, struct ws_engine *e) {
+  if (e->is_logging) return false;
   if (is_own(L, e)) return true;
   return !e->current && !e->loop.in_turn && !is_in_finalizer(L);
 }

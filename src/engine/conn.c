@@ -416,6 +416,7 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role,
   c->was_opened = true;
   c->rest = NULL;
   c->heard = c->messaged = c->began = c->control_at = loop->tick;
+  c->opened = loop->tick;
   c->control_left = (float)c->options->control_rate.burst;
   ws_wheel_clear(&loop->wheel, &c->deadline);
   ws_retry_opened(c);

@@ -76,6 +76,7 @@ struct ws_conn {
   float latency;      /* seconds, of the last answered one; negative: none */
   uint32_t heard;     /* tick of the last byte */
   uint32_t messaged;  /* tick of the last message */
+  uint32_t opened;    /* tick of opening */
   uint32_t began;     /* tick of opening; then of our close frame's leaving */
   float control_left; /* of control_rate's burst, at tick control_at */
   uint32_t control_at;

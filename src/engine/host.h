@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -14,6 +15,20 @@ struct ws_host;
 struct ws_server;
 
 enum ws_log_level { WS_LOG_WARNING, WS_LOG_ERROR };
+
+/* A text may come from the network: whoever shows it escapes it. A line is
+ * ours, or escaped already. */
+enum ws_log_kind { WS_LOG_TEXT, WS_LOG_LINE, WS_LOG_INTEGER, WS_LOG_NUMBER };
+
+struct ws_log_field {
+  const char *name;
+  enum ws_log_kind kind;
+  union {
+    struct ws_slice text;
+    int64_t integer;
+    double number;
+  };
+};
 
 struct ws_host {
   /* Zeroed memory for a connection, held until free_conn; NULL when there is
@@ -58,6 +73,11 @@ struct ws_host {
   void (*server_gone)(struct ws_server *);
 
   void (*log)(struct ws_host *, enum ws_log_level, const char *text);
+
+  /* "accepted", "refused": told only to who wants them. Both may be NULL. */
+  bool (*wants_events)(struct ws_host *);
+  void (*event)(struct ws_host *, const char *event,
+                const struct ws_log_field *fields, size_t n);
 };
 
 #endif

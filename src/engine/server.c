@@ -12,7 +12,6 @@
 #include "engine/upgrade.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
-#define WARN_EVERY 60.0     /* seconds between two lines about one thing */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 
 bool ws_strings_add(struct ws_strings *s, const char *text, size_t len) {
@@ -30,38 +29,6 @@ void ws_strings_free(struct ws_strings *s) {
   while (s->n) ws_mem_free(s->list[--s->n]);
   ws_mem_free(s->list);
   s->list = NULL;
-}
-
-void ws_server_log(struct ws_server *s, enum ws_log_level level,
-                   const char *format, ...) {
-  char line[WS_ESCAPED_MAX + 256];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  s->host->log(s->host, level, line);
-}
-
-const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text) {
-  static const char hex[] = "0123456789abcdef";
-  size_t n = 0;
-  for (size_t i = 0; i < text.n && i < 128; i++) {
-    unsigned char b = (unsigned char)text.p[i];
-    if (b > 0x20 && b < 0x7F && b != '\\') {
-      out[n++] = (char)b;
-      continue;
-    }
-    out[n++] = '\\';
-    out[n++] = 'x';
-    out[n++] = hex[b >> 4];
-    out[n++] = hex[b & 15];
-  }
-  if (text.n > 128) {
-    memcpy(out + n, "...", 3);
-    n += 3;
-  }
-  out[n] = 0;
-  return out;
 }
 
 struct ws_route *ws_server_find(struct ws_server *s, struct ws_slice path) {
@@ -151,6 +118,7 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
     ws_conn_cut(c, 1006, "out of memory");
     ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
   }
+  ws_server_tell_accepted(c);
 }
 
 static void want_accept(struct ws_server *s, bool on) {
@@ -221,25 +189,6 @@ static void on_acceptable(struct ws_watch *w) {
 /* ---- starting and stopping ---- */
 
 static void on_limit(struct ws_timer *t);
-
-void ws_server_warn(struct ws_server *s) {
-  struct ws_address a;
-  bool is_open = (s->serves_any || s->route.pattern) &&
-                 s->route.origin_rule == WS_ORIGIN_ANY;
-  for (struct ws_route *r = s->routes; r; r = r->next)
-    is_open = is_open || r->origin_rule == WS_ORIGIN_ANY;
-  if (!is_open || s->unix_path) return;
-  for (int i = 0; i < s->n_listeners; i++) {
-    int fd = s->listeners[i].watch.fd;
-    if (s->loop->io->ops->getsockname(s->loop->io, fd, &a) == 0 &&
-        !ws_net_is_loopback(&a)) {
-      ws_server_log(s, WS_LOG_WARNING,
-                    "listening beyond this machine for pages of every origin;"
-                    " option 'origins' says which may connect");
-      return;
-    }
-  }
-}
 
 int ws_server_start(struct ws_server *s, struct ws_loop *loop,
                     struct ws_net_listen *what, const char **why) {
@@ -340,13 +289,6 @@ void ws_server_opened(struct ws_server *s, struct ws_conn *c) {
   s->stats.opened++;
 }
 
-void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
-                       enum ws_refusal why, int status) {
-  (void)c;
-  (void)status;
-  s->stats.refused[why]++;
-}
-
 struct ws_traffic ws_server_traffic(const struct ws_server *s) {
   struct ws_traffic sum = s->route.traffic;
   for (const struct ws_route *r = s->routes; r; r = r->next)
@@ -366,36 +308,6 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c) {
   s->n_conns--;
   if (c->was_opened) s->n_open--;
   check_gone(s);
-}
-
-void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
-  char text[WS_ESCAPED_MAX];
-  double now = s->loop->now;
-  if (s->warned_origin && now - s->warned_origin < WARN_EVERY) return;
-  s->warned_origin = now;
-  if (!origin.p)
-    ws_server_log(s, WS_LOG_WARNING,
-                  "refused a connection without Origin (403); option "
-                  "'require_origin'");
-  else
-    ws_server_log(s, WS_LOG_WARNING,
-                  "refused the origin %s (403); option 'origins'",
-                  ws_server_escape(text, origin));
-}
-
-void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
-  char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
-  double now = s->loop->now;
-  if (s->warned_tls && now - s->warned_tls < WARN_EVERY) return;
-  s->warned_tls = now;
-  ws_net_text(&c->pending->peer, peer);
-  if (!c->stream.is_secure) {
-    ws_server_log(s, WS_LOG_WARNING,
-                  "refused TLS from %s: this server has no option 'tls'", peer);
-    return;
-  }
-  ws_stream_why(&c->stream, why);
-  ws_server_log(s, WS_LOG_WARNING, "refused %s: %s", peer, why);
 }
 
 void ws_server_free(struct ws_server *s) {

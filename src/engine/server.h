@@ -118,9 +118,10 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c);
  * where it is not spoken; an origin (p NULL: none) is not accepted. */
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c);
 void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
-/* c: NULL where there is none yet; status: 0 without an answer. */
+/* Events for the log. c: NULL where there is none yet; status: 0 without an answer. */
 void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
                        enum ws_refusal why, int status);
+void ws_server_tell_accepted(const struct ws_conn *c);
 
 /* What the connections of all its routes have sent and received. */
 struct ws_traffic ws_server_traffic(const struct ws_server *s);

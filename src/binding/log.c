@@ -1,0 +1,271 @@
+/* log.c: ws.log(level, event, fields): what happens to servers and
+ * connections, for the function that the module's table holds under "log".
+ * The one that stands there at first writes warnings to stderr and ignores
+ * the rest; while it stands there an event costs a look into the table. */
+#include <stdio.h>
+#include <string.h>
+
+#include "binding/log.h"
+
+#define TEXT_MAX 128 /* bytes of one text from elsewhere, BI-46 */
+
+/* ---- stderr ---- */
+
+static bool is_control(const unsigned char *p) {
+  return p[0] < ' ' || p[0] == 0x7F || (p[0] == 0xC2 && (p[1] & 0xE0) == 0x80);
+}
+
+static bool is_layout(const unsigned char *p) {
+  return p[0] == '\n' || p[0] == '\t';
+}
+
+static void write_escaped(const char *text, bool has_lines) {
+  const unsigned char *p = (const unsigned char *)text;
+  while (*p) {
+    const unsigned char *from = p;
+    while (*p && (!is_control(p) || (has_lines && is_layout(p)))) p++;
+    fwrite(from, 1, (size_t)(p - from), stderr);
+    for (int n = *p == 0xC2 ? 2 : *p != 0; n > 0; n--)
+      fprintf(stderr, "\\x%02x", *p++);
+  }
+}
+
+void ws_log_print(const char *before, const char *text, bool has_lines) {
+  fprintf(stderr, "evws: %s", before);
+  write_escaped(text, has_lines);
+  fputc('\n', stderr);
+}
+
+/* ---- ws.log as it is at first ---- */
+
+static bool is_shown(const char *level) {
+  return strcmp(level, "warning") == 0 || strcmp(level, "error") == 0;
+}
+
+int ws_lua_log(lua_State *L) {
+  const char *level = luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 3);
+  if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
+  if (!is_shown(level)) return 0;
+  lua_pushvalue(L, 2); /* 4: the line so far */
+  if (!lua_isnil(L, 3)) lua_pushnil(L);
+  while (lua_gettop(L) == 5 && lua_next(L, 3)) {
+    const char *name = luaL_tolstring(L, 5, NULL);
+    const char *value = luaL_tolstring(L, 6, NULL);
+    lua_pushfstring(L, "%s %s=%s", lua_tostring(L, 4), name, value);
+    lua_replace(L, 4);
+    lua_settop(L, 5);
+  }
+  ws_log_print(strcmp(level, "error") == 0 ? "error: " : "", lua_tostring(L, 4),
+               false);
+  return 0;
+}
+
+/* ---- events of the engine ---- */
+
+struct call {
+  const char *level, *event;
+  const struct ws_log_field *fields;
+  size_t n;
+};
+
+/* Printable ASCII as it is, everything else as \xNN. */
+static void push_text(lua_State *L, struct ws_slice text) {
+  luaL_Buffer b;
+  char hex[8];
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < text.n && i < TEXT_MAX; i++) {
+    unsigned char c = (unsigned char)text.p[i];
+    if (c >= ' ' && c < 0x7F && c != '\\') {
+      luaL_addchar(&b, (char)c);
+      continue;
+    }
+    snprintf(hex, sizeof hex, "\\x%02x", c);
+    luaL_addstring(&b, hex);
+  }
+  if (text.n > TEXT_MAX) luaL_addstring(&b, "...");
+  luaL_pushresult(&b);
+}
+
+static void push_field(lua_State *L, const struct ws_log_field *f) {
+  switch (f->kind) {
+  case WS_LOG_TEXT: push_text(L, f->text); break;
+  case WS_LOG_LINE: lua_pushlstring(L, f->text.p, f->text.n); break;
+  case WS_LOG_INTEGER: lua_pushinteger(L, f->integer); break;
+  case WS_LOG_NUMBER: lua_pushnumber(L, f->number); break;
+  }
+}
+
+/* 1: the function, 2: the call. */
+static int call_body(lua_State *L) {
+  const struct call *c = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  lua_pushstring(L, c->level);
+  lua_pushstring(L, c->event);
+  lua_createtable(L, 0, (int)c->n);
+  for (size_t i = 0; i < c->n; i++) {
+    push_field(L, &c->fields[i]);
+    lua_setfield(L, -2, c->fields[i].name);
+  }
+  lua_call(L, 3, 0);
+  return 0;
+}
+
+/* Pushes what stands in the module's table, if it is a function of somebody
+ * else's; raises nothing. */
+static bool push_log(lua_State *L, struct ws_engine *e) {
+  if (e->is_logging || e->is_closed || !lua_checkstack(L, 10)) return false;
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->module) == LUA_TTABLE) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->log_name);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_tocfunction(L, -1) != ws_lua_log && lua_toboolean(L, -1))
+      return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+bool ws_log_wants(struct ws_engine *e) {
+  lua_State *L = ws_engine_thread(e);
+  if (!push_log(L, e)) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+bool ws_log_event(struct ws_engine *e, const char *level, const char *event,
+                  const struct ws_log_field *fields, size_t n) {
+  lua_State *L = ws_engine_thread(e);
+  struct call c = {level, event, fields, n};
+  if (!push_log(L, e)) return false;
+  e->is_logging = true;
+  lua_pushcfunction(L, call_body);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, &c);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    const char *why = lua_tostring(L, -1);
+    ws_log_print("error in ws.log: ", why ? why : "an error that is no string",
+                 false);
+    lua_pop(L, 1);
+  }
+  e->is_logging = false;
+  return true;
+}
+
+/* Has somebody turned all of it off? */
+static bool is_off(struct ws_engine *e) {
+  lua_State *L = ws_engine_thread(e);
+  if (e->is_closed || !lua_checkstack(L, 3)) return false;
+  bool is_off = false;
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->module) == LUA_TTABLE) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->log_name);
+    lua_rawget(L, -2);
+    is_off = !lua_toboolean(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return is_off;
+}
+
+void ws_log_warning(struct ws_engine *e, const char *level, const char *text) {
+  struct ws_log_field message = {
+    .name = "message", .kind = WS_LOG_LINE, .text = {text, strlen(text)}};
+  if (ws_log_event(e, level, "warning", &message, 1) || is_off(e)) return;
+  ws_log_print(strcmp(level, "error") == 0 ? "error: " : "", text, false);
+}
+
+/* ---- what the engine tells ---- */
+
+static struct ws_engine *engine_of(struct ws_host *host) {
+  return WS_LIST_ENTRY(host, struct ws_engine, host);
+}
+
+static void on_log(struct ws_host *host, enum ws_log_level level,
+                   const char *text) {
+  ws_log_warning(engine_of(host), level == WS_LOG_ERROR ? "error" : "warning",
+                 text);
+}
+
+static bool on_wants_events(struct ws_host *host) {
+  return ws_log_wants(engine_of(host));
+}
+
+static void on_event(struct ws_host *host, const char *event,
+                     const struct ws_log_field *fields, size_t n) {
+  ws_log_event(engine_of(host), "info", event, fields, n);
+}
+
+void ws_log_fill(struct ws_host *host) {
+  host->log = on_log;
+  host->wants_events = on_wants_events;
+  host->event = on_event;
+}
+
+/* ---- connections and servers ---- */
+
+#define TEXT(name, slice) \
+  (struct ws_log_field) { \
+    name, WS_LOG_TEXT, .text = slice \
+  }
+#define INTEGER(name, n) \
+  (struct ws_log_field) { \
+    name, WS_LOG_INTEGER, .integer = (int64_t)(n) \
+  }
+
+static struct ws_slice slice_of(const char *text) {
+  return (struct ws_slice){text, text ? strlen(text) : 0};
+}
+
+/* Which one it is: its id, and where the peer and the path are known these. */
+static size_t identify(const struct ws_conn *c, struct ws_log_field f[4]) {
+  const struct ws_meta *m = c->meta;
+  size_t n = 0;
+  /* as conn.id: clients count down from 0 */
+  f[n++] = INTEGER("id", c->id);
+  if (!m) return n;
+  const char *address = m->text + m->path_len + m->query_len;
+  address += m->subprotocol_len;
+  f[n++] = TEXT("path", ((struct ws_slice){m->text, m->path_len}));
+  f[n++] = TEXT("address", ((struct ws_slice){address, m->address_len}));
+  f[n++] = INTEGER("port", m->port);
+  return n;
+}
+
+void ws_log_opened(struct ws_engine *e, const struct ws_conn *c) {
+  struct ws_log_field f[4];
+  if (!ws_log_wants(e)) return;
+  ws_log_event(e, "info", "opened", f, identify(c, f));
+}
+
+void ws_log_closed(struct ws_engine *e, const struct ws_conn *c) {
+  struct ws_log_field f[7];
+  if (!ws_log_wants(e)) return;
+  size_t n = identify(c, f);
+  f[n++] = INTEGER("code", ws_conn_code(c));
+  f[n++] = TEXT("reason", ws_conn_reason(c));
+  if (c->was_opened)
+    f[n++] = (struct ws_log_field){
+      "seconds", WS_LOG_NUMBER,
+      .number = (double)(c->stream.loop->tick - c->opened) * WS_TICK};
+  ws_log_event(e, "info", "closed", f, n);
+}
+
+void ws_log_server(struct ws_engine *e, const char *event,
+                   const struct ws_server *s) {
+  struct ws_log_field f[2];
+  size_t n = 1;
+  if (!ws_log_wants(e)) return;
+  f[0] = TEXT("host", slice_of(s->address));
+  if (!s->unix_path) f[n++] = INTEGER("port", s->port);
+  ws_log_event(e, "info", event, f, n);
+}
+
+void ws_log_error(struct ws_engine *e, const struct ws_conn *c,
+                  const char *text) {
+  struct ws_log_field f[5];
+  if (!ws_log_wants(e)) return;
+  size_t n = c ? identify(c, f) : 0;
+  f[n++] = TEXT("message", slice_of(text));
+  ws_log_event(e, "error", "handler_error", f, n);
+}

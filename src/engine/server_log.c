@@ -1,0 +1,137 @@
+/* server_log.c: what a server tells: warnings about its settings and its
+ * peers, and events for who wants them. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/conn.h"
+#include "engine/server.h"
+#include "engine/upgrade.h"
+
+#define WARN_EVERY 60.0 /* seconds between two lines about one thing */
+
+void ws_server_log(struct ws_server *s, enum ws_log_level level,
+                   const char *format, ...) {
+  char line[WS_ESCAPED_MAX + 256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  s->host->log(s->host, level, line);
+}
+
+const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text) {
+  static const char hex[] = "0123456789abcdef";
+  size_t n = 0;
+  for (size_t i = 0; i < text.n && i < 128; i++) {
+    unsigned char b = (unsigned char)text.p[i];
+    if (b > 0x20 && b < 0x7F && b != '\\') {
+      out[n++] = (char)b;
+      continue;
+    }
+    out[n++] = '\\';
+    out[n++] = 'x';
+    out[n++] = hex[b >> 4];
+    out[n++] = hex[b & 15];
+  }
+  if (text.n > 128) {
+    memcpy(out + n, "...", 3);
+    n += 3;
+  }
+  out[n] = 0;
+  return out;
+}
+
+/* ---- events ---- */
+
+static bool wants_events(const struct ws_server *s) {
+  return s->host->wants_events && s->host->wants_events(s->host);
+}
+
+static struct ws_log_field text_field(const char *name, const char *text) {
+  return (struct ws_log_field){name, WS_LOG_TEXT, .text = {text, strlen(text)}};
+}
+
+/* Up to 3 fields. */
+static size_t identify(const struct ws_conn *c, struct ws_log_field *f,
+                       char peer[WS_NET_TEXT_MAX]) {
+  f[0] = (struct ws_log_field){"id", WS_LOG_INTEGER, .integer = (int64_t)c->id};
+  if (!c->pending) return 1;
+  int port = ws_net_text(&c->pending->peer, peer);
+  f[1] = text_field("address", peer);
+  f[2] = (struct ws_log_field){"port", WS_LOG_INTEGER, .integer = port};
+  return 3;
+}
+
+void ws_server_tell_accepted(const struct ws_conn *c) {
+  struct ws_server *s = c->server;
+  struct ws_log_field f[3];
+  char peer[WS_NET_TEXT_MAX];
+  if (c->pending && wants_events(s))
+    s->host->event(s->host, "accepted", f, identify(c, f, peer));
+}
+
+void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
+                       enum ws_refusal why, int status) {
+  s->stats.refused[why]++;
+  if (!wants_events(s)) return;
+  struct ws_log_field f[5];
+  char peer[WS_NET_TEXT_MAX];
+  size_t n = 0;
+  f[n++] = text_field("reason", ws_refusal_name(why));
+  if (status)
+    f[n++] = (struct ws_log_field){"status", WS_LOG_INTEGER, .integer = status};
+  if (c) n += identify(c, f + n, peer);
+  s->host->event(s->host, "refused", f, n);
+}
+
+/* ---- warnings ---- */
+
+void ws_server_warn(struct ws_server *s) {
+  struct ws_address a;
+  bool is_open = (s->serves_any || s->route.pattern) &&
+                 s->route.origin_rule == WS_ORIGIN_ANY;
+  for (struct ws_route *r = s->routes; r; r = r->next)
+    is_open = is_open || r->origin_rule == WS_ORIGIN_ANY;
+  if (!is_open || s->unix_path) return;
+  for (int i = 0; i < s->n_listeners; i++) {
+    int fd = s->listeners[i].watch.fd;
+    if (s->loop->io->ops->getsockname(s->loop->io, fd, &a) == 0 &&
+        !ws_net_is_loopback(&a)) {
+      ws_server_log(s, WS_LOG_WARNING,
+                    "listening beyond this machine for pages of every origin;"
+                    " option 'origins' says which may connect");
+      return;
+    }
+  }
+}
+
+void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
+  char text[WS_ESCAPED_MAX];
+  double now = s->loop->now;
+  if (s->warned_origin && now - s->warned_origin < WARN_EVERY) return;
+  s->warned_origin = now;
+  if (!origin.p)
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused a connection without Origin (403); option "
+                  "'require_origin'");
+  else
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused the origin %s (403); option 'origins'",
+                  ws_server_escape(text, origin));
+}
+
+void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
+  char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
+  double now = s->loop->now;
+  if (s->warned_tls && now - s->warned_tls < WARN_EVERY) return;
+  s->warned_tls = now;
+  ws_net_text(&c->pending->peer, peer);
+  if (!c->stream.is_secure) {
+    ws_server_log(s, WS_LOG_WARNING,
+                  "refused TLS from %s: this server has no option 'tls'", peer);
+    return;
+  }
+  ws_stream_why(&c->stream, why);
+  ws_server_log(s, WS_LOG_WARNING, "refused %s: %s", peer, why);
+}
