@@ -118,7 +118,8 @@ void ws_server_left(struct ws_server *s, struct ws_conn *c);
  * where it is not spoken; an origin (p NULL: none) is not accepted. */
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c);
 void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
-/* Events for the log. c: NULL where there is none yet; status: 0 without an answer. */
+/* Events for the log. c: NULL where there is none yet; status: 0 without an
+ * answer. */
 void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
                        enum ws_refusal why, int status);
 void ws_server_tell_accepted(const struct ws_conn *c);
