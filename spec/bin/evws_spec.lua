@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local tls = require "spec.helper.tls"
 
 local lua = os.getenv "LUA" or "lua5.4"
 local second = t.factor
@@ -273,6 +274,27 @@ describe("the command evws", function()
       assert.equal("", child.errors())
     end
   end)
+
+  it("verifies the server's certificate, unless it is told not to",
+    function()
+      local secure = t.listen(tls.options { on_message = function(conn, m)
+        conn:send(m)
+      end })
+      local to = " -w 0.3 wss://localhost:" .. secure.port
+      local _, errors, status = run(to, piped "hi\n")
+      assert.equal(1, status)
+      assert.is_truthy(errors:find("cannot connect", 1, true))
+      assert.is_truthy(errors:find "certificate")
+      assert.same({ "hi\n", "", 0 }, { run("--ca " .. tls.file "ca.pem" .. to,
+        piped "hi\n") })
+      local output
+      output, errors, status = run("--insecure" .. to, piped "hi\n")
+      assert.same({ "hi\n", 0 }, { output, status })
+      assert.is_truthy(errors:find("tls.verify", 1, true))
+      _, errors, status = run("--ca /no/such/file" .. to)
+      assert.equal(1, status)
+      assert.is_truthy(errors:find("/no/such/file", 1, true))
+    end)
 
   it("waits for answers as long as it is told to", function()
     local slow = t.listen { on_message = function(conn, message)

@@ -3,6 +3,7 @@
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
 local child = require "spec.binding.kit"
+local tls = require "spec.helper.tls"
 
 local core = require "evws.core"
 local ws, probe = t.ws, t.probe
@@ -551,6 +552,45 @@ describe("a client that reconnects", function()
     assert.equal("::1", conn.remote_address)
     assert.equal(1, #log.conns)
     conn:close()
+  end)
+
+  it("agrees on compression each time, and goes on to give chunks", function()
+    local text = ("compressible "):rep(1000)
+    local server, log = serve { compression = { context_takeover = true },
+      on_open = function(c) c:send(text) end }
+    local got, whole = {}, 0
+    local conn = connect(url_of(server), {
+      compression = { context_takeover = true },
+      on_chunk = function(_, bytes, _, final)
+        got[#got + 1] = bytes
+        if final then whole = whole + 1 end
+      end })
+    for n = 1, 3 do
+      t.wait(function() return whole == n end, "message " .. n)
+      assert.is_truthy(conn.compressed)
+      log.conns[n]:terminate()
+    end
+    assert.equal(text:rep(3), table.concat(got):sub(1, 3 * #text))
+    conn:close()
+  end)
+
+  it("verifies the server each time, by the same name", function()
+    local opened = 0
+    local server = t.listen(tls.options { on_open = function(c)
+      opened = opened + 1
+      c:terminate()
+    end })
+    local conn = connect(("wss://127.0.0.1:%d/"):format(server.port), {
+      tls = { ca = tls.file "ca.pem", server_name = "localhost" } })
+    collectgarbage()
+    t.wait(function() return opened >= 4 end)
+    assert.is_true(conn.secure)
+    conn:close()
+    local refused, seen = connect(("wss://127.0.0.1:%d/"):format(server.port),
+      { tls = { ca = tls.file "ca.pem", server_name = "other.test" } })
+    t.wait(function() return #seen >= 2 end)
+    assert.is_truthy(seen[1]:find "^close 1006 .*certificate")
+    refused:close()
   end)
 
   it("sends the same request each time", function()
