@@ -288,7 +288,7 @@ local ws = {}
 ---flood"`.
 ---@field message_rate? evws.Rate|false
 
----The options of `ws.listen`. One of `port` and `unix` must be there.
+---The options of `ws.listen`. One of `port`, `unix` and `fd` must be there.
 ---@class evws.ListenOptions: evws.ConnectionOptions
 ---
 ---The TCP port; 0: any free one, to be read as `server.port`.
@@ -307,6 +307,11 @@ local ws = {}
 ---left behind that nobody answers on is replaced; the file is removed when the
 ---server closes.
 ---@field unix? string
+---
+---The descriptor of a stream socket that listens already, instead of `port`:
+---systemd passes 3 (docs/deploy.md). The server makes it non-blocking and
+---close-on-exec, closes it at the end, and removes no file of it.
+---@field fd? integer
 ---
 ---Connections the kernel keeps until they are accepted, default `1024`.
 ---@field backlog? integer
@@ -502,7 +507,8 @@ function ws.listen(options) end
 ---@class evws.Server: userdata
 ---The port it listens on; nil for a Unix socket.
 ---@field port integer?
----The option `host`, or the path of the Unix socket.
+---The option `host`, or the path of the Unix socket; with `fd` the address that
+---socket has.
 ---@field host string
 ---How many WebSocket connections it has.
 ---@field connections integer
@@ -518,7 +524,11 @@ local server = {}
 ---@field timeout? number
 
 ---Stops listening, sends a close frame to every connection and waits until all
----are gone. `on_close` of each gets the code and `"server closed"`.
+---are gone. `on_close` of each gets the code and `"server closed"`. Of many
+---connections a hundred are told at a time, spread over at most a quarter of
+---the timeout, so that they do not all come back in one instant. What was sent
+---before leaves first. A connection that has not asked for anything yet has one
+---second to do so: an upgrade is answered with 503.
 ---
 ---Returns true; or nil and `"timeout"` when some had to be cut, or
 ---`"interrupted"`. Where waiting is not possible it returns true at once. A

@@ -19,6 +19,8 @@
  * socket:shutdown()       half close -> true | nil, message
  * socket:close(), socket:reset()   FIN or RST; twice is harmless
  * socket:fd(), socket:sockname() and socket:peername() -> address, port
+ * listener:inherit()      -> descriptor, a copy that children inherit; close it
+ *   with net.close_fd(descriptor)
  * listener.port; listener:accept() -> socket | nil, "again"
  *   | nil, message; listener:close(), listener:fd()
  */
@@ -422,10 +424,22 @@ static const luaL_Reg socket_methods[] = {
   {NULL, NULL},
 };
 
+static int listener_inherit(lua_State *L) {
+  struct probe *p = luaL_checkudata(L, 1, LISTENER);
+  lua_pushinteger(L, dup(p->fd));
+  return 1;
+}
+
+static int net_close_fd(lua_State *L) {
+  lua_pushinteger(L, close((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static const luaL_Reg listener_methods[] = {
   {"accept", listener_accept},
   {"close", probe_close},
   {"fd", probe_fd},
+  {"inherit", listener_inherit},
   {"__index", listener_index},
   {"__gc", probe_close},
   {"__close", probe_close},
@@ -433,6 +447,7 @@ static const luaL_Reg listener_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
+  {"close_fd", net_close_fd},
   {"connect", net_connect},
   {"listen", net_listen},
   {"poll", net_poll},

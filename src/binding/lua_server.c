@@ -1,4 +1,5 @@
 /* lua_server.c: ws.listen and the server object. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,17 +54,26 @@ static char *copy(lua_State *L, const char *text) {
   return p;
 }
 
-static void read_options(lua_State *L, struct ws_server *s,
-                         struct ws_net_listen *what) {
+/* One of port, unix and fd tells where to listen. */
+static void read_place(lua_State *L, struct ws_net_listen *what) {
   what->unix_path = ws_option_string(L, 1, "unix", NULL);
   what->host = ws_option_string(L, 1, "host", "localhost");
   what->port = (int)ws_option_integer(L, 1, "port", -1, 0, 65535);
   what->backlog = (int)ws_option_integer(L, 1, "backlog", 1024, 1, 65535);
   what->reuse_port = ws_option_bool(L, 1, "reuse_port", false);
-  if (what->port < 0 && !what->unix_path)
+  what->fd = (int)ws_option_integer(L, 1, "fd", -1, 0, INT_MAX);
+  what->has_fd = what->fd >= 0;
+  if (what->port < 0 && !what->unix_path && !what->has_fd)
     luaL_error(L, "option 'port' is missing (0 is any free port)");
   if (what->unix_path && what->port >= 0)
     luaL_error(L, "options 'port' and 'unix' exclude each other");
+  if (what->has_fd && (what->unix_path || what->port >= 0))
+    luaL_error(L, "option 'fd' excludes 'port' and 'unix'");
+}
+
+static void read_options(lua_State *L, struct ws_server *s,
+                         struct ws_net_listen *what) {
+  read_place(L, what);
   ws_options_conn(L, 1, "listen", &s->route.options);
   ws_options_http(L, 1, "listen", &s->http);
   ws_options_origins(L, 1, &s->route);
@@ -136,6 +146,8 @@ int ws_lua_listen(lua_State *L) {
     if (!why) why = strerror(-r);
     if (what.unix_path)
       lua_pushfstring(L, "cannot listen on %s: %s", what.unix_path, why);
+    else if (what.has_fd)
+      lua_pushfstring(L, "cannot listen on descriptor %d: %s", what.fd, why);
     else
       lua_pushfstring(L, "cannot listen on %s port %d: %s", what.host,
                       what.port < 0 ? 0 : what.port, why);
@@ -144,6 +156,7 @@ int ws_lua_listen(lua_State *L) {
   }
   s->is_gone = false;
   ls->is_started = true;
+  if (what.has_fd) ws_server_read_address(s);
   ws_list_append(&e->servers, &ls->link);
   ws_server_warn(s);
   ws_log_server(e, "listening", s);
@@ -290,7 +303,7 @@ static int server_index(lua_State *L) {
   const char *key = lua_tostring(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || !key) return 1;
-  if (strcmp(key, "port") == 0 && !s->unix_path)
+  if (strcmp(key, "port") == 0 && s->port > 0)
     lua_pushinteger(L, s->port);
   else if (strcmp(key, "host") == 0)
     lua_pushstring(L, s->address);
@@ -306,8 +319,8 @@ static int server_tostring(lua_State *L) {
   const char *state = s->is_gone      ? "closed"
                       : s->is_closing ? "closing"
                                       : "listening";
-  if (s->unix_path)
-    lua_pushfstring(L, WS_SERVER_NAME ": %s (%s)", s->unix_path, state);
+  if (s->port <= 0)
+    lua_pushfstring(L, WS_SERVER_NAME ": %s (%s)", s->address, state);
   else
     lua_pushfstring(L, WS_SERVER_NAME ": %s:%d (%s)", s->address, s->port,
                     state);

@@ -76,6 +76,7 @@ static const struct option options[] = {
   /* read one by one */
   {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "compression", .type = OTHER, .scope = BOTH},
+  {.name = "fd", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},

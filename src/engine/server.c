@@ -6,10 +6,12 @@
 
 #include "base/buf.h"
 #include "engine/conn.h"
+#include "engine/farewell.h"
 #include "engine/topic.h"
 #include "engine/upgrade.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
+#define BACKLOG_MAX 65536   /* that are taken when a server closes */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 
 bool ws_strings_add(struct ws_strings *s, const char *text, size_t len) {
@@ -80,8 +82,6 @@ void ws_route_free(struct ws_route *r) {
 
 /* ---- accepting ---- */
 
-static void check_gone(struct ws_server *s);
-
 static void shed_oldest(struct ws_server *s) {
   if (s->n_pending < s->http.max_pending) return;
   struct ws_pending *oldest =
@@ -103,18 +103,18 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
     loop->io->ops->close(loop->io, fd);
     s->n_conns--;
     ws_server_refused(s, NULL, WS_REFUSED_MEMORY, 0);
-    check_gone(s);
+    ws_farewell_check(s);
     return;
   }
   s->stats.accepted++;
   ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
   c->server = s;
   ws_list_append(&s->conns, &c->link);
-  if (s->is_closing) {
-    ws_conn_cut(c, 1006, "server closed");
-  } else if (!ws_upgrade_start(c, peer)) {
+  if (!ws_upgrade_start(c, peer)) {
     ws_conn_cut(c, 1006, "out of memory");
     ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
+  } else if (s->is_closing) {
+    ws_upgrade_hurry(c, WS_FAREWELL_LATE);
   }
   ws_server_tell_accepted(c);
 }
@@ -186,7 +186,20 @@ static void on_acceptable(struct ws_watch *w) {
 
 /* ---- starting and stopping ---- */
 
-static void on_limit(struct ws_timer *t);
+void ws_server_read_address(struct ws_server *s) {
+  struct ws_address a;
+  char text[WS_NET_TEXT_MAX];
+  struct ws_io *io = s->loop->io;
+  if (io->ops->getsockname(io, s->listeners[0].watch.fd, &a) < 0) return;
+  s->is_foreign = true;
+  ws_net_text(&a, text);
+  if (a.any.ss_family == AF_UNIX) ws_net_unix_path(&a, text);
+  char *copy = ws_mem_alloc(strlen(text) + 1);
+  if (!copy) return;
+  memcpy(copy, text, strlen(text) + 1);
+  ws_mem_free(s->address);
+  s->address = copy;
+}
 
 int ws_server_start(struct ws_server *s, struct ws_loop *loop,
                     struct ws_net_listen *what, const char **why) {
@@ -196,7 +209,7 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
   ws_list_init(&s->pending);
   s->spare_fd = -1;
   s->accept_again.fn = on_accept_again;
-  s->limit.fn = on_limit;
+  ws_farewell_init(s);
   int n = ws_net_listen(loop->io, what, fds, why);
   if (n < 0) {
     s->is_gone = true;
@@ -218,11 +231,25 @@ int ws_server_start(struct ws_server *s, struct ws_loop *loop,
   return 0;
 }
 
-static void stop_listening(struct ws_server *s) {
+/* What the kernel has accepted already would be reset with the listener: it is
+ * taken while there is something, and answered. Where somebody else listens on
+ * the same socket it is theirs. */
+static void take_backlog(struct ws_server *s, struct ws_watch *w) {
+  struct ws_io *io = s->loop->io;
+  struct ws_address peer;
+  for (int i = 0; i < BACKLOG_MAX && s->is_closing; i++) {
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd < 0) return;
+    admit(s, fd, &peer);
+  }
+}
+
+void ws_server_stop_listening(struct ws_server *s) {
   struct ws_io *io = s->loop->io;
   for (int i = 0; i < s->n_listeners; i++) {
     struct ws_watch *w = &s->listeners[i].watch;
     ws_loop_unwatch(s->loop, w);
+    if (!s->is_foreign) take_backlog(s, w);
     io->ops->close(io, w->fd);
     w->fd = -1;
   }
@@ -232,50 +259,9 @@ static void stop_listening(struct ws_server *s) {
   drop_spare(s);
 }
 
-static void check_gone(struct ws_server *s) {
-  if (!s->is_closing || s->is_gone || s->n_conns) return;
-  s->is_gone = true;
-  ws_loop_timer_stop(s->loop, &s->limit);
-  s->host->server_gone(s);
-}
-
-static void cut_all(struct ws_server *s) {
-  struct ws_list *e;
-  for (e = s->conns.next; e != &s->conns; e = e->next) {
-    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
-    s->was_cut = true;
-    ws_conn_terminate(c, 1001, "server closed"); /* freed at the turn's end */
-  }
-}
-
-static void on_limit(struct ws_timer *t) {
-  cut_all(WS_LIST_ENTRY(t, struct ws_server, limit));
-}
-
-void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
-                     double timeout) {
-  struct ws_list *e;
-  if (s->is_gone) return;
-  if (!s->is_closing) {
-    s->is_closing = true;
-    stop_listening(s);
-    for (e = s->conns.next; e != &s->conns; e = e->next) {
-      struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
-      if (c->state == WS_CONN_PENDING) {
-        if (c->pending && (c->pending->step != WS_STEP_ASKED))
-          ws_conn_cut(c, 1006, "server closed");
-      } else {
-        ws_conn_close(c, code, reason, "server closed");
-      }
-    }
-  }
-  if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) cut_all(s);
-  check_gone(s);
-}
-
 void ws_server_abandon(struct ws_server *s) {
-  stop_listening(s);
-  ws_loop_timer_stop(s->loop, &s->limit);
+  ws_server_stop_listening(s);
+  ws_farewell_stop(s);
   while (!ws_list_is_empty(&s->conns))
     ws_conn_abandon(WS_LIST_ENTRY(s->conns.next, struct ws_conn, link));
   s->is_closing = s->is_gone = true;
@@ -305,7 +291,7 @@ uint64_t ws_server_queued(const struct ws_server *s) {
 void ws_server_left(struct ws_server *s, struct ws_conn *c) {
   s->n_conns--;
   if (c->was_opened) s->n_open--;
-  check_gone(s);
+  ws_farewell_check(s);
 }
 
 void ws_server_free(struct ws_server *s) {

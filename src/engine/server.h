@@ -46,6 +46,16 @@ struct ws_listener {
   struct ws_server *server;
 };
 
+/* What everybody is told at the end (farewell.c). */
+struct ws_farewell {
+  struct ws_timer timer;
+  double step;   /* seconds */
+  uint64_t left; /* connections that may not have been told */
+  uint16_t code;
+  uint8_t reason_len;
+  char reason[WS_REASON_MAX];
+};
+
 struct ws_server {
   struct ws_loop *loop;
   struct ws_host *host;
@@ -67,6 +77,7 @@ struct ws_server {
   int spare_fd; /* given up to shed a connection when there are no more */
   struct ws_timer accept_again;
   struct ws_timer limit; /* of close */
+  struct ws_farewell farewell;
   struct ws_list conns;
   struct ws_topics *topics; /* from the first use */
   struct ws_list pending;   /* struct ws_pending, the oldest first */
@@ -76,6 +87,7 @@ struct ws_server {
   double warned_origin;        /* when a refusal was last logged */
   double warned_tls;           /* likewise, of a handshake */
   struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
+  bool is_foreign; /* the option fd: somebody else may listen on it too */
   bool is_closing, is_gone, was_cut;
 };
 
@@ -84,7 +96,8 @@ struct ws_server {
 int ws_server_start(struct ws_server *s, struct ws_loop *loop,
                     struct ws_net_listen *what, const char **why);
 
-/* Stops listening, sends a close frame with this code to everyone, and cuts
+/* Stops listening, sends a close frame with this code to everyone (a hundred
+ * at a time, see farewell.h), and cuts
  * after `timeout` seconds what is left (0: at once). host->server_gone follows
  * in a later turn, was_cut tells whether somebody had to be cut. */
 void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
@@ -108,10 +121,15 @@ bool ws_server_add_route(struct ws_server *s, struct ws_route *from,
 /* Gives back what a route holds, not the route. */
 void ws_route_free(struct ws_route *r);
 
+/* The address of a socket that somebody else has opened becomes s->address;
+ * without memory that stays as it was. */
+void ws_server_read_address(struct ws_server *s);
+
 /* Says once what a careful owner wants to know about the settings. */
 void ws_server_warn(struct ws_server *s);
 
 /* Called by the engine. */
+void ws_server_stop_listening(struct ws_server *s);
 void ws_server_opened(struct ws_server *s, struct ws_conn *c);
 void ws_server_left(struct ws_server *s, struct ws_conn *c);
 /* Lines in the log, at most one a minute: TLS has failed with EPROTO, or come

@@ -43,6 +43,14 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   return true;
 }
 
+void ws_upgrade_hurry(struct ws_conn *c, double seconds) {
+  struct ws_pending *p = c->pending;
+  uint32_t limit = c->stream.loop->tick + ws_loop_ticks(seconds);
+  if (c->state != WS_CONN_PENDING) return;
+  if ((int32_t)(p->deadline - limit) > 0) p->deadline = limit;
+  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
+}
+
 static void leave_list(struct ws_conn *c) {
   struct ws_pending *p = c->pending;
   if (!ws_list_is_linked(&p->link)) return;

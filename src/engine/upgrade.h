@@ -42,6 +42,9 @@ struct ws_pending {
 /* A connection was accepted. False without memory. */
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer);
 
+/* It has no more than so many seconds for its first request. */
+void ws_upgrade_hurry(struct ws_conn *c, double seconds);
+
 void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got);
 void ws_upgrade_on_deadline(struct ws_conn *c);
 void ws_upgrade_after_flush(struct ws_conn *c);

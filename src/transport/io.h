@@ -55,6 +55,8 @@ struct ws_io_ops {
   int (*socket)(struct ws_io *, int domain, int type);
   int (*bind)(struct ws_io *, int fd, const struct ws_address *);
   int (*listen)(struct ws_io *, int fd, int backlog);
+  /* The descriptor comes from outside: as if we had opened it. */
+  int (*adopt)(struct ws_io *, int fd);
   int (*accept)(struct ws_io *, int fd, struct ws_address *peer);
   int (*connect)(struct ws_io *, int fd, const struct ws_address *);
   int (*getsockname)(struct ws_io *, int fd, struct ws_address *);

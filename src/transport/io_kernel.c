@@ -58,6 +58,15 @@ static int k_listen(struct ws_io *io, int fd, int backlog) {
   return (int)result(listen(fd, backlog));
 }
 
+static int k_adopt(struct ws_io *io, int fd) {
+  (void)io;
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+      fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+    return -errno;
+  return 0;
+}
+
 static int k_accept(struct ws_io *io, int fd, struct ws_address *peer) {
   (void)io;
   peer->len = sizeof peer->any;
@@ -183,6 +192,7 @@ void ws_io_kernel_fill(struct ws_io_ops *ops) {
     .socket = k_socket,
     .bind = k_bind,
     .listen = k_listen,
+    .adopt = k_adopt,
     .accept = k_accept,
     .connect = k_connect,
     .getsockname = k_getsockname,

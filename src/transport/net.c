@@ -86,6 +86,15 @@ bool ws_net_unix(struct ws_address *a, const char *path) {
   return true;
 }
 
+void ws_net_unix_path(const struct ws_address *a, char out[WS_NET_TEXT_MAX]) {
+  const struct sockaddr_un *un = (const void *)&a->any;
+  size_t start = offsetof(struct sockaddr_un, sun_path);
+  size_t n = a->len > start ? a->len - start : 0;
+  n = strnlen(un->sun_path, n);
+  memcpy(out, un->sun_path, n);
+  out[n] = 0;
+}
+
 /* Every address: one socket for both families where there is IPv6. */
 static int every_address(struct ws_io *io, int port,
                          struct ws_address list[WS_ADDRESS_MAX]) {
@@ -168,9 +177,29 @@ static int listen_unix(struct ws_io *io, struct ws_net_listen *what, int *fds,
   return 1;
 }
 
+static int adopt(struct ws_io *io, struct ws_net_listen *what, int *fds,
+                 const char **why) {
+  struct ws_address a;
+  int type = 0, listens = 0;
+  int r = io->ops->getsockopt(io, what->fd, SOL_SOCKET, SO_TYPE, &type);
+  if (r < 0) return r;
+  io->ops->getsockopt(io, what->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+  *why = "it is no stream socket that listens";
+  if (type != SOCK_STREAM || !listens) return -EINVAL;
+  *why = NULL;
+  if ((r = io->ops->adopt(io, what->fd)) < 0) return r;
+  if ((r = io->ops->getsockname(io, what->fd, &a)) < 0) return r;
+  what->port = get_port(&a);
+  if (a.any.ss_family != AF_UNIX)
+    io->ops->setsockopt(io, what->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  fds[0] = what->fd;
+  return 1;
+}
+
 int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
                   int fds[WS_NET_LISTEN_MAX], const char **why) {
   struct ws_address list[WS_ADDRESS_MAX];
+  if (what->has_fd) return adopt(io, what, fds, why);
   if (what->unix_path) return listen_unix(io, what, fds, why);
   *why = "the host name was not found";
   int n = strcmp(what->host, "*") == 0

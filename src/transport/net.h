@@ -15,11 +15,14 @@ struct ws_net_listen {
   const char *host;      /* a name, an address, "localhost", "*" */
   int port;              /* 0: any that is free, the same for all addresses */
   const char *unix_path; /* instead of host and port */
+  int fd;                /* has_fd: a socket that listens already, instead */
   int backlog;
+  bool has_fd;
   bool reuse_port;
 };
 
-/* Opens the listening sockets: fds[0, n). On success the number of them, and
+/* Opens the listening sockets, or takes over the one of what->fd (on failure
+ * it stays the caller's): fds[0, n). On success the number of them, and
  * the port in what->port; otherwise a negated errno, and in *why what it does
  * not tell (or NULL). */
 int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
@@ -31,6 +34,9 @@ int ws_net_connect(struct ws_io *io, const struct ws_address *to);
 
 /* The address of a Unix socket; false when the path is too long. */
 bool ws_net_unix(struct ws_address *a, const char *path);
+
+/* The path of one, cut to fit; "" where it has none (or an abstract one). */
+void ws_net_unix_path(const struct ws_address *a, char out[WS_NET_TEXT_MAX]);
 
 /* The host part as text, IPv4 also where it came mapped into IPv6; "" for a
  * Unix socket. Returns the port, 0 where there is none. */

@@ -1,0 +1,103 @@
+/* farewell.c: the end of a server: everybody is told, a batch at a time, and
+ * waited for, no longer than was asked. */
+#include "engine/farewell.h"
+
+#include "engine/conn.h"
+#include "engine/upgrade.h"
+
+void ws_farewell_stop(struct ws_server *s) {
+  ws_loop_timer_stop(s->loop, &s->limit);
+  ws_loop_timer_stop(s->loop, &s->farewell.timer);
+}
+
+void ws_farewell_check(struct ws_server *s) {
+  if (!s->is_closing || s->is_gone || s->n_conns) return;
+  s->is_gone = true;
+  ws_farewell_stop(s);
+  s->host->server_gone(s);
+}
+
+static void cut_all(struct ws_server *s) {
+  struct ws_list *e;
+  for (e = s->conns.next; e != &s->conns; e = e->next) {
+    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    s->was_cut = true;
+    ws_conn_terminate(c, 1001, "server closed"); /* freed at the turn's end */
+  }
+}
+
+static void on_limit(struct ws_timer *t) {
+  cut_all(WS_LIST_ENTRY(t, struct ws_server, limit));
+}
+
+static struct ws_slice reason_of(const struct ws_farewell *f) {
+  return (struct ws_slice){f->reason, f->reason_len};
+}
+
+/* The first ones of the list move to its end: whoever leaves meanwhile only
+ * makes some be visited twice, which is harmless. */
+static void tell(struct ws_server *s, uint64_t n) {
+  struct ws_farewell *f = &s->farewell;
+  for (; n && f->left && !ws_list_is_empty(&s->conns); f->left--) {
+    struct ws_list *e = ws_list_shift(&s->conns);
+    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    ws_list_append(&s->conns, e);
+    if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) continue;
+    ws_conn_close(c, f->code, reason_of(f), "server closed");
+    n--;
+  }
+}
+
+static void on_farewell(struct ws_timer *t) {
+  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, farewell.timer);
+  tell(s, WS_FAREWELL_BATCH);
+  if (!s->farewell.left) return;
+  if (!ws_loop_timer(s->loop, t, s->farewell.step)) tell(s, UINT64_MAX);
+}
+
+void ws_farewell_init(struct ws_server *s) {
+  s->limit.fn = on_limit;
+  s->farewell.timer.fn = on_farewell;
+}
+
+/* Between two requests a connection may end (RFC 9112 9.3.1); whoever has not
+ * asked yet is answered, with 503 to an upgrade, if it asks soon. */
+static void hurry_pending(struct ws_server *s) {
+  struct ws_list *e;
+  for (e = s->conns.next; e != &s->conns; e = e->next) {
+    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    if (c->state != WS_CONN_PENDING || !c->pending ||
+        c->pending->step == WS_STEP_ASKED)
+      continue;
+    if (c->pending->is_idle && !c->pending->n)
+      ws_conn_cut(c, 1006, "server closed");
+    else
+      ws_upgrade_hurry(c, WS_FAREWELL_LATE);
+  }
+}
+
+static void begin(struct ws_server *s, int code, struct ws_slice reason,
+                  double timeout) {
+  struct ws_farewell *f = &s->farewell;
+  double batches = (double)(s->n_conns / WS_FAREWELL_BATCH);
+  f->code = (uint16_t)code;
+  f->left = s->n_conns;
+  f->reason_len = (uint8_t)reason.n;
+  if (reason.n) memcpy(f->reason, reason.p, reason.n);
+  f->step = WS_FAREWELL_STEP;
+  if (batches * f->step > timeout / 4) f->step = timeout / 4 / batches;
+  hurry_pending(s);
+  ws_server_stop_listening(s);
+  on_farewell(&f->timer);
+}
+
+void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
+                     double timeout) {
+  if (s->is_gone) return;
+  if (!s->is_closing) {
+    s->is_closing = true;
+    begin(s, code, reason, timeout);
+  }
+  if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) cut_all(s);
+  ws_farewell_check(s);
+}
