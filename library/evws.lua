@@ -1107,6 +1107,22 @@ function ws.log(level, event, fields) end
 ---@param fn fun(conn: evws.Conn?, message: string, traceback: string)|nil
 function ws.on_error(fn) end
 
+---Compares two strings, a password or token with the right one, in a time that
+---does not tell how far they agree (it does tell whether they are of the same
+---length). What is no string raises.
+---
+---```lua
+---on_upgrade = function(request)
+---  if not ws.equals(request.headers.authorization or "", expected) then
+---    return 401
+---  end
+---end
+---```
+---@param a string
+---@param b string
+---@return boolean
+function ws.equals(a, b) end
+
 -- ---------------------------------------------------------------------------
 -- Files
 -- ---------------------------------------------------------------------------

@@ -24,6 +24,8 @@ local ws = {
   sleep = core.sleep,
   after = core.after,
   every = core.every,
+
+  equals = core.equals,
 }
 
 core.set_module(ws) -- whatever stands in ws.log is called

@@ -304,6 +304,57 @@ describe("at the edge of the engine", function()
       end
     end))
 
+  -- Both ends are in the child, whose descriptors are known one by one.
+  local outside_script = [[
+    local ws = require "evws"
+    local probe = require "evws_probe".net
+    local how, sends = arg[1], arg[2] == "sends"
+    local function fds()
+      local list = {}
+      for n = 3, 100 do list[n] = probe.has_fd(n) or nil end
+      return list
+    end
+    local function at(host) return "ws://127.0.0.1:" .. host.port end
+    local closed = 0
+    local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+      keepalive_interval = 0.05, keepalive_timeout = 0.2, stall_timeout = 0.2,
+      close_timeout = 0.2,
+      on_message = function(conn, text) conn:send(text) end,
+      on_close = function() closed = closed + 1 end })
+    local other = assert(ws.connect(at(server)))
+    local before = fds()
+    local client = assert(ws.connect(at(server)))
+    for n in pairs(fds()) do
+      if not before[n] then assert(probe[how](n)) end
+    end
+    local from = probe.cpu()
+    if sends then
+      client:send "x"
+      for conn in server:each() do conn:send "y" end
+    end
+    ws.sleep(0.5)
+    assert(closed == 1, "on_close was called " .. closed .. " times")
+    assert(probe.cpu() - from < 0.25, "it spins")
+    client:terminate()
+    ws.sleep(0.05)
+    assert(other:send "z")
+    repeat until assert(other:receive(5)) == "z"
+    print "sound"
+    os.exit(0, true)
+  ]]
+
+  for _, how in ipairs { "close_fd", "null_over_fd" } do
+    for _, sends in ipairs { "sends", "waits" } do
+      it("BI-114 a descriptor that is taken away from outside by " .. how
+        .. " and " .. sends .. " harms nobody else", function()
+        local status, out, errors = common.child(outside_script,
+          { how, sends })
+        assert.equal("", errors)
+        assert.same({ 0, "sound\n" }, { status, out })
+      end)
+    end
+  end
+
   it("BI-115 no text is ever taken for code", function()
     for path, text in pairs(sources("lua", "%.lua$")) do
       for _, name in ipairs { "load", "loadstring", "loadfile", "dofile" } do

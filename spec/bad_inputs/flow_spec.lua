@@ -1,5 +1,5 @@
 -- Peers that do not read, or write too much, and ends in every order: BI-05
--- to BI-09, BI-15 and BI-17.
+-- to BI-09, BI-15, BI-17 and BI-61.
 
 local t = require "spec.helper"
 local common = require "spec.bad_inputs.common"
@@ -385,4 +385,31 @@ describe("the flow of a connection", function()
     end
     t.wait(function() return n == 27 end, "all connections")
   end))
+
+  it("BI-61 gives a flood of small messages one handler, in bounded memory",
+    guarded(function(g)
+      local got, busy, most, may_go = 0, 0, 0, false
+      local server = g:listen { on_message = function()
+        busy = busy + 1
+        most = math.max(most, busy)
+        while not may_go do ws.sleep(0.001) end
+        got, busy = got + 1, busy - 1
+      end }
+      local client = t.open(server)
+      local n = 1 << 20
+      local stream = frame("text", "", { mask = "\0\0\0\0" }):rep(n)
+      collectgarbage()
+      local before = common.statm()
+      local at = push(client, stream, 1)
+      assert.is_true(at < #stream, "all was taken")
+      local room = common.is_sanitized and 64 << 20 or 8 << 20
+      assert.is_true(common.statm() - before < room)
+      assert.same({ 0, 1 }, { got, most })
+      g.bystanders[1].check()
+      may_go = true
+      t.wait(function() return got > 5000 end)
+      g.bystanders[1].check()
+      assert.equal(1, most)
+      client:reset()
+    end))
 end)

@@ -1,11 +1,14 @@
 /* probe_process: a look at our own process. These functions stand in
  * probe_net's table, beside what they are measured against.
  *
- * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds */
+ * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds
+ * has_fd(n), close_fd(n), null_over_fd(n): behind the back of whoever has it;
+ *   the last puts /dev/null in its place */
 #include "probe.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +42,23 @@ static int process_fd_count(lua_State *L) {
   return 1;
 }
 
+static int process_has_fd(lua_State *L) {
+  lua_pushboolean(L, fcntl((int)luaL_checkinteger(L, 1), F_GETFD) >= 0);
+  return 1;
+}
+
+static int process_close_fd(lua_State *L) {
+  lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
+  return 1;
+}
+
+static int process_null_over_fd(lua_State *L) {
+  int n = (int)luaL_checkinteger(L, 1), fd = open("/dev/null", O_RDWR);
+  lua_pushboolean(L, fd >= 0 && dup2(fd, n) == n);
+  if (fd >= 0) close(fd);
+  return 1;
+}
+
 static int push_clock(lua_State *L, clockid_t clock) {
   struct timespec t = {0, 0};
   clock_gettime(clock, &t);
@@ -55,8 +75,13 @@ static int process_now(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"rss", process_rss}, {"fd_count", process_fd_count},
-  {"cpu", process_cpu}, {"now", process_now},
+  {"rss", process_rss},
+  {"fd_count", process_fd_count},
+  {"cpu", process_cpu},
+  {"now", process_now},
+  {"has_fd", process_has_fd},
+  {"close_fd", process_close_fd},
+  {"null_over_fd", process_null_over_fd},
   {NULL, NULL},
 };
 

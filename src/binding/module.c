@@ -7,6 +7,7 @@
 #include "binding/log.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "protocol/secret.h"
 #include "transport/linger.h"
 
 static const char engine_key; /* its address is the key in the registry */
@@ -152,8 +153,20 @@ static int lua_fail_at(lua_State *L) {
 }
 #endif
 
+/* Numbers are no secrets: strings, or it raises. */
+static int lua_equals(lua_State *L) {
+  struct ws_slice a, b;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_checktype(L, 2, LUA_TSTRING);
+  a.p = lua_tolstring(L, 1, &a.n);
+  b.p = lua_tolstring(L, 2, &b.n);
+  lua_pushboolean(L, ws_secret_equals(a, b));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"connect", ws_lua_connect},
+                                     {"equals", lua_equals},
                                      {"every", ws_lua_every},
                                      {"fd", ws_lua_fd},
                                      {"listen", ws_lua_listen},
