@@ -36,6 +36,7 @@ static void interleave(struct ws_lookup *l) {
   struct ws_address sorted[WS_ADDRESS_MAX];
   sa_family_t first = l->list[0].any.ss_family;
   int n = 0, a = 0, b = 0;
+  if (l->n < 2) return;
   while (n < l->n) {
     while (a < l->n && l->list[a].any.ss_family != first) a++;
     if (a < l->n) sorted[n++] = l->list[a++];

@@ -55,8 +55,7 @@ struct ws_rare *ws_conn_rare(struct ws_conn *c);
 /* Open, and no Close of ours is on its way. */
 bool ws_conn_can_send(const struct ws_conn *c);
 
-/* Over max_queued, with len bytes more? And what is done then. */
-bool ws_conn_is_full(struct ws_conn *c, size_t len);
+/* What is done with a message when ws_conn_is_full. */
 enum ws_err ws_conn_refuse(struct ws_conn *c);
 
 /* One frame; first: its opcode and bits. */
