@@ -34,7 +34,7 @@ static int result(lua_State *L, enum ws_err err) {
 
 /* ---- sending ---- */
 
-uint8_t ws_check_kind(lua_State *L, int arg) {
+static inline uint8_t check_kind(lua_State *L, int arg) {
   size_t n;
   const char *kind;
   if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
@@ -43,6 +43,10 @@ uint8_t ws_check_kind(lua_State *L, int arg) {
   if (n == 6 && memcmp(kind, "binary", 6) == 0) return WS_OP_BINARY;
   luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
   return 0;
+}
+
+uint8_t ws_check_kind(lua_State *L, int arg) {
+  return check_kind(L, arg);
 }
 
 /* May the message be compressed? */
@@ -66,7 +70,7 @@ static int conn_send(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   size_t n;
   const char *data = luaL_checklstring(L, 2, &n);
-  uint8_t opcode = ws_check_kind(L, 3);
+  uint8_t opcode = check_kind(L, 3);
   bool may_compress = check_send_options(L, 4);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);

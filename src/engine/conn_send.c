@@ -104,8 +104,8 @@ enum ws_err ws_conn_refuse(struct ws_conn *c) {
   return WS_ERR_FULL;
 }
 
-enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
-                                const void *data, size_t len) {
+static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
+                                      const void *data, size_t len) {
   enum ws_err err;
   if (len <= WS_CORK_PAYLOAD)
     err = write_copy(c, first, data, len);
@@ -120,14 +120,19 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
   return WS_OK;
 }
 
+enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
+                                const void *data, size_t len) {
+  return write_frame(c, first, data, len);
+}
+
 /* A message, compressed already where `first` says so; without FIN. */
-static enum ws_err emit(struct ws_conn *c, uint8_t first, const void *data,
-                        size_t len) {
+static inline enum ws_err emit(struct ws_conn *c, uint8_t first,
+                               const void *data, size_t len) {
   if (!can_send(c)) return ws_conn_hold(c, first, data, len);
   if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
   if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
   if (c->stream.error) return WS_ERR_CLOSED;
-  return ws_conn_write_frame(c, (uint8_t)(first | WS_FIN), data, len);
+  return write_frame(c, (uint8_t)(first | WS_FIN), data, len);
 }
 
 /* What does not get smaller goes as it is; the window then forgets it, and
