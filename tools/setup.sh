@@ -20,7 +20,7 @@ have_any() {
 }
 
 build='cc lua_h ev openssl zlib lua'
-test="$build busted luarocks zip git certificates python"
+test="$build busted luarocks zip git certificates python nginx haproxy"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
@@ -107,6 +107,7 @@ can() {
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
     nginx) have_any nginx /usr/sbin/nginx ;;
+    haproxy) have_any haproxy /usr/sbin/haproxy ;;
   esac
 }
 
@@ -170,6 +171,7 @@ packages() {
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
     chromium) choose chromium chromium chromium chromium ;;
     nginx) choose nginx nginx nginx nginx ;;
+    haproxy) choose haproxy haproxy haproxy haproxy ;;
   esac
 }
 

@@ -1,0 +1,191 @@
+-- docs/deploy.md: its configurations work, as they stand there.
+
+local t = require "spec.helper"
+local tls = require "spec.helper.tls"
+local processes = require "spec.binding.kit"
+
+local ws = t.ws
+
+local file = assert(io.open "docs/deploy.md")
+local page = file:read "a"
+file:close()
+
+local function block(language)
+  return assert(page:match("\n```" .. language .. "\n(.-)\n```"), language)
+end
+
+-- A line of the page, which must be there, becomes another.
+local function replace(text, line, other)
+  local at, stop = text:find(line, 1, true)
+  assert(at, line .. " is not in the page")
+  return text:sub(1, at - 1) .. other .. text:sub(stop + 1)
+end
+
+local function has(program)
+  return (os.execute("PATH=$PATH:/usr/sbin command -v " .. program
+    .. " >/dev/null"))
+end
+
+local function write(path, text)
+  local out = assert(io.open(path, "w"))
+  out:write(text)
+  out:close()
+end
+
+local function free_port()
+  local listener <close> = assert(t.probe.listen "127.0.0.1")
+  return listener.port
+end
+
+local directory
+
+-- A program that listens on a port of its own, until cleanup.
+local function start(command, port)
+  local child = processes.run(("os.execute(%q)"):format(
+    "PATH=$PATH:/usr/sbin; echo $$ >" .. directory .. "/pid; exec "
+    .. command))
+  t.wait(function()
+    local client <close> = t.probe.connect { port = port }
+    local ok, why
+    t.wait(function()
+      ok, why = client:connected()
+      return ok or why ~= "again"
+    end)
+    return ok or child:ended(0)
+  end, command)
+  assert(not child:ended(0), child:errors())
+end
+
+local function serve(options)
+  local seen = {}
+  local own = { path = "/ws", on_message = function(conn, m, kind)
+    conn:send(m, kind)
+  end, on_open = function(conn)
+    seen[#seen + 1] = ("%s %s"):format(conn.remote_address, conn.secure)
+    seen.port = conn.remote_port
+  end, trusted_proxies = { "loopback" }, origins = "same" }
+  for name, value in pairs(options or {}) do own[name] = value end
+  return t.listen(own), seen
+end
+
+-- Through the proxy: an echo with the page's Origin, and a page's that is not.
+local function try(port)
+  t.pump(function()
+    local options = { tls = { ca = tls.file "ca.pem" },
+      headers = { ["X-Forwarded-For"] = "6.6.6.6",
+        Forwarded = "for=6.6.6.6;proto=http",
+        ["X-Forwarded-Proto"] = "http" },
+      origin = "https://localhost:" .. port }
+    local url = ("wss://localhost:%d/ws"):format(port)
+    local conn = assert(ws.connect(url, options))
+    assert(conn:send(("x"):rep(100000), "binary"))
+    assert.equal(100000, #conn:receive(t.limit * t.factor))
+    conn:close()
+    options.origin = "https://evil.test"
+    local refused, _, status = ws.connect(url, options)
+    assert.is_nil(refused)
+    assert.equal(403, status)
+  end)
+end
+
+describe("docs/deploy.md", function()
+  before_each(function()
+    directory = os.tmpname()
+    os.remove(directory)
+    assert(os.execute("mkdir " .. directory))
+  end)
+
+  after_each(function()
+    os.execute(("kill $(cat %s/pid) 2>/dev/null"):format(directory))
+    t.cleanup()
+    processes.cleanup()
+    os.execute("rm -r " .. directory)
+  end)
+
+  it("has a configuration of nginx", function()
+    if not has "nginx" then return pending "nginx is not installed" end
+    local server, seen = serve()
+    local port = free_port()
+    local cwd = io.popen("pwd"):read "l" .. "/"
+    local text = block "nginx"
+    text = replace(text, "127.0.0.1:5000", "127.0.0.1:" .. server.port)
+    text = replace(text, "listen 443 ssl;",
+      ("listen 127.0.0.1:%d ssl;"):format(port))
+    text = replace(text, "/etc/ssl/example.com.pem",
+      cwd .. tls.file "localhost.pem")
+    text = replace(text, "/etc/ssl/example.com.key",
+      cwd .. tls.file "localhost.key")
+    local places = {}
+    for _, name in ipairs { "client_body", "proxy", "fastcgi", "uwsgi",
+      "scgi" } do
+      places[#places + 1] = ("%s_temp_path %s/%s;"):format(name, directory,
+        name)
+    end
+    write(directory .. "/conf", ("daemon off; master_process off;\n"
+      .. "pid %s/nginx.pid; error_log stderr; events {}\n"
+      .. "http { access_log off; %s\n%s\n}\n"):format(directory,
+      table.concat(places, " "), text))
+    start(("nginx -p %s -c %s/conf"):format(directory, directory), port)
+    try(port)
+    assert.same({ "127.0.0.1 true" }, { seen[1] })
+    assert.equal(0, seen.port) -- told, not the socket's own
+  end)
+
+  local function haproxy(language, server, bind)
+    local port = free_port()
+    local text = block(language)
+    text = replace(text, "127.0.0.1:5000", "127.0.0.1:" .. server.port)
+    text = replace(text, "bind :443", "bind 127.0.0.1:" .. port)
+    if bind then
+      write(directory .. "/both.pem", assert(io.popen(("cat %s %s"):format(
+        tls.file "localhost.pem", tls.file "localhost.key"))):read "a")
+      text = replace(text, "/etc/ssl/example.com.both.pem",
+        directory .. "/both.pem")
+    end
+    write(directory .. "/conf", text .. "\n")
+    start(("haproxy -db -f %s/conf"):format(directory), port)
+    return port
+  end
+
+  it("has a configuration of HAProxy", function()
+    if not has "haproxy" then return pending "haproxy is not installed" end
+    local server, seen = serve()
+    try(haproxy("haproxy", server, true))
+    assert.same({ "127.0.0.1 true" }, { seen[1] })
+    assert.equal(0, seen.port)
+  end)
+
+  it("has a configuration of HAProxy with the PROXY protocol", function()
+    if not has "haproxy" then return pending "haproxy is not installed" end
+    local options = tls.options { proxy_protocol = true }
+    local server, seen = serve { proxy_protocol = true, tls = options.tls,
+      trusted_proxies = { "127.0.0.1" } }
+    local port = haproxy("haproxy%-proxy", server)
+    t.pump(function()
+      local conn = assert(ws.connect(("wss://localhost:%d/ws"):format(port),
+        { tls = { ca = tls.file "ca.pem" } }))
+      assert(conn:send "through")
+      assert.equal("through", (conn:receive(t.limit * t.factor)))
+      conn:close()
+    end)
+    assert.same({ "127.0.0.1 true" }, { seen[1] })
+  end)
+
+  it("finds the descriptors that systemd has passed", function()
+    local listener = assert(t.probe.listen "127.0.0.1")
+    local port, fd = listener.port, listener:inherit()
+    listener:close()
+    local inherited = page:match "\n(local function inherited%b())"
+      and page:match "\n(local function inherited.-\nend)\n"
+    local use = page:match "\n(local fd = inherited.-\nws%.run%(%))"
+    write(directory .. "/server.lua", "local ws = require 'evws'\n"
+      .. "local function echo(c, m) c:send(m) end\n" .. inherited .. "\n"
+      .. use)
+    -- exec keeps the process id, as systemd does
+    start(("sh -c 'exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s "
+      .. "%s/server.lua'"):format(fd, os.getenv "LUA" or "lua5.4", directory),
+      port)
+    t.probe.close_fd(fd)
+    t.bystander(port):finish()
+  end)
+end)
