@@ -15,7 +15,7 @@ local client = [[
   repeat until not c:receive()]]
 
 local function sh(command)
-  return (os.execute(command .. " >/dev/null 2>&1"))
+  return (os.execute("unset LD_PRELOAD; " .. command .. " >/dev/null 2>&1"))
 end
 
 -- Names of this run alone: others may run beside it.
