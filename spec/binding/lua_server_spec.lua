@@ -292,13 +292,21 @@ describe("a server", function()
       assert.equal(0, server.connections)
     end)
 
-    it("ends requests that are not complete", function()
+    it("hurries requests that are not complete", function()
       local server = t.listen {}
       local raw = t.raw(server)
       raw:send "GET / HT"
       t.turn()
       assert.is_true(server:close())
-      assert.is_nil((raw:read_http()))
+      assert.equal(408, (raw:read_http()))
+      raw:expect_eof()
+    end)
+
+    it("waits for who was found in the backlog", function()
+      local server = t.listen {}
+      local raw = t.raw(server)
+      assert.is_true(server:close())
+      raw:expect_eof()
     end)
 
     it("gives handlers that were asked the time to answer", function()

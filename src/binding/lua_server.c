@@ -225,7 +225,10 @@ static int server_close(lua_State *L) {
   lua_settop(L, 2);
   if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, e, &here);
   ws_server_close(&ls->s, code, reason, timeout);
-  if (ls->s.is_gone) {
+  /* the backlog may have held somebody after all */
+  if (!ls->s.is_gone && !t && ws_task_can_wait(L, e))
+    t = ws_task_waiter(L, e, &here);
+  if (ls->s.is_gone || !t) {
     lua_pushboolean(L, true);
     return 1;
   }
