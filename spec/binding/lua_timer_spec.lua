@@ -268,4 +268,60 @@ describe("time", function()
     t.wait(function() return n == 500 end)
     assert.equal(0, early)
   end)
+
+  it("is kept by 100,000 timers: order, numbers, cancelled ones", function()
+    local n, log, early, wrong = 100000, {}, 0, 0
+    local list, soonest, latest = {}, {}, {}
+    for i = 1, n do
+      local seconds = (i * 7919 % n) / n -- each a different one, mixed
+      local at = ws.now() + seconds
+      list[i] = ws.after(seconds, function()
+        log[#log + 1] = i
+        if ws.now() < at then early = early + 1 end
+      end)
+      soonest[i], latest[i] = at, ws.now() + seconds
+    end
+    local cancelled = 0
+    for i = 1, n, 2 do
+      if list[i]:cancel() then cancelled = cancelled + 1 end
+    end
+    assert.equal(n / 2, cancelled)
+    t.wait(function() return #log >= n / 2 end, "the timers", 20)
+    for _ = 1, 5 do t.turn() end
+    assert.equal(n / 2, #log)
+    assert.equal(0, early)
+    local seen = {}
+    for k, i in ipairs(log) do
+      if i % 2 == 1 or seen[i] then wrong = wrong + 1 end
+      seen[i] = true
+      -- it was set between these two looks at the clock
+      if k > 1 and latest[i] < soonest[log[k - 1]] then wrong = wrong + 1 end
+    end
+    assert.equal(0, wrong)
+    for i = 1, n do assert(list[i]:cancel() == false) end
+  end)
+
+  it("of a task that dies is told to ws.on_error, once", function()
+    local errors = kit.errors()
+    keep(ws.after(0, function() error("after", 0) end))
+    keep(ws.after(0, function()
+      ws.sleep(0)
+      error("waited", 0)
+    end))
+    local timer = keep(ws.every(0.001, function()
+      ws.sleep(0)
+      error("every", 0)
+    end))
+    t.wait(function() return #errors >= 4 end)
+    timer:cancel()
+    local count = {}
+    for _, one in ipairs(errors) do
+      assert.is_nil(one.conn)
+      assert.is_truthy(one.traceback:find "stack traceback")
+      count[one.message] = (count[one.message] or 0) + 1
+    end
+    assert.equal(1, count.after)
+    assert.equal(1, count.waited)
+    assert.is_true(count.every >= 2)
+  end)
 end)
