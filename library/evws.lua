@@ -1064,6 +1064,26 @@ function timer:cancel() end
 ---@return number
 function ws.now() end
 
+---Tells who holds the loop up: while a turn lasts longer than `seconds`, no other
+---handler, timer or peer has its turn. Once for each such turn, while it still
+---lasts, `fn(seconds, traceback)` is called with where the running handler or
+---task is; without `fn` the same goes to `ws.log` as a warning `held_up`
+---(message, seconds, traceback), by default to stderr. What blocks in a C
+---function (`os.execute`) is told when that returns; what no Lua code runs in,
+---at the turn's end and without a traceback. In a coroutine of your own inside of a
+---handler it is told when that returns to the handler. `false` turns it off.
+---
+---A thread looks on, and sends SIGURG to the one that called this, which must be
+---the one that runs the loop. `fn` may not wait.
+---
+---Returns true; or nil and `"SIGURG has a handler already"`, `"no thread for the
+---watchdog"` or `"out of memory"`.
+---@param seconds number|false at least 0.001
+---@param fn? fun(seconds: number, traceback: string?)
+---@return true? ok
+---@return string? message
+function ws.watchdog(seconds, fn) end
+
 ---@alias evws.Level "info"|"warning"|"error"
 
 ---Called by evws when something happens to a server or a connection. What

@@ -19,6 +19,7 @@ local ws = {
   now = core.now,
   on_error = core.on_error,
   log = core.log,
+  watchdog = core.watchdog,
 
   spawn = core.spawn,
   sleep = core.sleep,

@@ -58,9 +58,10 @@ struct ws_engine {
   double driven_until;  /* and its deadline */
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
-  int module;           /* registry: the table with ws.log; LUA_NOREF */
-  int log_name;         /* registry: "log" */
-  bool is_logging;      /* inside of the application's ws.log */
+  struct ws_watchdog *watchdog; /* NULL: none */
+  int module;                   /* registry: the table with ws.log; LUA_NOREF */
+  int log_name;                 /* registry: "log" */
+  bool is_logging;              /* inside of the application's ws.log */
   bool is_stopped, has_main_failed, is_closed;
   bool is_default;    /* it has libev's default loop */
   bool warned_verify; /* of certificates that are not verified */

@@ -7,6 +7,7 @@
 #include "binding/log.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "binding/watchdog.h"
 #include "protocol/secret.h"
 #include "transport/linger.h"
 
@@ -46,7 +47,9 @@ bool ws_is_usable(const struct lua_conn *lc) {
 static void turn(void *arg) {
   struct ws_engine *e = arg;
   if (e->loop.in_turn || e->is_closed || ws_loop_is_forked(&e->loop)) return;
+  if (e->watchdog) ws_watchdog_enter(e->watchdog);
   ws_loop_turn(&e->loop);
+  if (e->watchdog) ws_watchdog_leave(e->watchdog);
 }
 
 /* Connections and servers have been finalized before: the engine is older
@@ -55,6 +58,7 @@ static int engine_gc(lua_State *L) {
   struct ws_engine *e = lua_touserdata(L, 1);
   if (e->is_closed) return 0;
   e->is_closed = true;
+  ws_watchdog_stop(e);
   ws_task_free_all(e);
   if (e->ev) {
     struct ws_timer *t; /* of whoever drives, or set by a finalizer */
@@ -173,6 +177,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"log", ws_lua_log},
                                      {"now", lua_now},
                                      {"set_module", lua_set_module},
+                                     {"watchdog", ws_lua_watchdog},
                                      {"on_error", lua_on_error},
                                      {"run", ws_lua_run},
                                      {"input", ws_lua_input},

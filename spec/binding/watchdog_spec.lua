@@ -1,0 +1,169 @@
+-- ws.watchdog: who holds the loop up is told, with where it is.
+
+local t = require "spec.helper"
+local kit = require "spec.binding.kit"
+local ws = t.ws
+
+local limit = 0.05
+
+local function spin_here(seconds)
+  local from = ws.now()
+  repeat until ws.now() - from > seconds
+end
+
+describe("a watchdog", function()
+  local told = {}
+
+  local function watch(fn)
+    told = {}
+    assert.is_true(ws.watchdog(limit, function(seconds, traceback)
+      told[#told + 1] = { seconds = seconds, traceback = traceback }
+      if fn then fn() end
+    end))
+  end
+
+  after_each(function()
+    ws.watchdog(false)
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  it("tells where a handler is that computes for too long, once", function()
+    local server = t.listen { on_message = function(c, m)
+      spin_here(limit * 6 * t.factor)
+      c:send(m)
+    end }
+    local raw = t.open(server)
+    watch()
+    raw:send(t.frame("text", "x"))
+    raw:expect_frame("text", "x")
+    assert.equal(1, #told)
+    assert.is_true(told[1].seconds >= limit)
+    assert.is_truthy(told[1].traceback:find("spin_here", 1, true))
+    assert.is_truthy(told[1].traceback:find "^stack traceback")
+    raw:send(t.frame("text", "y"))
+    raw:expect_frame("text", "y")
+    assert.equal(2, #told)
+  end)
+
+  it("tells of one that blocks in C when it goes on", function()
+    watch()
+    t.pump(function()
+      os.execute("sleep " .. limit * 6 * t.factor)
+      local x = 0
+      for i = 1, 100 do x = x + i end
+      return x
+    end)
+    assert.equal(1, #told)
+    assert.is_truthy(told[1].traceback:find("watchdog_spec", 1, true))
+  end)
+
+  it("tells of a C function that is all the task is", function()
+    watch()
+    ws.spawn(os.execute, "sleep " .. limit * 6 * t.factor)
+    t.wait(function() return #told > 0 end)
+    assert.equal(1, #told)
+    assert.is_true(told[1].seconds >= limit * 4)
+    assert.is_truthy(told[1].traceback:find("os.execute", 1, true))
+  end)
+
+  it("is silent while nobody holds the loop", function()
+    local server = t.listen { on_message = function(c, m) c:send(m) end }
+    local raw = t.open(server)
+    watch()
+    local from = ws.now()
+    repeat
+      raw:send(t.frame("text", "x"))
+      raw:expect_frame("text", "x")
+    until ws.now() - from > limit * 4
+    ws.sleep(limit * 4) -- a turn that waits is none
+    spin_here(limit * 4) -- nor is the script's own code
+    t.turn()
+    assert.same({}, told)
+  end)
+
+  it("may be turned off, also by what it calls", function()
+    watch(function() ws.watchdog(false) end)
+    t.pump(spin_here, limit * 6 * t.factor)
+    assert.equal(1, #told)
+    t.pump(spin_here, limit * 6 * t.factor)
+    assert.equal(1, #told)
+    assert.is_true(ws.watchdog(false))
+    assert.is_true(ws.watchdog(false))
+  end)
+
+  it("puts back the hook that a debugger had set", function()
+    local lines = 0
+    local function hook() lines = lines + 1 end
+    watch()
+    t.pump(function()
+      debug.sethook(hook, "l")
+      spin_here(limit * 6 * t.factor)
+      assert.equal(hook, debug.gethook())
+      debug.sethook()
+    end)
+    assert.equal(1, #told)
+    assert.is_true(lines > 0)
+  end)
+
+  it("survives a function that raises or waits", function()
+    local child = kit.run(([[
+      local what = { function() error "told" end,
+        function() ws.sleep(1) end, coroutine.yield }
+      for _, fn in ipairs(what) do
+        assert(ws.watchdog(%g, fn))
+        ws.spawn(function()
+          local from = ws.now()
+          repeat until ws.now() - from > %g
+          say "went on"
+        end)
+        ws.run()
+      end
+    ]]):format(limit, limit * 6 * t.factor))
+    assert.equal(0, child:ended())
+    assert.equal(("went on\n"):rep(3), child:output())
+    local _, n = child:errors():gsub("evws: error in ws.watchdog: ", "")
+    assert.equal(3, n)
+    assert.is_truthy(child:errors():find("cannot wait here", 1, true))
+  end)
+
+  it("writes to stderr, or to ws.log, without a function", function()
+    local child = kit.run(([[
+      assert(ws.watchdog(%g))
+      local function spin_here()
+        local from = ws.now()
+        repeat until ws.now() - from > %g
+      end
+      ws.spawn(function() spin_here() end)
+      ws.run()
+      ws.log = function(level, event, fields)
+        say(level, event, fields.seconds >= %g,
+          fields.traceback:match "spin_here")
+      end
+      ws.spawn(function() spin_here() end)
+      ws.run()
+    ]]):format(limit, limit * 6 * t.factor, limit))
+    assert.equal(0, child:ended())
+    assert.is_truthy(child:errors():find(
+      "^evws: the loop has been held up for %d+%.%d+ s\n"))
+    assert.is_truthy(child:errors():find("spin_here", 1, true))
+    assert.equal("warning\theld_up\ttrue\tspin_here\n", child:output())
+  end)
+
+  it("is gone at lua_close, in a turn too", function()
+    local child = kit.run [[
+      assert(ws.watchdog(0.05))
+      ws.spawn(function() os.exit(0, true) end)
+      ws.run()
+    ]]
+    assert.equal(0, child:ended())
+    assert.equal("", child:errors())
+  end)
+
+  it("wants seconds, or false, and a function", function()
+    for _, arguments in ipairs { {}, { "x" }, { true }, { 0 }, { -1 },
+      { 0 / 0 }, { 1 / 0 }, { 1, 5 }, { 1, {} } } do
+      assert.is_false((pcall(ws.watchdog, table.unpack(arguments))))
+    end
+  end)
+end)
