@@ -206,7 +206,7 @@ void ws_log_fill(struct ws_host *host) {
 
 #define TEXT(name, slice) \
   (struct ws_log_field) { \
-    name, WS_LOG_TEXT, .text = slice \
+    name, WS_LOG_TEXT, .text = (slice) \
   }
 #define INTEGER(name, n) \
   (struct ws_log_field) { \
