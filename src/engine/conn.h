@@ -88,9 +88,11 @@ struct ws_conn {
   bool is_client : 1;
   bool is_receiving : 1;     /* pull mode: a receiver waits */
   bool is_paused : 1;        /* by the application */
+  bool is_backed_up : 1;     /* too much waits behind a writer to read on */
   bool was_high : 1;         /* above high_water: on_drain is due */
   bool is_drain_awaited : 1; /* a task waits for low_water */
   bool is_close_sent : 1;    /* our close frame is queued */
+  bool has_writer : 1;       /* messages wait behind one that is written */
   bool is_close_left : 1;    /* and the kernel has it */
   bool is_close_pending : 1; /* the peer's waits for what came before it */
   bool is_ours : 1;          /* we began the close, for the cause that is set */
@@ -101,10 +103,8 @@ struct ws_conn {
   bool is_told : 1;          /* host->closed was called */
   bool is_tell_due : 1;      /* it had no memory: it is called again */
   bool is_freed : 1;         /* the engine has forgotten it */
-  bool wants_control : 1;    /* the application has on_ping or on_pong */
   bool is_control_due : 1;   /* pull mode: its handler comes before messages */
-  bool has_writer : 1;       /* messages wait behind one that is written */
-  bool is_backed_up : 1;     /* above high_water, so reading waits too */
+  bool wants_control : 1;    /* the application has on_ping or on_pong */
   bool is_telling : 1;       /* the host runs such a handler */
 };
 

@@ -181,8 +181,10 @@ static bool is_held(struct ws_conn *c) {
 }
 
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
-  if (c->is_freed && !ws_conn_has_queue(c)) return false;
-  if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
+  if (c->is_freed || c->is_control_due) {
+    if (c->is_freed && !ws_conn_has_queue(c)) return false;
+    if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
+  }
   if (is_closing(c)) ws_conn_drop_queue(c);
   while (ws_conn_has_queue(c)) {
     if (is_held(c)) return false;

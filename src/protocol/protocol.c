@@ -74,16 +74,13 @@ static bool is_rsv_right(const struct ws_protocol *p,
           (f->opcode == WS_OP_TEXT || f->opcode == WS_OP_BINARY));
 }
 
-/* Of a message in chunks another limit counts. */
-static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f,
-                       size_t have) {
+/* It is over max_message; of a message in chunks a wider limit counts. */
+static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f) {
   bool is_whole = f->opcode == WS_OP_CONTINUATION
                     ? !p->in_chunks || p->is_compressed
                     : !p->wants_chunks || f->rsv;
-  if (is_whole)
-    return have > p->env->max_message || f->len > p->env->max_message - have;
   uint64_t most = p->env->max_stream;
-  return p->have > most || f->len > most - p->have;
+  return is_whole || p->have > most || f->len > most - p->have;
 }
 
 /* 5.4, 5.5 and the limits, judged from the head alone. */
@@ -106,11 +103,10 @@ static const char *check_frame(const struct ws_protocol *p,
   case WS_OP_PONG: return NULL;
   default: return "a reserved opcode";
   }
-  size_t have = p->message ? p->message->len : 0;
+  uint64_t have = p->message ? p->message->len : p->have;
   *err = WS_ERR_TOO_BIG;
-  if ((have > p->env->max_message || f->len > p->env->max_message - have ||
-       p->have) &&
-      is_too_big(p, f, have))
+  if ((have > p->env->max_message || f->len > p->env->max_message - have) &&
+      is_too_big(p, f))
     return "the message is too big";
   *err = WS_ERR_POLICY;
   if (p->kind && p->fragments >= p->env->max_fragments)
@@ -138,7 +134,7 @@ static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
     p->is_compressed = f->rsv != 0;
     p->utf8 = WS_UTF8_START;
     p->fragments = 0;
-    p->in_chunks = p->wants_chunks;
+    if (p->in_chunks || p->wants_chunks) p->in_chunks = p->wants_chunks;
   }
   p->fragments++;
   return true;

@@ -30,10 +30,10 @@ enum ws_role { WS_SERVER, WS_CLIENT };
 
 /* What the connections of a route share; it outlives them. */
 struct ws_protocol_env {
-  uint64_t max_message;            /* bytes; WS_NO_LIMIT for none */
-  uint64_t max_fragments;          /* frames of one message, empty ones too */
-  uint64_t max_stream;             /* bytes of a message in chunks */
-  struct ws_buf_pool *pool;        /* for large messages; may be NULL */
+  uint64_t max_message;     /* bytes; WS_NO_LIMIT for none */
+  uint64_t max_fragments;   /* frames of one message, empty ones too */
+  uint64_t max_stream;      /* bytes of one in chunks, max_message at least */
+  struct ws_buf_pool *pool; /* for large messages; may be NULL */
   struct ws_deflate_pool *deflate; /* has to be there for permessage-deflate */
   struct ws_extension wish;        /* what to negotiate */
   struct ws_deflate_level deflate_level;
