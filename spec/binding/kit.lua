@@ -12,6 +12,8 @@
 --     child.pid, child:output(), child:errors()
 --     child:wait(pattern) -> captures of a line it said
 --     child:signal("INT"), child:ended([limit]) -> exit status
+--   kit.start(arguments[, input]) -> child   the same of a file: what the
+--     shell sees behind `lua5.4`; `input` is the file it reads from
 --   kit.cleanup()          for after_each, before t.cleanup
 
 local t = require "spec.helper"
@@ -67,26 +69,34 @@ local load_it = 'local ws = require "evws" '
 
 -- Whatever the specs were started with, the child begins with the signal
 -- dispositions of a process in the foreground.
-local command = [[( sh -c 'echo $$ >@.pid; exec %s %s @.lua' \
-</dev/null >@.out 2>@.err; echo $? >@.status ) >/dev/null 2>&1 &]]
+local command = [[( sh -c 'echo $$ >@.pid; exec %s %s %s' \
+<%s >@.out 2>@.err; echo $? >@.status ) >/dev/null 2>&1 &]]
 local foreground = "env --default-signal=INT,TERM"
 local ignoring = "env --ignore-signal=INT,TERM"
 
+local function begin(path, dispositions, arguments, input)
+  local self = setmetatable({ path = path }, child)
+  children[self] = true
+  local lua = os.getenv "LUA" or "lua5.4"
+  assert(os.execute((command:format(dispositions, lua, arguments,
+    input or "/dev/null"):gsub("@", path))))
+  self.pid = t.wait(function()
+    return read(path .. ".pid"):match("^(%d+)\n")
+  end, "the child process")
+  return self
+end
+
 function kit.run(source, ignores_signals)
-  local self = setmetatable({ path = os.tmpname() }, child)
-  local p = self.path
-  local file = assert(io.open(p .. ".lua", "wb"))
+  local path = os.tmpname()
+  local file = assert(io.open(path .. ".lua", "wb"))
   file:write(prologue, source:find(load_it, 1, true) and "" or load_it,
     source)
   file:close()
-  children[self] = true
-  local lua = os.getenv "LUA" or "lua5.4"
-  assert(os.execute((command:format(ignores_signals and ignoring
-    or foreground, lua):gsub("@", p))))
-  self.pid = t.wait(function()
-    return read(p .. ".pid"):match("^(%d+)\n")
-  end, "the child process")
-  return self
+  return begin(path, ignores_signals and ignoring or foreground, "@.lua")
+end
+
+function kit.start(arguments, input)
+  return begin(os.tmpname(), foreground, arguments, input)
 end
 
 function child:output() return read(self.path .. ".out") end

@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local children = require "spec.binding.kit"
 
 local frame = t.frame
 
@@ -317,7 +318,10 @@ describe("pings", function()
 end)
 
 describe("message_rate", function()
-  after_each(t.cleanup)
+  after_each(function()
+    children.cleanup()
+    t.cleanup()
+  end)
 
   it("ends a connection that sends more", function()
     local client, log = open { message_rate = { burst = 10, rate = 1 } }
@@ -338,5 +342,17 @@ describe("message_rate", function()
       kit.during(0.03)
     end
     assert_numbered(log, 1, 10)
+  end)
+
+  it("is kept from the first moment of a loop", function()
+    local child = children.run [[
+      local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+        message_rate = { burst = 10, rate = 1 },
+        on_message = function() end })
+      local conn = assert(ws.connect("ws://127.0.0.1:" .. server.port))
+      for _ = 1, 11 do conn:send "x" end
+      say(select(3, conn:receive()))
+    ]]
+    child:wait "^1008$"
   end)
 end)

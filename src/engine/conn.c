@@ -379,7 +379,7 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
 static void renew_rare(struct ws_rare *r) {
   r->pongs = 0;
   r->has_pong = r->has_ping = false;
-  r->message_at = 0;
+  r->message_spent = 0;
   r->controls_n = 0;
   ws_buf_free(&r->controls);
   if (!r->queue_n) ws_buf_free(&r->queue); /* it may have been dropped */
@@ -417,7 +417,7 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role,
   c->rest = NULL;
   c->heard = c->messaged = c->began = c->control_at = loop->tick;
   c->opened = loop->tick;
-  c->control_left = (float)c->options->control_rate.burst;
+  c->control_spent = 0;
   ws_wheel_clear(&loop->wheel, &c->deadline);
   ws_retry_opened(c);
   if (c->server) ws_topic_opened(c);

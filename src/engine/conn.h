@@ -72,13 +72,13 @@ struct ws_conn {
   struct ws_member *member; /* topic.c: it has subscribed to something */
   const char *cause;        /* why it ended, when no close frame says so */
   uint64_t id;
-  double ping_at;     /* when our last ping left, 0 when it was answered */
-  float latency;      /* seconds, of the last answered one; negative: none */
-  uint32_t heard;     /* tick of the last byte */
-  uint32_t messaged;  /* tick of the last message */
-  uint32_t opened;    /* tick of opening */
-  uint32_t began;     /* tick of opening; then of our close frame's leaving */
-  float control_left; /* of control_rate's burst, at tick control_at */
+  double ping_at;      /* when our last ping left, 0 when it was answered */
+  float latency;       /* seconds, of the last answered one; negative: none */
+  uint32_t heard;      /* tick of the last byte */
+  uint32_t messaged;   /* tick of the last message */
+  uint32_t opened;     /* tick of opening */
+  uint32_t began;      /* tick of opening; then of our close frame's leaving */
+  float control_spent; /* of control_rate's burst, at tick control_at */
   uint32_t control_at;
   uint16_t code;
   uint16_t status; /* a client's: of an answer that was no 101 */

@@ -6,23 +6,23 @@
 #include "engine/rare.h"
 #include "protocol/frame.h"
 
-/* A token bucket. True while the rate is kept. */
-static bool spend(const struct ws_rate *rate, double *left, uint32_t *at,
+/* A token bucket. True while the rate is kept. Zeros are a full one. */
+static bool spend(const struct ws_rate *rate, double *spent, uint32_t *at,
                   uint32_t tick) {
   if (rate->burst <= 0) return true;
-  *left += (double)(tick - *at) * WS_TICK * rate->per_second;
-  if (*left > rate->burst) *left = rate->burst;
+  *spent -= (double)(tick - *at) * WS_TICK * rate->per_second;
+  if (*spent < 0) *spent = 0;
   *at = tick;
-  if (*left < 1) return false;
-  *left -= 1;
+  if (*spent + 1 > rate->burst) return false;
+  *spent += 1;
   return true;
 }
 
 static bool spend_control(struct ws_conn *c) {
-  double left = c->control_left;
-  bool is_kept = spend(&c->options->control_rate, &left, &c->control_at,
+  double spent = c->control_spent;
+  bool is_kept = spend(&c->options->control_rate, &spent, &c->control_at,
                        c->stream.loop->tick);
-  c->control_left = (float)left;
+  c->control_spent = (float)spent;
   if (!is_kept) ws_conn_fail(c, 1008, "control frame flood");
   return is_kept;
 }
@@ -30,11 +30,7 @@ static bool spend_control(struct ws_conn *c) {
 bool ws_conn_spend_message(struct ws_conn *c) {
   struct ws_rare *r;
   if (!(r = ws_conn_rare(c))) return true;
-  if (!r->message_at) {
-    r->message_left = c->options->message_rate.burst;
-    r->message_at = c->stream.loop->tick;
-  }
-  if (spend(&c->options->message_rate, &r->message_left, &r->message_at,
+  if (spend(&c->options->message_rate, &r->message_spent, &r->message_at,
             c->stream.loop->tick))
     return true;
   ws_conn_fail(c, 1008, "message flood");

@@ -29,7 +29,7 @@ struct ws_rare {
   struct ws_buf controls; /* pull mode: pings and pongs for their handler */
   uint16_t peer_code;     /* of a Close that waits for what came before it */
   uint64_t missed;        /* publishes that met a full queue */
-  double message_left;    /* of message_rate's burst, at tick message_at */
+  double message_spent;   /* of message_rate's burst, at tick message_at */
   uint32_t message_at;
   uint8_t pongs; /* queued while the kernel refuses bytes */
   bool has_pong; /* and the latest one beyond WS_PONGS_MAX */
