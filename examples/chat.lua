@@ -1,0 +1,89 @@
+-- A chat, with a page: lua5.4 examples/chat.lua [port]. A room is a path,
+-- /chat/lobby, and is there while somebody is in it.
+--
+-- Messages are lines, a verb first. A page sends "name NAME" until it is told
+-- "here NAMES", then "say TEXT". It gets "said ID NAME TEXT" for what was said
+-- last and all that follows, "joined NAME", "left NAME" and "sorry WHY". IDs
+-- only grow, over a restart too: who comes back knows what it has seen.
+local ws = require "evws"
+local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1]) or 5000
+
+local kept, longest_name, longest_text = 50, 24, 500
+local rooms, last_id = {}, 0
+local server, why
+
+-- Latin, Greek, Cyrillic and other letters up to U+07FF; nothing invisible and
+-- no blanks, which stand between the words of a line.
+local name_pattern = "^[%w_\xc3-\xdf\x80-\xbf-]+$"
+
+local function enter(conn, name)
+  local room_name = conn.params.room
+  local room = rooms[room_name] or { members = {}, said = {} }
+  local key = name:lower()
+  if not name:find(name_pattern) or utf8.len(name) > longest_name then
+    return conn:send(("sorry a name is up to %d letters, digits, _ or -")
+      :format(longest_name))
+  elseif room.members[key] then
+    return conn:send "sorry somebody here has this name already"
+  end
+  rooms[room_name], room.members[key] = room, name
+  conn.data = { name = name, key = key, room = room, room_name = room_name }
+  conn:subscribe(room_name)
+  local names = {}
+  for _, member in pairs(room.members) do names[#names + 1] = member end
+  table.sort(names)
+  conn:send("here " .. table.concat(names, " "))
+  for _, line in ipairs(room.said) do conn:send(line) end
+  conn:publish(room_name, "joined " .. name)
+end
+
+local function say(who, text)
+  text = text:gsub("%c", " ")
+  if not text:find "%S" or utf8.len(text) > longest_text then
+    return false
+  end
+  last_id = math.max(last_id + 1, os.time() * 1000)
+  local line = ("said %d %s %s"):format(last_id, who.name, text)
+  table.insert(who.room.said, line)
+  if #who.room.said > kept then table.remove(who.room.said, 1) end
+  server:publish(who.room_name, line)
+  return true
+end
+
+local function leave(conn)
+  local who = conn.data
+  if not who then return end
+  who.room.members[who.key] = nil
+  if not next(who.room.members) then rooms[who.room_name] = nil end
+  server:publish(who.room_name, "left " .. who.name)
+end
+
+server, why = ws.listen { port = port, origins = "same", hosts = "auto",
+  max_message = 4096, message_rate = { burst = 10, rate = 2 },
+  keepalive_interval = 20, -- who is gone is missed after 40 seconds
+  on_request = ws.static(here .. "chat"),
+  routes = { ["/chat/:room"] = {
+    on_upgrade = function(request)
+      if not request.params.room:find "^[%w_-]+$"
+        or #request.params.room > 32 then return 404 end
+    end,
+    on_message = function(conn, message, kind)
+      local verb, rest = message:match "^(%l+) (.*)$"
+      if kind == "text" and verb == "name" and not conn.data then
+        enter(conn, rest)
+      elseif kind == "text" and verb == "say" and conn.data then
+        if not say(conn.data, rest) then
+          conn:send(("sorry 1 to %d characters"):format(longest_text))
+        end
+      else
+        conn:close(1008, "a name first, then what to say")
+      end
+    end,
+    on_close = leave } } }
+
+if not server then
+  io.stderr:write(why, "\n")
+  os.exit(1)
+end
+print("Chat: http://localhost:" .. server.port)
+ws.run()
