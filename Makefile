@@ -116,9 +116,8 @@ core = $(BUILD)/evws/core.so
 probe = $(BUILD)/evws_probe.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test asan lint format peers conformance \
-  fuzz install \
-  uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
+.PHONY: all test-deps probe run test asan lint format peers soak conformance \
+  fuzz install uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -274,6 +273,14 @@ conformance:
 	LUA="$(LUA)" spec/peers/run >build/conformance/peers.log; \
 	$(LUA) tools/conformance.lua build/conformance/specs.tap \
 	  build/conformance/peers.log docs/conformance.md
+
+## soak: everything at once, for long: make soak SECONDS=600 CONNECTIONS=5000
+soak:
+	@$(SETUP) run
+	$(again) $(jobs) build-core
+	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) bench/soak.lua \
+	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
+	  $(or $(CONNECTIONS),5000)
 
 # Installing.
 

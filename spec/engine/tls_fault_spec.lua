@@ -93,7 +93,7 @@ describe("TLS without memory", function()
   it("cannot load certificates, or can", function()
     local hosts = { ["a.test"] = { certificate = file "other.pem",
       key = file "other.key" } }
-    local n, made = 0, nil
+    local n, made = 0
     local options = tls.options { port = 0, tls = { hosts = hosts,
       ca = file "ca.pem" } }
     repeat
