@@ -79,7 +79,7 @@ static void hurry_pending(struct ws_server *s) {
 static void begin(struct ws_server *s, int code, struct ws_slice reason,
                   double timeout) {
   struct ws_farewell *f = &s->farewell;
-  double batches = (double)(s->n_conns / WS_FAREWELL_BATCH);
+  double batches = (double)s->n_conns / WS_FAREWELL_BATCH;
   f->code = (uint16_t)code;
   f->left = s->n_conns;
   f->reason_len = (uint8_t)reason.n;
