@@ -53,8 +53,9 @@ static int hex(char c) {
 
 /* The byte of the escape at i, or -1. */
 static int escaped(struct ws_slice s, size_t i) {
-  if (s.n - i < 3 || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0) return -1;
-  return hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]);
+  if (s.n - i < 3) return -1;
+  int high = hex(s.p[i + 1]), low = hex(s.p[i + 2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 static bool is_encoded(struct ws_slice s) {
