@@ -37,7 +37,8 @@ describe("without memory", function()
   before_each(function()
     t.ws.on_error(function() end) -- handlers that meet an error, too
     opened, closed, client_ends = 0, 0, {}
-    server = t.listen { close_timeout = 0.2 * factor,
+    server = t.listen { close_timeout = 0.2 * factor, max_ratio = false,
+      compression = { context_takeover = true, threshold = 5 },
       on_request = function() return 200, large end,
       on_upgrade = function(r)
         return { subprotocol = r.subprotocols[1], data = r.path }
@@ -58,10 +59,11 @@ describe("without memory", function()
 
   -- Handshake, echoes small and large, a close, by our own client. True when
   -- nothing was in the way.
-  local function talk()
+  local function talk(compression)
     local url = ("ws://127.0.0.1:%d/path?q"):format(server.port)
     local conn = t.ws.connect(url, { subprotocols = { "one" },
       timeout = 1 * factor, close_timeout = 0.2 * factor,
+      compression = compression, max_ratio = false,
       on_close = function(conn)
         client_ends[conn] = (client_ends[conn] or 0) + 1
       end })
@@ -127,6 +129,17 @@ describe("without memory", function()
     function()
       assert.is_true(sweep(function() return attempt(talk) end, true) > 5)
     end)
+
+  it("a connection with compression ends, or goes on without", function()
+    local takeover = { context_takeover = true, threshold = 5 }
+    for _, compression in ipairs { true, takeover } do
+      for _, every in ipairs { false, true } do
+        assert.is_true(sweep(function()
+          return attempt(function() return talk(compression) end)
+        end, every) > 5)
+      end
+    end
+  end)
 
   it("a raw peer's connection ends, and nothing else", function()
     assert.is_true(sweep(talk_raw) > 5)

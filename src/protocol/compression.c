@@ -106,8 +106,7 @@ enum ws_err ws_compression_inflate(struct ws_protocol *p, const uint8_t *in,
   return err;
 }
 
-void ws_compression_release(struct ws_protocol *p) {
-  if (!p->has_loan) return;
+void ws_compression_give_back(struct ws_protocol *p) {
   p->has_loan = false;
   p->env->deflate->is_lent = false;
   trim(p, &p->env->deflate->inflated);

@@ -18,7 +18,10 @@ struct ws_context {
 enum ws_err ws_compression_inflate(struct ws_protocol *p, const uint8_t *in,
                                    size_t n, struct ws_buf **out,
                                    const char **why);
-void ws_compression_release(struct ws_protocol *p);
+void ws_compression_give_back(struct ws_protocol *p);
+static inline void ws_compression_release(struct ws_protocol *p) {
+  if (p->has_loan) ws_compression_give_back(p);
+}
 
 /* Is a message of this length one to be compressed? */
 static inline bool ws_compression_is_due(const struct ws_protocol *p,
