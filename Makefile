@@ -117,7 +117,7 @@ probe = $(BUILD)/evws_probe.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
-  fuzz install uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
+  docs fuzz install uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -273,6 +273,10 @@ conformance:
 	LUA="$(LUA)" spec/peers/run >build/conformance/peers.log; \
 	$(LUA) tools/conformance.lua build/conformance/specs.tap \
 	  build/conformance/peers.log docs/conformance.md
+
+## docs: docs/api.md, made of library/evws.lua
+docs:
+	@$(LUA) tools/docs.lua >docs/api.md.new && mv docs/api.md.new docs/api.md
 
 ## soak: everything at once, for long: make soak SECONDS=600 CONNECTIONS=5000
 soak:

@@ -328,6 +328,34 @@ local function run_sample(text)
   return output
 end
 
+describe("docs/api.md", function()
+  local page = read "docs/api.md"
+
+  it("is what `make docs` makes of library/evws.lua", function()
+    local run = assert(io.popen((os.getenv "LUA" or "lua5.4")
+      .. " tools/docs.lua"))
+    local made = run:read "a"
+    assert.is_true(run:close())
+    assert.is_true(made == page, "run `make docs`")
+  end)
+
+  it("has every function, and every option and property", function()
+    for owner, list in pairs(functions) do
+      for name in pairs(list) do
+        local sign = owner == "ws" and "." or ":"
+        assert.is_truthy(page:find("### `" .. owner .. sign .. name .. "(", 1,
+          true), owner .. sign .. name)
+      end
+    end
+    for name, class in pairs(classes) do
+      assert.is_truthy(page:find("### " .. name .. "\n", 1, true), name)
+      for field in pairs(class.fields) do
+        assert.is_truthy(page:find("- **`" .. field .. "`**", 1, true), field)
+      end
+    end
+  end)
+end)
+
 describe("the README", function()
   local readme = read "README.md"
 
