@@ -9,7 +9,8 @@ local ws = require "evws"
 local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1]) or 5000
 
 local kept, longest_name, longest_text = 50, 24, 500
-local rooms, last_id = {}, 0
+-- A server that was here in this very second has given smaller ones.
+local rooms, last_id = {}, (os.time() + 1) * 1000
 local server, why
 
 -- Latin, Greek, Cyrillic and other letters up to U+07FF; nothing invisible and
