@@ -158,7 +158,8 @@ enum ws_err ws_conn_send_plain(struct ws_conn *c, uint8_t opcode,
 
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len) {
-  if (ws_compression_is_due(&c->protocol, len))
+  if (c->protocol.extension.is_on && ws_conn_can_send(c) &&
+      ws_compression_is_due(&c->protocol, len))
     return send_compressed(c, opcode, data, len);
   return emit(c, opcode, data, len);
 }

@@ -88,8 +88,9 @@ enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id) {
 enum ws_err ws_conn_hold(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len) {
   struct record head = {len, opcode};
-  uint64_t most = c->options->max_queued;
+  /* one that is over may have outlived its options */
   if (!c->has_writer || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  uint64_t most = c->options->max_queued;
   if (!c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (c->stream.error) return WS_ERR_CLOSED;
   struct ws_buf *behind = &c->rare->writing.behind;
