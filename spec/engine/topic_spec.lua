@@ -425,6 +425,54 @@ describe("a broadcast", function()
   end)
 end)
 
+describe("a subscriber over TLS that does not read", function()
+  after_each(function()
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  it("gets sends and publishes in order, whoever reads meanwhile", function()
+    local tls = require "spec.helper.tls"
+    local own
+    local server = t.listen(tls.options { read_ahead = true,
+      max_queued = false, stall_timeout = false, keepalive_interval = false,
+      on_open = function(conn)
+        own = conn
+        conn:subscribe "x"
+      end,
+      on_message = function(conn, m, kind)
+        conn:send("a" .. m, kind)
+        conn:publish("y", "nobody")
+        conn.server:publish("x", "b" .. m)
+        conn:send("c" .. m, kind)
+      end })
+    local client = assert(ws.connect("wss://localhost:" .. server.port,
+      { tls = { ca = tls.file "ca.pem" }, max_message = false }))
+    t.wait(function() return own end)
+    client:pause()
+    local n, block = 0, ("z"):rep(100000)
+    -- until nothing but records of TLS waits, and then some more
+    repeat
+      n = n + 1
+      own:send(block)
+      t.turn()
+    until own.buffered > 0 or n == 1000
+    for i = 1, 20 do
+      client:send(tostring(i))
+      t.turn()
+    end
+    t.wait(function() return own.buffered > 0 end)
+    client:resume()
+    for _ = 1, n do assert.is_true(client:receive(10) == block) end
+    for i = 1, 20 do
+      for _, verb in ipairs { "a", "b", "c" } do
+        assert.equal(verb .. i, (client:receive(10)))
+      end
+    end
+    client:close()
+  end)
+end)
+
 describe("a subscriber that does not read", function()
   after_each(function()
     kit.cleanup()

@@ -4,6 +4,7 @@
  * queue:copy(text), :share(chunk, off, len) -> boolean
  * queue:take(n) -> the first n bytes (or fewer), which are dropped
  * queue:places() -> how many pieces it is in
+ * used() -> bytes the engine has allocated
  * chunk:refs(), chunk:append(text), chunk:release() */
 #include "probe.h"
 
@@ -88,6 +89,11 @@ static int queue_places(lua_State *L) {
   return 1;
 }
 
+static int used(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)ws_mem_used());
+  return 1;
+}
+
 static int queue_gc(lua_State *L) {
   ws_queue_clear(check_queue(L));
   return 0;
@@ -133,7 +139,7 @@ void probe_open_queue(lua_State *L) {
                                    {"__gc", chunk_release},
                                    {NULL, NULL}};
   static const luaL_Reg functions[] = {
-    {"new", queue_new}, {"chunk", chunk_new}, {NULL, NULL}};
+    {"new", queue_new}, {"chunk", chunk_new}, {"used", used}, {NULL, NULL}};
   class(L, QUEUE, queue);
   class(L, CHUNK, chunk);
   luaL_newlib(L, functions);

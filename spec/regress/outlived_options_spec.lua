@@ -11,17 +11,20 @@ describe("a connection that has outlived its server", function()
   for title, compression in pairs { plain = false, compressed = true } do
     it("says that it is closed: " .. title, function()
       local kept
-      local server = assert(ws.listen { port = 0, host = "127.0.0.1",
-        compression = compression, routes = { ["/:x"] = {
-          on_open = function(conn) kept = conn end } } })
-      local client = assert(ws.connect("ws://127.0.0.1:" .. server.port
-        .. "/a", { compression = compression }))
-      t.wait(function() return kept end)
-      client:close()
-      server:close()
-      t.wait(function() return kept.state == "closed" end)
-      local gone = setmetatable({ server, client }, { __mode = "v" })
-      server, client = nil, nil
+      local gone = setmetatable({}, { __mode = "v" })
+      local function talk()
+        local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+          compression = compression, routes = { ["/:x"] = {
+            on_open = function(conn) kept = conn end } } })
+        local client = assert(ws.connect("ws://127.0.0.1:" .. server.port
+          .. "/a", { compression = compression }))
+        t.wait(function() return kept end)
+        client:close()
+        server:close()
+        t.wait(function() return kept.state == "closed" end)
+        gone[1], gone[2] = server, client
+      end
+      talk()
       t.wait(function()
         collectgarbage()
         return next(gone) == nil

@@ -65,6 +65,22 @@ describe("a queue", function()
     assert.equal(table.concat(wanted), q:take(9999))
   end)
 
+  it("holds no more when the others have let go of theirs", function()
+    local q, wanted = queue.new(), {}
+    local before = queue.used()
+    for i = 1, 200 do
+      local c = queue.chunk(letters, 65536)
+      q:share(c, i, 100)
+      c:release()
+      wanted[i] = letters:sub(i + 1, i + 100)
+    end
+    assert.is_true(queue.used() - before < 200 * 1024)
+    wanted = table.concat(wanted)
+    local got = ""
+    while #got < #wanted do got = got .. q:take(#wanted) end
+    assert.is_true(got == wanted)
+  end)
+
   it("gives the same as a string, whatever is done", function()
     math.randomseed(7)
     for _ = 1, 50 do

@@ -4,6 +4,7 @@
 
 #include "binding/task.h"
 #include "binding/topic.h"
+#include "engine/topic.h"
 #include "engine/retry.h"
 #include "protocol/utf8.h"
 
@@ -326,8 +327,9 @@ static int conn_drain(lua_State *L) {
   lua_settop(L, 1);
   if (c->state == WS_CONN_CLOSED) return push_closed(L, lc);
   if (c->state == WS_CONN_PENDING || !ws_is_usable(lc)) return closed(L);
+  if (c->member) ws_topic_catch_up(c);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
-  if (c->stream.error) return closed(L);
+  if (c->stream.error || c->state == WS_CONN_CLOSED) return closed(L);
   if (is_drained(L, c, ws_engine_of(L)->current != NULL)) {
     lua_pushboolean(L, true);
     return 1;

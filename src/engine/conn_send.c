@@ -117,6 +117,7 @@ static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
   c->route->traffic.messages_out += first >> 7; /* WS_FIN: the last frame */
   c->route->traffic.bytes_out += len;
   if (c->stream.queued > c->options->high_water) c->was_high = true;
+  if (c->member && c->stream.is_blocked) ws_topic_note(c);
   return WS_OK;
 }
 

@@ -187,7 +187,7 @@ void ws_topic_catch_up(struct ws_conn *c) {
   int n = 0;
   if (i == ts->n_log) return;
   set_seen(ts, m); /* the writing below comes back here */
-  for (; i < ts->n_log && c->member; i++) {
+  for (; i < ts->n_log && c->member && !c->stream.error; i++) {
     const struct ws_entry *e = &ts->log[i];
     if (!is_for(m, e)) continue;
     const struct ws_part *p = choose(c, e);
@@ -239,13 +239,14 @@ void ws_publish_late(struct ws_late *late) {
 static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
   const struct ws_part *p = choose(c, e);
   const struct ws_range *r = &p->range;
+  if (c->stream.error) return WS_ERR_CLOSED;
   if (c->has_writer)
     return ws_conn_hold(c, p->first, r->chunk->data + r->off + p->head,
                         r->len - p->head);
   if (ws_conn_is_full(c, r->len)) return ws_conn_refuse(c);
   count_sent(c, p);
   write_ranges(c, r, 1);
-  return c->member ? WS_OK : WS_ERR_CLOSED;
+  return c->member && !c->stream.error ? WS_OK : WS_ERR_CLOSED;
 }
 
 static void count_miss(struct ws_conn *c) {

@@ -94,9 +94,10 @@ bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
   return true;
 }
 
-/* Little of a chunk would keep all of it alive. */
+/* Little of a chunk keeps all of it alive, or will when the others have let go
+ * of it. */
 static bool is_sparse(const struct ws_queued *at) {
-  return at->chunk->refs > 1 && at->end - at->off < at->chunk->cap / 4;
+  return at->chunk->cap > CHUNK_MIN && at->end - at->off < at->chunk->cap / 4;
 }
 
 static bool make_own(struct ws_queued *at) {

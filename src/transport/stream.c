@@ -345,13 +345,15 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
   if (!is_corked(s) && s->queue.head && !s->is_blocked) flush_queue(s);
   if (s->error) return s->error != ENOMEM;
   bool may_offer = !s->queue.head && !s->is_blocked;
+  if (s->loop->corked == s) { /* it stands in front, whatever comes of it */
+    iov[0].iov_len = total = s->loop->cork_len;
+    s->loop->cork_len = 0;
+  }
   if (may_offer) {
-    if (s->loop->corked == s) iov[0].iov_len = total = s->loop->cork_len;
     for (int i = 0; i < n; i++) {
       iov[i + 1] = (struct iovec){r[i].chunk->data + r[i].off, r[i].len};
       total += r[i].len;
     }
-    if (s->loop->corked == s) s->loop->cork_len = 0;
     int first = iov[0].iov_len == 0;
     taken = offer(s, iov + first, n + 1 - first);
     if (taken < 0) return s->error != ENOMEM;
