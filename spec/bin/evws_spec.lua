@@ -267,7 +267,7 @@ describe("the command evws", function()
       local child = start(url, "<>" .. path,
         "--default-signal=INT,TERM --")
       t.wait(function() return log.conns[n + 1] end, "the connection")
-      kit.during(0.05 * second)
+      kit.during(0.4 * second)
       assert(os.execute(("kill -%s %s"):format(name, child.pid())))
       assert.equal(0, child.status())
       assert.same({ 1000 }, { log.closed[n + 1][1] })
