@@ -1,11 +1,11 @@
-/* probe_queue: a queue, and chunks that it may share.
+/* probe_queue: a queue, and blocks that it may share.
  *
- * new() -> queue       chunk(text, cap) -> chunk, which holds one count
- * queue:copy(text), :share(chunk, off, len) -> boolean
+ * new() -> queue       block(text, cap) -> block, which holds one count
+ * queue:copy(text), :share(block, off, len) -> boolean
  * queue:take(n) -> the first n bytes (or fewer), which are dropped
  * queue:places() -> how many pieces it is in
  * used() -> bytes the engine has allocated
- * chunk:refs(), chunk:append(text), chunk:release() */
+ * block:refs(), block:append(text), block:release() */
 #include "probe.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "transport/queue.h"
 
 #define QUEUE "probe.queue"
-#define CHUNK "probe.chunk"
+#define BLOCK "probe.block"
 #define PIECES 64
 
 void probe_open_queue(lua_State *L);
@@ -25,8 +25,8 @@ static struct ws_queue *check_queue(lua_State *L) {
   return luaL_checkudata(L, 1, QUEUE);
 }
 
-static struct ws_chunk **check_chunk(lua_State *L, int arg) {
-  return luaL_checkudata(L, arg, CHUNK);
+static struct ws_block **check_block(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, BLOCK);
 }
 
 static int queue_new(lua_State *L) {
@@ -36,16 +36,16 @@ static int queue_new(lua_State *L) {
   return 1;
 }
 
-static int chunk_new(lua_State *L) {
+static int block_new(lua_State *L) {
   size_t n, cap;
   const char *text = luaL_checklstring(L, 1, &n);
   cap = (size_t)luaL_checkinteger(L, 2);
-  struct ws_chunk **c = lua_newuserdatauv(L, sizeof *c, 0);
+  struct ws_block **c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = NULL;
-  luaL_setmetatable(L, CHUNK);
+  luaL_setmetatable(L, BLOCK);
   *c = ws_mem_alloc(sizeof **c + cap);
   if (!*c) return luaL_error(L, "no memory");
-  **c = (struct ws_chunk){.refs = 1, .len = n, .cap = cap};
+  **c = (struct ws_block){.refs = 1, .len = n, .cap = cap};
   memcpy((*c)->data, text, n);
   return 1;
 }
@@ -59,7 +59,7 @@ static int queue_copy(lua_State *L) {
 }
 
 static int queue_share(lua_State *L) {
-  struct ws_range r = {*check_chunk(L, 2), (size_t)luaL_checkinteger(L, 3),
+  struct ws_range r = {*check_block(L, 2), (size_t)luaL_checkinteger(L, 3),
                        (size_t)luaL_checkinteger(L, 4)};
   lua_pushboolean(L, ws_queue_share(check_queue(L), &r));
   return 1;
@@ -99,13 +99,13 @@ static int queue_gc(lua_State *L) {
   return 0;
 }
 
-static int chunk_refs(lua_State *L) {
-  lua_pushinteger(L, (*check_chunk(L, 1))->refs);
+static int block_refs(lua_State *L) {
+  lua_pushinteger(L, (*check_block(L, 1))->refs);
   return 1;
 }
 
-static int chunk_append(lua_State *L) {
-  struct ws_chunk *c = *check_chunk(L, 1);
+static int block_append(lua_State *L) {
+  struct ws_block *c = *check_block(L, 1);
   size_t n;
   const char *text = luaL_checklstring(L, 2, &n);
   luaL_argcheck(L, n <= c->cap - c->len, 2, "no room");
@@ -114,9 +114,9 @@ static int chunk_append(lua_State *L) {
   return 0;
 }
 
-static int chunk_release(lua_State *L) {
-  struct ws_chunk **c = check_chunk(L, 1);
-  ws_chunk_release(*c);
+static int block_release(lua_State *L) {
+  struct ws_block **c = check_block(L, 1);
+  ws_block_release(*c);
   *c = NULL;
   return 0;
 }
@@ -133,14 +133,14 @@ void probe_open_queue(lua_State *L) {
   static const luaL_Reg queue[] = {
     {"copy", queue_copy},     {"share", queue_share}, {"take", queue_take},
     {"places", queue_places}, {"__gc", queue_gc},     {NULL, NULL}};
-  static const luaL_Reg chunk[] = {{"refs", chunk_refs},
-                                   {"append", chunk_append},
-                                   {"release", chunk_release},
-                                   {"__gc", chunk_release},
+  static const luaL_Reg block[] = {{"refs", block_refs},
+                                   {"append", block_append},
+                                   {"release", block_release},
+                                   {"__gc", block_release},
                                    {NULL, NULL}};
   static const luaL_Reg functions[] = {
-    {"new", queue_new}, {"chunk", chunk_new}, {"used", used}, {NULL, NULL}};
+    {"new", queue_new}, {"block", block_new}, {"used", used}, {NULL, NULL}};
   class(L, QUEUE, queue);
-  class(L, CHUNK, chunk);
+  class(L, BLOCK, block);
   luaL_newlib(L, functions);
 }

@@ -18,8 +18,8 @@ describe("a queue", function()
     assert.equal("", q:take(1))
   end)
 
-  it("shares runs of a chunk, and lets go of it behind the last", function()
-    local q, c = queue.new(), queue.chunk(letters, 1040)
+  it("shares runs of a block, and lets go of it behind the last", function()
+    local q, c = queue.new(), queue.block(letters, 1040)
     assert.is_true(q:share(c, 0, 600))
     assert.is_true(q:share(c, 700, 300))
     assert.equal(3, c:refs())
@@ -30,15 +30,15 @@ describe("a queue", function()
   end)
 
   it("joins runs that follow each other", function()
-    local q, c = queue.new(), queue.chunk(letters, 1040)
+    local q, c = queue.new(), queue.block(letters, 1040)
     for i = 0, 99 do q:share(c, i * 10, 10) end
     assert.equal(1, q:places())
     assert.equal(2, c:refs())
     assert.equal(letters:sub(1, 1000), q:take(9999))
   end)
 
-  it("keeps what others append to a shared chunk out", function()
-    local q, c = queue.new(), queue.chunk("abc", 4096)
+  it("keeps what others append to a shared block out", function()
+    local q, c = queue.new(), queue.block("abc", 4096)
     q:share(c, 0, 3)
     c:append "XYZ"
     q:copy "def"
@@ -51,14 +51,14 @@ describe("a queue", function()
     assert.equal("abcdef", q:take(99))
   end)
 
-  it("holds at most one chunk of which it uses little", function()
-    local q, chunks = queue.new(), {}
+  it("holds at most one block of which it uses little", function()
+    local q, blocks = queue.new(), {}
     for i = 1, 50 do
-      chunks[i] = queue.chunk(letters, 65536)
-      q:share(chunks[i], i, 10)
+      blocks[i] = queue.block(letters, 65536)
+      q:share(blocks[i], i, 10)
     end
     local held = 0
-    for _, c in ipairs(chunks) do held = held + c:refs() - 1 end
+    for _, c in ipairs(blocks) do held = held + c:refs() - 1 end
     assert.is_true(held <= 1)
     local wanted = {}
     for i = 1, 50 do wanted[i] = letters:sub(i + 1, i + 10) end
@@ -69,7 +69,7 @@ describe("a queue", function()
     local q, wanted = queue.new(), {}
     local before = queue.used()
     for i = 1, 200 do
-      local c = queue.chunk(letters, 65536)
+      local c = queue.block(letters, 65536)
       q:share(c, i, 100)
       c:release()
       wanted[i] = letters:sub(i + 1, i + 100)
@@ -84,9 +84,9 @@ describe("a queue", function()
   it("gives the same as a string, whatever is done", function()
     math.randomseed(7)
     for _ = 1, 50 do
-      local q, text, chunks = queue.new(), "", {}
+      local q, text, blocks = queue.new(), "", {}
       for i = 1, 8 do
-        chunks[i] = queue.chunk(letters, math.random(1040, 5000))
+        blocks[i] = queue.block(letters, math.random(1040, 5000))
       end
       for _ = 1, 60 do
         local verb = math.random(3)
@@ -97,7 +97,7 @@ describe("a queue", function()
         elseif verb == 2 then
           local off = math.random(0, 1000)
           local n = math.random(0, 1040 - off)
-          q:share(chunks[math.random(8)], off, n)
+          q:share(blocks[math.random(8)], off, n)
           text = text .. letters:sub(off + 1, off + n)
         else
           local n = math.random(0, 1500)
@@ -113,7 +113,7 @@ describe("a queue", function()
         text = text:sub(#got + 1)
       end
       assert.equal(0, q:places())
-      for _, c in ipairs(chunks) do assert.equal(1, c:refs()) end
+      for _, c in ipairs(blocks) do assert.equal(1, c:refs()) end
     end
   end)
 end)

@@ -15,27 +15,27 @@
 #include "protocol/compression.h"
 #include "protocol/frame.h"
 
-#define CHUNK (64 * 1024)
+#define BLOCK (64 * 1024)
 #define LOG_BYTES (256 * 1024) /* more is not kept back to the turn's end */
 
 /* ---- the log ---- */
 
-/* Room for n bytes in the chunk that is being filled, or in a new one. Those
+/* Room for n bytes in the block that is being filled, or in a new one. Those
  * who hold the old one keep it. */
-static uint8_t *make_room(struct ws_chunk **chunk, size_t n) {
-  struct ws_chunk *c = *chunk;
-  size_t cap = n > CHUNK ? n : CHUNK;
+static uint8_t *make_room(struct ws_block **block, size_t n) {
+  struct ws_block *c = *block;
+  size_t cap = n > BLOCK ? n : BLOCK;
   if (!c || c->cap - c->len < n) {
     if (n > SIZE_MAX - sizeof *c) return NULL;
     if (!(c = ws_mem_alloc(sizeof *c + cap))) return NULL;
-    *c = (struct ws_chunk){.refs = 1, .cap = cap};
-    ws_chunk_release(*chunk);
-    *chunk = c;
+    *c = (struct ws_block){.refs = 1, .cap = cap};
+    ws_block_release(*block);
+    *block = c;
   }
   return c->data + c->len;
 }
 
-static void take_part(struct ws_part *part, struct ws_chunk *c, uint8_t first,
+static void take_part(struct ws_part *part, struct ws_block *c, uint8_t first,
                       size_t head, size_t len) {
   *part = (struct ws_part){
     .range = {c, c->len, head + len}, .first = first, .head = (uint8_t)head};
@@ -98,20 +98,20 @@ static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
   return e;
 }
 
-/* A chunk that nobody holds any more is filled again. */
-static void reuse(struct ws_chunk **chunk) {
-  struct ws_chunk *c = *chunk;
+/* A block that nobody holds any more is filled again. */
+static void reuse(struct ws_block **block) {
+  struct ws_block *c = *block;
   if (!c) return;
   c->len = c->refs > 1 ? c->len : 0;
-  if (c->refs == 1 && c->cap <= CHUNK) return;
-  ws_chunk_release(c);
-  *chunk = NULL;
+  if (c->refs == 1 && c->cap <= BLOCK) return;
+  ws_block_release(c);
+  *block = NULL;
 }
 
 static void clear(struct ws_topics *ts) {
   for (size_t i = 0; i < ts->n_log; i++) {
-    ws_chunk_release(ts->log[i].plain.range.chunk);
-    ws_chunk_release(ts->log[i].packed.range.chunk);
+    ws_block_release(ts->log[i].plain.range.block);
+    ws_block_release(ts->log[i].packed.range.block);
   }
   ts->n_log = 0;
   ts->log_bytes = 0;
@@ -123,8 +123,8 @@ static void clear(struct ws_topics *ts) {
 
 void ws_publish_free(struct ws_topics *ts) {
   clear(ts);
-  ws_chunk_release(ts->plain);
-  ws_chunk_release(ts->packed);
+  ws_block_release(ts->plain);
+  ws_block_release(ts->packed);
   ws_mem_free(ts->log);
 }
 
@@ -165,7 +165,7 @@ static const struct ws_part *choose(struct ws_conn *c,
                                     const struct ws_entry *e) {
   struct ws_protocol *p = &c->protocol;
   size_t len = e->plain.range.len - e->plain.head;
-  if (!e->packed.range.chunk || !ws_compression_is_due(p, len) ||
+  if (!e->packed.range.block || !ws_compression_is_due(p, len) ||
       (p->extension.server_bits < WS_BITS_MAX &&
        len > (size_t)1 << p->extension.server_bits))
     return &e->plain;
@@ -174,7 +174,7 @@ static const struct ws_part *choose(struct ws_conn *c,
 }
 
 static bool extend(struct ws_range *r, const struct ws_range *next) {
-  if (r->chunk != next->chunk || r->off + r->len != next->off) return false;
+  if (r->block != next->block || r->off + r->len != next->off) return false;
   r->len += next->len;
   return true;
 }
@@ -241,7 +241,7 @@ static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
   const struct ws_range *r = &p->range;
   if (c->stream.error) return WS_ERR_CLOSED;
   if (c->has_writer)
-    return ws_conn_hold(c, p->first, r->chunk->data + r->off + p->head,
+    return ws_conn_hold(c, p->first, r->block->data + r->off + p->head,
                         r->len - p->head);
   if (ws_conn_is_full(c, r->len)) return ws_conn_refuse(c);
   count_sent(c, p);

@@ -36,7 +36,7 @@ struct ws_member {
   size_t at;      /* it had seen so many entries */
 };
 
-/* One frame as bytes; the entry holds a count of the chunk. */
+/* One frame as bytes; the entry holds a count of the block. */
 struct ws_part {
   struct ws_range range;
   uint8_t first, head; /* the first byte; length of the head */
@@ -46,7 +46,7 @@ struct ws_entry {
   struct ws_topic *topic;
   uint64_t except; /* id of who published it, 0: nobody to leave out */
   struct ws_part plain;
-  struct ws_part packed; /* by permessage-deflate; no chunk: it is not */
+  struct ws_part packed; /* by permessage-deflate; no block: it is not */
 };
 
 /* Of one server, from the first use. */
@@ -61,9 +61,9 @@ struct ws_topics {
   struct ws_list slow;  /* members that are caught up all the time */
   struct ws_entry *log;
   size_t n_log, cap_log, log_bytes;
-  /* Chunks being filled, each with a count of its own: so that what belongs
+  /* Blocks being filled, each with a count of its own: so that what belongs
    * together is one run. */
-  struct ws_chunk *plain, *packed;
+  struct ws_block *plain, *packed;
   size_t n_packed; /* members with permessage-deflate */
   uint64_t epoch;  /* 1 and up */
 };

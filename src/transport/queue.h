@@ -1,5 +1,5 @@
-/* queue.h: bytes that wait to be sent, the oldest first. They stand in chunks;
- * a chunk may be in several queues at once. */
+/* queue.h: bytes that wait to be sent, the oldest first. They stand in blocks;
+ * a block may be in several queues at once. */
 #ifndef EVWS_QUEUE_H
 #define EVWS_QUEUE_H
 
@@ -8,17 +8,17 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-struct ws_chunk {
+struct ws_block {
   uint32_t refs; /* holders; freed by the last one */
   size_t len, cap;
   uint8_t data[];
 };
 
-void ws_chunk_release(struct ws_chunk *c); /* c may be NULL */
+void ws_block_release(struct ws_block *c); /* c may be NULL */
 
-/* A run of a chunk's bytes. */
+/* A run of a block's bytes. */
 struct ws_range {
-  struct ws_chunk *chunk;
+  struct ws_block *block;
   size_t off, len;
 };
 
@@ -29,7 +29,7 @@ struct ws_queue {
 
 /* A place for n bytes at the end; ws_queue_commit says that they are there.
  * NULL without memory. hint: bytes that are waiting, which tells how large a
- * new chunk should be. */
+ * new block should be. */
 uint8_t *ws_queue_reserve(struct ws_queue *q, size_t n, size_t hint);
 void ws_queue_commit(struct ws_queue *q, size_t n);
 
@@ -37,8 +37,8 @@ void ws_queue_commit(struct ws_queue *q, size_t n);
 bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
                    size_t hint);
 
-/* Appends a run without a copy; the queue holds a count of the chunk. Of a
- * chunk of which little is used (a quarter at least is what is wanted) only
+/* Appends a run without a copy; the queue holds a count of the block. Of a
+ * block of which little is used (a quarter at least is what is wanted) only
  * the last in the queue is held: what came before it is copied by then. False
  * without memory. */
 bool ws_queue_share(struct ws_queue *q, const struct ws_range *r);

@@ -331,7 +331,7 @@ static bool queue_rest(struct ws_stream *s, struct iovec cork,
   for (int i = 0; i < n; i++) {
     off = skip < r[i].len ? skip : r[i].len;
     skip -= off;
-    struct ws_range left = {r[i].chunk, r[i].off + off, r[i].len - off};
+    struct ws_range left = {r[i].block, r[i].off + off, r[i].len - off};
     if (!ws_queue_share(&s->queue, &left)) return false;
     s->queued += left.len;
   }
@@ -351,7 +351,7 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
   }
   if (may_offer) {
     for (int i = 0; i < n; i++) {
-      iov[i + 1] = (struct iovec){r[i].chunk->data + r[i].off, r[i].len};
+      iov[i + 1] = (struct iovec){r[i].block->data + r[i].off, r[i].len};
       total += r[i].len;
     }
     int first = iov[0].iov_len == 0;

@@ -106,7 +106,7 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
 #define WS_RANGES_MAX 64
 
 /* Sends n runs (WS_RANGES_MAX at most) behind everything before them. What
- * the kernel refuses is not copied: the queue holds a count of the chunk.
+ * the kernel refuses is not copied: the queue holds a count of the block.
  * False without memory: the stream is broken. */
 bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n);
 
