@@ -35,16 +35,25 @@ static size_t lacks(const struct ws_protocol *p) {
   return (lead >= 0xF0 ? 4u : lead >= 0xE0 ? 3u : 2u) - p->held_len;
 }
 
-size_t ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
-                     struct ws_event *ev) {
+/* 8.1: as it comes, not when it is complete. */
+static bool is_text(struct ws_protocol *p, const uint8_t *data, size_t n,
+                    bool is_last) {
+  if (p->kind != WS_OP_TEXT) return true;
+  return ws_utf8_feed(&p->utf8, data, n) &&
+         (!is_last || p->utf8 == WS_UTF8_START);
+}
+
+bool ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                   struct ws_event *ev, size_t *used) {
   size_t take = p->left < n ? (size_t)p->left : n;
   if (p->held_len && take > lacks(p)) take = lacks(p);
+  *used = take;
   if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
   p->phase = (uint8_t)((p->phase + take) & 3);
   p->left -= take;
   p->have += take;
   bool is_last = p->is_fin && p->left == 0;
-  if (!ws_protocol_check_text(p, bytes, take, is_last, ev)) return take;
+  if (!is_text(p, bytes, take, is_last)) return false;
   if (p->left == 0) {
     p->in_payload = false;
     if (take) p->fragments--;
@@ -55,7 +64,7 @@ size_t ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
   if (p->held_len) {
     memcpy(p->held + p->held_len, bytes, take);
     p->held_len = (uint8_t)(p->held_len + take);
-    if (is_inside) return take;
+    if (is_inside) return true;
     data = p->held;
     len = p->held_len;
     p->held_len = 0;
@@ -63,5 +72,5 @@ size_t ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
     len -= hold(p, bytes, take);
   }
   if (len || is_last) deliver_chunk(p, data, len, is_last, ev);
-  return take;
+  return true;
 }

@@ -347,15 +347,18 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
   return take;
 }
 
-bool ws_protocol_check_text(struct ws_protocol *p, const uint8_t *data,
-                            size_t n, bool is_last, struct ws_event *ev) {
-  return check_text(p, data, n, is_last, ev);
+static size_t take_chunk(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                         struct ws_event *ev) {
+  size_t used;
+  if (!ws_chunk_take(p, bytes, n, ev, &used))
+    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  return used;
 }
 
 static size_t take_payload(struct ws_protocol *p, uint8_t *bytes, size_t n,
                            struct ws_event *ev) {
   if (p->opcode >= WS_OP_CLOSE) return take_control(p, bytes, n, ev);
-  if (p->in_chunks && !p->is_compressed) return ws_chunk_take(p, bytes, n, ev);
+  if (p->in_chunks && !p->is_compressed) return take_chunk(p, bytes, n, ev);
   return take_data(p, bytes, n, ev);
 }
 
