@@ -346,8 +346,10 @@ local ws = {}
 ---on_message = f }, ["/chat/:room"] = { ... }, ["/files/*"] = { ... } }`. In a
 ---pattern `:name` is one segment, which is then `conn.params.name` (decoded),
 ---and `*` at the end is whatever follows, `conn.params["*"]`. Literal text
----beats a parameter, a parameter the `*`. What a route does not set it takes
----from the options beside `routes`, `on_upgrade` included.
+---beats a parameter, a parameter the `*`. However a path is spelled, it is the
+---same: `/café` is `/caf%C3%A9` and `/caf%c3%a9`, `%7E` is `~`, but `%2F` is no
+---`/` (RFC 3986 6.2.2). What a route does not set it takes from the options
+---beside `routes`, `on_upgrade` included.
 ---@field routes? table<string, evws.RouteOptions>
 ---
 ---Called for a plain HTTP request that is not for `path`; without `path`, for

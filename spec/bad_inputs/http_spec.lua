@@ -324,7 +324,8 @@ describe("a request", function()
       end
       all_refused(server, 400, list)
       for _, path in ipairs { "/", "/w", "/ws/", "/wss", "/WS", "//ws",
-                              "/%77s", "/./ws", "/ws;x" } do
+                              "/%2Fws", "/%57s", "/./ws", "/ws%2F",
+                              "/%2577s", "/ws%00", "/ws;x" } do
         refused(server, 404, upgrade(nil, nil, "GET " .. path .. " HTTP/1.1"))
       end
     end))

@@ -73,6 +73,29 @@ describe("routes", function()
     assert.same({ room = "caf\u{E9}", ["*"] = "x/y" }, kept.params)
   end)
 
+  it("belong to every spelling of their paths, which stay as sent", function()
+    local asked
+    local options = { on_upgrade = function(request) asked = request.path end,
+      on_open = function(conn) conn:send(conn.path) end }
+    local servers = {
+      t.listen { routes = { ["/caf\u{E9}/~:x"] = options } },
+      t.listen { path = "/caf%C3%A9/%7e:x", on_upgrade = options.on_upgrade,
+        on_open = options.on_open } }
+    for _, server in ipairs(servers) do
+      for _, path in ipairs { "/caf\u{E9}/~:x", "/caf%c3%a9/~:x",
+        "/%63af%C3%A9/%7E:x" } do
+        assert.equal(path, said(server, path))
+        assert.equal(path, asked)
+        assert.equal(426, (get(server, path)))
+      end
+      assert.equal(404, (status(server, "/caf%C3%A9%2F~:x")))
+    end
+    contains(refused { port = 0, routes = {
+      ["/caf\u{E9}"] = {}, ["/caf%c3%a9"] = {} } },
+      "(there is one for the same paths)")
+    contains(refused { port = 0, path = "/caf\xE9" }, "it is not UTF-8")
+  end)
+
   it("answer 404 elsewhere, 426 to a plain request, 405 to another method",
     function()
       local server = t.listen { routes = { ["/ws/:id"] = says "x" } }

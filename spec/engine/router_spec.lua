@@ -12,7 +12,7 @@ describe("a pattern", function()
     function()
       for _, pattern in ipairs { "/", "/ws", "/ws/", "/a/b.c/d-e", "/:id",
         "/chat/:room", "/chat/:room/:_user1/", "/*", "/files/*", "/a//b",
-        "/:a/x/*", "/caf%C3%A9", "/a:b" } do
+        "/:a/x/*", "/caf%C3%A9", "/caf\u{E9}", "/a:b", "/100%" } do
         assert.is_true((router.is_pattern(pattern)), pattern)
       end
     end)
@@ -22,7 +22,8 @@ describe("a pattern", function()
       [""] = "does not start with '/'", ["ws"] = "does not start with '/'",
       ["*"] = "does not start with '/'", ["/a b"] = "no path does",
       ["/a?b"] = "no path does", ["/a#b"] = "no path does",
-      ["/\n"] = "no path does", ["/caf\u{E9}"] = "no path does",
+      ["/\n"] = "no path does", ["/\127"] = "no path does",
+      ["/caf\xE9"] = "not UTF-8", ["/\xC3"] = "not UTF-8",
       ["/*/a"] = "last segment", ["/a*"] = "segment of its own",
       ["/a/**"] = "segment of its own", ["/:"] = "a parameter is",
       ["/:1"] = "a parameter is", ["/:a-b"] = "a parameter is",
@@ -39,7 +40,8 @@ describe("a pattern", function()
     for pattern, is_taken in pairs { ["/chat/:name"] = true,
       ["/chat/lobby"] = false, ["/chat/*"] = false, ["/files/*"] = true,
       ["/files/:x"] = false, ["/a"] = true, ["/a/"] = false, ["/b"] = false,
-      ["/chat"] = false } do
+      ["/chat"] = false, ["/%61"] = true, ["/ch%61t/:x"] = true,
+      ["/%41"] = false } do
       assert.equal(is_taken, router.is_taken(patterns, pattern), pattern)
     end
   end)
@@ -54,6 +56,68 @@ describe("a path", function()
     for _, path in ipairs { "", "ws", "/w", "/wss", "/ws//", "/ws/a/", "/WS",
       "/ws%2Fa", "/c", "//", "*" } do
       assert.is_nil((found(patterns, path)), path)
+    end
+  end)
+
+  -- Each line: spellings of one text. No two lines mean the same.
+  local spellings = {
+    { "/caf%C3%A9", "/caf%c3%a9", "/caf%C3%a9", "/caf\u{E9}", "/c%61f%C3\xA9",
+      "/%63%61%66\xC3%A9" },
+    { "/cafe\u{301}", "/cafe%cc%81" }, -- not composed: another text
+    { "/~user", "/%7Euser", "/%7euser", "/~%75s%65r" },
+    { "/a-b._~0", "/%61%2D%62%2E%5f%7e%30", "/a%2db%2e_%7E0" },
+    { "/A", "/%41" }, { "/a", "/%61" },
+    { "/a/b", "/%61/%62" }, { "/a%2Fb", "/a%2fb", "/%61%2f%62" },
+    { "/a%252Fb", "/%61%252F%62" }, { "/a%252fb" }, -- "%2F" and "%2f", as text
+    { "/a|b", "/a%7Cb", "/a%7cb" }, { "/a\\b", "/a%5Cb", "/a%5cb" },
+    { "/\"<>^`{}", "/%22%3C%3e%5E%60%7B%7d" },
+    { "/a+b" }, { "/a%2Bb", "/a%2bb" }, { "/a%20b" },
+    { "/a:b", "/%61:b" }, { "/a%3Ab", "/a%3ab" },
+    { "/a=b;c,d@e!$&'()[]" }, { "/a%3Db;c,d@e!$&'()[]" },
+    { "/a%00b" }, { "/a%0ab", "/a%0Ab" }, { "/a%7Fb", "/a%7fb" },
+    { "/a%" }, { "/a%25" }, { "/%zz" }, { "/%25zz" }, { "/a%4" },
+    { "/%A", "/%%41" }, { "/%25A" }, { "/%%411" }, { "/%A1", "/%a1" },
+    { "/." }, { "/.." }, { "/./a", "/%2E/a", "/%2e/%61" },
+    { "/../a", "/%2e%2E/a", "/.%2e/a" },
+  }
+
+  local function is_utf8(text) return utf8.len(text) ~= nil end
+
+  it("belongs to every spelling of its text (RFC 3986 6.2.2)", function()
+    for _, line in ipairs(spellings) do
+      for _, pattern in ipairs(line) do
+        if is_utf8(pattern) then
+          for _, path in ipairs(line) do
+            assert.equal(pattern, (found({ pattern }, path)), path)
+            assert.is_true(router.is_taken({ pattern }, path), path)
+          end
+        end
+      end
+    end
+  end)
+
+  it("belongs to no other text, however it is spelled", function()
+    local patterns, want = {}, {}
+    for i, line in ipairs(spellings) do
+      if is_utf8(line[1]) then patterns[#patterns + 1] = line[1] end
+      for _, path in ipairs(line) do want[path] = spellings[i][1] end
+    end
+    for path, pattern in pairs(want) do
+      assert.equal(pattern, (found(patterns, path)), path)
+    end
+    for _, path in ipairs { "/CAF%C3%A9", "/caf%C3", "/caf%C3%A9%", "/a%2F",
+      "/a%2Fb/", "/%2Fa/b", "/caf%E9", "/caf\xE9", "/a//b", "/a/./b",
+      "/a/x/../b", "/%5Ca", "/a%2525" } do
+      assert.is_nil((found(patterns, path)), path)
+    end
+  end)
+
+  it("is one text among parameters and before the wildcard too", function()
+    local pattern = "/caf%c3%a9/:id/~x/*"
+    for _, start in ipairs { "/caf\u{E9}/7/%7ex/", "/c%61f%C3%A9/7/~x/" } do
+      local got, params = found({ "/:a/:b/:c/*", pattern }, start .. "%2Fz/~")
+      assert.equal(pattern, got)
+      assert.same({ id = "7", ["*"] = "/z/~" }, params)
     end
   end)
 

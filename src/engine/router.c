@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "protocol/utf8.h"
 
 struct ws_router_node {
   struct ws_router_node **literals; /* sorted by their text */
@@ -64,6 +65,42 @@ static bool is_encoded(struct ws_slice s) {
   return true;
 }
 
+/* ---- spellings (RFC 3986 6.2.2) ---- */
+
+#define ESCAPED 0x100 /* of a unit: it is not the character it encodes */
+
+static bool is_unreserved(int c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || (c != 0 && c < 0x80 && strchr("-._~", c));
+}
+
+/* May stand in a URI as it is, or begins an escape (2.2). */
+static bool is_uri_byte(int c) {
+  return is_unreserved(c) ||
+         (c != 0 && c < 0x80 && strchr("%:/?#[]@!$&'()*+,;=", c));
+}
+
+/* What stands at *i, which moves behind it: equal for everything that means
+ * the same. Escapes of unreserved characters are these (6.2.2.2), those of
+ * reserved ones are not; a byte that has to be escaped is taken for its
+ * escape. A malformed escape is the bytes that are there. */
+static int unit(struct ws_slice s, size_t *i) {
+  int c = (unsigned char)s.p[*i], byte = c == '%' ? escaped(s, *i) : -1;
+  *i += byte < 0 ? 1 : 3;
+  if (byte < 0) return is_uri_byte(c) ? c : c | ESCAPED;
+  return is_unreserved(byte) ? byte : byte | ESCAPED;
+}
+
+/* An order in which two spellings of the same text are equal. */
+static int compare_text(struct ws_slice a, struct ws_slice b) {
+  size_t i = 0, j = 0;
+  while (i < a.n && j < b.n) {
+    int c = unit(a, &i) - unit(b, &j);
+    if (c != 0) return c;
+  }
+  return (i < a.n) - (j < b.n);
+}
+
 size_t ws_router_decode(struct ws_slice value, char *out) {
   size_t n = 0;
   for (size_t i = 0; i < value.n; i++) {
@@ -103,7 +140,7 @@ static const char *check_segment(struct ws_slice s, struct ws_slice rest,
   for (size_t i = 0; i < s.n; i++) {
     unsigned char c = (unsigned char)s.p[i];
     if (c == '*') return "'*' is a segment of its own";
-    if (c <= ' ' || c >= 0x7F || c == '?' || c == '#')
+    if (c <= ' ' || c == 0x7F || c == '?' || c == '#')
       return "it holds a character that no path does";
   }
   return NULL;
@@ -113,6 +150,8 @@ bool ws_router_is_pattern(struct ws_slice pattern, const char **why) {
   bool is_last = false;
   *why = "it does not start with '/'";
   if (pattern.n == 0 || pattern.p[0] != '/') return false;
+  *why = "it is not UTF-8";
+  if (!ws_utf8_is_valid(pattern.p, pattern.n)) return false;
   struct ws_slice rest = behind_slash(pattern);
   *why = NULL;
   while (!is_last && !*why) {
@@ -125,10 +164,7 @@ bool ws_router_is_pattern(struct ws_slice pattern, const char **why) {
 /* ---- the tree ---- */
 
 static int compare(const struct ws_router_node *node, struct ws_slice s) {
-  size_t n = node->len < s.n ? node->len : s.n;
-  int c = n ? memcmp(node->text, s.p, n) : 0;
-  if (c != 0) return c;
-  return node->len < s.n ? -1 : node->len > s.n;
+  return compare_text((struct ws_slice){node->text, node->len}, s);
 }
 
 /* Where the literal segment stands, or would. */

@@ -4,8 +4,13 @@
  * that is not empty), or, as the last one, `*` (whatever follows, nothing and
  * further slashes included): "/ws", "/chat/:room", "/files/:user/" followed
  * by "*". Literal text beats a parameter and a parameter the wildcard, from
- * left to right. Literal text is compared as it stands in the request;
- * parameters are what was percent-encoded (RFC 3986 2.1). */
+ * left to right. Parameters are what was percent-encoded (RFC 3986 2.1).
+ *
+ * Literal text is compared as URIs are (RFC 3986 6.2.2): the case of an escape
+ * does not count, "%7E" is "~", and what may not stand in a URI (all that is
+ * not ASCII) is its escape. An escaped delimiter is no delimiter: "%2F" is no
+ * "/". "." and ".." are left to whoever resolves a reference (5.2.4): here they
+ * are text. */
 #ifndef EVWS_ROUTER_H
 #define EVWS_ROUTER_H
 
