@@ -274,7 +274,7 @@ conformance:
 	$(LUA) tools/conformance.lua build/conformance/specs.tap \
 	  build/conformance/peers.log docs/conformance.md
 
-## docs: docs/api.md, made of library/evws.lua
+## docs: docs/api.md, made of library/
 docs:
 	@$(LUA) tools/docs.lua >docs/api.md.new && mv docs/api.md.new docs/api.md
 

@@ -1,5 +1,5 @@
--- Makes docs/api.md out of library/evws.lua, the one place where functions,
--- options and properties are described:
+-- Makes docs/api.md out of library/evws.lua and library/evws/, the one place
+-- where functions, options and properties are described:
 --
 --   lua tools/docs.lua >docs/api.md      (make docs)
 
@@ -182,14 +182,16 @@ local function run(library)
   end
 end
 
-local path = (arg[0]:match "^(.*)/tools/" or ".") .. "/library/evws.lua"
-local file = assert(io.open(path))
+local folder = (arg[0]:match "^(.*)/tools/" or ".") .. "/library/"
 put [[
 # Reference
 
-<!-- made by `make docs` from library/evws.lua; edits here are lost -->
+<!-- made by `make docs` from library/; edits here are lost -->
 ]]
-run(file:read "a")
-file:close()
+for _, name in ipairs { "evws", "evws/messagepack" } do
+  local file = assert(io.open(folder .. name .. ".lua"))
+  run(file:read "a")
+  file:close()
+end
 local page = table.concat(out, "\n"):gsub("\n\n\n+", "\n\n"):gsub("%s*$", "\n")
 io.write(page)
