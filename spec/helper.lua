@@ -12,6 +12,10 @@
 --   t.frame(opcode, payload[, { fin=, rsv=, mask=, len=, form= }])
 --     the octets of a frame; mask: 4 octets or false (random), rsv: 0..7
 --     (RSV1 = 4), len: a declared length, form: 7, 16 or 64 bits of it
+--   t.close_frame([code[, reason]])
+--   t.contains(text, part)  raises unless this part stands in the text
+--   t.url_of(server)       of a server on 127.0.0.1
+--   t.echo                 an on_message that sends each message back
 --   t.raw(server_or_port[, { address=, unix=, rcvbuf=, sndbuf=, source= }])
 --   t.wrap(socket, peer)   the same around an accepted probe.socket; peer
 --                          is who is at the other end: "server", "client"
@@ -49,12 +53,27 @@ local raw = require "spec.helper.raw"
 local has_engine, ws = pcall(require, "evws")
 
 local t = { limit = 5, factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1,
-  probe = probe, ws = has_engine and ws or nil, frame = raw.frame }
+  probe = probe, ws = has_engine and ws or nil, frame = raw.frame,
+  close_frame = raw.close_frame }
 
 local turn_timeout = 0.002 -- how long an idle turn waits
 local servers = {} -- open ones, for cleanup
 local raws, queued = raw.open, raw.queued
 local addresses = setmetatable({}, { __mode = "k" }) -- by server
+
+function t.contains(text, part)
+  if not text:find(part, 1, true) then
+    raw.fail("%q is not in: %s", part, text)
+  end
+end
+
+function t.url_of(server)
+  return "ws://127.0.0.1:" .. server.port
+end
+
+function t.echo(conn, message, kind)
+  conn:send(message, kind)
+end
 
 function t.deadline(limit)
   return probe.now() + (limit or t.limit) * t.factor

@@ -37,6 +37,7 @@
 local assert = require "luassert"
 local t = require "spec.helper"
 local handshake = require("evws_probe").handshake
+local echo = t.echo
 
 local ws, probe = t.ws, t.probe
 
@@ -50,8 +51,6 @@ guard.__index = guard
 local own_path = "/bystander"
 
 local function is_bystander(conn) return conn.path == own_path end
-
-local function echo(conn, message, kind) conn:send(message, kind) end
 
 local function wrap_handlers(g, own)
   local options = { on_open = own.on_open, on_close = own.on_close,

@@ -4,12 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
+local contains, url_of = t.contains, t.url_of
 
 -- Values that are raised, and what on_error gets as the message.
 local raised = {

@@ -4,14 +4,7 @@ local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local handshake = require("evws_probe").handshake
 local ws, probe = t.ws, t.probe
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
-
-local function echo(conn, message, kind) conn:send(message, kind) end
+local contains, url_of, echo = t.contains, t.url_of, t.echo
 
 -- A port whose listener belongs to the spec: what comes is answered with
 -- `reply`, or with nothing when that is nil.

@@ -4,17 +4,12 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
+local contains, url_of = t.contains, t.url_of
 
 local call = "local conn, a, b = ... local r = conn:%s(a, b) return r"
 
 local function refused(conn, name, ...)
   return kit.refusal(load(call:format(name), "=call"), conn, ...)
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
 end
 
 -- kit.pair, and the list of what on_close was given.

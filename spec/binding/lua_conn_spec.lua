@@ -4,8 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
+local contains, url_of = t.contains, t.url_of
 
 local call = "local conn, a, b, c = ... local r = conn:%s(a, b, c) return r"
 
@@ -15,10 +14,6 @@ end
 
 -- A message of 16 KiB that says its number.
 local function numbered(n) return tostring(n) .. (" "):rep(16380) end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
 
 -- Sends 16 KiB messages to a peer that does not read, until one is refused;
 -- how many were taken.

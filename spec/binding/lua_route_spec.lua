@@ -4,10 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function contains(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), text)
-end
+local contains = t.contains
 
 local function refused(options)
   local ok, why = pcall(function() return (ws.listen(options)) end)

@@ -5,12 +5,7 @@ local lfs = require "lfs"
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
-
-local function echo(conn, message, kind) conn:send(message, kind) end
+local contains, url_of, echo = t.contains, t.url_of, t.echo
 
 -- Does a server echo there?
 local function echoes(target, options)
@@ -20,8 +15,6 @@ local function echoes(target, options)
   raw:close()
   return true
 end
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
 
 describe("a server", function()
   local paths = {}

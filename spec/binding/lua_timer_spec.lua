@@ -3,10 +3,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
+local contains = t.contains
 
 describe("time", function()
   local timers = {}

@@ -3,8 +3,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
+local url_of = t.url_of
 
 -- The next frame: opcode, payload, fin.
 local function next_frame(raw)

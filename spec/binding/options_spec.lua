@@ -4,13 +4,10 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws, probe = t.ws, t.probe
+local contains = t.contains
 
 local nan = 0 / 0
 local nowhere = "ws://127.0.0.1:1/"
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
 
 -- The message; nothing may have been opened.
 local function refused(options)

@@ -4,10 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
+local contains = t.contains
 
 -- A child that listens and says its port, with the other end of its
 -- connections here.

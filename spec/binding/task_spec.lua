@@ -4,15 +4,10 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
+local contains, url_of = t.contains, t.url_of
 
 local cannot = "cannot wait here (use ws.spawn)"
 local running = "the loop is already running"
-
-local function url_of(server) return "ws://127.0.0.1:" .. server.port end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
-end
 
 -- What fn returns in a task, or its error.
 local function in_task(fn)

@@ -4,6 +4,7 @@
 local t = require "spec.helper"
 local deflate = require "evws_probe".deflate
 local ws, frame = t.ws, t.frame
+local echo = t.echo
 
 local field = "Sec-WebSocket-Extensions"
 
@@ -21,8 +22,6 @@ local function noise(n)
   for i = 1, n do list[i] = string.char(math.random(0, 255)) end
   return table.concat(list)
 end
-
-local function echo(conn, message, kind) conn:send(message, kind) end
 
 local function open(server, offer)
   local client = t.raw(server)

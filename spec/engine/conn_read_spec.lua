@@ -4,12 +4,9 @@
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
 local children = require "spec.binding.kit"
+local close_frame = t.close_frame
 
 local frame = t.frame
-
-local function close_frame(code, reason)
-  return frame("close", (">I2"):pack(code) .. (reason or ""))
-end
 
 local function numbered(from, to)
   local list = {}

@@ -3,13 +3,10 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local close_frame = t.close_frame
 
 local frame = t.frame
 local second = t.factor -- a slow machine has longer ones
-
-local function close_frame(code, reason)
-  return frame("close", code and (">I2"):pack(code) .. (reason or "") or "")
-end
 
 local function now() return t.probe.now() end
 

@@ -4,13 +4,10 @@
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
 local processes = require "spec.binding.kit"
+local close_frame = t.close_frame
 
 local frame = t.frame
 local second = t.factor
-
-local function close_frame(code)
-  return frame("close", (">I2"):pack(code))
-end
 
 local function closing(server, options)
   local outcome = {}

@@ -3,13 +3,10 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local close_frame = t.close_frame
 
 local frame = t.frame
 local second = t.factor
-
-local function close_frame(code)
-  return frame("close", (">I2"):pack(code))
-end
 
 -- The engine alone is at work for a while; almost none of it is.
 local function assert_asleep()

@@ -2,13 +2,10 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local close_frame = t.close_frame
 
 local frame = t.frame
 local second = t.factor
-
-local function close_frame(code)
-  return frame("close", (">I2"):pack(code))
-end
 
 -- server:close in a task; outcome.done when it has ended.
 local function closing(server, options)

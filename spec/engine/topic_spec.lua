@@ -4,10 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
-
-local function contains(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), text)
-end
+local contains = t.contains
 
 -- A server whose connections obey: "+x" subscribes to x, "-x" unsubscribes,
 -- "x text" publishes; each answers itself with what the call has returned.

@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local echo = t.echo
 
 local frame = t.frame
 local second = t.factor
@@ -22,8 +23,6 @@ local function upgrade(path)
     .. "Sec-WebSocket-Version: 13\r\n"
     .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
 end
-
-local function echo(conn, message, kind) conn:send(message, kind) end
 
 -- Answers every plain request with its path, and notes it.
 local function notes(options)

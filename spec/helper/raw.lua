@@ -2,7 +2,8 @@
 -- as the spec wants them on one side, a strict parser on the other. `kit`
 -- is spec.helper: the raw client turns the loop and waits by it.
 --
---   raw.new(kit, socket, peer), raw.frame(opcode, payload[, options])
+--   raw.new(kit, socket, peer), raw.frame(opcode, payload[, options]),
+--   raw.close_frame(code[, reason])
 --   raw.open    the clients that are open; raw.queued  those of them with
 --               bytes the kernel refused; raw.write(client) offers these
 --   raw.fail(format, ...)  raises at the line of the spec
@@ -98,6 +99,11 @@ function raw.frame(opcode, payload, options)
     or (">BBi8"):pack(first, bit + 127, len)
   if not mask then return head .. payload end
   return head .. mask .. masked(payload, mask)
+end
+
+-- Without a code the frame is empty.
+function raw.close_frame(code, reason)
+  return raw.frame("close", code and (">I2"):pack(code) .. (reason or "") or "")
 end
 
 function raw.new(kit, socket, peer)

@@ -5,6 +5,7 @@
 local lfs = require "lfs"
 local file = require("evws.core").file
 local static = require "evws.static"
+local contains = require("spec.helper").contains
 
 local tree -- the temporary directory: the root is tree/site
 local page = "<p>hello</p>\n"
@@ -51,10 +52,6 @@ end
 local function can_follow()
   local opened <close> = file.open_directory(tree .. "/site", true)
   return opened ~= nil
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), text)
 end
 
 describe("ws.static", function()

@@ -4,10 +4,9 @@
 local t = require "spec.helper"
 local tls = require "spec.helper.tls"
 local kit = require "spec.engine.kit"
+local echo = t.echo
 
 local frame, file = t.frame, tls.file
-
-local function echo(conn, message, kind) conn:send(message, kind) end
 
 local function serve(options)
   local own = tls.options(options)
