@@ -506,8 +506,8 @@ describe("docs/errors.md", function()
     expect_all(messages(
       "src/binding/[!f]*.c src/binding/fields.c", "luaL_error(%b())",
       "luaL_argerror(%b())", "luaL_argcheck(%b())"), 50)
-    expect_all(messages("src/binding/options.c", "[^%w_]bad%(L, o?[^()]*%)"),
-      5)
+    expect_all(messages("src/binding/options.c",
+      "[^%w_]ws_option_bad%(L, o?[^()]*%)"), 5)
     expect_all(messages("src/protocol/url.c src/protocol/origin.c",
       "return (\"[^;]+);", "%*why = (\"[^;]+);"), 12)
   end)

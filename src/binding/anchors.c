@@ -1,36 +1,38 @@
-/* anchors.c: connection objects and what keeps them alive while they are
- * open: a slot in a table of 256, itself in a table behind the registry. One
- * big table would have to be traversed at once by the collector. */
+/* anchors.c: the objects that scripts hold, and what keeps them alive while
+ * they are in use. A connection has a slot in a table of 256, itself in a table
+ * behind the registry: one big table would have to be traversed at once by the
+ * collector. The others, which are few, are in one table. */
+#include "binding/anchors.h"
+
 #include <string.h>
 
 #include "base/buf.h"
-#include "binding/engine.h"
 
 #define BUCKET 256
 
 static const char magic;
 
-static bool grow_slots(struct ws_engine *e) {
-  uint32_t cap = e->cap_slots ? e->cap_slots * 2 : BUCKET;
-  uint32_t *slots = ws_mem_resize(e->free_slots, cap * sizeof *slots);
+static bool grow_slots(struct ws_state *st) {
+  uint32_t cap = st->cap_slots ? st->cap_slots * 2 : BUCKET;
+  uint32_t *slots = ws_mem_resize(st->free_slots, cap * sizeof *slots);
   if (!slots) return false;
-  e->free_slots = slots;
-  e->cap_slots = cap;
+  st->free_slots = slots;
+  st->cap_slots = cap;
   return true;
 }
 
-static void push_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+static void push_bucket(lua_State *L, struct ws_state *st, uint32_t slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->anchors);
   lua_rawgeti(L, -1, (lua_Integer)(slot / BUCKET) + 1);
   lua_remove(L, -2);
 }
 
-static uint32_t next_slot(const struct ws_engine *e) {
-  return e->n_free ? e->free_slots[e->n_free - 1] : e->n_slots;
+static uint32_t next_slot(const struct ws_state *st) {
+  return st->n_free ? st->free_slots[st->n_free - 1] : st->n_slots;
 }
 
-static void make_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+static void make_bucket(lua_State *L, struct ws_state *st, uint32_t slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->anchors);
   lua_createtable(L, BUCKET, 0);
   for (int k = 1; k <= BUCKET; k++) { /* so that filling never allocates */
     lua_pushboolean(L, 0);
@@ -46,58 +48,58 @@ static void make_bucket(lua_State *L, struct ws_engine *e, uint32_t slot) {
   lua_pop(L, 1);
 }
 
-struct lua_conn *ws_anchor_object(lua_State *L, struct ws_engine *e,
+struct lua_conn *ws_anchor_object(lua_State *L, struct ws_state *st,
                                   int handlers) {
   struct lua_conn *lc = lua_newuserdatauv(L, sizeof *lc, UV_CONN_COUNT);
   memset(lc, 0, sizeof *lc);
   lc->magic = &magic;
   lc->c.is_freed = true; /* until the engine has made a connection of it */
   lc->c.state = WS_CONN_CLOSED;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->conn_meta);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->conn_meta);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, handlers);
   lua_setiuservalue(L, -2, UV_HANDLERS);
   return lc;
 }
 
-void ws_anchor_add(lua_State *L, struct ws_engine *e, int index) {
+void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
   struct lua_conn *lc = lua_touserdata(L, index);
   for (;;) {
-    if (e->n_free == 0 && e->n_slots == e->cap_slots && !grow_slots(e))
+    if (st->n_free == 0 && st->n_slots == st->cap_slots && !grow_slots(st))
       luaL_error(L, "not enough memory");
-    push_bucket(L, e, next_slot(e));
+    push_bucket(L, st, next_slot(st));
     if (!lua_isnil(L, -1)) break;
     lua_pop(L, 1);
-    make_bucket(L, e, next_slot(e));
+    make_bucket(L, st, next_slot(st));
   }
   /* from here on nothing allocates, so nobody else takes the slot */
-  lc->slot = next_slot(e);
+  lc->slot = next_slot(st);
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
   lc->c.state = WS_CONN_PENDING;
-  if (e->n_free)
-    e->n_free--;
+  if (st->n_free)
+    st->n_free--;
   else
-    e->n_slots++;
+    st->n_slots++;
 }
 
-void ws_anchor_drop(struct ws_engine *e, struct lua_conn *lc) {
-  lua_State *L = ws_engine_thread(e);
+void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc) {
+  lua_State *L = ws_state_thread(st);
   if (!lua_checkstack(L, 4)) return; /* it stays until the state is closed */
-  push_bucket(L, e, lc->slot);
+  push_bucket(L, st, lc->slot);
   lua_pushboolean(L, 0);
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
-  e->free_slots[e->n_free++] = lc->slot;
+  st->free_slots[st->n_free++] = lc->slot;
 }
 
-void ws_anchor_leave(struct ws_engine *e, struct lua_conn *lc) {
-  if (--lc->tasks == 0 && lc->c.is_freed) ws_anchor_drop(e, lc);
+void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {
+  if (--lc->tasks == 0 && lc->c.is_freed) ws_anchor_drop(st, lc);
 }
 
-void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->anchors);
+void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->anchors);
   lua_rawgeti(L, -1, (lua_Integer)(lc->slot / BUCKET) + 1);
   lua_rawgeti(L, -1, lc->slot % BUCKET + 1);
   lua_replace(L, -3);
@@ -109,9 +111,11 @@ void ws_anchor_push(lua_State *L, struct ws_engine *e, struct lua_conn *lc) {
 struct lua_conn *ws_check_conn(lua_State *L, int arg) {
   struct lua_conn *lc = lua_touserdata(L, arg);
   if (lc && lua_rawlen(L, arg) == sizeof *lc && lc->magic == &magic) return lc;
-  return luaL_checkudata(L, arg, WS_CONN_NAME); /* raises */
+  return luaL_checkudata(L, arg, WS_CONN_NAME); /* finalized, or it raises */
 }
 
+/* Lua gives the memory to other userdata as it is, and one of the same size
+ * must not be taken for a connection before it has been filled. */
 void ws_anchor_forget(struct lua_conn *lc) {
   lc->magic = NULL;
 }
@@ -121,4 +125,30 @@ void ws_push_handler(lua_State *L, int conn_index, const char *name) {
   if (!lua_istable(L, -1)) return; /* nil */
   lua_getfield(L, -1, name);
   lua_remove(L, -2);
+}
+
+void ws_object_keep(lua_State *L, struct ws_state *st, void *at, int index) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->objects);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, at);
+  lua_pop(L, 1);
+}
+
+void ws_object_push(lua_State *L, struct ws_state *st, void *at) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->objects);
+  lua_rawgetp(L, -1, at);
+  lua_remove(L, -2);
+}
+
+/* The key is there already, so clearing it allocates nothing. */
+void ws_object_drop(lua_State *L, struct ws_state *st, void *at) {
+  if (!lua_checkstack(L, 3)) return; /* it stays until the state is closed */
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->objects);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, at);
+  lua_pop(L, 1);
+}
+
+struct lua_server *ws_check_server(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, WS_SERVER_NAME);
 }

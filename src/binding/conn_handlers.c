@@ -1,10 +1,9 @@
 /* conn_handlers.c: the handlers of one connection, instead of the route's. */
-#include "binding/engine.h"
+#include "binding/conn_handlers.h"
 
-static int itself(lua_State *L) {
-  lua_settop(L, 1);
-  return 1;
-}
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
+#include "binding/task.h"
 
 static void check_handler(lua_State *L) {
   if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -14,7 +13,7 @@ static void check_handler(lua_State *L) {
 /* What an application that has no on_message wants: a server that never
  * receives is a feed. */
 uint8_t ws_mode_without_handler(const struct lua_conn *lc) {
-  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_opened;
+  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_greeted;
   return is_pulled ? WS_PULL : WS_DISCARD;
 }
 
@@ -25,13 +24,6 @@ static void take_control(lua_State *L, struct lua_conn *lc) {
   lua_pop(L, 2);
 }
 
-static int after_call(lua_State *L, int status, lua_KContext ctx) {
-  (void)L;
-  (void)status;
-  (void)ctx;
-  return 0;
-}
-
 /* (conn, message, kind): a message that was received whole, before there was
  * an on_chunk, is one chunk. */
 static int call_on_chunk(lua_State *L) {
@@ -40,8 +32,7 @@ static int call_on_chunk(lua_State *L) {
   if (lua_isnil(L, -1)) return 0;
   lua_insert(L, 1);
   lua_pushboolean(L, true);
-  lua_callk(L, 4, 0, 0, after_call);
-  return 0;
+  return ws_task_call(L, 4);
 }
 
 /* Whole messages go to the function (or nil) on top of the stack, which is
@@ -105,7 +96,7 @@ static int conn_on_message(lua_State *L) {
   if (!lua_isnil(L, 2)) lc->has_on_chunk = false;
   set_on_message(L, lc);
   take_mode(lc);
-  return itself(L);
+  return ws_push_self(L);
 }
 
 /* What was received whole by now still goes to on_message. */
@@ -125,7 +116,7 @@ static int conn_on_chunk(lua_State *L) {
     set_on_message(L, lc);
   }
   take_mode(lc);
-  return itself(L);
+  return ws_push_self(L);
 }
 
 static int set_handler(lua_State *L) {
@@ -136,7 +127,7 @@ static int set_handler(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_rawset(L, -3);
   take_control(L, lc);
-  return itself(L);
+  return ws_push_self(L);
 }
 
 void ws_add_handler_methods(lua_State *L) {

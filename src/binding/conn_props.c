@@ -1,8 +1,12 @@
 /* conn_props.c: what can be read of a connection, and the one thing that can
  * be written: data. */
+#include "binding/conn_props.h"
+
 #include <string.h>
 
-#include "binding/engine.h"
+#include "binding/anchors.h"
+#include "binding/conn_handlers.h"
+#include "binding/request_table.h"
 #include "engine/rare.h"
 
 enum property {
@@ -48,7 +52,7 @@ static const char *const names[] = {
 
 #define N_NAMES (sizeof names / sizeof *names)
 
-void ws_push_property_names(lua_State *L) {
+void ws_props_push_names(lua_State *L) {
   lua_createtable(L, 0, N_NAMES);
   for (size_t i = 1; i < N_NAMES; i++) {
     lua_pushinteger(L, (lua_Integer)i);
@@ -75,8 +79,7 @@ static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
                               : 0;
   case P_REMOTE_ADDRESS: return push_text(L, m, address, m->address_len);
   case P_PARAMS:
-    ws_route_push_params(L, m->pattern,
-                         (struct ws_slice){m->text, m->path_len});
+    ws_push_params(L, m->pattern, (struct ws_slice){m->text, m->path_len});
     return 1;
   case P_REMOTE_PORT: lua_pushinteger(L, m->port); return 1;
   case P_ORIGIN:
@@ -87,11 +90,10 @@ static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
   }
 }
 
-static int push_state(lua_State *L, const struct ws_conn *c) {
+const char *ws_props_state(const struct ws_conn *c) {
   static const char *const states[] = {"connecting", "open", "closing",
                                        "closed"};
-  lua_pushstring(L, states[c->state]);
-  return 1;
+  return states[c->state];
 }
 
 /* The request is made a table when it is first asked for, and kept. */
@@ -99,7 +101,7 @@ static int push_request(lua_State *L, struct lua_conn *lc) {
   lua_getiuservalue(L, 1, UV_HANDLERS);
   if (lc->has_own_handlers && lua_getfield(L, -1, "request") != LUA_TNIL)
     return 1;
-  if (lc->c.is_client || lc->c.is_freed || !lc->c.pending || lc->is_opened)
+  if (lc->c.is_client || lc->c.is_freed || !lc->c.pending || lc->is_greeted)
     return 0;
   ws_own_handlers(L, lc);
   ws_push_request(L, lc);
@@ -111,7 +113,7 @@ static int push_request(lua_State *L, struct lua_conn *lc) {
 static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   struct ws_conn *c = &lc->c;
   switch (p) {
-  case P_STATE: return push_state(L, c);
+  case P_STATE: lua_pushstring(L, ws_props_state(c)); return 1;
   case P_ID: lua_pushinteger(L, (lua_Integer)c->id); return 1;
   case P_DATA: lua_getiuservalue(L, 1, UV_DATA); return 1;
   case P_BUFFERED:
@@ -128,14 +130,15 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_SECURE: lua_pushboolean(L, ws_conn_is_secure(c)); return 1;
   case P_SERVER:
     if (!c->server) return 0;
-    ws_push_server(L, WS_LIST_ENTRY(c->server, struct lua_server, s));
+    ws_object_push(L, ws_state_of(L),
+                   WS_LIST_ENTRY(c->server, struct lua_server, s));
     return 1;
   case P_REQUEST: return push_request(L, lc);
   default: return push_meta(L, c->meta, p);
   }
 }
 
-int ws_conn_index(lua_State *L) {
+int ws_props_index(lua_State *L) {
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
@@ -145,7 +148,7 @@ int ws_conn_index(lua_State *L) {
   return push_property(L, lc, (enum property)lua_tointeger(L, -1));
 }
 
-int ws_conn_newindex(lua_State *L) {
+int ws_props_newindex(lua_State *L) {
   ws_check_conn(L, 1);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "data") != 0)

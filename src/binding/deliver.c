@@ -1,19 +1,14 @@
 /* deliver.c: what a peer has said, as calls of its connection's handlers or
  * as what a receiver gets. */
-#include "binding/task.h"
+#include "binding/deliver.h"
 
-static struct ws_engine *engine_of(const struct ws_conn *c) {
-  return ws_engine_of_loop(c->stream.loop);
-}
-
-static struct lua_conn *lua_of(struct ws_conn *c) {
-  return WS_LIST_ENTRY(c, struct lua_conn, c);
-}
+#include "binding/anchors.h"
+#include "binding/conn_task.h"
 
 /* ---- messages, called out ---- */
 
 static int after_message(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
+  struct ws_task *t = ws_task_running(L, ws_state_of(L));
   (void)status;
   (void)ctx;
   t->is_busy = false;
@@ -21,8 +16,7 @@ static int after_message(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-/* Pushes the handler of an event that is no message, and its arguments; their
- * number, or -1 when there is no handler (any more). 2 and 3 are the kinds. */
+/* 2 and 3 are the kinds. */
 static int push_chunk(lua_State *L, const struct ws_event *ev) {
   ws_push_handler(L, 1, "on_chunk");
   if (lua_isnil(L, -1)) return -1;
@@ -41,6 +35,8 @@ static int push_control(lua_State *L, const struct ws_event *ev) {
   return 2;
 }
 
+/* Pushes the handler of an event that is no message, and its arguments; their
+ * number, or -1 when there is no handler (any more). */
 static int push_rare(lua_State *L, const struct ws_event *ev) {
   switch (ev->type) {
   case WS_EVENT_CHUNK: return push_chunk(L, ev);
@@ -53,9 +49,9 @@ static int push_rare(lua_State *L, const struct ws_event *ev) {
 /* The handler may have done anything, ended the connection included; only
  * what the userdata holds is looked at after it. */
 static int message_body(lua_State *L) {
-  struct lua_conn *lc = ws_host_take_conn(L);
+  struct lua_conn *lc = ws_conn_task_take(L);
   struct ws_conn *c = &lc->c;
-  struct ws_task *t = engine_of(c)->current;
+  struct ws_task *t = ws_state_of_conn(c)->current;
   struct ws_event ev;
   lua_pushliteral(L, "text");   /* 2 */
   lua_pushliteral(L, "binary"); /* 3 */
@@ -94,31 +90,31 @@ static void message_done(struct ws_task *t, bool ok) {
 /* A receiver gets the message from where it stands. One that drives the loop
  * itself (or has to wait for its turn) finds it in the queue. */
 static void on_receivable(struct lua_conn *lc) {
-  struct ws_engine *e = engine_of(&lc->c);
+  struct ws_state *st = ws_state_of_conn(&lc->c);
   struct ws_conn *c = &lc->c;
   struct ws_task *t = lc->waiting;
   struct ws_event ev;
   while (t && t->wait_for != WS_FOR_MESSAGE) t = t->next;
   if (!t) {
     c->is_receiving = false;
-  } else if (!t->co || e->current) {
+  } else if (!t->co || st->current) {
     if (ws_conn_has_queue(c) ||
         (ws_conn_next(c, &ev) && ws_conn_enqueue(c, &ev)))
       ws_task_wake(t, WS_WAKE_DONE);
   } else if (ws_conn_next(c, &ev)) {
-    e->event = &ev;
+    st->event = &ev;
     ws_task_wake_now(t, WS_WAKE_DONE);
-    e->event = NULL;
+    st->event = NULL;
   }
 }
 
 void ws_deliver_readable(struct ws_conn *c) {
-  struct lua_conn *lc = lua_of(c);
+  struct lua_conn *lc = ws_lua_conn(c);
   if (c->mode == WS_PULL) {
     on_receivable(lc);
     return;
   }
-  struct ws_task *t = ws_host_task(lc, message_body);
+  struct ws_task *t = ws_conn_task_new(lc, message_body);
   if (!t) return;
   t->done = message_done;
   ws_task_start(t, 1);
@@ -145,7 +141,7 @@ static int next_control(lua_State *L) {
 }
 
 static int control_k(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_running(L, ws_engine_of(L));
+  struct ws_task *t = ws_task_running(L, ws_state_of(L));
   (void)status;
   (void)ctx;
   t->conn->c.is_telling = false;
@@ -153,7 +149,7 @@ static int control_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int control_body(lua_State *L) {
-  ws_host_take_conn(L);
+  ws_conn_task_take(L);
   return next_control(L);
 }
 
@@ -165,9 +161,9 @@ static void control_done(struct ws_task *t, bool ok) {
 }
 
 void ws_deliver_control(struct ws_conn *c) {
-  struct lua_conn *lc = lua_of(c);
+  struct lua_conn *lc = ws_lua_conn(c);
   if (lc->is_control_set) return;
-  struct ws_task *t = ws_host_task(lc, control_body);
+  struct ws_task *t = ws_conn_task_new(lc, control_body);
   if (!t) return;
   t->done = control_done;
   lc->is_control_set = true;

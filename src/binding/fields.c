@@ -1,8 +1,11 @@
 /* fields.c: header lines from a Lua table. What would break the framing of
  * the message, or out of its line, raises. */
+#include "binding/fields.h"
+
 #include <string.h>
 
-#include "binding/engine.h"
+#include <lauxlib.h>
+
 #include "protocol/body.h"
 #include "protocol/http.h"
 

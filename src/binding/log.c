@@ -2,10 +2,10 @@
  * connections, for the function that the module's table holds under "log".
  * The one that stands there at first writes warnings to stderr and ignores
  * the rest; while it stands there an event costs a look into the table. */
+#include "binding/log.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "binding/log.h"
 
 #define TEXT_MAX 128 /* bytes of one text from elsewhere, BI-46 */
 
@@ -114,10 +114,10 @@ static int call_body(lua_State *L) {
 
 /* Pushes what stands in the module's table, if it is a function of somebody
  * else's; raises nothing. */
-static bool push_log(lua_State *L, struct ws_engine *e) {
-  if (e->is_logging || e->is_closed || !lua_checkstack(L, 10)) return false;
-  if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->module) == LUA_TTABLE) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, e->log_name);
+static bool push_log(lua_State *L, struct ws_state *st) {
+  if (st->is_logging || st->is_closed || !lua_checkstack(L, 10)) return false;
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, st->module) == LUA_TTABLE) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->log_name);
     lua_rawget(L, -2);
     lua_remove(L, -2);
     if (lua_tocfunction(L, -1) != ws_lua_log && lua_toboolean(L, -1))
@@ -127,19 +127,19 @@ static bool push_log(lua_State *L, struct ws_engine *e) {
   return false;
 }
 
-bool ws_log_wants(struct ws_engine *e) {
-  lua_State *L = ws_engine_thread(e);
-  if (!push_log(L, e)) return false;
+bool ws_log_wants(struct ws_state *st) {
+  lua_State *L = ws_state_thread(st);
+  if (!push_log(L, st)) return false;
   lua_pop(L, 1);
   return true;
 }
 
-bool ws_log_event(struct ws_engine *e, const char *level, const char *event,
+bool ws_log_event(struct ws_state *st, const char *level, const char *event,
                   const struct ws_log_field *fields, size_t n) {
-  lua_State *L = ws_engine_thread(e);
+  lua_State *L = ws_state_thread(st);
   struct call c = {level, event, fields, n};
-  if (!push_log(L, e)) return false;
-  e->is_logging = true;
+  if (!push_log(L, st)) return false;
+  st->is_logging = true;
   lua_pushcfunction(L, call_body);
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &c);
@@ -149,17 +149,17 @@ bool ws_log_event(struct ws_engine *e, const char *level, const char *event,
                  false);
     lua_pop(L, 1);
   }
-  e->is_logging = false;
+  st->is_logging = false;
   return true;
 }
 
 /* Has somebody turned all of it off? */
-static bool is_off(struct ws_engine *e) {
-  lua_State *L = ws_engine_thread(e);
-  if (e->is_closed || !lua_checkstack(L, 3)) return false;
+static bool is_off(struct ws_state *st) {
+  lua_State *L = ws_state_thread(st);
+  if (st->is_closed || !lua_checkstack(L, 3)) return false;
   bool is_off = false;
-  if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->module) == LUA_TTABLE) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, e->log_name);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, st->module) == LUA_TTABLE) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->log_name);
     lua_rawget(L, -2);
     is_off = !lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -168,32 +168,32 @@ static bool is_off(struct ws_engine *e) {
   return is_off;
 }
 
-void ws_log_warning(struct ws_engine *e, const char *level, const char *text) {
+void ws_log_warning(struct ws_state *st, const char *level, const char *text) {
   struct ws_log_field message = {
     .name = "message", .kind = WS_LOG_LINE, .text = {text, strlen(text)}};
-  if (ws_log_event(e, level, "warning", &message, 1) || is_off(e)) return;
+  if (ws_log_event(st, level, "warning", &message, 1) || is_off(st)) return;
   ws_log_print(strcmp(level, "error") == 0 ? "error: " : "", text, false);
 }
 
 /* ---- what the engine tells ---- */
 
-static struct ws_engine *engine_of(struct ws_host *host) {
-  return WS_LIST_ENTRY(host, struct ws_engine, host);
+static struct ws_state *state_of(struct ws_host *host) {
+  return WS_LIST_ENTRY(host, struct ws_state, host);
 }
 
 static void on_log(struct ws_host *host, enum ws_log_level level,
                    const char *text) {
-  ws_log_warning(engine_of(host), level == WS_LOG_ERROR ? "error" : "warning",
+  ws_log_warning(state_of(host), level == WS_LOG_ERROR ? "error" : "warning",
                  text);
 }
 
 static bool on_wants_events(struct ws_host *host) {
-  return ws_log_wants(engine_of(host));
+  return ws_log_wants(state_of(host));
 }
 
 static void on_event(struct ws_host *host, const char *event,
                      const struct ws_log_field *fields, size_t n) {
-  ws_log_event(engine_of(host), "info", event, fields, n);
+  ws_log_event(state_of(host), "info", event, fields, n);
 }
 
 void ws_log_fill(struct ws_host *host) {
@@ -232,15 +232,15 @@ static size_t identify(const struct ws_conn *c, struct ws_log_field f[4]) {
   return n;
 }
 
-void ws_log_opened(struct ws_engine *e, const struct ws_conn *c) {
+void ws_log_opened(struct ws_state *st, const struct ws_conn *c) {
   struct ws_log_field f[4];
-  if (!ws_log_wants(e)) return;
-  ws_log_event(e, "info", "opened", f, identify(c, f));
+  if (!ws_log_wants(st)) return;
+  ws_log_event(st, "info", "opened", f, identify(c, f));
 }
 
-void ws_log_closed(struct ws_engine *e, const struct ws_conn *c) {
+void ws_log_closed(struct ws_state *st, const struct ws_conn *c) {
   struct ws_log_field f[7];
-  if (!ws_log_wants(e)) return;
+  if (!ws_log_wants(st)) return;
   size_t n = identify(c, f);
   f[n++] = INTEGER("code", ws_conn_code(c));
   f[n++] = TEXT("reason", ws_conn_reason(c));
@@ -248,24 +248,24 @@ void ws_log_closed(struct ws_engine *e, const struct ws_conn *c) {
     f[n++] = (struct ws_log_field){
       "seconds", WS_LOG_NUMBER,
       .number = (double)(c->stream.loop->tick - c->opened) * WS_TICK};
-  ws_log_event(e, "info", "closed", f, n);
+  ws_log_event(st, "info", "closed", f, n);
 }
 
-void ws_log_server(struct ws_engine *e, const char *event,
+void ws_log_server(struct ws_state *st, const char *event,
                    const struct ws_server *s) {
   struct ws_log_field f[2];
   size_t n = 1;
-  if (!ws_log_wants(e)) return;
+  if (!ws_log_wants(st)) return;
   f[0] = TEXT("host", slice_of(s->address));
   if (!s->unix_path) f[n++] = INTEGER("port", s->port);
-  ws_log_event(e, "info", event, f, n);
+  ws_log_event(st, "info", event, f, n);
 }
 
-void ws_log_error(struct ws_engine *e, const struct ws_conn *c,
+void ws_log_error(struct ws_state *st, const struct ws_conn *c,
                   const char *text) {
   struct ws_log_field f[5];
-  if (!ws_log_wants(e)) return;
+  if (!ws_log_wants(st)) return;
   size_t n = c ? identify(c, f) : 0;
   f[n++] = TEXT("message", slice_of(text));
-  ws_log_event(e, "error", "handler_error", f, n);
+  ws_log_event(st, "error", "handler_error", f, n);
 }

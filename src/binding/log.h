@@ -3,7 +3,7 @@
 #ifndef EVWS_BINDING_LOG_H
 #define EVWS_BINDING_LOG_H
 
-#include "binding/engine.h"
+#include "binding/state.h"
 
 /* A line on stderr, its control bytes escaped; has_lines: a traceback, whose
  * line ends stay. */
@@ -13,21 +13,21 @@ void ws_log_print(const char *before, const char *text, bool has_lines);
 int ws_lua_log(lua_State *L);
 
 /* Does anybody listen to events? */
-bool ws_log_wants(struct ws_engine *e);
+bool ws_log_wants(struct ws_state *st);
 
 /* Calls the application's function; false where there is none. */
-bool ws_log_event(struct ws_engine *e, const char *level, const char *event,
+bool ws_log_event(struct ws_state *st, const char *level, const char *event,
                   const struct ws_log_field *fields, size_t n);
 
 /* A line that stderr gets where nobody listens. level: "warning", "error" */
-void ws_log_warning(struct ws_engine *e, const char *level, const char *text);
+void ws_log_warning(struct ws_state *st, const char *level, const char *text);
 
-void ws_log_opened(struct ws_engine *e, const struct ws_conn *c);
-void ws_log_closed(struct ws_engine *e, const struct ws_conn *c);
-void ws_log_server(struct ws_engine *e, const char *event,
+void ws_log_opened(struct ws_state *st, const struct ws_conn *c);
+void ws_log_closed(struct ws_state *st, const struct ws_conn *c);
+void ws_log_server(struct ws_state *st, const char *event,
                    const struct ws_server *s);
 /* c: NULL for a task's or a timer's. */
-void ws_log_error(struct ws_engine *e, const struct ws_conn *c,
+void ws_log_error(struct ws_state *st, const struct ws_conn *c,
                   const char *text);
 
 void ws_log_fill(struct ws_host *host);

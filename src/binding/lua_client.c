@@ -1,9 +1,15 @@
 /* lua_client.c: ws.connect. */
+#include "binding/lua_client.h"
+
 #include <math.h>
 #include <string.h>
 
+#include "binding/anchors.h"
+#include "binding/fields.h"
+#include "binding/option_lists.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "binding/tls_options.h"
 #include "engine/client.h"
 #include "protocol/http.h"
 
@@ -26,7 +32,7 @@ static int failure(lua_State *L, struct lua_conn *lc) {
 
 static int connect_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, -1);
-  struct ws_woken w = ws_task_woken(L, ws_engine_of(L), status);
+  struct ws_woken w = ws_task_woken(L, ws_state_of(L), status);
   (void)ctx;
   if (w.why == WS_WAKE_DONE) return 1;
   if (w.why == WS_WAKE_CLOSED) return failure(L, lc);
@@ -95,21 +101,12 @@ static double read_field(lua_State *L, const char *name, double absent) {
   return value;
 }
 
-static void check_fields(lua_State *L) {
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strcmp(key, "initial") != 0 && strcmp(key, "maximum") != 0 &&
-        strcmp(key, "jitter") != 0)
-      luaL_error(L, "bad option 'reconnect' (unknown field '%s')",
-                 luaL_tolstring(L, -2, NULL));
-  }
-}
-
 static struct ws_reconnect read_reconnect(lua_State *L) {
+  static const char *const fields[] = {"initial", "maximum", "jitter", NULL};
   struct ws_reconnect r = {0};
   int type = lua_getfield(L, 2, "reconnect");
   if (type == LUA_TTABLE) {
-    check_fields(L);
+    ws_option_fields(L, "reconnect", fields);
     r.initial = read_field(L, "initial", RECONNECT_INITIAL);
     r.maximum = read_field(L, "maximum", fmax(RECONNECT_MAXIMUM, r.initial));
     r.jitter = read_field(L, "jitter", RECONNECT_JITTER);
@@ -132,14 +129,14 @@ static struct ws_reconnect read_reconnect(lua_State *L) {
 
 /* A connection object at index 4 whose route holds the options; both are
  * freed by its __gc, whatever happens from here on. */
-static struct lua_conn *new_client(lua_State *L, struct ws_engine *e) {
+static struct lua_conn *new_client(lua_State *L, struct ws_state *st) {
   ws_options_push_handlers(L, 2);
-  struct lua_conn *lc = ws_anchor_object(L, e, 3);
-  struct ws_route *route = ws_client_new_route(&e->host);
+  struct lua_conn *lc = ws_anchor_object(L, st, 3);
+  struct ws_route *route = ws_client_new_route(&st->host);
   if (!route) luaL_error(L, "not enough memory");
   lc->c.is_client = true;
   lc->c.route = route;
-  ws_options_conn(L, 2, "connect", &route->options);
+  ws_options_conn(L, 2, &route->options);
   return lc;
 }
 
@@ -157,32 +154,26 @@ static void read_options(lua_State *L, struct lua_conn *lc,
 
 /* The context for these settings; the caller's. Clients that set nothing share
  * one: reading the system's certificates takes long. */
-static struct ws_tls_context *open_tls(struct ws_engine *e,
+static struct ws_tls_context *open_tls(struct ws_state *st,
                                        const struct ws_tls_settings *s,
                                        char problem[WS_TLS_WHY_MAX]) {
-  struct ws_loop *loop = &e->loop;
+  struct ws_loop *loop = &st->loop;
   bool is_usual = !s->ca && !s->certificate && !s->needs_13;
   if (s->verify == WS_TLS_NONE) {
     is_usual = false;
-    if (!e->warned_verify)
-      e->host.log(&e->host, WS_LOG_WARNING,
-                  "connecting without a look at the server's certificate; "
-                  "option 'tls.verify'");
-    e->warned_verify = true;
+    if (!st->warned_verify)
+      st->host.log(&st->host, WS_LOG_WARNING,
+                   "connecting without a look at the server's certificate; "
+                   "option 'tls.verify'");
+    st->warned_verify = true;
   }
   if (!is_usual) return ws_tls_context_new(s, problem);
   if (!loop->tls_client) loop->tls_client = ws_tls_context_new(s, problem);
   return ws_tls_context_hold(loop->tls_client);
 }
 
-static bool is_given(lua_State *L, const char *name) {
-  bool yes = lua_getfield(L, 2, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return yes;
-}
-
 int ws_lua_connect(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   struct ws_client_request what = {.timeout = 0};
   struct ws_tls_settings tls;
   char problem[WS_TLS_WHY_MAX];
@@ -194,35 +185,35 @@ int ws_lua_connect(lua_State *L) {
     lua_replace(L, 2);
   }
   ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
-  ws_engine_check_fork(L, e);
-  bool is_async = is_given(L, "on_open");
+  ws_state_check_fork(L, st);
+  bool is_async = ws_option_is_given(L, 2, "on_open");
   if (is_async)
     ws_task_check_opener(L);
   else
-    t = ws_task_waiter(L, e, &here);
-  struct lua_conn *lc = new_client(L, e);
+    t = ws_task_waiter(L, st, &here);
+  struct lua_conn *lc = new_client(L, st);
   read_options(L, lc, &what);
   what.is_awaited = !is_async;
   ws_options_tls(L, 2, "connect", WS_FOR_CONNECT, &tls);
   what.server_name = ws_options_tls_name(L);
-  ws_anchor_add(L, e, 4);
-  if (what.url.is_secure && !(what.tls = open_tls(e, &tls, problem))) {
-    ws_anchor_drop(e, lc);
+  ws_anchor_add(L, st, 4);
+  if (what.url.is_secure && !(what.tls = open_tls(st, &tls, problem))) {
+    ws_anchor_drop(st, lc);
     lua_pushnil(L);
     lua_pushstring(L, problem);
     return 2;
   }
   lc->c.is_freed = false;
   bool ok =
-    ws_client_start(&lc->c, &e->loop, lc->c.route, ++e->loop.last_id, &what);
+    ws_client_start(&lc->c, &st->loop, lc->c.route, ++st->loop.last_id, &what);
   ws_tls_context_release(what.tls);
   if (!ok) {
     lc->c.is_freed = true;
-    ws_anchor_drop(e, lc);
+    ws_anchor_drop(st, lc);
     return luaL_error(L, "not enough memory");
   }
   lua_settop(L, 4);
   if (is_async) return 1;
   ws_task_wait_on(t, lc, WS_FOR_OPEN);
-  return ws_task_wait(L, e, t, connect_k);
+  return ws_task_wait(L, st, t, connect_k);
 }

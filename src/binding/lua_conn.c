@@ -1,31 +1,19 @@
 /* lua_conn.c: the methods of a connection. */
+#include "binding/lua_conn.h"
+
 #include <errno.h>
 #include <string.h>
 
+#include "binding/anchors.h"
+#include "binding/conn_handlers.h"
+#include "binding/conn_props.h"
+#include "binding/lua_message.h"
+#include "binding/lua_topic.h"
+#include "binding/lua_writer.h"
 #include "binding/task.h"
-#include "binding/topic.h"
-#include "engine/topic.h"
 #include "engine/retry.h"
+#include "engine/topic.h"
 #include "protocol/utf8.h"
-
-static int self(lua_State *L) {
-  lua_settop(L, 1);
-  return 1;
-}
-
-static int closed(lua_State *L) {
-  lua_pushnil(L);
-  lua_pushliteral(L, "closed");
-  return 2;
-}
-
-int ws_push_failure(lua_State *L, enum ws_err err) {
-  lua_pushnil(L);
-  lua_pushstring(L, err == WS_ERR_FULL     ? "queue full"
-                    : err == WS_ERR_MEMORY ? "out of memory"
-                                           : "closed");
-  return 2;
-}
 
 static int result(lua_State *L, enum ws_err err) {
   if (err != WS_OK) return ws_push_failure(L, err);
@@ -34,21 +22,6 @@ static int result(lua_State *L, enum ws_err err) {
 }
 
 /* ---- sending ---- */
-
-static inline uint8_t check_kind(lua_State *L, int arg) {
-  size_t n;
-  const char *kind;
-  if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
-  kind = luaL_checklstring(L, arg, &n);
-  if (n == 4 && memcmp(kind, "text", 4) == 0) return WS_OP_TEXT;
-  if (n == 6 && memcmp(kind, "binary", 6) == 0) return WS_OP_BINARY;
-  luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
-  return 0;
-}
-
-uint8_t ws_check_kind(lua_State *L, int arg) {
-  return check_kind(L, arg);
-}
 
 /* May the message be compressed? */
 static bool check_send_options(lua_State *L, int arg) {
@@ -71,11 +44,11 @@ static int conn_send(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   size_t n;
   const char *data = luaL_checklstring(L, 2, &n);
-  uint8_t opcode = check_kind(L, 3);
+  uint8_t opcode = ws_check_kind(L, 3);
   bool may_compress = check_send_options(L, 4);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);
-  if (!ws_is_usable(lc)) return closed(L);
+  if (!ws_is_usable(lc)) return ws_push_closed(L);
   enum ws_err err = may_compress ? ws_conn_send(&lc->c, opcode, data, n)
                                  : ws_conn_send_plain(&lc->c, opcode, data, n);
   if (err != WS_OK) return result(L, err);
@@ -89,7 +62,7 @@ static int conn_ping(lua_State *L) {
   size_t n;
   const char *data = luaL_optlstring(L, 2, "", &n);
   luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "more than 125 bytes");
-  if (!ws_is_usable(lc)) return closed(L);
+  if (!ws_is_usable(lc)) return ws_push_closed(L);
   if (lua_isnoneornil(L, 2)) data = NULL;
   return result(L, ws_conn_ping(&lc->c, data, n));
 }
@@ -119,7 +92,7 @@ static int conn_close(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
   int code = check_code(L, lc, 2, &reason);
-  if (!ws_is_usable(lc)) return closed(L);
+  if (!ws_is_usable(lc)) return ws_push_closed(L);
   ws_retry_end(&lc->c);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
@@ -133,7 +106,8 @@ static int conn_shutdown(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
   int code = check_code(L, lc, 2, &reason);
-  if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc)) return closed(L);
+  if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc))
+    return ws_push_closed(L);
   ws_retry_end(&lc->c);
   ws_conn_shutdown(&lc->c, code, reason);
   lua_pushboolean(L, true);
@@ -160,7 +134,7 @@ static int gone_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* A variable goes out of scope: closes, and waits where that is possible. */
 static int conn_leave(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_task here, *t;
   if (!ws_is_usable(lc)) return 0;
@@ -169,10 +143,10 @@ static int conn_leave(lua_State *L) {
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
     ws_conn_close(&lc->c, default_code(lc), (struct ws_slice){"", 0}, NULL);
-  if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, e)) return 0;
-  t = ws_task_waiter(L, e, &here);
+  if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, st)) return 0;
+  t = ws_task_waiter(L, st, &here);
   ws_task_wait_on(t, lc, WS_FOR_END);
-  return ws_task_wait(L, e, t, gone_k);
+  return ws_task_wait(L, st, t, gone_k);
 }
 
 /* ---- receiving ---- */
@@ -180,7 +154,7 @@ static int conn_leave(lua_State *L) {
 static int push_message(lua_State *L, struct lua_conn *lc,
                         const struct ws_event *ev) {
   if (ev->type == WS_EVENT_CLOSE) { /* the next ones are another connection's */
-    closed(L);
+    ws_push_closed(L);
     lua_pushinteger(L, ev->code);
     ws_conn_release(&lc->c);
     return 3;
@@ -192,8 +166,8 @@ static int push_message(lua_State *L, struct lua_conn *lc,
   return 2;
 }
 
-static int push_closed(lua_State *L, struct lua_conn *lc) {
-  closed(L);
+static int push_end(lua_State *L, struct lua_conn *lc) {
+  ws_push_closed(L);
   lua_pushinteger(L, ws_conn_code(&lc->c));
   return 3;
 }
@@ -202,18 +176,18 @@ static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout);
 
 static int receive_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_engine *e = ws_engine_of(L);
-  struct ws_woken w = ws_task_woken(L, e, status);
+  struct ws_state *st = ws_state_of(L);
+  struct ws_woken w = ws_task_woken(L, st, status);
   struct ws_event ev;
   (void)ctx;
-  if (e->event) {
-    ev = *e->event;
-    e->event = NULL;
+  if (st->event) {
+    ev = *st->event;
+    st->event = NULL;
     return push_message(L, lc, &ev);
   }
   if (ws_conn_next(&lc->c, &ev)) return push_message(L, lc, &ev);
   if (ws_retry_is_over(&lc->c) || w.why == WS_WAKE_CLOSED)
-    return push_closed(L, lc);
+    return push_end(L, lc);
   if (w.why == WS_WAKE_DONE) return wait_for_message(L, lc, w.time_left);
   lua_pushnil(L);
   lua_pushstring(L, w.why == WS_WAKE_TIMEOUT       ? "timeout"
@@ -229,15 +203,15 @@ static void pulled(struct lua_conn *lc) {
 }
 
 static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {
-  struct ws_engine *e = ws_engine_of(L);
-  struct ws_task here, *t = ws_task_waiter(L, e, &here);
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
   pulled(lc);
   ws_task_wait_on(t, lc, WS_FOR_MESSAGE);
   lc->c.is_receiving = true;
   ws_conn_resume(&lc->c);
-  return ws_task_wait(L, e, t, receive_k);
+  return ws_task_wait(L, st, t, receive_k);
 }
 
 static void check_receiver(lua_State *L, struct lua_conn *lc) {
@@ -259,7 +233,7 @@ static int receive(lua_State *L, double timeout) {
     pulled(lc);
     return push_message(L, lc, &ev);
   }
-  if (ws_retry_is_over(&lc->c)) return push_closed(L, lc);
+  if (ws_retry_is_over(&lc->c)) return push_end(L, lc);
   return wait_for_message(L, lc, timeout);
 }
 
@@ -295,10 +269,10 @@ static bool is_drained(lua_State *L, const struct ws_conn *c, bool is_task) {
 
 static int drain_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_woken w = ws_task_woken(L, ws_engine_of(L), status);
+  struct ws_woken w = ws_task_woken(L, ws_state_of(L), status);
   (void)ctx;
   if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
-    return push_closed(L, lc);
+    return push_end(L, lc);
   if (w.why == WS_WAKE_DONE) {
     if (!is_drained(L, &lc->c, status == LUA_YIELD))
       return wait_for_drain(L, lc, w.time_left);
@@ -311,13 +285,13 @@ static int drain_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout) {
-  struct ws_engine *e = ws_engine_of(L);
-  struct ws_task here, *t = ws_task_waiter(L, e, &here);
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
   ws_task_wait_on(t, lc, WS_FOR_DRAIN);
   lc->c.is_drain_awaited = true;
-  return ws_task_wait(L, e, t, drain_k);
+  return ws_task_wait(L, st, t, drain_k);
 }
 
 static int conn_drain(lua_State *L) {
@@ -325,12 +299,13 @@ static int conn_drain(lua_State *L) {
   struct ws_conn *c = &lc->c;
   double timeout = ws_check_timeout(L, 2);
   lua_settop(L, 1);
-  if (c->state == WS_CONN_CLOSED) return push_closed(L, lc);
-  if (c->state == WS_CONN_PENDING || !ws_is_usable(lc)) return closed(L);
+  if (c->state == WS_CONN_CLOSED) return push_end(L, lc);
+  if (c->state == WS_CONN_PENDING || !ws_is_usable(lc))
+    return ws_push_closed(L);
   if (c->member) ws_topic_catch_up(c);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
-  if (c->stream.error || c->state == WS_CONN_CLOSED) return closed(L);
-  if (is_drained(L, c, ws_engine_of(L)->current != NULL)) {
+  if (c->stream.error || c->state == WS_CONN_CLOSED) return ws_push_closed(L);
+  if (is_drained(L, c, ws_state_of(L)->current != NULL)) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -339,20 +314,18 @@ static int conn_drain(lua_State *L) {
 
 static int conn_pause(lua_State *L) {
   ws_conn_pause(&ws_check_conn(L, 1)->c, true);
-  return self(L);
+  return ws_push_self(L);
 }
 
 static int conn_resume(lua_State *L) {
   ws_conn_pause(&ws_check_conn(L, 1)->c, false);
-  return self(L);
+  return ws_push_self(L);
 }
 
 static int conn_tostring(lua_State *L) {
   struct ws_conn *c = &ws_check_conn(L, 1)->c;
-  static const char *const states[] = {"connecting", "open", "closing",
-                                       "closed"};
   lua_pushfstring(L, WS_CONN_NAME ": %I (%s)", (LUAI_UACINT)c->id,
-                  states[c->state]);
+                  ws_props_state(c));
   return 1;
 }
 
@@ -375,11 +348,11 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {"__gc", conn_gc},
-                                {"__newindex", ws_conn_newindex},
+                                {"__newindex", ws_props_newindex},
                                 {"__tostring", conn_tostring},
                                 {NULL, NULL}};
 
-void ws_open_conn(lua_State *L, struct ws_engine *e) {
+void ws_open_conn(lua_State *L, struct ws_state *st) {
   luaL_newmetatable(L, WS_CONN_NAME);
   luaL_setfuncs(L, meta, 0);
   lua_pushliteral(L, WS_CONN_NAME); /* __gc and the like are not for scripts */
@@ -387,8 +360,8 @@ void ws_open_conn(lua_State *L, struct ws_engine *e) {
   luaL_newlib(L, methods);
   luaL_setfuncs(L, ws_topic_conn_methods, 0);
   ws_add_handler_methods(L);
-  ws_push_property_names(L);
-  lua_pushcclosure(L, ws_conn_index, 2);
+  ws_props_push_names(L);
+  lua_pushcclosure(L, ws_props_index, 2);
   lua_setfield(L, -2, "__index");
-  e->conn_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+  st->conn_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -2,6 +2,8 @@
  * a descriptor that others gave us, such as standard input. It stays as it is
  * (blocking: its flags are shared with the shell, and with whoever else has
  * it), so it is read once for each time that it is ready. */
+#include "binding/lua_input.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -12,13 +14,13 @@
 
 struct lua_input {
   struct ws_watch watch;
-  struct ws_engine *engine;
+  struct ws_state *st;
   struct ws_task *waiting;
 };
 
 static void on_ready(struct ws_watch *w) {
   struct lua_input *i = WS_LIST_ENTRY(w, struct lua_input, watch);
-  ws_loop_unwatch(&i->engine->loop, w);
+  ws_loop_unwatch(&i->st->loop, w);
   if (i->waiting) ws_task_wake(i->waiting, WS_WAKE_DONE);
 }
 
@@ -27,7 +29,7 @@ static int wait_for_input(lua_State *L, struct lua_input *i, double timeout);
 /* The bytes; nil at the end, which an error is too: a descriptor that is
  * closed, a terminal that is gone. */
 static int read_once(lua_State *L, struct lua_input *i, double timeout) {
-  struct ws_io *io = i->engine->loop.io;
+  struct ws_io *io = i->st->loop.io;
   luaL_Buffer b;
   struct iovec iov = {luaL_buffinitsize(L, &b, PIECE), PIECE};
   ssize_t n = io->ops->readv(io, i->watch.fd, &iov, 1);
@@ -42,9 +44,9 @@ static int read_once(lua_State *L, struct lua_input *i, double timeout) {
 
 static int input_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_input *i = lua_touserdata(L, 1);
-  struct ws_woken w = ws_task_woken(L, i->engine, status);
+  struct ws_woken w = ws_task_woken(L, i->st, status);
   (void)ctx;
-  ws_loop_unwatch(&i->engine->loop, &i->watch);
+  ws_loop_unwatch(&i->st->loop, &i->watch);
   if (w.why == WS_WAKE_DONE) return read_once(L, i, w.time_left);
   lua_pushnil(L);
   lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
@@ -52,13 +54,13 @@ static int input_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int wait_for_input(lua_State *L, struct lua_input *i, double timeout) {
-  struct ws_task here, *t = ws_task_waiter(L, i->engine, &here);
+  struct ws_task here, *t = ws_task_waiter(L, i->st, &here);
   if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
     return luaL_error(L, "not enough memory");
   lua_settop(L, 1);
   ws_task_wait_in(t, &i->waiting);
-  ws_loop_watch(&i->engine->loop, &i->watch, WS_READ);
-  return ws_task_wait(L, i->engine, t, input_k);
+  ws_loop_watch(&i->st->loop, &i->watch, WS_READ);
+  return ws_task_wait(L, i->st, t, input_k);
 }
 
 /* input:read([timeout]) -> bytes | nil, "closed" | nil, "timeout" */
@@ -77,7 +79,7 @@ static int input_is_terminal(lua_State *L) {
 
 static int input_gc(lua_State *L) {
   struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
-  if (!i->engine->is_closed) ws_loop_unwatch(&i->engine->loop, &i->watch);
+  if (!i->st->is_closed) ws_loop_unwatch(&i->st->loop, &i->watch);
   return 0;
 }
 
@@ -87,7 +89,7 @@ int ws_lua_input(lua_State *L) {
   lua_Integer fd = luaL_checkinteger(L, 1);
   luaL_argcheck(L, fd >= 0 && fd < 1 << 20, 1, "a descriptor expected");
   struct lua_input *i = lua_newuserdatauv(L, sizeof *i, 0);
-  *i = (struct lua_input){.engine = ws_engine_of(L)};
+  *i = (struct lua_input){.st = ws_state_of(L)};
   i->watch.fd = (int)fd;
   i->watch.fn = on_ready;
   ws_list_init(&i->watch.ready);

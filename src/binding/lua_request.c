@@ -1,112 +1,13 @@
-/* lua_request.c: requests as tables, on_request and on_upgrade, and their
- * answers. */
-#include <string.h>
+/* lua_request.c: on_request and on_upgrade, and what they answer. */
+#include "binding/lua_request.h"
 
-#include "binding/options.h"
+#include "binding/anchors.h"
+#include "binding/fields.h"
+#include "binding/lua_route.h"
+#include "binding/option_values.h"
+#include "binding/request_table.h"
 #include "binding/task.h"
 #include "engine/response.h"
-
-static void set_slice(lua_State *L, const char *name, struct ws_slice s) {
-  if (!s.p) return;
-  lua_pushlstring(L, s.p, s.n);
-  lua_setfield(L, -2, name);
-}
-
-static void push_lower(lua_State *L, struct ws_slice s) {
-  luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, s.n);
-  for (size_t i = 0; i < s.n; i++) to[i] = ws_lower(s.p[i]);
-  luaL_pushresultsize(&b, s.n);
-}
-
-/* RFC 9110 5.3: repeated fields are one list; cookies are joined as RFC 6265
- * 5.4 writes them. */
-static void push_joined(lua_State *L, const struct ws_http *h,
-                        const char *bytes, uint32_t first) {
-  struct ws_slice name = ws_http_name(bytes, &h->fields[first]);
-  bool is_cookie = ws_slice_equal_nocase(name, WS_SLICE("cookie"));
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (uint32_t i = first; i < h->n_fields; i++) {
-    const struct ws_http_field *f = &h->fields[i];
-    if (!ws_slice_equal_nocase(name, ws_http_name(bytes, f))) continue;
-    struct ws_slice value = ws_http_value(bytes, f);
-    if (i > first) luaL_addstring(&b, is_cookie ? "; " : ", ");
-    luaL_addlstring(&b, value.p, value.n);
-  }
-  luaL_pushresult(&b);
-}
-
-static void push_headers(lua_State *L, const struct ws_http *h,
-                         const char *bytes) {
-  lua_createtable(L, 0, (int)h->n_fields);
-  for (uint32_t i = 0; i < h->n_fields; i++) {
-    push_lower(L, ws_http_name(bytes, &h->fields[i]));
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) != LUA_TNIL) {
-      lua_pop(L, 2);
-      continue;
-    }
-    lua_pop(L, 1);
-    push_joined(L, h, bytes, i);
-    lua_rawset(L, -3);
-  }
-}
-
-static void push_subprotocols(lua_State *L, const struct ws_pending *p) {
-  struct ws_slice name;
-  size_t iter = 0;
-  lua_newtable(L);
-  for (int i = 1;
-       ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &name) == 1;
-       i++) {
-    lua_pushlstring(L, name.p, name.n);
-    lua_rawseti(L, -2, i);
-  }
-}
-
-/* Of a client that has shown a certificate, and it was verified. */
-static void push_subject(lua_State *L, const struct ws_stream *s) {
-  char subject[WS_STREAM_SUBJECT_MAX];
-  size_t n = ws_stream_subject(s, subject);
-  if (!n) return;
-  lua_pushlstring(L, subject, n);
-  lua_setfield(L, -2, "client_certificate");
-}
-
-void ws_push_request(lua_State *L, struct lua_conn *lc) {
-  const struct ws_pending *p = lc->c.pending;
-  const struct ws_http *h = &p->http;
-  char address[WS_NET_TEXT_MAX];
-  lua_createtable(L, 0, 15);
-  set_slice(L, "method",
-            (struct ws_slice){p->bytes + h->method, h->method_len});
-  set_slice(L, "path", p->shake.path);
-  set_slice(L, "query", p->shake.query);
-  ws_route_push_params(L, p->shake.is_upgrade ? lc->c.route->pattern : NULL,
-                       p->shake.path);
-  lua_setfield(L, -2, "params");
-  set_slice(L, "host", p->shake.host);
-  set_slice(L, "origin", p->shake.origin);
-  set_slice(L, "body",
-            (struct ws_slice){p->body.len ? (char *)ws_buf_begin(&p->body) : "",
-                              p->body.len});
-  lua_pushstring(L, h->minor ? "1.1" : "1.0");
-  lua_setfield(L, -2, "version");
-  push_headers(L, h, p->bytes);
-  lua_setfield(L, -2, "headers");
-  push_subprotocols(L, p);
-  lua_setfield(L, -2, "subprotocols");
-  lua_pushinteger(L, ws_net_text(&p->client, address));
-  lua_setfield(L, -2, "remote_port");
-  lua_pushstring(L, address);
-  lua_setfield(L, -2, "remote_address");
-  lua_pushboolean(L, ws_conn_is_secure(&lc->c));
-  lua_setfield(L, -2, "secure");
-  push_subject(L, &lc->c.stream);
-  lua_pushboolean(L, p->shake.is_upgrade);
-  lua_setfield(L, -2, "is_websocket");
-}
 
 /* ---- answers ---- */
 
@@ -149,7 +50,7 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
     lua_pushliteral(L, "");
     return 2;
   }
-  ws_options_names(L, 3, "on_upgrade", accept_options);
+  ws_option_names(L, 3, "on_upgrade", accept_options);
   lua_getfield(L, 3, "data");
   lua_setiuservalue(L, 1, UV_DATA);
   lua_getfield(L, 3, "headers");
@@ -220,10 +121,10 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
 
 static int request_body(lua_State *L) {
   struct lua_conn *lc = lua_touserdata(L, 1);
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   bool is_upgrade = lua_toboolean(L, 2);
   lua_settop(L, 1);
-  ws_anchor_push(L, e, lc);
+  ws_anchor_push(L, st, lc);
   lua_replace(L, 1);
   if (is_upgrade) ws_route_take(L, lc);
   ws_push_request(L, lc);
@@ -245,14 +146,14 @@ static void request_done(struct ws_task *t, bool ok) {
   }
 }
 
-void ws_host_request(struct ws_conn *c, bool is_upgrade) {
-  struct ws_task *t = ws_task_new(ws_engine_of_loop(c->stream.loop));
+void ws_request_handle(struct ws_conn *c, bool is_upgrade) {
+  struct ws_task *t = ws_task_new(ws_state_of_conn(c));
   if (!t) {
     ws_conn_refused(c, WS_REFUSED_MEMORY, 503);
     ws_response_error(c, 503, (struct ws_slice){"", 0});
     return;
   }
-  ws_task_set_conn(t, WS_LIST_ENTRY(c, struct lua_conn, c));
+  ws_task_set_conn(t, ws_lua_conn(c));
   t->done = request_done;
   lua_pushcfunction(t->co, request_body);
   lua_pushlightuserdata(t->co, c);

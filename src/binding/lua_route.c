@@ -1,7 +1,10 @@
 /* lua_route.c: which handlers and options a path has: the options path and
- * routes of ws.listen, server:route, and the parameters of a path. */
-#include <string.h>
+ * routes of ws.listen, and server:route. */
+#include "binding/lua_route.h"
 
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
+#include "binding/option_lists.h"
 #include "binding/options.h"
 #include "engine/router.h"
 
@@ -28,12 +31,6 @@ static struct ws_route *push_route(lua_State *L, struct ws_server *s) {
   return r;
 }
 
-static bool has_field(lua_State *L, int table, const char *name) {
-  bool yes = lua_getfield(L, table, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return yes;
-}
-
 static struct ws_slice check_pattern(lua_State *L, const struct ws_server *s,
                                      int index) {
   struct ws_slice pattern;
@@ -58,11 +55,11 @@ static void add_route(lua_State *L, struct ws_server *s, int pattern,
   ws_options_check(L, options, "route", WS_FOR_ROUTE);
   ws_options_inherit(L, options, listener);
   struct ws_route *r = push_route(L, s);
-  ws_options_conn(L, options, "route", &r->options);
+  ws_options_conn(L, options, &r->options);
   ws_options_origins(L, options, r);
   ws_options_subprotocols(L, options, &r->subprotocols);
   ws_options_push_handlers(L, options);
-  r->asks_upgrade |= has_field(L, top + 3, "on_upgrade");
+  r->asks_upgrade |= ws_option_is_given(L, top + 3, "on_upgrade");
   r->user = luaL_ref(L, LUA_REGISTRYINDEX);
   if (!ws_server_add_route(s, r, text)) luaL_error(L, "not enough memory");
   r->user = LUA_NOREF;
@@ -110,19 +107,14 @@ void ws_route_read(lua_State *L, struct lua_server *ls) {
 }
 
 int ws_route_add(lua_State *L) {
-  struct lua_server *ls = luaL_checkudata(L, 1, WS_SERVER_NAME);
+  struct lua_server *ls = ws_check_server(L, 1);
   luaL_checktype(L, 2, LUA_TSTRING);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   lua_getiuservalue(L, 1, UV_OPTIONS);
-  if (ls->s.is_closing || ls->s.is_gone) {
-    lua_pushnil(L);
-    lua_pushliteral(L, "closed");
-    return 2;
-  }
+  if (ls->s.is_closing || ls->s.is_gone) return ws_push_closed(L);
   add_route(L, &ls->s, 2, 3, 4);
-  lua_settop(L, 1);
-  return 1;
+  return ws_push_self(L);
 }
 
 void ws_route_unref(lua_State *L, struct lua_server *ls) {
@@ -139,20 +131,4 @@ void ws_route_take(lua_State *L, struct lua_conn *lc) {
   if (!c->server || c->route == &c->server->route) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->route->user);
   lua_setiuservalue(L, 1, UV_HANDLERS);
-}
-
-void ws_route_push_params(lua_State *L, struct ws_text *pattern,
-                          struct ws_slice path) {
-  struct ws_router_iter iter = {0, 0};
-  struct ws_slice name, value, all;
-  lua_newtable(L);
-  if (!pattern) return;
-  all = (struct ws_slice){pattern->text, pattern->len};
-  while (ws_router_next_param(all, path, &iter, &name, &value)) {
-    luaL_Buffer b;
-    lua_pushlstring(L, name.p, name.n);
-    char *to = luaL_buffinitsize(L, &b, value.n);
-    luaL_pushresultsize(&b, ws_router_decode(value, to));
-    lua_rawset(L, -3);
-  }
 }

@@ -1,45 +1,31 @@
 /* lua_server.c: ws.listen and the server object. */
+#include "binding/lua_server.h"
+
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "binding/anchors.h"
 #include "binding/log.h"
+#include "binding/lua_route.h"
+#include "binding/lua_stats.h"
+#include "binding/lua_topic.h"
+#include "binding/option_lists.h"
 #include "binding/options.h"
 #include "binding/task.h"
-#include "binding/topic.h"
+#include "binding/tls_options.h"
 #include "protocol/utf8.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
 
-static struct lua_server *check_server(lua_State *L, int arg) {
-  return luaL_checkudata(L, arg, WS_SERVER_NAME);
-}
-
-/* Objects that are in use are found by their address. */
-static void anchor(lua_State *L, struct ws_engine *e, void *at, int index) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->objects);
-  if (index)
-    lua_pushvalue(L, index);
-  else
-    lua_pushnil(L);
-  lua_rawsetp(L, -2, at);
-  lua_pop(L, 1);
-}
-
-void ws_push_server(lua_State *L, struct lua_server *ls) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, ws_engine_of(L)->objects);
-  lua_rawgetp(L, -1, ls);
-  lua_remove(L, -2);
-}
-
-/* Nothing of it is left: the object is an ordinary one from now on. The key
- * is there already, so clearing it allocates nothing. */
-void ws_server_wake(struct ws_engine *e, struct lua_server *ls) {
-  lua_State *L = ws_engine_thread(e);
+/* Nothing of it is left: the object is an ordinary one from now on. */
+void ws_server_gone(struct ws_server *s) {
+  struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
+  struct ws_state *st = ws_state_of_loop(s->loop);
   ws_list_remove(&ls->link);
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
-  if (lua_checkstack(L, 3)) anchor(L, e, ls, 0);
+  ws_object_drop(ws_state_thread(st), st, ls);
+  ws_log_server(st, "server_closed", s);
 }
 
 /* ---- listen ---- */
@@ -74,8 +60,8 @@ static void read_place(lua_State *L, struct ws_net_listen *what) {
 static void read_options(lua_State *L, struct ws_server *s,
                          struct ws_net_listen *what) {
   read_place(L, what);
-  ws_options_conn(L, 1, "listen", &s->route.options);
-  ws_options_http(L, 1, "listen", &s->http);
+  ws_options_conn(L, 1, &s->route.options);
+  ws_options_http(L, 1, &s->http);
   ws_options_origins(L, 1, &s->route);
   ws_options_hosts(L, 1, s);
   ws_options_proxies(L, 1, s);
@@ -84,20 +70,14 @@ static void read_options(lua_State *L, struct ws_server *s,
   if (what->unix_path) s->unix_path = copy(L, what->unix_path);
 }
 
-static bool has_field(lua_State *L, int table, const char *name) {
-  bool yes = lua_getfield(L, table, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return yes;
-}
-
 /* A server object on the stack, with its handlers; nothing is opened yet. */
-static struct lua_server *new_server(lua_State *L, struct ws_engine *e) {
+static struct lua_server *new_server(lua_State *L, struct ws_state *st) {
   struct lua_server *ls = lua_newuserdatauv(L, sizeof *ls, UV_SERVER_COUNT);
   struct ws_server *s = &ls->s;
   memset(ls, 0, sizeof *ls);
   ws_list_init(&ls->link);
   s->is_gone = true;
-  s->host = s->route.host = &e->host;
+  s->host = s->route.host = &st->host;
   s->route.server = s;
   s->route.user = LUA_NOREF;
   luaL_setmetatable(L, WS_SERVER_NAME);
@@ -116,20 +96,20 @@ static bool load_tls(lua_State *L, struct ws_server *s,
 }
 
 int ws_lua_listen(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   struct ws_net_listen what = {.host = NULL};
   char problem[WS_TLS_WHY_MAX];
   const char *why = NULL;
   lua_settop(L, 1);
-  ws_engine_check_fork(L, e);
+  ws_state_check_fork(L, st);
   ws_task_check_opener(L);
   ws_options_check(L, 1, "listen", WS_FOR_LISTEN);
-  struct lua_server *ls = new_server(L, e);
+  struct lua_server *ls = new_server(L, st);
   struct ws_server *s = &ls->s;
   read_options(L, s, &what);
   ws_options_push_handlers(L, 1);
-  s->asks_request = has_field(L, 3, "on_request");
-  s->route.asks_upgrade |= has_field(L, 3, "on_upgrade");
+  s->asks_request = ws_option_is_given(L, 3, "on_request");
+  s->route.asks_upgrade |= ws_option_is_given(L, 3, "on_upgrade");
   s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
   ws_route_read(L, ls);
   if (!load_tls(L, s, problem)) {
@@ -138,10 +118,10 @@ int ws_lua_listen(lua_State *L) {
     return 2;
   }
   lua_settop(L, 2);
-  anchor(L, e, ls, 2);
-  int r = ws_server_start(s, &e->loop, &what, &why);
+  ws_object_keep(L, st, ls, 2);
+  int r = ws_server_start(s, &st->loop, &what, &why);
   if (r < 0) {
-    anchor(L, e, ls, 0);
+    ws_object_drop(L, st, ls);
     lua_pushnil(L);
     if (!why) why = strerror(-r);
     if (what.unix_path)
@@ -157,18 +137,18 @@ int ws_lua_listen(lua_State *L) {
   s->is_gone = false;
   ls->is_started = true;
   if (what.has_fd) ws_server_read_address(s);
-  ws_list_append(&e->servers, &ls->link);
+  ws_list_append(&st->servers, &ls->link);
   ws_server_warn(s);
-  ws_log_server(e, "listening", s);
+  ws_log_server(st, "listening", s);
   return 1;
 }
 
 /* ---- methods ---- */
 
 static int close_k(lua_State *L, int status, lua_KContext ctx) {
-  struct lua_server *ls = check_server(L, 1);
+  struct lua_server *ls = ws_check_server(L, 1);
   (void)ctx;
-  ws_task_woken(L, ws_engine_of(L), status);
+  ws_task_woken(L, ws_state_of(L), status);
   if (ls->s.is_gone && !ls->s.was_cut) {
     lua_pushboolean(L, true);
     return 1;
@@ -201,7 +181,7 @@ static void read_close(lua_State *L, int *code, struct ws_slice *reason,
   *reason = (struct ws_slice){"", 0};
   if (lua_isnoneornil(L, 2)) return;
   luaL_checktype(L, 2, LUA_TTABLE);
-  ws_options_names(L, 2, "close", close_options);
+  ws_option_names(L, 2, "close", close_options);
   *code = (int)ws_option_integer(L, 2, "code", 1001, 1000, 4999);
   if (!ws_protocol_may_send_code(*code))
     luaL_error(L, "bad option 'code' (a close code that may be sent "
@@ -214,35 +194,35 @@ static void read_close(lua_State *L, int *code, struct ws_slice *reason,
 }
 
 static int server_close(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
-  struct lua_server *ls = check_server(L, 1);
+  struct ws_state *st = ws_state_of(L);
+  struct lua_server *ls = ws_check_server(L, 1);
   struct ws_task here, *t = NULL;
   struct ws_slice reason;
   double timeout;
   int code;
-  ws_engine_check_fork(L, e);
+  ws_state_check_fork(L, st);
   read_close(L, &code, &reason, &timeout);
   lua_settop(L, 2);
-  if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, e, &here);
+  if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, st, &here);
   ws_server_close(&ls->s, code, reason, timeout);
   /* the backlog may have held somebody after all */
-  if (!ls->s.is_gone && !t && ws_task_can_wait(L, e))
-    t = ws_task_waiter(L, e, &here);
+  if (!ls->s.is_gone && !t && ws_task_can_wait(L, st))
+    t = ws_task_waiter(L, st, &here);
   if (ls->s.is_gone || !t) {
     lua_pushboolean(L, true);
     return 1;
   }
   ws_task_wait_in(t, &ls->waiting);
-  return ws_task_wait(L, e, t, close_k);
+  return ws_task_wait(L, st, t, close_k);
 }
 
 /* A variable goes out of scope, perhaps with an error as the 2nd argument:
  * closes, and waits where that is possible. */
 static int server_leave(lua_State *L) {
-  struct ws_server *s = &check_server(L, 1)->s;
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   lua_settop(L, 1);
   if (s->loop && ws_loop_is_forked(s->loop)) return 0;
-  if (ws_task_can_wait(L, ws_engine_of(L))) return server_close(L);
+  if (ws_task_can_wait(L, ws_state_of(L))) return server_close(L);
   ws_server_close(s, 1001, (struct ws_slice){"", 0}, CLOSE_TIMEOUT);
   return 0;
 }
@@ -261,8 +241,8 @@ static int each_next(lua_State *L) {
 }
 
 static int server_each(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
-  struct ws_server *s = &check_server(L, 1)->s;
+  struct ws_state *st = ws_state_of(L);
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   lua_newtable(L);
   if (!s->is_gone) {
     lua_Integer n = 0;
@@ -270,7 +250,7 @@ static int server_each(lua_State *L) {
     for (l = s->conns.next; l != &s->conns; l = l->next) {
       struct ws_conn *c = WS_LIST_ENTRY(l, struct ws_conn, link);
       if (c->state != WS_CONN_OPEN) continue;
-      ws_anchor_push(L, e, WS_LIST_ENTRY(c, struct lua_conn, c));
+      ws_anchor_push(L, st, ws_lua_conn(c));
       lua_rawseti(L, -2, ++n);
     }
   }
@@ -281,10 +261,10 @@ static int server_each(lua_State *L) {
 
 /* Connections that are open keep the certificates they began with. */
 static int server_reload_tls(lua_State *L) {
-  struct ws_server *s = &check_server(L, 1)->s;
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   char problem[WS_TLS_WHY_MAX];
   struct ws_tls_settings tls;
-  ws_engine_check_fork(L, ws_engine_of(L));
+  ws_state_check_fork(L, ws_state_of(L));
   if (lua_getiuservalue(L, 1, UV_TLS) != LUA_TTABLE)
     return luaL_error(L, "cannot reload: the server has no option 'tls'");
   ws_options_tls_settings(L, lua_gettop(L), false, &tls);
@@ -302,7 +282,7 @@ static int server_reload_tls(lua_State *L) {
 }
 
 static int server_index(lua_State *L) {
-  struct ws_server *s = &check_server(L, 1)->s;
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   const char *key = lua_tostring(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || !key) return 1;
@@ -318,7 +298,7 @@ static int server_index(lua_State *L) {
 }
 
 static int server_tostring(lua_State *L) {
-  struct ws_server *s = &check_server(L, 1)->s;
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   const char *state = s->is_gone      ? "closed"
                       : s->is_closing ? "closing"
                                       : "listening";
@@ -333,7 +313,7 @@ static int server_tostring(lua_State *L) {
 /* Only when the state is closed, or when listening failed: a server that
  * listens is anchored. Connections have had their own __gc before. */
 static int server_gc(lua_State *L) {
-  struct lua_server *ls = check_server(L, 1);
+  struct lua_server *ls = ws_check_server(L, 1);
   struct ws_server *s = &ls->s;
   if (s->loop && ws_loop_is_forked(s->loop)) { /* the parent's file */
     ws_mem_free(s->unix_path);

@@ -1,10 +1,12 @@
 /* lua_stats.c: server:stats and server:metrics: the counters as a table, and
  * as text for Prometheus (exposition format 0.0.4). */
+#include "binding/lua_stats.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "binding/engine.h"
+#include "binding/anchors.h"
 
 /* One look at everything, so that both forms say the same. */
 struct snapshot {
@@ -15,9 +17,9 @@ struct snapshot {
   double lag;
 };
 
-static struct ws_server *check_server(lua_State *L) {
-  ws_engine_check_fork(L, ws_engine_of(L)); /* the clock is the loop's */
-  return &((struct lua_server *)luaL_checkudata(L, 1, WS_SERVER_NAME))->s;
+static struct ws_server *check_running(lua_State *L) {
+  ws_state_check_fork(L, ws_state_of(L)); /* the clock is the loop's */
+  return &ws_check_server(L, 1)->s;
 }
 
 static struct snapshot look(const struct ws_server *s) {
@@ -65,7 +67,7 @@ static void push_closed(lua_State *L, const struct ws_closes *c) {
 }
 
 int ws_server_stats(lua_State *L) {
-  struct snapshot v = look(check_server(L));
+  struct snapshot v = look(check_running(L));
   lua_createtable(L, 0, 16);
   set(L, "accepted", v.s->accepted);
   set(L, "opened", v.s->opened);
@@ -176,7 +178,7 @@ static void add_traffic(luaL_Buffer *b, const struct ws_traffic *t) {
 }
 
 int ws_server_metrics(lua_State *L) {
-  struct snapshot v = look(check_server(L));
+  struct snapshot v = look(check_running(L));
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   one(&b, "accepted_total", "counter", "Connections accepted from the kernel.",

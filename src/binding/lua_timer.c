@@ -1,12 +1,15 @@
 /* lua_timer.c: ws.sleep, ws.spawn, ws.after, ws.every. */
+#include "binding/lua_timer.h"
+
 #include <math.h>
 
+#include "binding/anchors.h"
 #include "binding/task.h"
 
 struct lua_timer {
   struct ws_timer timer; /* first */
   struct ws_list link;   /* of the engine, while it is set or at work */
-  struct ws_engine *engine;
+  struct ws_state *st;
   double interval; /* negative: once */
   bool is_running; /* its last call has not returned */
 };
@@ -19,7 +22,7 @@ static struct lua_timer *check_timer(lua_State *L, int arg) {
 
 static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
-  if (ws_task_woken(L, ws_engine_of(L), status).why == WS_WAKE_TIMEOUT) {
+  if (ws_task_woken(L, ws_state_of(L), status).why == WS_WAKE_TIMEOUT) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -29,36 +32,28 @@ static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 int ws_lua_sleep(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t;
   double seconds = luaL_checknumber(L, 1);
   luaL_argcheck(L, seconds >= 0 && !isnan(seconds), 1,
                 "seconds must not be negative");
-  t = ws_task_waiter(L, e, &here);
+  t = ws_task_waiter(L, st, &here);
   if (!ws_task_set_timeout(t, seconds))
     return luaL_error(L, "not enough memory");
-  return ws_task_wait(L, e, t, sleep_k);
-}
-
-static int spawn_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)L;
-  (void)status;
-  (void)ctx;
-  return 0;
+  return ws_task_wait(L, st, t, sleep_k);
 }
 
 /* 1: the function, then its arguments. */
 static int spawn_body(lua_State *L) {
-  lua_callk(L, lua_gettop(L) - 1, 0, 0, spawn_k);
-  return 0;
+  return ws_task_call(L, lua_gettop(L) - 1);
 }
 
 int ws_lua_spawn(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  ws_engine_check_fork(L, e);
+  ws_state_check_fork(L, st);
   int n = lua_gettop(L);
-  struct ws_task *t = ws_task_new(e);
+  struct ws_task *t = ws_task_new(st);
   if (!t || !lua_checkstack(t->co, n + 2)) {
     if (t) ws_task_discard(t);
     return luaL_error(L, "not enough memory");
@@ -71,26 +66,15 @@ int ws_lua_spawn(lua_State *L) {
 
 /* ---- timers ---- */
 
-static void anchor(lua_State *L, struct lua_timer *lt, int index) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, lt->engine->objects);
-  if (index)
-    lua_pushvalue(L, index);
-  else
-    lua_pushnil(L);
-  lua_rawsetp(L, -2, lt);
-  lua_pop(L, 1);
-}
-
 static void retire(struct lua_timer *lt) {
-  lua_State *L = ws_engine_thread(lt->engine);
   ws_list_remove(&lt->link);
-  if (lua_checkstack(L, 3)) anchor(L, lt, 0);
+  ws_object_drop(ws_state_thread(lt->st), lt->st, lt);
 }
 
 /* An `every` keeps to its rhythm; what it missed while the loop was held up
  * is left out. */
 static bool set_again(struct lua_timer *lt) {
-  struct ws_loop *loop = &lt->engine->loop;
+  struct ws_loop *loop = &lt->st->loop;
   double now = ws_loop_now(loop), at = lt->timer.at + lt->interval;
   if (at < now) at = now;
   return ws_loop_timer(loop, &lt->timer, at - now);
@@ -104,13 +88,10 @@ static void timer_done(struct ws_task *t, bool ok) {
 }
 
 static int timer_body(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
   struct lua_timer *lt = lua_touserdata(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, e->objects);
-  lua_rawgetp(L, -1, lt);
+  ws_object_push(L, lt->st, lt);
   lua_getiuservalue(L, -1, 1);
-  lua_callk(L, 0, 0, 0, spawn_k);
-  return 0;
+  return ws_task_call(L, 0);
 }
 
 static void on_timer(struct ws_timer *timer) {
@@ -118,7 +99,7 @@ static void on_timer(struct ws_timer *timer) {
   bool was_running = lt->is_running;
   bool goes_on = lt->interval >= 0 && set_again(lt);
   if (was_running) return; /* it still waits: this beat is left out */
-  struct ws_task *t = ws_task_new(lt->engine);
+  struct ws_task *t = ws_task_new(lt->st);
   if (!t) {
     if (!goes_on) retire(lt);
     return;
@@ -132,28 +113,27 @@ static void on_timer(struct ws_timer *timer) {
 }
 
 static int new_timer(lua_State *L, bool is_every) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   double seconds = luaL_checknumber(L, 1);
   luaL_argcheck(
     L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0), 1,
     is_every ? "seconds above 0 expected" : "seconds must not be negative");
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  ws_engine_check_fork(L, e);
+  ws_state_check_fork(L, st);
   lua_settop(L, 2);
   struct lua_timer *lt = lua_newuserdatauv(L, sizeof *lt, 1);
-  *lt = (struct lua_timer){.timer = {.fn = on_timer},
-                           .engine = e,
-                           .interval = is_every ? seconds : -1};
+  *lt = (struct lua_timer){
+    .timer = {.fn = on_timer}, .st = st, .interval = is_every ? seconds : -1};
   ws_list_init(&lt->link);
   luaL_setmetatable(L, WS_TIMER_NAME);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);
-  anchor(L, lt, 3);
-  if (!ws_loop_timer(&e->loop, &lt->timer, seconds)) {
-    anchor(L, lt, 0);
+  ws_object_keep(L, st, lt, 3);
+  if (!ws_loop_timer(&st->loop, &lt->timer, seconds)) {
+    ws_object_drop(L, st, lt);
     return luaL_error(L, "not enough memory");
   }
-  ws_list_append(&e->timers, &lt->link);
+  ws_list_append(&st->timers, &lt->link);
   return 1;
 }
 
@@ -169,7 +149,7 @@ static int timer_cancel(lua_State *L) {
   struct lua_timer *lt = check_timer(L, 1);
   bool was_set = lt->timer.index != 0;
   lt->interval = -1;
-  if (was_set) ws_loop_timer_stop(&lt->engine->loop, &lt->timer);
+  if (was_set) ws_loop_timer_stop(&lt->st->loop, &lt->timer);
   if (!lt->is_running && ws_list_is_linked(&lt->link)) retire(lt);
   lua_pushboolean(L, was_set);
   return 1;
@@ -184,7 +164,7 @@ static int timer_tostring(lua_State *L) {
 
 static int timer_gc(lua_State *L) {
   struct lua_timer *lt = check_timer(L, 1);
-  ws_heap_clear(&lt->engine->loop.timers, &lt->timer);
+  ws_heap_clear(&lt->st->loop.timers, &lt->timer);
   ws_list_remove(&lt->link);
   return 0;
 }

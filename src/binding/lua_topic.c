@@ -1,32 +1,19 @@
 /* lua_topic.c: publish and subscribe: the methods of connections and servers
  * that have to do with topics. */
-#include "binding/topic.h"
+#include "binding/lua_topic.h"
 
-#include <string.h>
-
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
 #include "engine/topic.h"
-#include "protocol/utf8.h"
+
+#define TOPIC_MAX 65535
 
 static struct ws_slice check_topic(lua_State *L, int arg) {
   struct ws_slice name;
   name.p = luaL_checklstring(L, arg, &name.n);
-  luaL_argcheck(L, name.n > 0 && name.n <= WS_TOPIC_MAX, arg,
+  luaL_argcheck(L, name.n > 0 && name.n <= TOPIC_MAX, arg,
                 "a name of 1 to 65535 bytes expected");
   return name;
-}
-
-static uint8_t check_message(lua_State *L, int arg, struct ws_slice *message) {
-  message->p = luaL_checklstring(L, arg, &message->n);
-  uint8_t opcode = ws_check_kind(L, arg + 1);
-  if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(message->p, message->n))
-    luaL_argerror(L, arg, WS_NOT_UTF8);
-  return opcode;
-}
-
-static int closed(lua_State *L) {
-  lua_pushnil(L);
-  lua_pushliteral(L, "closed");
-  return 2;
 }
 
 static int push_count(lua_State *L, int64_t n) {
@@ -34,9 +21,7 @@ static int push_count(lua_State *L, int64_t n) {
     lua_pushinteger(L, n);
     return 1;
   }
-  lua_pushnil(L);
-  lua_pushliteral(L, "out of memory");
-  return 2;
+  return ws_push_failure(L, WS_ERR_MEMORY);
 }
 
 /* ---- of a connection ---- */
@@ -53,7 +38,7 @@ static int conn_subscribe(lua_State *L) {
   struct ws_slice name = check_topic(L, 2);
   switch (ws_topic_subscribe(c, name)) {
   case WS_OK: lua_pushboolean(L, true); return 1;
-  case WS_ERR_CLOSED: return closed(L);
+  case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
   }
 }
@@ -82,42 +67,36 @@ static int conn_topics(lua_State *L) {
 static int conn_publish(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = check_topic(L, 2), message;
-  uint8_t opcode = check_message(L, 3, &message);
-  if (!c->server || c->state != WS_CONN_OPEN ||
-      !ws_is_usable(WS_LIST_ENTRY(c, struct lua_conn, c)))
-    return closed(L);
+  uint8_t opcode = ws_check_message(L, 3, &message);
+  if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
+    return ws_push_closed(L);
   return push_count(L, ws_topic_publish(c->server, c, name, opcode, message));
 }
 
 /* ---- of a server ---- */
-
-static struct ws_server *check_server(lua_State *L) {
-  struct lua_server *ls = luaL_checkudata(L, 1, WS_SERVER_NAME);
-  return &ls->s;
-}
 
 static bool is_usable(const struct ws_server *s) {
   return !s->is_gone && !ws_loop_is_forked(s->loop);
 }
 
 static int server_publish(lua_State *L) {
-  struct ws_server *s = check_server(L);
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice name = check_topic(L, 2), message;
-  uint8_t opcode = check_message(L, 3, &message);
-  if (!is_usable(s)) return closed(L);
+  uint8_t opcode = ws_check_message(L, 3, &message);
+  if (!is_usable(s)) return ws_push_closed(L);
   return push_count(L, ws_topic_publish(s, NULL, name, opcode, message));
 }
 
 static int server_broadcast(lua_State *L) {
-  struct ws_server *s = check_server(L);
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice message;
-  uint8_t opcode = check_message(L, 2, &message);
-  if (!is_usable(s)) return closed(L);
+  uint8_t opcode = ws_check_message(L, 2, &message);
+  if (!is_usable(s)) return ws_push_closed(L);
   return push_count(L, ws_topic_broadcast(s, opcode, message));
 }
 
 static int server_subscribers(lua_State *L) {
-  struct ws_server *s = check_server(L);
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   lua_pushinteger(L, (lua_Integer)ws_topic_count(s, check_topic(L, 2)));
   return 1;
 }

@@ -1,7 +1,8 @@
 /* lua_writer.c: conn:writer, one message in fragments (RFC 6455 5.4). */
-#include <string.h>
+#include "binding/lua_writer.h"
 
-#include "binding/engine.h"
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
 #include "protocol/utf8.h"
 
 struct lua_writer {
@@ -41,7 +42,7 @@ static int writer_write(lua_State *L) {
   check_unfinished(L, w);
   if (w->is_text && !ws_utf8_feed(&utf8, data, n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);
-  if (!is_open(w)) return ws_push_failure(L, WS_ERR_CLOSED);
+  if (!is_open(w)) return ws_push_closed(L);
   ws_conn_writer_set_by(&w->lc->c, L);
   enum ws_err err = ws_conn_writer_write(&w->lc->c, w->id, data, n);
   if (err == WS_OK) w->utf8 = utf8;
@@ -51,7 +52,7 @@ static int writer_write(lua_State *L) {
 static int writer_finish(lua_State *L) {
   struct lua_writer *w = check_writer(L);
   check_unfinished(L, w);
-  if (!is_open(w)) return ws_push_failure(L, WS_ERR_CLOSED);
+  if (!is_open(w)) return ws_push_closed(L);
   if (w->utf8 != WS_UTF8_START)
     return luaL_error(L, "the text ends inside of a character");
   w->is_finished = true;
@@ -91,7 +92,7 @@ int ws_lua_writer(lua_State *L) {
   lua_setiuservalue(L, 2, 1);
   w->is_finished = true; /* until it has begun */
   w->lc = lc;
-  if (!ws_is_usable(lc)) return ws_push_failure(L, WS_ERR_CLOSED);
+  if (!ws_is_usable(lc)) return ws_push_closed(L);
   enum ws_err err =
     ws_conn_writer_begin(&lc->c, is_text ? WS_OP_TEXT : WS_OP_BINARY, &w->id);
   if (err != WS_OK) return ws_push_failure(L, err);

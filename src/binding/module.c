@@ -1,76 +1,57 @@
-/* module.c: luaopen_evws_core: one engine for a Lua state, made when the
+/* module.c: luaopen_evws_core: one loop for a Lua state, made when the
  * module is first loaded and closed with the state. */
 #include <stdatomic.h>
 
 #include "base/buf.h"
 #include "binding/file.h"
+#include "binding/host.h"
 #include "binding/log.h"
+#include "binding/lua_client.h"
+#include "binding/lua_conn.h"
+#include "binding/lua_input.h"
+#include "binding/lua_server.h"
+#include "binding/lua_timer.h"
+#include "binding/lua_writer.h"
 #include "binding/options.h"
+#include "binding/run.h"
 #include "binding/task.h"
+#include "binding/task_error.h"
 #include "binding/watchdog.h"
 #include "protocol/secret.h"
 #include "transport/linger.h"
 
-static const char engine_key; /* its address is the key in the registry */
+#define VERSION "0.1.0"
+
 static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
-
-struct ws_engine *ws_engine_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &engine_key);
-  struct ws_engine *e = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return e;
-}
-
-bool ws_engine_protect(struct ws_engine *e, lua_CFunction fn, void *arg) {
-  lua_State *L = ws_engine_thread(e);
-  if (!lua_checkstack(L, 8)) return false;
-  lua_pushcfunction(L, fn);
-  lua_pushlightuserdata(L, arg);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-void ws_engine_check_fork(lua_State *L, struct ws_engine *e) {
-  if (e->is_closed) luaL_error(L, "evws is closed");
-  if (ws_loop_is_forked(&e->loop))
-    luaL_error(L, "evws was loaded before this process was forked");
-}
-
-bool ws_is_usable(const struct lua_conn *lc) {
-  struct ws_loop *loop = lc->c.stream.loop;
-  return loop && !ws_engine_of_loop(loop)->is_closed &&
-         !ws_loop_is_forked(loop);
-}
 
 /* Whoever drives libev, the turn is ours. */
 static void turn(void *arg) {
-  struct ws_engine *e = arg;
-  if (e->loop.in_turn || e->is_closed || ws_loop_is_forked(&e->loop)) return;
-  if (e->watchdog) ws_watchdog_enter(e->watchdog);
-  ws_loop_turn(&e->loop);
-  if (e->watchdog) ws_watchdog_leave(e->watchdog);
+  struct ws_state *st = arg;
+  if (st->loop.in_turn || st->is_closed || ws_loop_is_forked(&st->loop)) return;
+  if (st->watchdog) ws_watchdog_enter(st->watchdog);
+  ws_loop_turn(&st->loop);
+  if (st->watchdog) ws_watchdog_leave(st->watchdog);
 }
 
-/* Connections and servers have been finalized before: the engine is older
+/* Connections and servers have been finalized before: the state is older
  * than any of them. */
-static int engine_gc(lua_State *L) {
-  struct ws_engine *e = lua_touserdata(L, 1);
-  if (e->is_closed) return 0;
-  e->is_closed = true;
-  ws_watchdog_stop(e);
-  ws_task_free_all(e);
-  if (e->ev) {
+static int state_gc(lua_State *L) {
+  struct ws_state *st = lua_touserdata(L, 1);
+  if (st->is_closed) return 0;
+  st->is_closed = true;
+  ws_watchdog_stop(st);
+  ws_task_free_all(st);
+  if (st->ev) {
     struct ws_timer *t; /* of whoever drives, or set by a finalizer */
-    while ((t = ws_heap_first(&e->loop.timers)))
-      ws_heap_clear(&e->loop.timers, t);
-    ws_linger_stop(&e->loop);
-    ws_loop_free(&e->loop);
-    ws_ev_free(e->ev);
-    e->ev = NULL;
-    if (e->is_default) atomic_flag_clear(&default_loop_is_taken);
+    while ((t = ws_heap_first(&st->loop.timers)))
+      ws_heap_clear(&st->loop.timers, t);
+    ws_linger_stop(&st->loop);
+    ws_loop_free(&st->loop);
+    ws_ev_free(st->ev);
+    st->ev = NULL;
+    if (st->is_default) atomic_flag_clear(&default_loop_is_taken);
   }
-  ws_mem_free(e->free_slots);
+  ws_mem_free(st->free_slots);
   return 0;
 }
 
@@ -79,73 +60,65 @@ static int new_table_ref(lua_State *L) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-static void init(lua_State *L, struct ws_engine *e) {
+static void init(lua_State *L, struct ws_state *st) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  *e = (struct ws_engine){
-    .L = lua_tothread(L, -1), .on_error = LUA_NOREF, .module = LUA_NOREF};
+  *st = (struct ws_state){.L = lua_tothread(L, -1),
+                          .failed = ws_task_error,
+                          .on_error = LUA_NOREF,
+                          .module = LUA_NOREF};
   lua_pop(L, 1);
-  ws_list_init(&e->pool);
-  ws_list_init(&e->tasks);
-  ws_list_init(&e->servers);
-  ws_list_init(&e->timers);
-  ws_host_fill(&e->host);
+  ws_list_init(&st->pool);
+  ws_list_init(&st->tasks);
+  ws_list_init(&st->servers);
+  ws_list_init(&st->timers);
+  ws_host_fill(&st->host);
 }
 
-static struct ws_engine *new_engine(lua_State *L) {
-  struct ws_engine *e = lua_newuserdatauv(L, sizeof *e, 0);
-  init(L, e);
+static struct ws_state *new_state(lua_State *L) {
+  struct ws_state *st = lua_newuserdatauv(L, sizeof *st, 0);
+  init(L, st);
   lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, engine_gc);
+  lua_pushcfunction(L, state_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  e->is_default = !atomic_flag_test_and_set(&default_loop_is_taken);
-  e->ev = ws_ev_new(e->is_default, turn, e);
-  if (!e->ev) {
-    if (e->is_default) atomic_flag_clear(&default_loop_is_taken);
+  st->is_default = !atomic_flag_test_and_set(&default_loop_is_taken);
+  st->ev = ws_ev_new(st->is_default, turn, st);
+  if (!st->ev) {
+    if (st->is_default) atomic_flag_clear(&default_loop_is_taken);
     luaL_error(L, "libev has no event loop to give");
   }
-  ws_loop_init(&e->loop, ws_ev_io(e->ev));
-  ws_ev_attach(e->ev, &e->loop);
-  e->anchors = new_table_ref(L);
-  e->objects = new_table_ref(L);
+  ws_loop_init(&st->loop, ws_ev_io(st->ev));
+  ws_ev_attach(st->ev, &st->loop);
+  st->anchors = new_table_ref(L);
+  st->objects = new_table_ref(L);
   lua_pushliteral(L, "log");
-  e->log_name = luaL_ref(L, LUA_REGISTRYINDEX);
+  st->log_name = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushliteral(L, "attempt to yield out of a handler (use ws.sleep or "
                      "ws.spawn)");
-  e->yield_error = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
-  ws_open_conn(L, e);
+  st->yield_error = luaL_ref(L, LUA_REGISTRYINDEX);
+  ws_state_keep(L);
+  ws_open_conn(L, st);
   ws_open_server(L);
   ws_open_timer(L);
   ws_open_writer(L);
-  return e;
+  return st;
 }
 
 static int lua_now(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
-  if (e->is_closed) return luaL_error(L, "evws is closed");
-  lua_pushnumber(L, ws_loop_now(&e->loop));
+  struct ws_state *st = ws_state_of(L);
+  if (st->is_closed) return luaL_error(L, "evws is closed");
+  lua_pushnumber(L, ws_loop_now(&st->loop));
   return 1;
 }
 
 /* core.set_module(ws): whose `log` is called; the last one that was loaded. */
 static int lua_set_module(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  luaL_unref(L, LUA_REGISTRYINDEX, e->module);
-  e->module = LUA_NOREF;
-  e->module = luaL_ref(L, LUA_REGISTRYINDEX);
-  return 0;
-}
-
-static int lua_on_error(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
-  if (!lua_isnil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
-  luaL_unref(L, LUA_REGISTRYINDEX, e->on_error);
-  e->on_error = LUA_NOREF;
-  if (!lua_isnil(L, 1)) e->on_error = luaL_ref(L, LUA_REGISTRYINDEX);
+  luaL_unref(L, LUA_REGISTRYINDEX, st->module);
+  st->module = LUA_NOREF;
+  st->module = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
 
@@ -178,7 +151,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"now", lua_now},
                                      {"set_module", lua_set_module},
                                      {"watchdog", ws_lua_watchdog},
-                                     {"on_error", lua_on_error},
+                                     {"on_error", ws_lua_on_error},
                                      {"run", ws_lua_run},
                                      {"input", ws_lua_input},
                                      {"sleep", ws_lua_sleep},
@@ -192,11 +165,11 @@ __attribute__((visibility("default"))) int luaopen_evws_core(lua_State *L);
 
 int luaopen_evws_core(lua_State *L) {
   luaL_checkversion(L);
-  if (!ws_engine_of(L)) new_engine(L);
+  if (!ws_state_of(L)) new_state(L);
   luaL_newlib(L, functions);
   ws_options_push_defaults(L);
   lua_setfield(L, -2, "defaults");
-  lua_pushliteral(L, WS_VERSION);
+  lua_pushliteral(L, VERSION);
   lua_setfield(L, -2, "version");
   ws_file_open_lib(L);
   lua_setfield(L, -2, "file");

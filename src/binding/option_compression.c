@@ -1,7 +1,11 @@
 /* option_compression.c: the option compression: false, true, or a table. */
+#include "binding/option_compression.h"
+
 #include <string.h>
 
-#include "binding/options.h"
+#include <lauxlib.h>
+
+#include "binding/option_values.h"
 
 struct field {
   const char *name;

@@ -1,9 +1,11 @@
-/* option_lists.c: options that are lists: origins, hosts, sub-protocols; and
- * the small tables that some methods take; and the handlers. */
+/* option_lists.c: options that are lists: origins, hosts, sub-protocols,
+ * proxies; and the handlers. */
+#include "binding/option_lists.h"
+
 #include <string.h>
 
 #include "base/buf.h"
-#include "binding/options.h"
+#include "binding/option_values.h"
 #include "protocol/http.h"
 #include "protocol/origin.h"
 
@@ -168,18 +170,6 @@ void ws_options_proxies(lua_State *L, int arg, struct ws_server *s) {
   s->proxy_protocol = ws_option_bool(L, arg, "proxy_protocol", false);
   if (s->proxy_protocol && !s->trusted.n)
     luaL_error(L, "option 'proxy_protocol' needs 'trusted_proxies'");
-}
-
-void ws_options_names(lua_State *L, int arg, const char *function,
-                      const char *const names[]) {
-  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    size_t i = 0;
-    while (names[i] && strcmp(names[i], key) != 0) i++;
-    if (!names[i])
-      luaL_error(L, "unknown option '%s' for '%s'", luaL_tolstring(L, -2, NULL),
-                 function);
-  }
 }
 
 static const char *const handlers[] = {

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include <lauxlib.h>
+
+#include "binding/option_compression.h"
+
 enum type { SECONDS, COUNT, FLAG, RATE, OTHER };
 enum place { CONN, HTTP, ELSEWHERE };
 
@@ -111,24 +115,6 @@ static const struct option options[] = {
 
 /* ---- names ---- */
 
-int ws_option_distance(const char *a, const char *b) {
-  int row[64], n = (int)strlen(b);
-  if (n >= 64 || strlen(a) >= 64) return 9;
-  for (int j = 0; j <= n; j++) row[j] = j;
-  for (int i = 1; a[i - 1]; i++) {
-    int diagonal = row[0];
-    row[0] = i;
-    for (int j = 1; j <= n; j++) {
-      int best = diagonal + (a[i - 1] != b[j - 1]);
-      if (row[j] + 1 < best) best = row[j] + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      diagonal = row[j];
-      row[j] = best;
-    }
-  }
-  return row[n];
-}
-
 static int unknown(lua_State *L, const char *name, const char *function,
                    int scope) {
   const char *best = NULL;
@@ -178,20 +164,14 @@ void ws_options_check(lua_State *L, int arg, const char *function, int scope) {
   take_copy(L, arg, scope);
 }
 
-static bool is_given(lua_State *L, int arg, const char *name) {
-  bool yes = lua_getfield(L, arg, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return yes;
-}
-
 /* One of the two takes the messages. */
 static bool is_message_handler(const char *name) {
   return strcmp(name, "on_message") == 0 || strcmp(name, "on_chunk") == 0;
 }
 
 void ws_options_inherit(lua_State *L, int route, int listener) {
-  bool has_own =
-    is_given(L, route, "on_message") || is_given(L, route, "on_chunk");
+  bool has_own = ws_option_is_given(L, route, "on_message") ||
+                 ws_option_is_given(L, route, "on_chunk");
   for (size_t i = 0; i < N_OPTIONS; i++) {
     if (!(options[i].scope & WS_FOR_ROUTE)) continue;
     if (has_own && is_message_handler(options[i].name)) continue;
@@ -203,21 +183,16 @@ void ws_options_inherit(lua_State *L, int route, int listener) {
   }
 }
 
-static int bad(lua_State *L, const char *name, const char *expected) {
-  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
-                    luaL_tolstring(L, -1, NULL));
-}
-
 /* ---- values ---- */
 
 static double read_number(lua_State *L, const struct option *o) {
   double v;
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
-    if (!o->can_be_off) bad(L, o->name, "number");
+    if (!o->can_be_off) ws_option_bad(L, o->name, "number");
     return -1;
   }
   if (lua_type(L, -1) != LUA_TNUMBER)
-    bad(L, o->name, o->can_be_off ? "number or false" : "number");
+    ws_option_bad(L, o->name, o->can_be_off ? "number or false" : "number");
   v = lua_tonumber(L, -1);
   bool is_whole = o->type != COUNT || v == floor(v);
   if (isnan(v) || v < o->least || !is_whole || (o->type == SECONDS && v <= 0) ||
@@ -232,36 +207,27 @@ static double read_number(lua_State *L, const struct option *o) {
     else
       lua_pushfstring(L, "%s of at least %I", kind, (LUAI_UACINT)least);
     lua_insert(L, -2);
-    bad(L, o->name, lua_tostring(L, -2));
+    ws_option_bad(L, o->name, lua_tostring(L, -2));
   }
   return v;
 }
 
-/* The table on top of the stack has these two fields and no others. */
-static void check_pair(lua_State *L, const char *name, const char *first,
-                       const char *second) {
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strcmp(key, first) != 0 && strcmp(key, second) != 0)
-      luaL_error(L, "bad option '%s' (unknown field '%s')", name,
-                 luaL_tolstring(L, -2, NULL));
-  }
-}
-
 static void read_rate(lua_State *L, const struct option *o,
                       struct ws_rate *rate) {
+  static const char *const fields[] = {"burst", "rate", NULL};
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
     rate->burst = 0;
     return;
   }
-  if (!lua_istable(L, -1)) bad(L, o->name, "{ burst =, rate = } or false");
-  check_pair(L, o->name, "burst", "rate");
+  if (!lua_istable(L, -1))
+    ws_option_bad(L, o->name, "{ burst =, rate = } or false");
+  ws_option_fields(L, o->name, fields);
   bool has_burst = lua_getfield(L, -1, "burst") == LUA_TNUMBER;
   bool has_rate = lua_getfield(L, -2, "rate") == LUA_TNUMBER;
   double burst = lua_tonumber(L, -2), per_second = lua_tonumber(L, -1);
   lua_pop(L, 2);
   if (!has_burst || !has_rate || !(burst >= 1) || !(per_second >= 0))
-    bad(L, o->name, "{ burst =, rate = } with numbers");
+    ws_option_bad(L, o->name, "{ burst =, rate = } with numbers");
   rate->burst = burst;
   rate->per_second = per_second;
 }
@@ -290,7 +256,7 @@ static void read_all(lua_State *L, int arg, enum place place, void *base) {
     if (o->type == RATE) {
       read_rate(L, o, (void *)((char *)base + o->at));
     } else if (o->type == FLAG) {
-      if (!lua_isboolean(L, -1)) bad(L, o->name, "boolean");
+      if (!lua_isboolean(L, -1)) ws_option_bad(L, o->name, "boolean");
       store(base, o, lua_toboolean(L, -1));
     } else {
       store(base, o, read_number(L, o));
@@ -299,15 +265,14 @@ static void read_all(lua_State *L, int arg, enum place place, void *base) {
   }
 }
 
-void ws_options_conn(lua_State *L, int arg, const char *function,
-                     struct ws_conn_options *o) {
-  (void)function;
+void ws_options_conn(lua_State *L, int arg, struct ws_conn_options *o) {
   read_all(L, arg, CONN, o);
   ws_options_compression(L, arg, &o->protocol);
-  bool is_stream = is_given(L, arg, "on_chunk");
-  o->protocol.max_stream =
-    is_given(L, arg, "max_message") ? o->protocol.max_message : WS_NO_LIMIT;
-  if (is_stream && is_given(L, arg, "on_message"))
+  bool is_stream = ws_option_is_given(L, arg, "on_chunk");
+  o->protocol.max_stream = ws_option_is_given(L, arg, "max_message")
+                             ? o->protocol.max_message
+                             : WS_NO_LIMIT;
+  if (is_stream && ws_option_is_given(L, arg, "on_message"))
     luaL_error(L, "options 'on_message' and 'on_chunk' exclude each other");
   if (is_stream && o->concurrency > 1)
     luaL_error(L, "bad option 'concurrency' (1 expected, beside 'on_chunk')");
@@ -315,13 +280,14 @@ void ws_options_conn(lua_State *L, int arg, const char *function,
   o->close_when_full = strcmp(full, "close") == 0;
   if (!o->close_when_full && strcmp(full, "reject") != 0)
     luaL_error(L, "bad option 'on_full' (\"reject\" or \"close\" expected)");
-  if (!is_given(L, arg, "keepalive_timeout"))
+  if (!ws_option_is_given(L, arg, "keepalive_timeout"))
     o->keepalive_timeout = o->keepalive_interval * 2; /* the 2 X rule */
   if (o->keepalive_timeout > 0 && o->keepalive_interval > 0 &&
       o->keepalive_timeout <= o->keepalive_interval * 1.1)
     luaL_error(L, "bad option 'keepalive_timeout' (above 1.1 times "
                   "'keepalive_interval' expected)");
-  if (!is_given(L, arg, "low_water")) o->low_water = o->high_water / 2;
+  if (!ws_option_is_given(L, arg, "low_water"))
+    o->low_water = o->high_water / 2;
   if (o->low_water > o->high_water)
     luaL_error(L, "bad option 'low_water' (not above 'high_water' expected)");
 }
@@ -337,32 +303,32 @@ static uint64_t most_connections(void) {
 /* http_keepalive on top of the stack. */
 static void read_http_keepalive(lua_State *L, struct ws_http_options *o) {
   static const char name[] = "http_keepalive";
+  static const char *const fields[] = {"timeout", "requests", NULL};
   int is_int = 1;
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
     o->keepalive_requests = 1;
     return;
   }
-  if (!lua_istable(L, -1)) bad(L, name, "{ timeout =, requests = } or false");
-  check_pair(L, name, "timeout", "requests");
+  if (!lua_istable(L, -1))
+    ws_option_bad(L, name, "{ timeout =, requests = } or false");
+  ws_option_fields(L, name, fields);
   if (lua_getfield(L, -1, "timeout") != LUA_TNIL) {
     o->keepalive_timeout = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(o->keepalive_timeout > 0))
-      bad(L, name, "a timeout in seconds above 0");
+      ws_option_bad(L, name, "a timeout in seconds above 0");
   }
   if (lua_getfield(L, -2, "requests") != LUA_TNIL) {
     lua_Integer n = lua_tointegerx(L, -1, &is_int);
     if (lua_type(L, -1) != LUA_TNUMBER || !is_int || n < 1)
-      bad(L, name, "a whole number of requests above 0");
+      ws_option_bad(L, name, "a whole number of requests above 0");
     o->keepalive_requests = (uint64_t)n;
   }
   lua_pop(L, 2);
 }
 
-void ws_options_http(lua_State *L, int arg, const char *function,
-                     struct ws_http_options *o) {
-  (void)function;
+void ws_options_http(lua_State *L, int arg, struct ws_http_options *o) {
   read_all(L, arg, HTTP, o);
-  if (!is_given(L, arg, "max_connections"))
+  if (!ws_option_is_given(L, arg, "max_connections"))
     o->max_connections = most_connections();
   o->keepalive_timeout = HTTP_KEEPALIVE_TIMEOUT;
   o->keepalive_requests = HTTP_KEEPALIVE_REQUESTS;

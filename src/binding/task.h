@@ -7,16 +7,16 @@
  *
  * Waiting, in a C function that Lua called:
  *
- *   struct ws_task here, *t = ws_task_waiter(L, e, &here);
+ *   struct ws_task here, *t = ws_task_waiter(L, st, &here);
  *   ... put t where it will be found: a timer, conn->waiting ...
- *   return ws_task_wait(L, e, t, k);
+ *   return ws_task_wait(L, st, t, k);
  *
  * k is called when somebody has called ws_task_wake (or it was interrupted),
  * in the same way as a continuation, and pushes the results. */
-#ifndef EVWS_TASK_H
-#define EVWS_TASK_H
+#ifndef EVWS_BINDING_TASK_H
+#define EVWS_BINDING_TASK_H
 
-#include "binding/engine.h"
+#include "binding/state.h"
 
 enum ws_wake {
   WS_WAKE_NONE,
@@ -39,7 +39,7 @@ struct ws_task {
   struct ws_list link; /* pool or tasks; first */
   struct ws_job job;
   struct ws_timer timer;
-  struct ws_engine *engine;
+  struct ws_state *st;
   lua_State *co;         /* NULL: a driver on the C stack */
   int ref;               /* of co in the registry */
   struct ws_task *next;  /* in a list of those who wait */
@@ -60,10 +60,14 @@ struct ws_task {
 
 /* A task at rest, its stack empty; NULL without memory. Push body and
  * arguments on its co, then call ws_task_start. */
-struct ws_task *ws_task_new(struct ws_engine *e);
+struct ws_task *ws_task_new(struct ws_state *st);
 
 /* It runs a handler of this connection. */
 void ws_task_set_conn(struct ws_task *t, struct lua_conn *lc);
+
+/* Calls the function below n_args arguments, on top of the stack, as the last
+ * thing that a body (or what a body calls so) does: it may wait. */
+int ws_task_call(lua_State *L, int n_args);
 
 /* Runs it until it ends or waits. May be called in a turn only. */
 void ws_task_start(struct ws_task *t, int n_args);
@@ -73,11 +77,11 @@ void ws_task_start_later(struct ws_task *t, int n_args);
 
 /* The task that can wait in L: the running one, or *here as a driver of the
  * loop. Raises where neither is possible. */
-struct ws_task *ws_task_waiter(lua_State *L, struct ws_engine *e,
+struct ws_task *ws_task_waiter(lua_State *L, struct ws_state *st,
                                struct ws_task *here);
 
 /* As ws_task_waiter; false instead of an error. */
-bool ws_task_can_wait(lua_State *L, struct ws_engine *e);
+bool ws_task_can_wait(lua_State *L, struct ws_state *st);
 
 /* Raises in a finalizer: it may be one of lua_close, and what is opened there
  * would never be closed. */
@@ -90,7 +94,7 @@ void ws_task_wait_in(struct ws_task *t, struct ws_task **list);
 void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
                      enum ws_wait_for what);
 
-int ws_task_wait(lua_State *L, struct ws_engine *e, struct ws_task *t,
+int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
                  lua_KFunction k);
 
 /* In k, with k's status: why it was woken, and what is left of its timeout
@@ -100,10 +104,10 @@ struct ws_woken {
   enum ws_wake why;
   double time_left;
 };
-struct ws_woken ws_task_woken(lua_State *L, struct ws_engine *e, int status);
+struct ws_woken ws_task_woken(lua_State *L, struct ws_state *st, int status);
 
 /* The task that runs in L; raises where none does. */
-struct ws_task *ws_task_running(lua_State *L, struct ws_engine *e);
+struct ws_task *ws_task_running(lua_State *L, struct ws_state *st);
 
 /* Gives back a task that was not started. */
 void ws_task_discard(struct ws_task *t);
@@ -118,7 +122,7 @@ void ws_task_wake_now(struct ws_task *t, enum ws_wake why);
 bool ws_task_set_timeout(struct ws_task *t, double seconds);
 
 /* Frees the tasks of a state that is closed. */
-void ws_task_free_all(struct ws_engine *e);
+void ws_task_free_all(struct ws_state *st);
 
 /* The seconds of an optional timeout argument; negative: none. */
 double ws_check_timeout(lua_State *L, int arg);

@@ -1,7 +1,11 @@
 /* tls_options.c: the table `tls` of ws.listen and ws.connect. */
+#include "binding/tls_options.h"
+
 #include <string.h>
 
-#include "binding/options.h"
+#include <lauxlib.h>
+
+#include "binding/option_values.h"
 
 #define LISTEN WS_FOR_LISTEN
 #define CONNECT WS_FOR_CONNECT
@@ -117,6 +121,7 @@ static bool is_name(const char *text) {
 
 /* One entry of the table of hosts: name at -2, pair at -1. */
 static void read_host(lua_State *L, struct ws_tls_pair *host) {
+  static const char *const names[] = {"certificate", "key", NULL};
   if (lua_type(L, -2) != LUA_TSTRING)
     luaL_error(L, "bad option 'tls.hosts' (names with { certificate =, key = } "
                   "expected)");
@@ -124,12 +129,7 @@ static void read_host(lua_State *L, struct ws_tls_pair *host) {
   if (strlen(host->name) != lua_rawlen(L, -2) || !is_name(host->name))
     luaL_error(L, "bad option 'tls.hosts' ('%s' is no host name)", host->name);
   if (!lua_istable(L, -1)) bad(L, "hosts", "{ certificate =, key = }");
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strcmp(key, "certificate") != 0 && strcmp(key, "key") != 0)
-      luaL_error(L, "bad option 'tls.hosts' (unknown field '%s')",
-                 luaL_tolstring(L, -2, NULL));
-  }
+  ws_option_fields(L, "tls.hosts", names);
   read_pair(L, true, &host->certificate, &host->key);
 }
 

@@ -23,7 +23,7 @@
 #define LOOKS 4 /* within the time that is allowed */
 
 struct ws_watchdog {
-  struct ws_engine *engine;
+  struct ws_state *st;
   struct ws_watchdog *next; /* of the same thread */
   pthread_t loop, thread;
   pthread_mutex_t lock;
@@ -66,14 +66,14 @@ static int tell_body(lua_State *L) {
 /* The traceback, or nil, is on top of the stack; it is taken away. */
 static void tell(struct ws_watchdog *w, lua_State *L) {
   char text[96];
-  struct ws_engine *e = w->engine; /* fn may be the end of w */
-  bool was_logging = e->is_logging;
+  struct ws_state *st = w->st; /* fn may be the end of w */
+  bool was_logging = st->is_logging;
   double seconds = now() - w->since;
   const char *trace = lua_tostring(L, -1);
   w->told = w->turn;
   snprintf(text, sizeof text, "the loop has been held up for %.3f s", seconds);
   if (w->fn != LUA_NOREF) {
-    e->is_logging = true; /* it may not wait */
+    st->is_logging = true; /* it may not wait */
     lua_pushcfunction(L, tell_body);
     lua_pushlightuserdata(L, w);
     lua_pushvalue(L, -3);
@@ -83,13 +83,13 @@ static void tell(struct ws_watchdog *w, lua_State *L) {
                    why ? why : "an error that is no string", false);
       lua_pop(L, 1);
     }
-    e->is_logging = was_logging;
+    st->is_logging = was_logging;
   } else {
     struct ws_log_field f[] = {
       {"message", WS_LOG_LINE, .text = {text, strlen(text)}},
       {"seconds", WS_LOG_NUMBER, .number = seconds},
       {"traceback", WS_LOG_LINE, .text = {trace, trace ? strlen(trace) : 0}}};
-    if (!ws_log_event(e, "warning", "held_up", f, trace ? 3 : 2)) {
+    if (!ws_log_event(st, "warning", "held_up", f, trace ? 3 : 2)) {
       ws_log_print("", text, false);
       if (trace) ws_log_print("", trace, true);
     }
@@ -103,8 +103,8 @@ static int trace_body(lua_State *L) {
 }
 
 static struct ws_watchdog *of(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
-  return e ? e->watchdog : NULL;
+  struct ws_state *st = ws_state_of(L);
+  return st ? st->watchdog : NULL;
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar) {
@@ -127,7 +127,7 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
 /* ---- the signal ---- */
 
 static void set_hook(struct ws_watchdog *w) {
-  struct ws_task *t = w->engine->current;
+  struct ws_task *t = w->st->current;
   if (w->held != w->turn || w->hooked == w->turn) return;
   if (!t || !t->co) return;
   lua_Hook before = lua_gethook(t->co);
@@ -187,14 +187,14 @@ void ws_watchdog_enter(struct ws_watchdog *w) {
 }
 
 void ws_watchdog_leave(struct ws_watchdog *w) {
-  struct ws_engine *e = w->engine;
-  lua_State *L = ws_engine_thread(e);
+  struct ws_state *st = w->st;
+  lua_State *L = ws_state_thread(st);
   if (atomic_load(&w->held) == w->turn && w->told != w->turn &&
       lua_checkstack(L, 8)) {
     lua_pushnil(L); /* no Lua code ran since: nobody could say where */
     tell(w, L);
   }
-  if (e->watchdog == w)
+  if (st->watchdog == w)
     atomic_fetch_add_explicit(&w->turn, 1, memory_order_relaxed);
 }
 
@@ -264,14 +264,14 @@ static void unlink_from_thread(struct ws_watchdog *w) {
 }
 
 /* In a forked child there is no thread to end. */
-void ws_watchdog_stop(struct ws_engine *e) {
-  struct ws_watchdog *w = e->watchdog;
+void ws_watchdog_stop(struct ws_state *st) {
+  struct ws_watchdog *w = st->watchdog;
   if (!w) return;
-  e->watchdog = NULL;
-  if (!ws_loop_is_forked(&e->loop)) end_thread(w);
+  st->watchdog = NULL;
+  if (!ws_loop_is_forked(&st->loop)) end_thread(w);
   unlink_from_thread(w);
   leave_signal();
-  luaL_unref(ws_engine_thread(e), LUA_REGISTRYINDEX, w->fn);
+  luaL_unref(ws_state_thread(st), LUA_REGISTRYINDEX, w->fn);
   ws_mem_free(w);
 }
 
@@ -287,15 +287,15 @@ static const char *start(struct ws_watchdog *w) {
 }
 
 int ws_lua_watchdog(lua_State *L) {
-  struct ws_engine *e = ws_engine_of(L);
+  struct ws_state *st = ws_state_of(L);
   bool is_off = lua_isboolean(L, 1) && !lua_toboolean(L, 1);
   double limit = is_off ? 1 : luaL_checknumber(L, 1);
   luaL_argcheck(L, limit >= 0.001 && limit <= 1e6, 1,
                 "seconds of at least 0.001, or false, expected");
   lua_settop(L, 2);
   if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
-  ws_engine_check_fork(L, e);
-  ws_watchdog_stop(e);
+  ws_state_check_fork(L, st);
+  ws_watchdog_stop(st);
   lua_pushboolean(L, true);
   if (is_off) return 1;
   lua_insert(L, 2);
@@ -303,14 +303,14 @@ int ws_lua_watchdog(lua_State *L) {
   struct ws_watchdog *w = ws_mem_zero(sizeof *w);
   const char *why = "out of memory";
   if (w) {
-    w->engine = e;
+    w->st = st;
     w->loop = pthread_self();
     w->limit = limit;
     w->fn = fn;
-    atomic_init(&w->turn, e->loop.in_turn ? 1 : 0);
+    atomic_init(&w->turn, st->loop.in_turn ? 1 : 0);
     why = start(w);
   }
-  e->watchdog = why ? NULL : w;
+  st->watchdog = why ? NULL : w;
   lua_settop(L, 2);
   if (!why) return 1;
   luaL_unref(L, LUA_REGISTRYINDEX, fn);

@@ -3,7 +3,7 @@
 #ifndef EVWS_BINDING_WATCHDOG_H
 #define EVWS_BINDING_WATCHDOG_H
 
-#include "binding/engine.h"
+#include "binding/state.h"
 
 struct ws_watchdog;
 
@@ -12,7 +12,7 @@ void ws_watchdog_enter(struct ws_watchdog *w);
 void ws_watchdog_leave(struct ws_watchdog *w);
 
 /* Ends it, if there is one. */
-void ws_watchdog_stop(struct ws_engine *e);
+void ws_watchdog_stop(struct ws_state *st);
 
 int ws_lua_watchdog(lua_State *L);
 

@@ -1,0 +1,44 @@
+/* anchors.h: the objects that scripts hold, and what keeps them alive while
+ * they are in use. */
+#ifndef EVWS_BINDING_ANCHORS_H
+#define EVWS_BINDING_ANCHORS_H
+
+#include "binding/state.h"
+
+/* ---- connections ---- */
+
+/* Pushes a new connection object; its handlers are the table at an index. */
+struct lua_conn *ws_anchor_object(lua_State *L, struct ws_state *st,
+                                  int handlers);
+
+/* Keeps the object at an index alive. Raises only before it has done so. */
+void ws_anchor_add(lua_State *L, struct ws_state *st, int index);
+void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc);
+void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc);
+
+/* A task of the connection has ended. The anchor goes with the last one, or
+ * with the connection, whichever is later: an error can still be told. */
+void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc);
+
+/* Its memory is about to be given back. */
+void ws_anchor_forget(struct lua_conn *lc);
+
+/* The connection at a stack index; raises for anything else. */
+struct lua_conn *ws_check_conn(lua_State *L, int arg);
+
+/* Pushes the handler of this name, or nil. */
+void ws_push_handler(lua_State *L, int conn_index, const char *name);
+
+/* ---- servers and timers: found by their address ---- */
+
+/* Keeps the userdata at an index, whose address is `at`, alive. */
+void ws_object_keep(lua_State *L, struct ws_state *st, void *at, int index);
+void ws_object_push(lua_State *L, struct ws_state *st, void *at);
+
+/* It is an ordinary object from now on. Raises nothing. */
+void ws_object_drop(lua_State *L, struct ws_state *st, void *at);
+
+/* The server at a stack index; raises for anything else. */
+struct lua_server *ws_check_server(lua_State *L, int arg);
+
+#endif

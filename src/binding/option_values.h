@@ -1,0 +1,38 @@
+/* option_values.h: options one by one, by name, and what is said of one that is
+ * bad. All of it raises at the line of the caller. */
+#ifndef EVWS_BINDING_OPTION_VALUES_H
+#define EVWS_BINDING_OPTION_VALUES_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+enum { WS_FOR_LISTEN = 1, WS_FOR_CONNECT = 2, WS_FOR_ROUTE = 4 };
+
+/* Is there a value of this name in the table at arg? */
+bool ws_option_is_given(lua_State *L, int arg, const char *name);
+
+/* A string, a boolean or an integer option of the table at arg; absent: the
+ * default. The table keeps the string. */
+const char *ws_option_string(lua_State *L, int arg, const char *name,
+                             const char *absent);
+bool ws_option_bool(lua_State *L, int arg, const char *name, bool absent);
+lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
+                              lua_Integer absent, lua_Integer least,
+                              lua_Integer most);
+
+/* Raises: the value on top of the stack is not what was expected. */
+int ws_option_bad(lua_State *L, const char *name, const char *expected);
+
+/* The table on top of the stack, the value of this option, has no other fields
+ * than these (the list ends with NULL). */
+void ws_option_fields(lua_State *L, const char *name,
+                      const char *const fields[]);
+
+/* The table at arg, of a method's options, has no other keys than these. */
+void ws_option_names(lua_State *L, int arg, const char *function,
+                     const char *const names[]);
+
+/* Edits (one character more, less or other) between two names, at most 9. */
+int ws_option_distance(const char *a, const char *b);
+
+#endif

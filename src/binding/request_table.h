@@ -1,0 +1,14 @@
+/* request_table.h: a request as a table. */
+#ifndef EVWS_BINDING_REQUEST_TABLE_H
+#define EVWS_BINDING_REQUEST_TABLE_H
+
+#include "binding/state.h"
+
+/* Pushes the request of a connection that is PENDING. */
+void ws_push_request(lua_State *L, struct lua_conn *lc);
+
+/* Pushes the parameters of a path: name to value. pattern: NULL for none. */
+void ws_push_params(lua_State *L, const struct ws_text *pattern,
+                    struct ws_slice path);
+
+#endif

@@ -1,0 +1,131 @@
+/* state.h: what one Lua state holds of evws: the loop, the pool of coroutines,
+ * the table of living connections. Every file of the binding stands on it.
+ *
+ * A connection is a userdata with three user values; a server one with one.
+ * Both are kept alive by the engine while they are open. */
+#ifndef EVWS_BINDING_STATE_H
+#define EVWS_BINDING_STATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "engine/conn.h"
+#include "engine/server.h"
+#include "transport/driver.h"
+
+#define WS_CONN_NAME "evws.conn"
+#define WS_SERVER_NAME "evws.server"
+#define WS_TIMER_NAME "evws.timer"
+#define WS_WRITER_NAME "evws.writer"
+
+/* User values of a server: the options its routes begin with, and a copy of
+ * `tls`, to read the files again. */
+enum { UV_OPTIONS = 1, UV_TLS = 2, UV_SERVER_COUNT = 2 };
+
+/* User values of a connection. */
+enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
+
+struct lua_conn;
+struct ws_task;
+
+struct ws_state {
+  struct ws_host host; /* first */
+  lua_State *L;        /* the main thread */
+  lua_State *driver;   /* whose C function runs the loop; NULL: somebody else */
+  struct ws_ev *ev;
+  struct ws_loop loop;
+  struct ws_task *current; /* the task that runs; NULL: none, or a driver */
+  struct ws_list pool;     /* tasks at rest */
+  struct ws_list tasks;    /* all others */
+  unsigned pooled;
+  struct ws_list servers; /* struct lua_server */
+  struct ws_list timers;  /* struct lua_timer that are set */
+
+  int anchors;          /* registry: bucket -> slot -> userdata */
+  int objects;          /* registry: address -> server, timer */
+  int conn_meta;        /* registry: the metatable of connections */
+  uint32_t *free_slots; /* room for every slot there is */
+  uint32_t n_free, n_slots, cap_slots;
+
+  const struct ws_event *event; /* the message a receiver is woken with */
+  int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
+  /* what an error of a task goes to: ws_task_error */
+  void (*failed)(struct ws_state *, struct lua_conn *, lua_State *from,
+                 bool is_last);
+  int yield_error;      /* registry: what a stray coroutine.yield gets */
+  uint8_t driven_why;   /* enum ws_wake of a driver that has been woken */
+  double driven_until;  /* and its deadline */
+  struct ws_task *main; /* of ws.run */
+  int signals;          /* caught during this run */
+  struct ws_watchdog *watchdog; /* NULL: none */
+  int module;                   /* registry: the table with ws.log; LUA_NOREF */
+  int log_name;                 /* registry: "log" */
+  bool is_logging;              /* inside of the application's ws.log */
+  bool is_stopped, has_main_failed, is_closed;
+  bool is_default;    /* it has libev's default loop */
+  bool warned_verify; /* of certificates that are not verified */
+};
+
+struct lua_conn {
+  struct ws_conn c;        /* first */
+  const void *magic;       /* anchors.c: tells it from any other userdata */
+  struct ws_task *waiting; /* tasks that wait on it, by their `next` */
+  uint32_t slot;
+  uint32_t tasks;        /* its handlers that have not ended */
+  bool is_pulled;        /* receive or messages was called */
+  bool has_on_message;   /* UV_ON_MESSAGE is set */
+  bool has_on_chunk;     /* messages that begin now go to on_chunk */
+  bool is_adapted;       /* UV_ON_MESSAGE calls on_chunk */
+  bool has_own_handlers; /* UV_HANDLERS is not the route's table */
+  bool is_greeted;       /* on_open has returned */
+  bool is_control_set;   /* a task for pings and pongs is there */
+  bool was_callback;     /* before it was lost */
+  uint32_t opens;        /* more than one: it reconnects */
+  bool is_untold;        /* no memory for on_open: no on_close either */
+};
+
+struct lua_server {
+  struct ws_server s; /* first */
+  struct ws_list link;
+  struct ws_task *waiting; /* for the end, by their `next` */
+  bool is_started;
+};
+
+/* What this Lua state holds; NULL before the module was loaded. */
+struct ws_state *ws_state_of(lua_State *L);
+
+/* The userdata on top of the stack is it from now on, and is popped. */
+void ws_state_keep(lua_State *L);
+
+/* The thread on which Lua may be used now. */
+static inline lua_State *ws_state_thread(struct ws_state *st) {
+  return st->driver ? st->driver : st->L;
+}
+
+static inline struct ws_state *ws_state_of_loop(struct ws_loop *loop) {
+  return WS_LIST_ENTRY(loop, struct ws_state, loop);
+}
+
+static inline struct ws_state *ws_state_of_conn(const struct ws_conn *c) {
+  return ws_state_of_loop(c->stream.loop);
+}
+
+static inline struct lua_conn *ws_lua_conn(struct ws_conn *c) {
+  return WS_LIST_ENTRY(c, struct lua_conn, c);
+}
+
+/* Runs fn(L) with one light userdata as its argument, protected. False, with
+ * nothing left on the stack, when it raised (out of memory). */
+bool ws_state_protect(struct ws_state *st, lua_CFunction fn, void *arg);
+
+/* In a forked child the loop is not ours any more: raises. */
+void ws_state_check_fork(lua_State *L, struct ws_state *st);
+
+/* May bytes be written for it here? Not in a forked child, nor when the
+ * state is closed. */
+bool ws_is_usable(const struct lua_conn *lc);
+
+/* For ws_ev_catch, the state as its argument. */
+void ws_state_count_signal(void *st, int signum);
+
+#endif

@@ -1,0 +1,22 @@
+/* tls_options.h: the table `tls` of ws.listen and ws.connect. */
+#ifndef EVWS_BINDING_TLS_OPTIONS_H
+#define EVWS_BINDING_TLS_OPTIONS_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include "base/slice.h"
+#include "transport/tls_context.h"
+
+/* The option tls, checked, whose copy is pushed (nil where a server has none:
+ * then false); the settings' strings stand in it. */
+bool ws_options_tls(lua_State *L, int arg, const char *function, int scope,
+                    struct ws_tls_settings *s);
+
+/* The settings once more, from such a copy at an index. */
+void ws_options_tls_settings(lua_State *L, int copy, bool is_client,
+                             struct ws_tls_settings *s);
+
+/* Its server_name, from the copy on top of the stack; n 0: none. */
+struct ws_slice ws_options_tls_name(lua_State *L);
+
+#endif
