@@ -15,14 +15,12 @@ local groups = {
   { "large messages", require "spec.conformance.limits" },
 }
 
-local function echo(conn)
+local function echo_all(conn)
   for message, kind in conn:messages() do conn:send(message, kind) end
 end
 
-local function answer(conn, message, kind) conn:send(message, kind) end
-
 local function options_of(form, compression)
-  local handler = form == "by callback" and answer or form
+  local handler = form == "by callback" and t.echo or form
   return { max_message = 16 << 20, max_fragments = 1 << 17,
     max_ratio = compression and false, compression = compression,
     on_message = type(handler) == "function" and handler or nil }
@@ -34,7 +32,7 @@ local opens = {}
 
 function opens.server(form, case)
   local options = options_of(form, case and deflate.options(case, "server"))
-  if not options.on_message then options.on_open = echo end
+  if not options.on_message then options.on_open = echo_all end
   local raw = t.raw(external or t.listen(options))
   local status, headers = raw:upgrade { headers = {
     ["Sec-WebSocket-Extensions"] = case and deflate.offer(case) } }
@@ -49,7 +47,7 @@ function opens.client(form, case)
   t.ws.spawn(function()
     local options = options_of(form, case and deflate.options(case, "client"))
     dialled = assert(t.ws.connect("ws://127.0.0.1:" .. listener.port, options))
-    if not options.on_message then echo(dialled) end
+    if not options.on_message then echo_all(dialled) end
   end)
   return judge.accept(listener, case and function(offer)
     return deflate.answer(case, offer)

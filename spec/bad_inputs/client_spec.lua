@@ -37,7 +37,8 @@ local function accepting(lines, behind, before)
   end
 end
 
-local function refused(bytes, options)
+-- Why our client does not take this answer.
+local function why_not(bytes, options)
   local raw, result = dial(function() return bytes end, options)
   local conn, why, status = result()
   assert.is_nil(conn)
@@ -85,11 +86,11 @@ describe("our client", function()
 
   it("does not skip interim answers for ever", guarded(function()
     assert.equal("the head of the answer is too big",
-      (refused(("HTTP/1.1 100 Continue\r\n\r\n"):rep(17))))
+      (why_not(("HTTP/1.1 100 Continue\r\n\r\n"):rep(17))))
   end))
 
   it("takes the status behind an interim answer", guarded(function()
-    assert.same({ "403 Forbidden", 403 }, { refused(
+    assert.same({ "403 Forbidden", 403 }, { why_not(
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n") })
   end))
 
@@ -125,7 +126,7 @@ describe("our client", function()
 
   it("waits no longer than its timeout for what follows an interim answer",
     guarded(function()
-      assert.equal("timeout", (refused("HTTP/1.1 100 Continue\r\n\r\n",
+      assert.equal("timeout", (why_not("HTTP/1.1 100 Continue\r\n\r\n",
         { timeout = 0.05 * t.factor })))
     end))
 
@@ -133,7 +134,7 @@ describe("our client", function()
     for status, phrase in pairs { [401] = "Unauthorized",
       [407] = "Proxy Authentication Required" } do
       local text = ("%d %s"):format(status, phrase)
-      assert.same({ text, status }, { refused("HTTP/1.1 " .. text
+      assert.same({ text, status }, { why_not("HTTP/1.1 " .. text
         .. "\r\nWWW-Authenticate: Basic realm=\"x\"\r\n"
         .. "Content-Length: 5\r\n\r\nlogin") })
     end
@@ -141,7 +142,7 @@ describe("our client", function()
 
   it("takes a refusal in HTTP/1.0, but no 101", guarded(function()
     assert.same({ "404 Not Found", 404 },
-      { refused "HTTP/1.0 404 Not Found\r\n\r\n" })
+      { why_not "HTTP/1.0 404 Not Found\r\n\r\n" })
     local raw, result = dial(function(accept)
       return (accepting()(accept):gsub("HTTP/1.1", "HTTP/1.0"))
     end)
@@ -181,7 +182,7 @@ describe("our client", function()
     end
     for _, bytes in ipairs { "HTTP/1.1 200 " .. ("x"):rep(10000),
       ("x"):rep(10000) } do
-      assert.equal("the answer is not HTTP", (refused(bytes)))
+      assert.equal("the answer is not HTTP", (why_not(bytes)))
     end
   end))
 

@@ -28,6 +28,8 @@
 --     it is on, whose 101 has these header lines as well
 --   common.head(lines)    a request's head
 --   common.answer(server, bytes[, o])  -> status, headers, body, raw client
+--   common.refused(server, status, bytes[, o])  that is what is answered,
+--     and the connection ends -> headers, body
 --   common.child(script[, { arguments, env=, nofile=, memory= }])
 --     another process, with so many descriptors or KiB of memory
 --     -> status, what it printed, its stderr
@@ -280,6 +282,19 @@ function common.answer(server, bytes, options)
   if o.bytewise then client:send_bytewise(bytes) else client:send(bytes) end
   local status, headers, body = client:read_http { head = o.head }
   return status, headers, body, client
+end
+
+-- It is refused with this status, and the connection ends.
+function common.refused(server, status, bytes, options)
+  local got, headers, body, client = common.answer(server, bytes, options)
+  if got ~= status then
+    error(("%s instead of %d for %q"):format(got, status, bytes:sub(1, 200)), 2)
+  end
+  assert.equal(status == 426 and "close, Upgrade" or "close",
+    headers.connection)
+  client:expect_eof()
+  client:close()
+  return headers, body
 end
 
 -- ---- processes ----

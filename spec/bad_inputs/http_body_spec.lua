@@ -28,13 +28,7 @@ end
 
 -- Refused with this status; nothing behind it is served.
 local function refused(server, status, bytes)
-  local got, headers, _, client = common.answer(server, bytes .. get)
-  if got ~= status then
-    error(("%s instead of %d for %q"):format(got, status, bytes:sub(1, 200)), 2)
-  end
-  assert.equal("close", headers.connection)
-  client:expect_eof()
-  client:close()
+  common.refused(server, status, bytes .. get)
 end
 
 local bad_chunk_heads = { "", "\n", "\r", "g\r\n", "0x1\r\n", "+1\r\n",

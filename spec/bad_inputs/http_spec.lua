@@ -5,7 +5,7 @@ local t = require "spec.helper"
 local common = require "spec.bad_inputs.common"
 
 local ws, probe, guarded, frame = t.ws, t.probe, common.guarded, t.frame
-local head = common.head
+local head, refused = common.head, common.refused
 
 local key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 local usual = { "Host: 127.0.0.1", "Upgrade: websocket",
@@ -21,18 +21,6 @@ local function upgrade(more, without, first)
     end
   end
   return head(lines)
-end
-
--- It is refused with this status, and the connection ends.
-local function refused(server, status, bytes, options)
-  local got, headers, body, client = common.answer(server, bytes, options)
-  if got ~= status then
-    error(("%s instead of %d for %q"):format(got, status, bytes:sub(1, 200)), 2)
-  end
-  assert.is_truthy(headers.connection:find("close", 1, true))
-  client:expect_eof()
-  client:close()
-  return headers, body
 end
 
 local function all_refused(server, status, list)

@@ -5,6 +5,9 @@
 --     given, is called as always
 --   kit.refusal(fn, ...) -> message   what fn raises, which must be at a line
 --                                     of the file that fn is from
+--   kit.refused(options) -> message   what ws.listen raises for these, having
+--                                     opened nothing; kit.refused_by_connect
+--   kit.refused_call(conn, name, ...) -> message   of conn:name(...)
 --   kit.errors() -> list   of { conn, message, traceback }, as ws.on_error
 --                          gets them, until kit.cleanup
 --   kit.run(source[, ignores_signals]) -> child   a process of its own runs
@@ -40,6 +43,30 @@ function kit.refusal(fn, ...)
   local where, text = tostring(message):match("^(.-):%d+: (.*)$")
   if where ~= file then error("raised elsewhere: " .. tostring(message), 2) end
   return text
+end
+
+local function refusal_without_fd(open, ...)
+  local before = t.probe.fd_count()
+  local message = kit.refusal(function(...)
+    local opened = open(...)
+    return opened
+  end, ...)
+  if t.probe.fd_count() ~= before then error("something was opened", 3) end
+  return message
+end
+
+function kit.refused(options)
+  return refusal_without_fd(ws.listen, options)
+end
+
+function kit.refused_by_connect(options)
+  return refusal_without_fd(ws.connect, "ws://127.0.0.1:1/", options)
+end
+
+local call = "local conn, a, b, c = ... local r = conn:%s(a, b, c) return r"
+
+function kit.refused_call(conn, name, ...)
+  return kit.refusal(load(call:format(name), "=call"), conn, ...)
 end
 
 function kit.errors()

@@ -5,12 +5,7 @@ local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
 local contains, url_of = t.contains, t.url_of
-
-local call = "local conn, a, b = ... local r = conn:%s(a, b) return r"
-
-local function refused(conn, name, ...)
-  return kit.refusal(load(call:format(name), "=call"), conn, ...)
-end
+local refused = kit.refused_call
 
 -- kit.pair, and the list of what on_close was given.
 local function pair(options, raw_options)

@@ -5,12 +5,7 @@ local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
 local contains, url_of = t.contains, t.url_of
-
-local call = "local conn, a, b, c = ... local r = conn:%s(a, b, c) return r"
-
-local function refused(conn, name, ...)
-  return kit.refusal(load(call:format(name), "=call"), conn, ...)
-end
+local refused = kit.refused_call
 
 -- A message of 16 KiB that says its number.
 local function numbered(n) return tostring(n) .. (" "):rep(16380) end

@@ -10,7 +10,7 @@ local function get(raw, path)
 end
 
 -- What has been refused so far, by reason, without the zeroes.
-local function refused(server)
+local function refusals(server)
   local list = {}
   for reason, n in pairs(server:stats().refused) do
     if n > 0 then list[reason] = n end
@@ -19,8 +19,8 @@ local function refused(server)
 end
 
 local function wait_refused(server, expected)
-  t.wait(function() return next(refused(server)) end, "a refusal")
-  assert.same(expected, refused(server))
+  t.wait(function() return next(refusals(server)) end, "a refusal")
+  assert.same(expected, refusals(server))
 end
 
 -- Prometheus' text: name -> type, and series -> value. Every line is judged.
@@ -311,7 +311,7 @@ describe("stats", function()
       get(raw)
       raw:close()
       t.wait(function() return server:stats().pending == 0 end)
-      assert.same({}, refused(server))
+      assert.same({}, refusals(server))
       assert.equal(1, server:stats().requests)
     end)
 
@@ -341,7 +341,7 @@ describe("stats", function()
         { ["Sec-WebSocket-Version"] = "8" }))
       assert.equal(101, upgrade "a.example")
       assert.same({ bad_request = 1, too_big = 1, not_found = 2, upgrade = 2,
-        host = 1, origin = 1 }, refused(server))
+        host = 1, origin = 1 }, refusals(server))
       assert.equal(8, server:stats().requests)
     end)
 
@@ -361,7 +361,7 @@ describe("stats", function()
       assert.equal(403, (t.raw(server):upgrade {
         headers = { Origin = "https://no" } }))
       assert.same({ application = 1, handler_error = 2, handler_timeout = 1,
-        origin = 1 }, refused(server))
+        origin = 1 }, refusals(server))
     end)
 
     it("know a server that closes", function()
@@ -371,7 +371,7 @@ describe("stats", function()
         while not tostring(server):find "closing" do ws.sleep(0) end
       end }
       assert.equal(503, (t.raw(server):upgrade()))
-      assert.same({ closing = 1 }, refused(server))
+      assert.same({ closing = 1 }, refusals(server))
     end)
   end)
 end)

@@ -8,14 +8,8 @@ local ws = t.ws
 local prefix = "bad option 'compression"
 
 local function refused(value)
-  local message = kit.refusal(function()
-    local server = ws.listen { port = 0, compression = value }
-    return server
-  end)
-  assert.equal(message, kit.refusal(function()
-    local conn = ws.connect("ws://127.0.0.1:1/", { compression = value })
-    return conn
-  end))
+  local message = kit.refused { port = 0, compression = value }
+  assert.equal(message, kit.refused_by_connect { compression = value })
   return message
 end
 

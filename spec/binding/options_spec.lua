@@ -3,32 +3,11 @@
 
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
-local ws, probe = t.ws, t.probe
-local contains = t.contains
+local ws = t.ws
+local contains, refused = t.contains, kit.refused
+local refused_by_connect = kit.refused_by_connect
 
 local nan = 0 / 0
-local nowhere = "ws://127.0.0.1:1/"
-
--- The message; nothing may have been opened.
-local function refused(options)
-  local before = probe.fd_count()
-  local message = kit.refusal(function()
-    local server = ws.listen(options)
-    return server
-  end)
-  assert.equal(before, probe.fd_count())
-  return message
-end
-
-local function refused_by_connect(options)
-  local before = probe.fd_count()
-  local message = kit.refusal(function()
-    local conn = ws.connect(nowhere, options)
-    return conn
-  end)
-  assert.equal(before, probe.fd_count())
-  return message
-end
 
 local seconds = { "close_timeout", "handshake_timeout", "idle_timeout",
   "keepalive_interval", "keepalive_timeout", "max_lifetime",

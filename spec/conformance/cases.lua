@@ -2,15 +2,10 @@
 -- section 6 is in utf8.lua, section 9 in limits.lua. The fields of a case
 -- are described in judge.lua.
 
-local frame = require("spec.conformance.judge").frame
+local judge = require "spec.conformance.judge"
+local frame = judge.frame
 
-local cases = {}
-
-local function case(id, title, fields)
-  fields.id, fields.title = id, title
-  fields.expect = fields.expect or {}
-  cases[#cases + 1] = fields
-end
+local cases, case = judge.cases()
 
 local function part(opcode, payload)
   return frame(opcode, payload, { fin = false })

@@ -19,6 +19,7 @@
 -- build(), where set, makes the other fields when the case runs.
 --
 --   judge.frame(opcode, payload[, options])   as t.frame takes them
+--   judge.cases() -> list, case   case(id, title, fields) adds one
 --   judge.run(case, role, raw)   raises what is wrong; role is the peer's:
 --     "server": raw is a client that t.open has opened, and the peer ends
 --     TCP; "client": raw is a server's end, and the peer leaves that to us
@@ -32,6 +33,15 @@ local t = require "spec.helper"
 local handshake = require "evws_probe".handshake
 
 local judge = {}
+
+function judge.cases()
+  local cases = {}
+  return cases, function(id, title, fields)
+    fields.id, fields.title = id, title
+    fields.expect = fields.expect or {}
+    cases[#cases + 1] = fields
+  end
+end
 
 function judge.frame(opcode, payload, options)
   return { opcode, payload, options }

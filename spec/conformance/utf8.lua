@@ -1,16 +1,11 @@
 -- Section 6 of the conformance suite: text that is UTF-8 and text that is
 -- not. The fields of a case are those of judge.lua.
 
-local frame = require("spec.conformance.judge").frame
+local judge = require "spec.conformance.judge"
+local frame = judge.frame
 
 local kosme = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5" -- "kosme"
-local cases = {}
-
-local function case(id, title, fields)
-  fields.id, fields.title = id, title
-  fields.expect = fields.expect or {}
-  cases[#cases + 1] = fields
-end
+local cases, case = judge.cases()
 
 local function hex(digits)
   return (digits:gsub("%x%x", function(h)

@@ -3,25 +3,12 @@
 
 local t = require "spec.helper"
 local deflate = require "evws_probe".deflate
+local filler = require "spec.helper.filler"
+local words, noise = filler.words, filler.noise
 local ws, frame = t.ws, t.frame
 local echo = t.echo
 
 local field = "Sec-WebSocket-Extensions"
-
-local function words(n)
-  local list, state = {}, n
-  for i = 1, n // 6 do
-    state = (state * 1103515245 + 12345) & 0x7fffffff
-    list[i] = ("%05d "):format(state >> 12 & 1023)
-  end
-  return table.concat(list)
-end
-
-local function noise(n)
-  local list = {}
-  for i = 1, n do list[i] = string.char(math.random(0, 255)) end
-  return table.concat(list)
-end
 
 local function open(server, offer)
   local client = t.raw(server)
@@ -38,8 +25,8 @@ end
 
 -- One after the other, so that what one remembers is used by the next.
 local messages = { "", "a", words(1023), words(1024), words(3000),
-  words(3000), words(65536), noise(2000), words(3000), words(100000),
-  noise(70000), words(5000) }
+  words(3000), words(65536), noise(2000), words(3000), words(100000, 3),
+  noise(70000, 7), words(5000, 5) }
 
 local function exchange(client)
   for _, message in ipairs(messages) do
@@ -113,7 +100,7 @@ describe("compression", function()
       local client = open(server)
       local f9 = deflate.inflater()
       for i = 1, 4 do
-        local text, rough = words(2000 + i), noise(2000)
+        local text, rough = words(2000 + i, i), noise(2000, i)
         client:send(frame("text", text) .. frame("binary", rough))
         local f = client:frame()
         assert.equal(4, f.rsv)
@@ -170,7 +157,7 @@ describe("compression", function()
     t.wait(function() return conn end)
     local sent, refused = {}, 0
     for i = 1, 3000 do
-      local text = words(3000 + i) .. i
+      local text = words(3000 + i, i) .. i
       local ok, why = conn:send(text)
       if ok then
         sent[#sent + 1] = text

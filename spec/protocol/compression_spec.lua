@@ -5,20 +5,13 @@
 local protocol = require "evws_probe".protocol
 local deflate = require "evws_probe".deflate
 local frame = require "spec.helper.raw".frame
+local filler = require "spec.helper.filler"
+local words = filler.words
 
 local pool = deflate.pool()
 local hello = "\xf2\x48\xcd\xc9\xc9\x07\x00"
 local again = "\xf2\x00\x11\x00\x00"
 local both = { server_takeover = true, client_takeover = true }
-
-local function words(n)
-  local list, state = {}, 4711
-  for i = 1, n // 6 do
-    state = (state * 1103515245 + 12345) & 0x7fffffff
-    list[i] = ("%05d "):format(state >> 12 & 1023)
-  end
-  return table.concat(list)
-end
 
 local function squeezed(opcode, payload, options)
   local o = { rsv = 4 }
@@ -274,9 +267,7 @@ describe("an endpoint that deflates", function()
   end)
 
   it("leaves what does not get smaller, and goes on rightly", function()
-    local noise = {}
-    for i = 1, 4000 do noise[i] = string.char(math.random(0, 255)) end
-    noise = table.concat(noise)
+    local noise = filler.noise(4000)
     for _, agreed in ipairs { {}, both } do
       local server = endpoint("server", agreed)
       local client = endpoint("client", agreed)

@@ -2,30 +2,14 @@
 -- its own examples first.
 
 local deflate = require "evws_probe".deflate
+local filler = require "spec.helper.filler"
+local words, noise = filler.words, filler.noise
 
 local invalid, too_big = -1007, -1009
 local has_fault = require "evws_probe".buf.fail_at(0)
 
 local function inflate(pieces, options)
   return deflate.inflater():message(pieces, options)
-end
-
-local function words(n)
-  local list, state = {}, 12345
-  for i = 1, n // 6 do
-    state = (state * 1103515245 + 12345) & 0x7fffffff
-    list[i] = ("%05d "):format(state >> 12 & 1023)
-  end
-  return table.concat(list) .. ("x"):rep(n % 6)
-end
-
-local function noise(n)
-  local list, state = {}, 99991
-  for i = 1, n // 8 + 1 do
-    state = state * 6364136223846793005 + 1442695040888963407
-    list[i] = ("<I8"):pack(state ~ state >> 29)
-  end
-  return table.concat(list):sub(1, n)
 end
 
 -- The output of a program of Python's that reads `input`; nil without it.
