@@ -17,7 +17,9 @@ static void check_inet(struct ws_slice text, const struct ws_url *url) {
   long port;
   FUZZ_CHECK(ws_slice_equal_nocase(start, (struct ws_slice){scheme, n}));
   FUZZ_CHECK(url->authority.p == text.p + n);
-  FUZZ_CHECK(url->target.p == url->authority.p + url->authority.n);
+  const char *end = url->authority.p + url->authority.n;
+  FUZZ_CHECK(end[-1] != ':');
+  FUZZ_CHECK(url->target.p == end + (url->target.p > end && *end == ':'));
   FUZZ_CHECK(url->target.p + url->target.n == text.p + text.n);
   FUZZ_CHECK(url->target.n == 0 || strchr("/?", url->target.p[0]));
   FUZZ_CHECK(is_inside(url->authority, url->host) && url->host.n > 0);

@@ -71,6 +71,8 @@ describe("a list option", function()
       assert.equal(101, status_of(server, "http://" .. here))
       assert.equal(101, status_of(server, "http://EXAMPLE.com", "example.com"))
       assert.equal(101, status_of(server, "http://a.com", "a.com:80"))
+      assert.equal(101, status_of(server, "http://a.com", "a.com:"))
+      assert.equal(101, status_of(server, "http://[::1]", "[::1]:"))
       assert.equal(403, status_of(server, "http://127.0.0.1:1"))
       assert.equal(403, status_of(server, "http://evil.example"))
       assert.equal(101, status_of(server, false))
@@ -190,6 +192,7 @@ describe("a list option", function()
       local server = t.listen { hosts = "auto" }
       for host, status in pairs { localhost = 101, ["localhost:80"] = 101,
         ["127.0.0.1"] = 101, ["[::1]"] = 101, ["app.localhost"] = 101,
+        ["localhost:"] = 101, ["[::1]:"] = 101, ["rebound.example:"] = 421,
         ["rebound.example"] = 421 } do
         assert.equal(status, status_with(server, host), host)
       end

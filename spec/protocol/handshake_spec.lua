@@ -217,7 +217,8 @@ describe("handshake", function()
     it("and takes these", function()
       for _, host in ipairs { "a", "a.example", "a.example:8080", "127.0.0.1",
                               "127.0.0.1:80", "[::1]", "[::1]:65535",
-                              "my_service:0", "A-B.example" } do
+                              "my_service:0", "A-B.example", "a.example:",
+                              "[::1]:", "127.0.0.1:" } do
         assert.equal(host, accepts(request("Host: " .. host)).host)
         assert.equal(host, accepts(plain():gsub("a%.example", host)).host)
       end

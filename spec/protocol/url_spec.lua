@@ -39,6 +39,22 @@ describe("a URL", function()
     end
   end)
 
+  it("may have an empty port, which is none (RFC 3986 3.2.3)", function()
+    for text, want in pairs {
+      ["ws://a.test:"] = { "a.test", "a.test", 80, "" },
+      ["ws://a.test:/"] = { "a.test", "a.test", 80, "/" },
+      ["wss://a.test:?x:"] = { "a.test", "a.test", 443, "?x:" },
+      ["ws://[::1]:/a:"] = { "::1", "[::1]", 80, "/a:" },
+      ["WSS://127.0.0.1:/"] = { "127.0.0.1", "127.0.0.1", 443, "/" },
+      ["ws://a.test.:/"] = { "a.test.", "a.test.", 80, "/" },
+    } do
+      local u = url.parse(text)
+      assert.same(want, { u.host, u.authority, u.port, u.target }, text)
+    end
+    refuses("the host is malformed", { "ws://:", "ws://:/", "ws://a.test::",
+      "ws://[::1]::/", "ws://[::1:/" })
+  end)
+
   it("may do without a path", function()
     for text, target in pairs { ["ws://a.test"] = "",
       ["ws://a.test?q"] = "?q", ["ws://a.test:1?/"] = "?/",

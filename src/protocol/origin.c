@@ -76,11 +76,12 @@ static bool is_ipv6(struct ws_slice s) {
   return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-/* What follows a name: nothing, or ":" and a port of 1 to 5 digits. */
+/* What follows a name: nothing, or ":" and a port of up to 5 digits. One of
+ * none is as if there were no colon (RFC 3986 3.2.3). */
 static bool parse_port(struct ws_slice s, long *port) {
   *port = -1;
-  if (s.n == 0) return true;
-  if (s.p[0] != ':' || s.n < 2 || s.n > 6) return false;
+  if (s.n == 0 || (s.n == 1 && s.p[0] == ':')) return true;
+  if (s.p[0] != ':' || s.n > 6) return false;
   long v = 0;
   for (size_t i = 1; i < s.n; i++) {
     if (!is_digit(s.p[i])) return false;

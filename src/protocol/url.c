@@ -79,6 +79,8 @@ bool ws_url_parse(struct ws_slice text, struct ws_url *url, const char **why) {
     return false;
   }
   if (port > 0) url->port = (int)port;
+  /* RFC 3986 3.2.3: a colon without a port is left out */
+  if (url->authority.p[url->authority.n - 1] == ':') url->authority.n--;
   *why = NULL;
   return true;
 }

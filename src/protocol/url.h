@@ -9,7 +9,7 @@
 
 struct ws_url {
   struct ws_slice host;      /* a name or an address, without brackets */
-  struct ws_slice authority; /* as it belongs into Host */
+  struct ws_slice authority; /* as it belongs into Host: no empty port */
   struct ws_slice socket;    /* path of a Unix socket instead; p NULL: none */
   struct ws_slice target;    /* path and query; may be without its "/" */
   int port;
