@@ -73,6 +73,8 @@ describe("a list option", function()
       assert.equal(101, status_of(server, "http://a.com", "a.com:80"))
       assert.equal(101, status_of(server, "http://a.com", "a.com:"))
       assert.equal(101, status_of(server, "http://[::1]", "[::1]:"))
+      assert.equal(101, status_of(server, "http://a.com", "a.com."))
+      assert.equal(101, status_of(server, "http://a.com.", "a.com:80"))
       assert.equal(403, status_of(server, "http://127.0.0.1:1"))
       assert.equal(403, status_of(server, "http://evil.example"))
       assert.equal(101, status_of(server, false))
@@ -80,14 +82,15 @@ describe("a list option", function()
 
     it("may be a list of exact origins and host wildcards", function()
       local server = t.listen { origins = { "https://client.com",
-        "https://*.client.com", "http://local:8080" } }
+        "https://*.client.com.", "http://local.:8080" } }
       for origin, status in pairs { ["https://client.com"] = 101,
         ["https://client.com:443"] = 101, ["HTTPS://Client.COM"] = 101,
         ["https://a.client.com"] = 101, ["https://a.b.client.com"] = 101,
         ["http://local:8080"] = 101, ["http://client.com"] = 403,
         ["https://client.com:444"] = 403, ["https://evilclient.com"] = 403,
         ["https://client.com.evil.com"] = 403, ["http://local"] = 403,
-        ["null"] = 403 } do
+        ["https://client.com."] = 101, ["http://local.:8080"] = 101,
+        ["https://evil.com."] = 403, ["null"] = 403, ["file://"] = 403 } do
         assert.equal(status, status_of(server, origin), origin)
       end
       assert.equal(101, status_of(server, false))
@@ -179,7 +182,7 @@ describe("a list option", function()
     end)
 
     it("names who is answered; others get 421", function()
-      local server = t.listen { hosts = { "a.example", "*.b.example" } }
+      local server = t.listen { hosts = { "a.example.", "*.b.example" } }
       assert.equal(101, status_with(server, "a.example"))
       assert.equal(101, status_with(server, "A.Example:8080"))
       assert.equal(101, status_with(server, "x.b.example"))
@@ -193,6 +196,8 @@ describe("a list option", function()
       for host, status in pairs { localhost = 101, ["localhost:80"] = 101,
         ["127.0.0.1"] = 101, ["[::1]"] = 101, ["app.localhost"] = 101,
         ["localhost:"] = 101, ["[::1]:"] = 101, ["rebound.example:"] = 421,
+        ["localhost."] = 101, ["app.localhost.:80"] = 101,
+        ["localhost.rebound.example."] = 421,
         ["rebound.example"] = 421 } do
         assert.equal(status, status_with(server, host), host)
       end

@@ -91,8 +91,8 @@ static bool parse_port(struct ws_slice s, long *port) {
   return v <= 65535;
 }
 
-/* uri-host [":" port], RFC 9110 7.2. */
-static const char *parse_host(struct ws_slice s, struct host *h) {
+/* uri-host [":" port], RFC 9110 7.2; the name as it stands there. */
+static const char *split_host(struct ws_slice s, struct host *h) {
   if (s.n == 0) return "no host";
   if (s.n > HOST_MAX) return "a host that is too long";
   h->is_wild = false;
@@ -110,6 +110,14 @@ static const char *parse_host(struct ws_slice s, struct host *h) {
     if (!is_name(h->name)) return "a bad host";
   }
   return parse_port(skip(s, used), &h->port) ? NULL : "a bad port";
+}
+
+/* The same, to be compared: the dot that ends a name stands for the root and
+ * may be left out (RFC 1034 3.1). */
+static const char *parse_host(struct ws_slice s, struct host *h) {
+  const char *why = split_host(s, h);
+  if (why == NULL && h->name.p[h->name.n - 1] == '.') h->name.n--;
+  return why;
 }
 
 /* The same, or "*." in front of a name. */
@@ -161,8 +169,6 @@ static const char *parse_origin(struct ws_slice s, bool is_pattern,
                                : parse_host(authority, &o->host);
   if (why != NULL) return why;
   if (has_leading_zero(authority, o->host.port)) return "a bad port";
-  if (is_pattern && o->host.name.p[o->host.name.n - 1] == '.')
-    return "a dot at the end of the host";
   if (o->host.port < 0) o->host.port = default_port(o->scheme);
   return NULL;
 }
@@ -221,7 +227,7 @@ bool ws_origin_is_same(struct ws_slice origin, struct ws_slice host,
 bool ws_origin_parse_host(struct ws_slice host, struct ws_slice *name,
                           long *port) {
   struct host h;
-  if (parse_host(host, &h) != NULL) return false;
+  if (split_host(host, &h) != NULL) return false;
   *name = h.name;
   *port = h.port;
   return true;

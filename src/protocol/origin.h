@@ -1,10 +1,10 @@
 /* origin.h: which web pages may connect (RFC 6455 4.2.2, 10.2; RFC 6454).
  *
  * An origin is scheme://host[:port]. Scheme and host are compared without
- * case, default ports (http, ws 80; https, wss 443) are normalised, and a colon
- * without a port is none. A pattern
- * is an exact origin, or one whose host starts with "*.": any number of
- * labels, at least one, in front of the rest. The pattern of https and
+ * case, default ports (http, ws 80; https, wss 443) are filled in; a colon
+ * without a port does not count, nor does a dot at the end of the host. A
+ * pattern is an exact origin, or one whose host starts with "*.": any number
+ * of labels, at least one, in front of the rest. The pattern of https and
  * "*.a.com" is https://x.a.com and https://x.y.a.com, never https://a.com. */
 #ifndef EVWS_ORIGIN_H
 #define EVWS_ORIGIN_H
@@ -18,8 +18,7 @@
 bool ws_origin_is_pattern(struct ws_slice pattern, const char **why);
 
 /* Does the origin match the pattern? "null", and whatever is no serialised
- * origin (user info, a path, spaces, a bad port), matches nothing. A trailing
- * dot of the host is no other host: it does not match. */
+ * origin (user info, a path, spaces, a bad port), matches nothing. */
 bool ws_origin_matches(struct ws_slice origin, struct ws_slice pattern);
 
 /* Is it the origin of the page that was served by this Host? Compares host
@@ -32,7 +31,8 @@ bool ws_origin_is_same(struct ws_slice origin, struct ws_slice host,
  * registered name of letters, digits, "-", "_", "." with no empty label (one
  * dot may end it), an IPv4 address, or a bracketed IPv6 address; a port from 0
  * to 65535 in 1 to 5 digits, or an empty one, which is none; 255 bytes at
- * most. The parts come back without brackets, port -1 where there is none. */
+ * most. The parts come back without brackets, the name with its dot, port -1
+ * where there is none. */
 bool ws_origin_parse_host(struct ws_slice host, struct ws_slice *name,
                           long *port);
 
