@@ -370,10 +370,10 @@ local ws = {}
 ---port are the request's Host (without a port in it, that of the scheme the
 ---browser saw, see `trusted_proxies`). A list: exact origins and wildcards for
 ---sub-domains, `{ "https://client.com", "https://*.client.com" }`, compared
----without case and with default ports filled in. A function `(origin,
----request)`, which may wait: true accepts. A request without Origin (no
----browser) is accepted, see `require_origin`. Refused: 403. RFC 6455 4.2.2,
----10.2.
+---without case and with default ports filled in; `"null"` and `"file://"` are
+---pages without a host, see docs/origin.md. A function `(origin, request)`,
+---which may wait: true accepts. A request without Origin (no browser) is
+---accepted, see `require_origin`. Refused: 403. RFC 6455 4.2.2, 10.2.
 ---@field origins? "*"|"same"|string[]|fun(origin: string, request: evws.Request): boolean
 ---
 ---Refuse (403) an upgrade without an Origin field, default `false`.

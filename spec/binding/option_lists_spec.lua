@@ -96,6 +96,20 @@ describe("a list option", function()
       assert.equal(101, status_of(server, false))
     end)
 
+    it("may name pages without a host", function()
+      local server = t.listen { origins = { "null", "https://client.com" } }
+      for origin, status in pairs { null = 101, NULL = 403, ["file://"] = 403,
+        ["https://client.com"] = 101, ["http://null"] = 403 } do
+        assert.equal(status, status_of(server, origin), origin)
+      end
+      server = t.listen { origins = { "file://" } }
+      for origin, status in pairs { null = 403, ["file://"] = 101,
+        ["file:///"] = 403, ["file://x"] = 403 } do
+        assert.equal(status, status_of(server, origin), origin)
+      end
+      assert.equal(403, status_of(t.listen { origins = "same" }, "null"))
+    end)
+
     it("may be a function, which may wait", function()
       local seen = {}
       local server = t.listen {

@@ -46,6 +46,35 @@ describe("an origin", function()
     end
   end)
 
+  it("of a page without a host is matched by its name alone", function()
+    for pattern, same in pairs { null = {},
+      ["file://"] = { "FILE://", "File://" } } do
+      assert.is_true((origin.is_pattern(pattern)), pattern)
+      assert.is_true(origin.matches(pattern, pattern))
+      for _, text in ipairs(same) do
+        assert.is_true(origin.matches(text, pattern), text)
+        assert.is_true((origin.is_pattern(text)), text)
+      end
+      for _, other in ipairs { "", "NULL", "Null", " null", "null ", "null\0",
+        "nul", "nulll", "null:", "null.", "null://", "null, null", "\"null\"",
+        "http://null", "https://null", "file:", "file:/", "file:///",
+        "file://null", "file://localhost", "file:///etc/passwd", "file://.",
+        "file://:", "file://\0", "afile://", "https://good.com",
+        pattern == "null" and "file://" or "null" } do
+        if origin.matches(other, pattern) then
+          error(("%q must not match %s"):format(other, pattern))
+        end
+      end
+      for _, wide in ipairs { "https://good.com", "https://*.good.com",
+        "https://null", "file://null", "NULL", "null:" } do
+        assert.is_false(origin.matches(pattern, wide), wide)
+      end
+      for _, host in ipairs { "null", "", "file", "localhost" } do
+        assert.is_false(origin.is_same(pattern, host, false))
+      end
+    end
+  end)
+
   it("BI-55: matches no exact pattern but its own", function()
     for _, other in ipairs {
       "", "null", "NULL", "good.com", "//good.com", "https:good.com",
@@ -87,7 +116,7 @@ describe("an origin", function()
     for _, s in ipairs { "", "NULL", idn, "https://good.com..", "https://",
       "https://a@b.com", "https://good.com/", "https://good.com:99999",
       "https://*", "https://[::1%eth0]", "https://[1.2.3.4]",
-      "https://[::1]x", "https://[]", "1http://good.com", "file://",
+      "https://[::1]x", "https://[]", "1http://good.com", "file:///",
       "https://" .. ("a"):rep(256) } do
       if origin.matches(s, s) then error(("%q matches"):format(s)) end
     end
@@ -130,10 +159,12 @@ describe("a pattern", function()
   it("that can match nothing is named with its fault", function()
     for pattern, fault in pairs {
       [""] = "no scheme", ["good.com"] = "no scheme", ["*"] = "no scheme",
-      ["null"] = "no scheme", ["https:/good.com"] = "no scheme",
+      ["NULL"] = "no scheme", ["https:/good.com"] = "no scheme",
       ["://good.com"] = "no scheme", ["https://"] = "no host",
       ["https://*."] = "no host", ["https://:80"] = "a bad host",
       ["https://good.com/"] = "a path after the host",
+      ["file:///"] = "a path after the host",
+      ["file://*"] = "a wildcard other than \"*.\" in front of the host",
       ["https://good.com?q"] = "a path after the host",
       ["https://me@good.com"] = "user info before the host",
       ["https://*"] = "a wildcard other than \"*.\" in front of the host",

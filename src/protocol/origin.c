@@ -160,6 +160,14 @@ static bool has_leading_zero(struct ws_slice authority, long port) {
   return authority.p[authority.n - digits - 1] != ':';
 }
 
+/* What browsers send for pages that have no host: of sandboxed frames and
+ * data: URLs (RFC 6454 7.1), and of files. Only a pattern that says the same
+ * means them. */
+static bool is_hostless(struct ws_slice s) {
+  return ws_slice_equal(s, WS_SLICE("null")) ||
+         ws_slice_equal_nocase(s, WS_SLICE("file://"));
+}
+
 static const char *parse_origin(struct ws_slice s, bool is_pattern,
                                 struct origin *o) {
   o->scheme = find_scheme(s);
@@ -185,6 +193,8 @@ static bool is_name_matched(struct ws_slice name, const struct host *pattern) {
 
 bool ws_origin_is_pattern(struct ws_slice pattern, const char **why) {
   struct origin o;
+  *why = NULL;
+  if (is_hostless(pattern)) return true;
   *why = parse_origin(pattern, true, &o);
   if (*why == NULL) return true;
   if (o.scheme.n == 0) return false;
@@ -204,6 +214,8 @@ bool ws_origin_is_pattern(struct ws_slice pattern, const char **why) {
 
 bool ws_origin_matches(struct ws_slice origin, struct ws_slice pattern) {
   struct origin o, p;
+  if (is_hostless(pattern) && is_hostless(origin))
+    return ws_slice_equal_nocase(origin, pattern);
   if (parse_origin(origin, false, &o) != NULL) return false;
   if (parse_origin(pattern, true, &p) != NULL) return false;
   return o.host.port == p.host.port &&

@@ -4,8 +4,9 @@
  * case, default ports (http, ws 80; https, wss 443) are filled in; a colon
  * without a port does not count, nor does a dot at the end of the host. A
  * pattern is an exact origin, or one whose host starts with "*.": any number
- * of labels, at least one, in front of the rest. The pattern of https and
- * "*.a.com" is https://x.a.com and https://x.y.a.com, never https://a.com. */
+ * of labels, at least one, in front of the rest: "*.a.com" behind https is
+ * https://x.a.com and https://x.y.a.com, never https://a.com. "null" and
+ * "file://", of pages without a host, are patterns for themselves. */
 #ifndef EVWS_ORIGIN_H
 #define EVWS_ORIGIN_H
 
@@ -17,8 +18,8 @@
  * ("no scheme", "a path after the host", ...). */
 bool ws_origin_is_pattern(struct ws_slice pattern, const char **why);
 
-/* Does the origin match the pattern? "null", and whatever is no serialised
- * origin (user info, a path, spaces, a bad port), matches nothing. */
+/* Does the origin match the pattern? Whatever is no serialised origin (user
+ * info, a path, spaces, a bad port) matches nothing. */
 bool ws_origin_matches(struct ws_slice origin, struct ws_slice pattern);
 
 /* Is it the origin of the page that was served by this Host? Compares host
