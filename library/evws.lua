@@ -637,7 +637,8 @@ function server:metrics() end
 ---Names in lower case; a field that is repeated is joined by `", "` (cookies by
 ---`"; "`).
 ---@field headers table<string, string>
----The Host field; nil where HTTP/1.0 has none.
+---The Host field, or the host of a request line that has a whole URL (RFC 9112
+---3.2.2); nil where HTTP/1.0 has none.
 ---@field host string?
 ---The Origin field; nil without one.
 ---@field origin string?

@@ -334,6 +334,8 @@ describe("a request", function()
       plain("Host: 127.0.0.1"),
       upgrade(nil, nil, "GET http://other/ HTTP/1.1"),
       upgrade(nil, nil, "GET ws://127.0.0.1:81/ HTTP/1.1"),
+      upgrade(nil, nil, "GET wss://127.0.0.1:80/ HTTP/1.1"),
+      upgrade(nil, nil, "GET http://u@127.0.0.1/ HTTP/1.1"),
       upgrade(nil, nil, "GET http:// HTTP/1.1") }
     for _, host in ipairs { "", "a@b", "a/b", "a?b", "a#b", "[::1", "::1",
                             "[::1]x", "a:99999", "a:x", "a:-1", "a:1:2", "a b",

@@ -72,6 +72,16 @@ describe("a request", function()
     assert.equal("", seen_of(get("/?")).query)
   end)
 
+  it("by its whole URL has the path and host of that", function()
+    for _, line in ipairs { "http://a.example:80", "WS://A.example.",
+      "http://a.example:" } do
+      local r = seen_of(get(line .. "/a%20b?x=1"), "send",
+        { hosts = { "a.example" } })
+      assert.same({ "/a%20b", "x=1", line:match "//(.*)", "a.example" },
+        { r.path, r.query, r.host, r.headers.host })
+    end
+  end)
+
   it("has a body, by length or in chunks, however it comes", function()
     local chunked = "POST /post HTTP/1.1\r\nHost: a\r\n"
       .. "Transfer-Encoding: chunked\r\n\r\n"

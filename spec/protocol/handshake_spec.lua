@@ -183,7 +183,36 @@ describe("handshake", function()
     } do
       local out = accepts(request("GET " .. target .. " HTTP/1.1"))
       assert.same(parts, { out.path, out.query })
-      assert.equal("a.example", out.host)
+      assert.equal("a.example", out.host:lower())
+    end
+  end)
+
+  it("takes a whole URL whose host is Host's, spelled otherwise", function()
+    for target, hosts in pairs {
+      ["http://a.example:80/x"] = { "a.example", "A.Example", "a.example:",
+                                    "a.example.", "a.example:80",
+                                    "a.example:0080" },
+      ["http://a.example/x"] = { "a.example:80", "a.example.:80",
+                                 "a.example:" },
+      ["ws://a.example:/x"] = { "a.example", "a.example:80" },
+      ["WS://A.EXAMPLE.:80/x"] = { "a.example" },
+      ["https://a.example:443/x"] = { "a.example", "a.example:443" },
+      ["wss://a.example/x"] = { "a.example:443", "a.example:" },
+      ["http://a.example:8080/x"] = { "a.example:8080", "a.example.:08080" },
+      ["http://[::1]:80/x"] = { "[::1]", "[::1]:" },
+      ["http://127.0.0.1/x"] = { "127.0.0.1:80" },
+    } do
+      for _, host in ipairs(hosts) do
+        for _, bytes in ipairs {
+          request("GET " .. target .. " HTTP/1.1", "Host: " .. host),
+          head("GET " .. target .. " HTTP/1.1", "Host: " .. host),
+          head("GET " .. target .. " HTTP/1.0", "Host: " .. host) } do
+          local out = accepts(bytes)
+          -- RFC 9112 3.2.2: it counts for Host
+          assert.equal(target:match "//([^/]*)", out.host)
+          assert.equal("/x", out.path)
+        end
+      end
     end
   end)
 
@@ -203,12 +232,22 @@ describe("handshake", function()
   it("refuses an absolute target for another Host (BI-42)", function()
     local list = {}
     for _, target in ipairs {
-      "http://b.example/", "http://a.example:80/", "http://a.example.b/",
+      "http://b.example/", "http://a.example:81/", "http://a.example.b/",
       "http://a.exampl/", "http://u@a.example/", "http:///", "http://",
-      "http:///a.example", "ws://", "http://?a.example", "http://a.example./",
-      "http://a.example\\/",
+      "http:///a.example", "ws://", "http://?a.example", "http://a.example../",
+      "http://a.example\\/", "https://a.example:80/", "ws://a.example:443/",
+      "http://a.example:0/", "http://a.example:65616/", -- 80 + 65536
+      "http://a.example:80:80/", "http://:80/", "http://.a.example/",
+      "http://%61.example/", "http://[a.example]/",
     } do
       list[#list + 1] = request("GET " .. target .. " HTTP/1.1")
+    end
+    for _, host in ipairs { "a.example:443", "a.example:81", "a.example:0",
+                            "b.example:80", "80", ":80" } do
+      list[#list + 1] = request("GET http://a.example:80/ HTTP/1.1",
+                                "Host: " .. host)
+      list[#list + 1] = request("GET http://a.example/ HTTP/1.1",
+                                "Host: " .. host)
     end
     refuses(bad, list)
   end)

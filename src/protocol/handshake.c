@@ -25,6 +25,7 @@ struct check {
   struct ws_http_index index;
   struct ws_handshake *out;
   const char **why;
+  uint16_t port; /* of an absolute target that names none */
 };
 
 static int refuse(struct check *c, enum ws_err err, const char *why) {
@@ -65,16 +66,23 @@ static void look_at_connection(struct check *c) {
 }
 
 /* RFC 9112 3.2.2: takes scheme and authority off an absolute target. */
-static bool take_authority(struct ws_slice *target, struct ws_slice *host) {
-  static const struct ws_slice schemes[] = {
-    {"http://", 7}, {"https://", 8}, {"ws://", 5}, {"wss://", 6}};
+static bool take_authority(struct check *c, struct ws_slice *target) {
+  static const struct {
+    struct ws_slice text;
+    uint16_t port;
+  } schemes[] = {{{"http://", 7}, 80},
+                 {{"https://", 8}, 443},
+                 {{"ws://", 5}, 80},
+                 {{"wss://", 6}, 443}};
   for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-    size_t n = schemes[i].n, end = n;
+    size_t n = schemes[i].text.n, end = n;
     struct ws_slice start = {target->p, n};
-    if (target->n < n || !ws_slice_equal_nocase(start, schemes[i])) continue;
+    if (target->n < n || !ws_slice_equal_nocase(start, schemes[i].text))
+      continue;
     while (end < target->n && target->p[end] != '/' && target->p[end] != '?')
       end++;
-    *host = (struct ws_slice){target->p + n, end - n};
+    c->out->host = (struct ws_slice){target->p + n, end - n};
+    c->port = schemes[i].port;
     target->p += end;
     target->n -= end;
     return true;
@@ -88,7 +96,7 @@ static int check_target(struct check *c) {
   const char *mark;
   if (memchr(target.p, '#', target.n)) /* RFC 9112 3.2: no fragment */
     return refuse(c, WS_ERR_BAD_REQUEST, "fragment in the target");
-  if (target.p[0] != '/' && !take_authority(&target, &c->out->host))
+  if (target.p[0] != '/' && !take_authority(c, &target))
     return refuse(c, WS_ERR_BAD_REQUEST, "target is no path");
   mark = target.n > 0 ? memchr(target.p, '?', target.n) : NULL;
   if (mark) {
@@ -101,21 +109,29 @@ static int check_target(struct check *c) {
   return WS_OK;
 }
 
-/* RFC 9112 3.2: one Host, well-formed, and the same as in the target. */
-static int check_host(struct check *c, bool may_lack) {
-  struct ws_slice *host = &c->out->host, name;
-  uint32_t n = count(c, WS_HTTP_HOST);
+static bool is_host(struct ws_slice host) {
+  struct ws_slice name;
   long port;
+  return ws_origin_parse_host(host, &name, &port);
+}
+
+/* RFC 9112 3.2: one Host, well-formed. An absolute target counts for it
+ * (3.2.2); but where they name two hosts, who is in front of us may have
+ * meant the other one. */
+static int check_host(struct check *c, bool may_lack) {
+  struct ws_slice *host = &c->out->host, field;
+  uint32_t n = count(c, WS_HTTP_HOST);
   if (n > 1) return refuse(c, WS_ERR_BAD_REQUEST, "more than one Host");
   if (n == 0 && !may_lack) return refuse(c, WS_ERR_BAD_REQUEST, "no Host");
-  if (n == 1) {
-    struct ws_slice field = value(c, WS_HTTP_HOST);
-    if (host->p && !ws_slice_equal_nocase(*host, field))
-      return refuse(c, WS_ERR_BAD_REQUEST, "Host is not the target's");
+  if (host->p && !is_host(*host))
+    return refuse(c, WS_ERR_BAD_REQUEST, "malformed host in the target");
+  if (n == 0) return WS_OK;
+  field = value(c, WS_HTTP_HOST);
+  if (!is_host(field)) return refuse(c, WS_ERR_BAD_REQUEST, "malformed Host");
+  if (!host->p)
     *host = field;
-  }
-  if (host->p && (host->n == 0 || !ws_origin_parse_host(*host, &name, &port)))
-    return refuse(c, WS_ERR_BAD_REQUEST, "malformed Host");
+  else if (!ws_origin_is_same_host(*host, field, c->port))
+    return refuse(c, WS_ERR_BAD_REQUEST, "Host is not the target's");
   return WS_OK;
 }
 

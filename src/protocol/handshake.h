@@ -21,7 +21,7 @@ enum ws_handshake_method { WS_GET, WS_HEAD, WS_METHOD_OTHER };
 struct ws_handshake {
   struct ws_slice path;   /* of the target; that of http://host is a constant */
   struct ws_slice query;  /* without "?"; p is NULL without one */
-  struct ws_slice host;   /* Host, or the authority of an absolute target */
+  struct ws_slice host;   /* the authority of an absolute target, or Host */
   struct ws_slice origin; /* p is NULL without one */
   struct ws_slice key;    /* Sec-WebSocket-Key, 24 bytes */
   uint64_t content_length;
@@ -42,8 +42,8 @@ struct ws_handshake {
  *                fields, or whose last coding is not exactly "chunked"
  *                (RFC 9112 6.3); a target that is neither an
  *                absolute path nor an absolute http(s) or ws(s) URI, or has a
- *                fragment or a control byte; an absolute target whose
- *                authority is not the Host; and of what asks for an upgrade
+ *                fragment or a control byte; an absolute target that names
+ *                another host than Host; and of what asks for an upgrade
  *                ("Upgrade" holds the token websocket): a key that is not 16
  *                bytes in base64, two keys, a Connection without the token
  *                upgrade, a body, a version that is given twice

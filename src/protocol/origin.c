@@ -245,6 +245,14 @@ bool ws_origin_parse_host(struct ws_slice host, struct ws_slice *name,
   return true;
 }
 
+bool ws_origin_is_same_host(struct ws_slice a, struct ws_slice b, long port) {
+  struct host x, y;
+  if (parse_host(a, &x) != NULL || parse_host(b, &y) != NULL) return false;
+  if (x.port < 0) x.port = port;
+  if (y.port < 0) y.port = port;
+  return x.port == y.port && ws_slice_equal_nocase(x.name, y.name);
+}
+
 bool ws_origin_host_matches(struct ws_slice host, struct ws_slice entry) {
   struct host h, e;
   if (parse_host(host, &h) != NULL) return false;

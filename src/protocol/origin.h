@@ -37,6 +37,9 @@ bool ws_origin_is_same(struct ws_slice origin, struct ws_slice host,
 bool ws_origin_parse_host(struct ws_slice host, struct ws_slice *name,
                           long *port);
 
+/* Do two of these name the same host? `port` is that of one without a port. */
+bool ws_origin_is_same_host(struct ws_slice a, struct ws_slice b, long port);
+
 /* Does a Host field match an entry of the `hosts` option: a name, a name with
  * port, or "*.name"? Without a port in the entry any port will do; with one
  * the Host has to have it too, no default is assumed. */
