@@ -1063,6 +1063,51 @@ local timer = {}
 ---@return boolean was_set
 function timer:cancel() end
 
+---A queue through which tasks hand values to one another, and wait for one
+---another: at most `limit` values stand in it.
+---
+---```lua
+---local jobs = ws.queue(10)
+---ws.spawn(function()
+---  for job in jobs.take, jobs do work(job) end
+---end)
+---jobs:put("first")
+---```
+---@param limit integer at least 1
+---@return evws.Queue
+function ws.queue(limit) end
+
+---What `ws.queue` returns. `#queue` is how many values are in it. It is closed
+---when a variable `local queue <close>` goes out of scope.
+---@class evws.Queue: userdata
+local queue = {}
+
+---Adds a value, any but nil, behind all others. With `seconds` it waits for
+---room, at most so long (`math.huge`: for ever); without, it never waits.
+---
+---Returns true; or nil and `"full"` (without `seconds`), `"timeout"`, `"closed"`,
+---`"interrupted"` or `"nothing to wait for"`, and the value was not taken.
+---@param value any
+---@param seconds? number
+---@return true? ok
+---@return string? message
+function queue:put(value, seconds) end
+
+---Takes the first value out, and waits for one where there is none; those who
+---wait get theirs in the order in which they came.
+---
+---Returns the value; or nil and `"timeout"`, `"closed"`, `"interrupted"` or
+---`"nothing to wait for"`.
+---@param seconds? number none: for ever
+---@return any value
+---@return string? message
+function queue:take(seconds) end
+
+---Ends it: nothing is put into it any more, and who waits is told. What stands
+---in it can still be taken. Closing twice is harmless.
+---@return true
+function queue:close() end
+
 ---Seconds of a clock that never goes back, read afresh.
 ---@return number
 function ws.now() end
@@ -1145,6 +1190,24 @@ function ws.on_error(fn) end
 ---@param b string
 ---@return boolean
 function ws.equals(a, b) end
+
+---Bytes that nobody can guess, from the system's generator: for tokens and ids.
+---Raises where the system has none.
+---@param n integer 0 to 65536
+---@return string bytes
+function ws.random(n) end
+
+---The fields of a query, `request.query` or `conn.query`, decoded (`%` and `+`):
+---name to value. Of a name that is there twice the first value; a name without
+---a value has `""`. At most 256 pairs are looked at. What is no valid escape
+---stays as it is, and nothing is said about UTF-8.
+---
+---```lua
+---local token = ws.parse_query(request.query).access_token
+---```
+---@param query string? nil: no fields
+---@return table<string, string>
+function ws.parse_query(query) end
 
 -- ---------------------------------------------------------------------------
 -- Files

@@ -25,8 +25,11 @@ local ws = {
   sleep = core.sleep,
   after = core.after,
   every = core.every,
+  queue = core.queue,
 
   equals = core.equals,
+  random = core.random,
+  parse_query = require "evws.query",
 }
 
 core.set_module(ws) -- whatever stands in ws.log is called

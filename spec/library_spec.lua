@@ -162,7 +162,7 @@ describe("library/evws.lua", function()
     assert.same(properties, keys(classes["evws.Conn"].fields))
   end)
 
-  it("has every member of a server, timer, writer and no other", function()
+  it("has every member of the other objects and no other", function()
     local server = t.listen {}
     assert.same(members "evws.server", keys(functions.server))
     for name in pairs(classes["evws.Server"].fields) do
@@ -171,6 +171,7 @@ describe("library/evws.lua", function()
     t.cleanup()
     assert.same(members "evws.timer", keys(functions.timer))
     assert.same(members "evws.writer", keys(functions.writer))
+    assert.same(members "evws.queue", keys(functions.queue))
     assert.same({}, keys(classes["evws.Timer"].fields))
   end)
 
@@ -231,7 +232,8 @@ describe("library/evws.lua", function()
   end)
 
   it("describes whatever it has", function()
-    for _, owner in ipairs { "ws", "conn", "server", "timer", "writer" } do
+    for _, owner in ipairs { "ws", "conn", "server", "timer", "writer",
+      "queue" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)
       end

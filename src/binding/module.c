@@ -9,6 +9,7 @@
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
 #include "binding/lua_input.h"
+#include "binding/lua_queue.h"
 #include "binding/lua_server.h"
 #include "binding/lua_timer.h"
 #include "binding/lua_writer.h"
@@ -19,8 +20,10 @@
 #include "binding/watchdog.h"
 #include "protocol/secret.h"
 #include "transport/linger.h"
+#include "transport/random.h"
 
 #define VERSION "0.1.0"
+#define RANDOM_MAX 65536
 
 static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
 
@@ -99,6 +102,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_state_keep(L);
   ws_open_conn(L, st);
   ws_open_server(L);
+  ws_open_queue(L);
   ws_open_timer(L);
   ws_open_writer(L);
   return st;
@@ -130,6 +134,25 @@ static int lua_fail_at(lua_State *L) {
 }
 #endif
 
+/* Bytes of the kernel's generator: for ids that nobody can guess. */
+static int lua_random(lua_State *L) {
+  struct ws_state *st = ws_state_of(L);
+  luaL_Buffer b;
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n >= 0 && n <= RANDOM_MAX, 1, "0 to 65536 expected");
+  if (st->is_closed) return luaL_error(L, "evws is closed");
+  char *to = luaL_buffinitsize(L, &b, (size_t)n);
+  for (size_t at = 0, left = (size_t)n; left;) {
+    size_t some = left < 64 ? left : 64;
+    if (!ws_random_take(&st->loop, to + at, some))
+      return luaL_error(L, "the system gives no random bytes");
+    at += some;
+    left -= some;
+  }
+  luaL_pushresultsize(&b, (size_t)n);
+  return 1;
+}
+
 /* Numbers are no secrets: strings, or it raises. */
 static int lua_equals(lua_State *L) {
   struct ws_slice a, b;
@@ -152,6 +175,8 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"set_module", lua_set_module},
                                      {"watchdog", ws_lua_watchdog},
                                      {"on_error", ws_lua_on_error},
+                                     {"queue", ws_lua_queue},
+                                     {"random", lua_random},
                                      {"run", ws_lua_run},
                                      {"input", ws_lua_input},
                                      {"sleep", ws_lua_sleep},
