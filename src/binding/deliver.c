@@ -8,7 +8,7 @@
 /* ---- messages, called out ---- */
 
 static int after_message(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_running(L, ws_state_of(L));
+  struct ws_task *t = ws_state_of(L)->current;
   (void)status;
   (void)ctx;
   t->is_busy = false;
@@ -141,7 +141,7 @@ static int next_control(lua_State *L) {
 }
 
 static int control_k(lua_State *L, int status, lua_KContext ctx) {
-  struct ws_task *t = ws_task_running(L, ws_state_of(L));
+  struct ws_task *t = ws_state_of(L)->current;
   (void)status;
   (void)ctx;
   t->conn->c.is_telling = false;

@@ -30,12 +30,10 @@ static int failure(lua_State *L, struct lua_conn *lc) {
   return 3;
 }
 
-static int connect_k(lua_State *L, int status, lua_KContext ctx) {
+static int connect_k(lua_State *L, const struct ws_woken *w) {
   struct lua_conn *lc = ws_check_conn(L, -1);
-  struct ws_woken w = ws_task_woken(L, ws_state_of(L), status);
-  (void)ctx;
-  if (w.why == WS_WAKE_DONE) return 1;
-  if (w.why == WS_WAKE_CLOSED) return failure(L, lc);
+  if (w->why == WS_WAKE_DONE) return 1;
+  if (w->why == WS_WAKE_CLOSED) return failure(L, lc);
   ws_conn_cut(&lc->c, 1006, "interrupted");
   lua_pushnil(L);
   lua_pushliteral(L, "interrupted");

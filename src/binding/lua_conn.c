@@ -125,10 +125,9 @@ static int conn_terminate(lua_State *L) {
   return 1;
 }
 
-static int gone_k(lua_State *L, int status, lua_KContext ctx) {
+static int gone_k(lua_State *L, const struct ws_woken *w) {
   (void)L;
-  (void)status;
-  (void)ctx;
+  (void)w;
   return 0;
 }
 
@@ -174,25 +173,22 @@ static int push_end(lua_State *L, struct lua_conn *lc) {
 
 static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout);
 
-static int receive_k(lua_State *L, int status, lua_KContext ctx) {
+static int receive_k(lua_State *L, const struct ws_woken *w) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_state *st = ws_state_of(L);
-  struct ws_woken w = ws_task_woken(L, st, status);
   struct ws_event ev;
-  (void)ctx;
-  if (st->event) {
-    ev = *st->event;
-    st->event = NULL;
+  if (w->st->event) {
+    ev = *w->st->event;
+    w->st->event = NULL;
     return push_message(L, lc, &ev);
   }
   if (ws_conn_next(&lc->c, &ev)) return push_message(L, lc, &ev);
-  if (ws_retry_is_over(&lc->c) || w.why == WS_WAKE_CLOSED)
+  if (ws_retry_is_over(&lc->c) || w->why == WS_WAKE_CLOSED)
     return push_end(L, lc);
-  if (w.why == WS_WAKE_DONE) return wait_for_message(L, lc, w.time_left);
+  if (w->why == WS_WAKE_DONE) return wait_for_message(L, lc, w->time_left);
   lua_pushnil(L);
-  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT       ? "timeout"
-                    : w.why == WS_WAKE_INTERRUPTED ? "interrupted"
-                                                   : "nothing to wait for");
+  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT       ? "timeout"
+                    : w->why == WS_WAKE_INTERRUPTED ? "interrupted"
+                                                    : "nothing to wait for");
   return 2;
 }
 
@@ -267,20 +263,18 @@ static bool is_drained(lua_State *L, const struct ws_conn *c, bool is_task) {
   return n <= (is_task ? c->options->low_water : 0);
 }
 
-static int drain_k(lua_State *L, int status, lua_KContext ctx) {
+static int drain_k(lua_State *L, const struct ws_woken *w) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_woken w = ws_task_woken(L, ws_state_of(L), status);
-  (void)ctx;
-  if (w.why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
+  if (w->why == WS_WAKE_CLOSED || lc->c.state == WS_CONN_CLOSED)
     return push_end(L, lc);
-  if (w.why == WS_WAKE_DONE) {
-    if (!is_drained(L, &lc->c, status == LUA_YIELD))
-      return wait_for_drain(L, lc, w.time_left);
+  if (w->why == WS_WAKE_DONE) {
+    if (!is_drained(L, &lc->c, w->is_task))
+      return wait_for_drain(L, lc, w->time_left);
     lua_pushboolean(L, true);
     return 1;
   }
   lua_pushnil(L);
-  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
   return 2;
 }
 

@@ -42,14 +42,12 @@ static int read_once(lua_State *L, struct lua_input *i, double timeout) {
   return 2;
 }
 
-static int input_k(lua_State *L, int status, lua_KContext ctx) {
+static int input_k(lua_State *L, const struct ws_woken *w) {
   struct lua_input *i = lua_touserdata(L, 1);
-  struct ws_woken w = ws_task_woken(L, i->st, status);
-  (void)ctx;
   ws_loop_unwatch(&i->st->loop, &i->watch);
-  if (w.why == WS_WAKE_DONE) return read_once(L, i, w.time_left);
+  if (w->why == WS_WAKE_DONE) return read_once(L, i, w->time_left);
   lua_pushnil(L);
-  lua_pushstring(L, w.why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
   return 2;
 }
 

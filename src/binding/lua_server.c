@@ -145,10 +145,9 @@ int ws_lua_listen(lua_State *L) {
 
 /* ---- methods ---- */
 
-static int close_k(lua_State *L, int status, lua_KContext ctx) {
+static int close_k(lua_State *L, const struct ws_woken *w) {
   struct lua_server *ls = ws_check_server(L, 1);
-  (void)ctx;
-  ws_task_woken(L, ws_state_of(L), status);
+  (void)w;
   if (ls->s.is_gone && !ls->s.was_cut) {
     lua_pushboolean(L, true);
     return 1;

@@ -20,9 +20,8 @@ static struct lua_timer *check_timer(lua_State *L, int arg) {
 
 /* ---- sleep, spawn ---- */
 
-static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  if (ws_task_woken(L, ws_state_of(L), status).why == WS_WAKE_TIMEOUT) {
+static int sleep_k(lua_State *L, const struct ws_woken *w) {
+  if (w->why == WS_WAKE_TIMEOUT) {
     lua_pushboolean(L, true);
     return 1;
   }

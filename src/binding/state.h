@@ -53,8 +53,6 @@ struct ws_state {
   void (*failed)(struct ws_state *, struct lua_conn *, lua_State *from,
                  bool is_last);
   int yield_error;      /* registry: what a stray coroutine.yield gets */
-  uint8_t driven_why;   /* enum ws_wake of a driver that has been woken */
-  double driven_until;  /* and its deadline */
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
   struct ws_watchdog *watchdog; /* NULL: none */

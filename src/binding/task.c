@@ -113,6 +113,22 @@ static void failed(struct ws_task *t) {
   drop(t);
 }
 
+/* Somebody has closed its coroutine, or is about to: nothing of it may be
+ * touched, and what it would have done is not done. */
+static void lost(struct ws_task *t) {
+  struct ws_state *st = t->st;
+  lua_State *L = ws_state_thread(st);
+  if (lua_checkstack(L, 2)) {
+    lua_pushliteral(L, "a waiting task was closed from outside");
+    if (!t->keeps_error) {
+      st->failed(st, t->conn, L, t->is_error);
+      lua_pop(L, 1);
+    }
+  }
+  ended(t, false);
+  drop(t);
+}
+
 static void run(struct ws_task *t, int n_args) {
   struct ws_state *st = t->st;
   struct ws_task *before = st->current;
@@ -158,14 +174,20 @@ void ws_task_start_later(struct ws_task *t, int n_args) {
   ws_loop_job(&t->st->loop, &t->job);
 }
 
+static void go_on(struct ws_task *t) {
+  t->is_waiting = false;
+  if (lua_status(t->co) == LUA_YIELD)
+    run(t, 0);
+  else
+    lost(t);
+}
+
 static void on_job(struct ws_job *job) {
   struct ws_task *t = WS_LIST_ENTRY(job, struct ws_task, job);
-  if (!t->is_waiting) {
+  if (t->is_waiting)
+    go_on(t);
+  else
     run(t, lua_gettop(t->co) - 1);
-    return;
-  }
-  t->is_waiting = false;
-  run(t, 0);
 }
 
 /* ---- waking ---- */
@@ -200,8 +222,7 @@ void ws_task_wake_now(struct ws_task *t, enum ws_wake why) {
     if (t->co) ws_loop_job(&t->st->loop, &t->job);
     return;
   }
-  t->is_waiting = false;
-  run(t, 0);
+  go_on(t);
 }
 
 static void on_timer(struct ws_timer *timer) {
@@ -278,8 +299,15 @@ static bool drive(lua_State *L, struct ws_state *st, const struct ws_task *t) {
   return more;
 }
 
-static int drive_and_go_on(lua_State *L, struct ws_state *st, struct ws_task *t,
-                           lua_KFunction k) {
+static int call_k(lua_State *L, const struct ws_task *t) {
+  struct ws_woken w = {t->st, (enum ws_wake)t->woken, t->co != NULL, -1};
+  if (t->until >= 0)
+    w.time_left = fmax(t->until - ws_loop_now(&t->st->loop), 0);
+  return t->k(L, &w);
+}
+
+static int drive_and_go_on(lua_State *L, struct ws_state *st,
+                           struct ws_task *t) {
   int signals = st->signals;
   ws_ev_catch(st->ev, false, ws_state_count_signal);
   bool more = drive(L, st, t);
@@ -289,36 +317,29 @@ static int drive_and_go_on(lua_State *L, struct ws_state *st, struct ws_task *t,
   if (t->woken == WS_WAKE_NONE)
     settle(t, more ? WS_WAKE_INTERRUPTED : WS_WAKE_STUCK);
   if (is_interrupted) raise(SIGINT); /* as if we had never caught it */
-  /* by value: k may raise, and this frame would be gone */
-  st->driven_why = t->woken;
-  st->driven_until = t->until;
-  return k(L, LUA_OK, 0);
+  return call_k(L, t);
+}
+
+/* The task is looked at only while there is a state: it goes with that. */
+static int waited(lua_State *L, int status, lua_KContext ctx) {
+  struct ws_state *st = ws_state_of(L);
+  const struct ws_task *t = (const struct ws_task *)ctx;
+  (void)status;
+  if (st->current == t) return call_k(L, t);
+  if (st->is_closed) return luaL_error(L, "evws is closed");
+  lua_settop(L, t->top);
+  lua_pushnil(L);
+  lua_pushliteral(L, "a waiting task cannot be resumed from outside");
+  return lua_yieldk(L, 2, ctx, waited);
 }
 
 int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
-                 lua_KFunction k) {
-  if (!t->co) return drive_and_go_on(L, st, t, k);
+                 ws_task_k *k) {
+  t->k = k;
+  if (!t->co) return drive_and_go_on(L, st, t);
   t->is_waiting = true;
-  return lua_yieldk(L, 0, 0, k);
-}
-
-struct ws_task *ws_task_running(lua_State *L, struct ws_state *st) {
-  struct ws_task *t = st->current;
-  if (!t || t->co != L)
-    luaL_error(L, "a waiting task cannot be resumed from outside");
-  return t;
-}
-
-struct ws_woken ws_task_woken(lua_State *L, struct ws_state *st, int status) {
-  struct ws_woken w = {(enum ws_wake)st->driven_why, -1};
-  double until = st->driven_until;
-  if (status == LUA_YIELD) {
-    struct ws_task *t = ws_task_running(L, st);
-    w.why = (enum ws_wake)t->woken;
-    until = t->until;
-  }
-  if (until >= 0) w.time_left = fmax(until - ws_loop_now(&st->loop), 0);
-  return w;
+  t->top = lua_gettop(L);
+  return lua_yieldk(L, 0, (lua_KContext)t, waited);
 }
 
 double ws_check_timeout(lua_State *L, int arg) {

@@ -12,7 +12,10 @@
  *   return ws_task_wait(L, st, t, k);
  *
  * k is called when somebody has called ws_task_wake (or it was interrupted),
- * in the same way as a continuation, and pushes the results. */
+ * with the stack as it was, and pushes the results as a C function does.
+ *
+ * Only the loop lets a waiting task go on: whoever else resumes its coroutine
+ * gets nil and a message, and it goes on waiting. */
 #ifndef EVWS_BINDING_TASK_H
 #define EVWS_BINDING_TASK_H
 
@@ -35,6 +38,17 @@ enum ws_wait_for {
   WS_FOR_END
 };
 
+/* Why it waits no longer. */
+struct ws_woken {
+  struct ws_state *st;
+  enum ws_wake why;
+  bool is_task;     /* not a driver */
+  double time_left; /* of its timeout; negative: it had none */
+};
+
+/* Goes on behind a wait. */
+typedef int ws_task_k(lua_State *L, const struct ws_woken *w);
+
 struct ws_task {
   struct ws_list link; /* pool or tasks; first */
   struct ws_job job;
@@ -48,6 +62,8 @@ struct ws_task {
   struct lua_conn *on;   /* what it waits for */
   void *arg;             /* for done; so is n */
   uint32_t n;
+  ws_task_k *k; /* while it waits */
+  int top;      /* and its stack is as high as this */
   double until; /* when its timeout is over; negative: it has none */
   /* It has ended; ok tells whether without an error. Results are gone. */
   void (*done)(struct ws_task *, bool ok);
@@ -95,19 +111,7 @@ void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
                      enum ws_wait_for what);
 
 int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
-                 lua_KFunction k);
-
-/* In k, with k's status: why it was woken, and what is left of its timeout
- * (negative: it had none). Raises when somebody else has resumed the
- * coroutine. */
-struct ws_woken {
-  enum ws_wake why;
-  double time_left;
-};
-struct ws_woken ws_task_woken(lua_State *L, struct ws_state *st, int status);
-
-/* The task that runs in L; raises where none does. */
-struct ws_task *ws_task_running(lua_State *L, struct ws_state *st);
+                 ws_task_k *k);
 
 /* Gives back a task that was not started. */
 void ws_task_discard(struct ws_task *t);
