@@ -11,6 +11,11 @@
 #include <stdlib.h>
 
 #include "engine/conn.h"
+#include "engine/conn_event.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
+#include "engine/conn_send.h"
+#include "engine/farewell.h"
 #include "engine/server.h"
 #include "engine/upgrade.h"
 #include "kit/friend.h"
@@ -368,7 +373,7 @@ static void end(struct app *a) {
     step(a, true, true);
   }
   FUZZ_CHECK(!a->friend.is_lost || a->friend.may_be_lost);
-  ws_server_close(&a->server, 1001, WS_SLICE("going"), 5);
+  ws_farewell_begin(&a->server, 1001, WS_SLICE("going"), 5);
   for (steps = 0; !is_over(a); FUZZ_CHECK(++steps < STEPS_MAX))
     step(a, true, true);
   FUZZ_CHECK(a->opened == a->closed);

@@ -4,6 +4,7 @@
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
 #include "binding/task.h"
+#include "engine/conn_flow.h"
 
 static void check_handler(lua_State *L) {
   if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -13,7 +14,8 @@ static void check_handler(lua_State *L) {
 /* What an application that has no on_message wants: a server that never
  * receives is a feed. */
 uint8_t ws_mode_without_handler(const struct lua_conn *lc) {
-  bool is_pulled = lc->is_pulled || lc->c.is_client || !lc->is_greeted;
+  bool is_pulled =
+    lc->is_pulled || ws_conn_is_client(&lc->c) || !lc->is_greeted;
   return is_pulled ? WS_PULL : WS_DISCARD;
 }
 

@@ -7,7 +7,8 @@
 #include "binding/anchors.h"
 #include "binding/conn_handlers.h"
 #include "binding/request_table.h"
-#include "engine/rare.h"
+#include "engine/conn_send.h"
+#include "engine/pending.h"
 
 enum property {
   P_NONE,
@@ -101,8 +102,7 @@ static int push_request(lua_State *L, struct lua_conn *lc) {
   lua_getiuservalue(L, 1, UV_HANDLERS);
   if (lc->has_own_handlers && lua_getfield(L, -1, "request") != LUA_TNIL)
     return 1;
-  if (lc->c.is_client || lc->c.is_freed || !lc->c.pending || lc->is_greeted)
-    return 0;
+  if (lc->c.is_freed || !ws_pending_of(&lc->c) || lc->is_greeted) return 0;
   ws_own_handlers(L, lc);
   ws_push_request(L, lc);
   lua_pushvalue(L, -1);

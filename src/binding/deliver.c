@@ -4,6 +4,9 @@
 
 #include "binding/anchors.h"
 #include "binding/conn_task.h"
+#include "engine/conn_event.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
 
 /* ---- messages, called out ---- */
 

@@ -10,6 +10,7 @@
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
+#include "engine/conn_flow.h"
 #include "engine/retry.h"
 
 /* ---- opening and closing ---- */
@@ -53,7 +54,8 @@ static void opened(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
   struct ws_task *t = lc->waiting, *next, *body;
   if (!(body = ws_conn_task_new(lc, open_body))) {
-    lc->is_untold = !c->is_client; /* of a client: an attempt that failed */
+    lc->is_untold =
+      !ws_conn_is_client(c); /* of a client: an attempt that failed */
     return;
   }
   reopened(lc);

@@ -10,7 +10,7 @@
 #include "binding/options.h"
 #include "binding/task.h"
 #include "binding/tls_options.h"
-#include "engine/client.h"
+#include "engine/retry.h"
 #include "protocol/http.h"
 
 #define URL_MAX 32768        /* bytes */
@@ -130,10 +130,8 @@ static struct ws_reconnect read_reconnect(lua_State *L) {
 static struct lua_conn *new_client(lua_State *L, struct ws_state *st) {
   ws_options_push_handlers(L, 2);
   struct lua_conn *lc = ws_anchor_object(L, st, 3);
-  struct ws_route *route = ws_client_new_route(&st->host);
+  struct ws_route *route = ws_retry_prepare(&lc->c, &st->host);
   if (!route) luaL_error(L, "not enough memory");
-  lc->c.is_client = true;
-  lc->c.route = route;
   ws_options_conn(L, 2, &route->options);
   return lc;
 }
@@ -202,8 +200,7 @@ int ws_lua_connect(lua_State *L) {
     return 2;
   }
   lc->c.is_freed = false;
-  bool ok =
-    ws_client_start(&lc->c, &st->loop, lc->c.route, ++st->loop.last_id, &what);
+  bool ok = ws_retry_start(&lc->c, &st->loop, ++st->loop.last_id, &what);
   ws_tls_context_release(what.tls);
   if (!ok) {
     lc->c.is_freed = true;

@@ -11,8 +11,13 @@
 #include "binding/lua_topic.h"
 #include "binding/lua_writer.h"
 #include "binding/task.h"
+#include "engine/conn.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
+#include "engine/conn_send.h"
+#include "engine/conn_writer.h"
 #include "engine/retry.h"
-#include "engine/topic.h"
+
 #include "protocol/utf8.h"
 
 static int result(lua_State *L, enum ws_err err) {
@@ -296,7 +301,7 @@ static int conn_drain(lua_State *L) {
   if (c->state == WS_CONN_CLOSED) return push_end(L, lc);
   if (c->state == WS_CONN_PENDING || !ws_is_usable(lc))
     return ws_push_closed(L);
-  if (c->member) ws_topic_catch_up(c);
+  if (c->ahead) c->ahead->calls->catch_up(c);
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (c->stream.error || c->state == WS_CONN_CLOSED) return ws_push_closed(L);
   if (is_drained(L, c, ws_state_of(L)->current != NULL)) {

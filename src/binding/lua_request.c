@@ -8,6 +8,7 @@
 #include "binding/request_table.h"
 #include "binding/task.h"
 #include "engine/response.h"
+#include "engine/upgrade.h"
 
 /* ---- answers ---- */
 
@@ -17,7 +18,7 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
   struct ws_slice body = {NULL, 0}, lines;
   int is_int;
   lua_Integer status = lua_tointegerx(L, at, &is_int);
-  bool is_head = c->pending && c->pending->shake.method == WS_HEAD;
+  bool is_head = ws_pending_of(c) && ws_pending_of(c)->shake.method == WS_HEAD;
   if (!is_int || status < least || status > 599)
     luaL_error(L, "bad status (%d to 599 expected, got %s)", least,
                luaL_tolstring(L, at, NULL));
@@ -31,7 +32,7 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
     body.p = lua_tolstring(L, at + 1, &body.n);
   else if (f.has_length)
     body.n = (size_t)f.length;
-  if (least == 300) ws_conn_refused(c, WS_REFUSED_APPLICATION, (int)status);
+  if (least == 300) ws_upgrade_count(c, WS_REFUSED_APPLICATION, (int)status);
   ws_conn_respond(c, (int)status, lines, f.has_type, body);
 }
 
@@ -45,7 +46,7 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
   struct ws_fields f = {.has_type = false};
   lua_settop(L, 3);
   if (!lua_istable(L, 3)) {
-    if (c->pending) name = ws_upgrade_choose(c);
+    if (ws_pending_of(c)) name = ws_upgrade_choose(c);
     lua_pushlstring(L, name.p, name.n);
     lua_pushliteral(L, "");
     return 2;
@@ -56,9 +57,10 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
   lua_getfield(L, 3, "headers");
   if (lua_getfield(L, 3, "subprotocol") != LUA_TNIL) {
     name.p = luaL_checklstring(L, -1, &name.n);
-    if (c->pending && !ws_upgrade_offers(c, name)) /* 4.1: it would fail */
+    if (ws_pending_of(c) &&
+        !ws_upgrade_offers(c, name)) /* 4.1: it would fail */
       luaL_error(L, "subprotocol '%s' was not offered", name.p);
-  } else if (c->pending) {
+  } else if (ws_pending_of(c)) {
     name = ws_upgrade_choose(c);
   }
   lua_pushlstring(L, name.p, name.n);
@@ -112,7 +114,7 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
     return 0;
   default:
     if (lua_isnoneornil(L, 3))
-      ws_response_error(&lc->c, 404, (struct ws_slice){"", 0});
+      ws_conn_respond_status(&lc->c, 404, (struct ws_slice){"", 0});
     else
       respond(L, &lc->c, 3, 200);
     return 0;
@@ -135,9 +137,9 @@ static void request_done(struct ws_task *t, bool ok) {
   struct ws_conn *c = &t->conn->c;
   struct ws_slice name, lines;
   if (!ok) {
-    if (c->pending) c->pending->is_refusing = true;
-    ws_conn_refused(c, WS_REFUSED_HANDLER_ERROR, 500);
-    ws_response_error(c, 500, (struct ws_slice){"", 0});
+    if (ws_pending_of(c)) ws_pending_of(c)->is_refusing = true;
+    ws_upgrade_count(c, WS_REFUSED_HANDLER_ERROR, 500);
+    ws_conn_respond_status(c, 500, (struct ws_slice){"", 0});
   } else if (lua_gettop(t->co) == 2) {
     name.p = lua_tolstring(t->co, 1, &name.n);
     lines.p = lua_tolstring(t->co, 2, &lines.n);
@@ -149,8 +151,8 @@ static void request_done(struct ws_task *t, bool ok) {
 void ws_request_handle(struct ws_conn *c, bool is_upgrade) {
   struct ws_task *t = ws_task_new(ws_state_of_conn(c));
   if (!t) {
-    ws_conn_refused(c, WS_REFUSED_MEMORY, 503);
-    ws_response_error(c, 503, (struct ws_slice){"", 0});
+    ws_upgrade_count(c, WS_REFUSED_MEMORY, 503);
+    ws_conn_respond_status(c, 503, (struct ws_slice){"", 0});
     return;
   }
   ws_task_set_conn(t, ws_lua_conn(c));

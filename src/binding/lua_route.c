@@ -6,6 +6,7 @@
 #include "binding/lua_message.h"
 #include "binding/option_lists.h"
 #include "binding/options.h"
+#include "engine/route.h"
 #include "engine/router.h"
 
 #define ROUTE_NAME "evws.route" /* one that is being made; no script sees it */
@@ -61,7 +62,7 @@ static void add_route(lua_State *L, struct ws_server *s, int pattern,
   ws_options_push_handlers(L, options);
   r->asks_upgrade |= ws_option_is_given(L, top + 3, "on_upgrade");
   r->user = luaL_ref(L, LUA_REGISTRYINDEX);
-  if (!ws_server_add_route(s, r, text)) luaL_error(L, "not enough memory");
+  if (!ws_route_serve_more(s, r, text)) luaL_error(L, "not enough memory");
   r->user = LUA_NOREF;
   lua_settop(L, top);
 }
@@ -75,7 +76,7 @@ static void read_path(lua_State *L, struct ws_server *s) {
   pattern.p = lua_tolstring(L, -1, &pattern.n);
   if (!ws_router_is_pattern(pattern, &why))
     luaL_error(L, "bad option 'path' ('%s': %s)", path, why);
-  if (!ws_server_set_pattern(s, pattern)) luaL_error(L, "not enough memory");
+  if (!ws_route_serve_first(s, pattern)) luaL_error(L, "not enough memory");
 }
 
 static void read_routes(lua_State *L, struct ws_server *s) {

@@ -14,6 +14,9 @@
 #include "binding/options.h"
 #include "binding/task.h"
 #include "binding/tls_options.h"
+#include "engine/farewell.h"
+#include "engine/server.h"
+#include "engine/server_log.h"
 #include "protocol/utf8.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
@@ -203,7 +206,7 @@ static int server_close(lua_State *L) {
   read_close(L, &code, &reason, &timeout);
   lua_settop(L, 2);
   if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, st, &here);
-  ws_server_close(&ls->s, code, reason, timeout);
+  ws_farewell_begin(&ls->s, code, reason, timeout);
   /* the backlog may have held somebody after all */
   if (!ls->s.is_gone && !t && ws_task_can_wait(L, st))
     t = ws_task_waiter(L, st, &here);
@@ -222,7 +225,7 @@ static int server_leave(lua_State *L) {
   lua_settop(L, 1);
   if (s->loop && ws_loop_is_forked(s->loop)) return 0;
   if (ws_task_can_wait(L, ws_state_of(L))) return server_close(L);
-  ws_server_close(s, 1001, (struct ws_slice){"", 0}, CLOSE_TIMEOUT);
+  ws_farewell_begin(s, 1001, (struct ws_slice){"", 0}, CLOSE_TIMEOUT);
   return 0;
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 #include "binding/anchors.h"
+#include "engine/route.h"
+#include "engine/server.h"
 
 /* One look at everything, so that both forms say the same. */
 struct snapshot {
@@ -25,7 +27,7 @@ static struct ws_server *check_running(lua_State *L) {
 static struct snapshot look(const struct ws_server *s) {
   struct ws_loop *loop = s->loop;
   struct snapshot v = {.s = &s->stats, .pace = &loop->pace};
-  v.traffic = ws_server_traffic(s);
+  v.traffic = ws_route_traffic(s);
   v.open = s->n_open;
   v.pending = s->n_conns - s->n_open;
   v.queued = ws_server_queued(s);

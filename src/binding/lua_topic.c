@@ -28,7 +28,7 @@ static int push_count(lua_State *L, int64_t n) {
 
 static struct ws_conn *check_member(lua_State *L) {
   struct ws_conn *c = &ws_check_conn(L, 1)->c;
-  if (c->is_client)
+  if (ws_conn_is_client(c))
     luaL_error(L, "topics are a server's; this connection is a client's");
   return c;
 }

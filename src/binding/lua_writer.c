@@ -3,6 +3,8 @@
 
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
+#include "engine/conn_send.h"
+#include "engine/conn_writer.h"
 #include "protocol/utf8.h"
 
 struct lua_writer {

@@ -2,6 +2,7 @@
 #include "binding/request_table.h"
 
 #include "base/buf.h"
+#include "engine/pending.h"
 #include "engine/router.h"
 #include "engine/upgrade.h"
 
@@ -90,7 +91,7 @@ void ws_push_params(lua_State *L, const struct ws_text *pattern,
 }
 
 void ws_push_request(lua_State *L, struct lua_conn *lc) {
-  const struct ws_pending *p = lc->c.pending;
+  const struct ws_pending *p = ws_pending_of(&lc->c);
   const struct ws_http *h = &p->http;
   char address[WS_NET_TEXT_MAX];
   lua_createtable(L, 0, 15);

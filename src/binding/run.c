@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/task.h"
+#include "engine/farewell.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds, after the first signal */
 
@@ -22,7 +23,8 @@ static void close_servers(struct ws_state *st) {
   while (l != &st->servers) {
     struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
     l = l->next; /* closing may take it out of the list */
-    ws_server_close(&ls->s, 1001, reason, st->signals > 1 ? 0 : CLOSE_TIMEOUT);
+    ws_farewell_begin(&ls->s, 1001, reason,
+                      st->signals > 1 ? 0 : CLOSE_TIMEOUT);
   }
 }
 

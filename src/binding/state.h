@@ -9,8 +9,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "engine/conn.h"
-#include "engine/server.h"
+#include "engine/conn_base.h"
+#include "engine/server_base.h"
 #include "transport/driver.h"
 
 #define WS_CONN_NAME "evws.conn"

@@ -5,6 +5,7 @@
 #include "binding/anchors.h"
 #include "binding/conn_task.h"
 #include "binding/log.h"
+#include "engine/conn_send.h"
 
 static int default_error(lua_State *L) {
   ws_log_print("", lua_tostring(L, 3), true);

@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/conn.h"
+#include "engine/conn_deadline.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
 #include "engine/dial.h"
-#include "engine/rare.h"
-#include "engine/retry.h"
+#include "engine/route.h"
 #include "protocol/handshake.h"
 
 #define FIELDS_MAX 100
@@ -16,6 +19,7 @@
 #define INTERIM_MAX 16
 
 struct ws_client {
+  struct ws_phase phase; /* first */
   struct ws_conn *conn;
   struct ws_dial dial;
   struct ws_buf request;
@@ -33,17 +37,6 @@ struct ws_client {
   struct ws_http_field fields[FIELDS_MAX];
 };
 
-struct ws_route *ws_client_new_route(struct ws_host *host) {
-  struct ws_route *r = ws_mem_zero(sizeof *r);
-  if (r) r->host = host;
-  return r;
-}
-
-void ws_client_free_route(struct ws_route *route) {
-  ws_strings_free(&route->subprotocols);
-  ws_mem_free(route);
-}
-
 static void discard(struct ws_client *cl) {
   ws_buf_free(&cl->request);
   ws_buf_free(&cl->answer);
@@ -54,11 +47,15 @@ static void discard(struct ws_client *cl) {
   ws_mem_free(cl);
 }
 
-void ws_client_free(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
+static struct ws_client *client_of(const struct ws_conn *c) {
+  return (struct ws_client *)c->phase;
+}
+
+static void free_client(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
   if (!cl) return;
   ws_dial_stop(&cl->dial);
-  c->client = NULL;
+  c->phase = NULL;
   discard(cl);
 }
 
@@ -110,7 +107,7 @@ static bool prepare(struct ws_client *cl, struct ws_io *io,
 }
 
 static void send_request(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
+  struct ws_client *cl = client_of(c);
   ws_stream_write(&c->stream, ws_buf_begin(&cl->request), cl->request.len, NULL,
                   0);
   ws_buf_free(&cl->request);
@@ -119,7 +116,7 @@ static void send_request(struct ws_conn *c) {
 
 /* The descriptor is connected and nothing has been said yet. */
 static void connected(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
+  struct ws_client *cl = client_of(c);
   ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
   if (cl->tls && !ws_stream_start_tls(&c->stream, cl->tls,
                                       (char *)ws_buf_begin(&cl->name)))
@@ -156,55 +153,17 @@ static struct ws_client *new_client(struct ws_io *io,
   return NULL;
 }
 
-static void begin(struct ws_conn *c, struct ws_client *cl,
-                  const struct ws_client_request *what) {
-  struct ws_loop *loop = c->stream.loop;
-  c->client = cl;
-  cl->conn = c;
-  uint32_t now = ws_loop_tick(loop, ws_loop_now(loop));
-  cl->deadline =
-    now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
-  ws_loop_deadline(loop, &c->deadline, cl->deadline);
-  dial(cl, loop, &what->url);
-}
-
-bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
-                     struct ws_route *route, uint64_t id,
-                     const struct ws_client_request *what) {
-  if (what->reconnect.initial > 0 && !ws_retry_init(c, what)) return false;
-  struct ws_client *cl = new_client(loop->io, route, what);
-  if (!cl) return false;
-  loop->on_deadline = ws_conn_on_deadline;
-  route->options.protocol.pool = &loop->pool;
-  route->options.protocol.deflate = &loop->deflate;
-  ws_conn_init(c, loop, route, -1, id);
-  c->is_client = true;
-  begin(c, cl, what);
-  return true;
-}
-
-void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
-  struct ws_client *cl = new_client(c->stream.loop->io, c->route, what);
-  c->is_told = false;
-  c->code = 1006;
-  c->cause = NULL;
-  c->rare->reason_len = 0;
-  if (cl)
-    begin(c, cl, what);
-  else
-    give_up(c, "out of memory");
-}
-
-void ws_client_on_deadline(struct ws_conn *c) {
-  if ((int32_t)(c->client->deadline - c->stream.loop->tick) > 0)
-    ws_loop_deadline(c->stream.loop, &c->deadline, c->client->deadline);
+static void on_deadline(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  if ((int32_t)(cl->deadline - c->stream.loop->tick) > 0)
+    ws_loop_deadline(c->stream.loop, &c->deadline, cl->deadline);
   else
     give_up(c, "timeout");
 }
 
 /* "403 Forbidden", as the reason of the end. */
 static void refused(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
+  struct ws_client *cl = client_of(c);
   char text[WS_REASON_MAX];
   struct ws_slice reason = {(char *)ws_buf_begin(&cl->answer) + cl->http.reason,
                             cl->http.reason_len};
@@ -221,7 +180,7 @@ static void refused(struct ws_conn *c) {
 
 static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
                     size_t used) {
-  struct ws_client *cl = c->client;
+  struct ws_client *cl = client_of(c);
   struct ws_slice query = {"", 0};
   struct ws_slice path = {(char *)cl->target.data, cl->target.len};
   const char *mark = memchr(path.p, '?', path.n);
@@ -240,7 +199,7 @@ static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
   ws_conn_open(c, WS_CLIENT, &cl->agreed);
   if (cl->answer.len > used && c->state != WS_CONN_CLOSED)
     ws_conn_input(c, ws_buf_begin(&cl->answer) + used, cl->answer.len - used);
-  ws_client_free(c);
+  free_client(c);
   ws_stream_uncork(&c->stream);
   ws_conn_resume(c);
 }
@@ -260,7 +219,7 @@ static int read_answer(struct ws_client *cl) {
 }
 
 static void take_answer(struct ws_conn *c) {
-  struct ws_client *cl = c->client;
+  struct ws_client *cl = client_of(c);
   struct ws_slice subprotocol = {NULL, 0};
   int r = read_answer(cl);
   const char *bytes = (char *)ws_buf_begin(&cl->answer), *why = NULL;
@@ -281,8 +240,8 @@ static void take_answer(struct ws_conn *c) {
   }
 }
 
-void ws_client_on_ready(struct ws_conn *c, uint8_t got) {
-  struct ws_client *cl = c->client;
+static void on_ready(struct ws_conn *c, uint8_t got) {
+  struct ws_client *cl = client_of(c);
   struct ws_loop *loop = c->stream.loop;
   if (got & WS_WRITE) ws_stream_flush(&c->stream);
   if (!(got & WS_READ)) return;
@@ -302,4 +261,51 @@ void ws_client_on_ready(struct ws_conn *c, uint8_t got) {
     give_up(c, "out of memory");
   else
     take_answer(c);
+}
+
+static void after_flush(struct ws_conn *c) {
+  (void)c;
+}
+
+static const struct ws_phase_calls calls = {.on_ready = on_ready,
+                                            .on_deadline = on_deadline,
+                                            .after_flush = after_flush,
+                                            .free = free_client};
+
+static void begin(struct ws_conn *c, struct ws_client *cl,
+                  const struct ws_client_request *what) {
+  struct ws_loop *loop = c->stream.loop;
+  cl->phase.calls = &calls;
+  c->phase = &cl->phase;
+  cl->conn = c;
+  uint32_t now = ws_loop_tick(loop, ws_loop_now(loop));
+  cl->deadline =
+    now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
+  ws_loop_deadline(loop, &c->deadline, cl->deadline);
+  dial(cl, loop, &what->url);
+}
+
+bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
+                     struct ws_route *route, uint64_t id,
+                     const struct ws_client_request *what) {
+  struct ws_client *cl = new_client(loop->io, route, what);
+  if (!cl) return false;
+  loop->on_deadline = ws_conn_on_deadline;
+  ws_route_lend(route, loop);
+  ws_conn_init(c, loop, route, -1, id);
+  c->protocol.is_client = true;
+  begin(c, cl, what);
+  return true;
+}
+
+void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
+  struct ws_client *cl = new_client(c->stream.loop->io, c->route, what);
+  c->is_told = false;
+  c->code = 1006;
+  c->cause = NULL;
+  if (c->rare) c->rare->reason_len = 0;
+  if (cl)
+    begin(c, cl, what);
+  else
+    give_up(c, "out of memory");
 }

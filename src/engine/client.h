@@ -3,8 +3,7 @@
 #ifndef EVWS_CLIENT_H
 #define EVWS_CLIENT_H
 
-#include "engine/conn.h"
-#include "engine/server.h"
+#include "engine/conn_base.h"
 #include "protocol/url.h"
 
 /* After a loss; see retry.h. */
@@ -25,10 +24,6 @@ struct ws_client_request {
   bool is_awaited; /* the first attempt: when it fails, that is the end */
 };
 
-/* A route of its own for one client; NULL without memory. */
-struct ws_route *ws_client_new_route(struct ws_host *host);
-void ws_client_free_route(struct ws_route *route);
-
 /* Starts to connect; c is zeroed memory, the route is c's from now on. The
  * outcome is host->opened, or host->closed with ws_conn_reason and c->status;
  * never before this has returned. False without memory: nothing happened. */
@@ -39,10 +34,5 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
 /* One more attempt of a connection that waits in PENDING. Its outcome is that
  * of ws_client_start; without memory it has failed. */
 void ws_client_again(struct ws_conn *c, const struct ws_client_request *what);
-
-/* Called by conn.c. */
-void ws_client_on_ready(struct ws_conn *c, uint8_t got);
-void ws_client_on_deadline(struct ws_conn *c);
-void ws_client_free(struct ws_conn *c);
 
 #endif

@@ -10,86 +10,18 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/client.h"
-#include "engine/rare.h"
-#include "engine/retry.h"
-#include "engine/server.h"
-#include "engine/topic.h"
-#include "engine/upgrade.h"
+#include "engine/conn_event.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
+#include "engine/conn_send.h"
 #include "transport/linger.h"
 
-struct ws_loop *ws_conn_loop(const struct ws_conn *c) {
-  return c->stream.loop;
-}
+/* Of one that is over: its route goes with the server, and somebody may still
+ * look at it. */
+static const struct ws_conn_options no_options;
 
-struct ws_host *ws_conn_host(const struct ws_conn *c) {
-  return c->route->host;
-}
-
-struct ws_rare *ws_conn_rare(struct ws_conn *c) {
-  if (!c->rare) c->rare = ws_mem_zero(sizeof *c->rare);
-  return c->rare;
-}
-
-bool ws_conn_is_secure(const struct ws_conn *c) {
-  return c->scheme ? c->scheme == WS_SCHEME_SECURE : c->stream.is_secure;
-}
-
-int ws_conn_code(const struct ws_conn *c) {
-  return c->code;
-}
-
-struct ws_slice ws_conn_reason(const struct ws_conn *c) {
-  if (c->cause) return (struct ws_slice){c->cause, strlen(c->cause)};
-  if (c->rare) return (struct ws_slice){c->rare->reason, c->rare->reason_len};
-  return (struct ws_slice){"", 0};
-}
-
-enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason,
-                               size_t n) {
-  struct ws_rare *r;
-  if (n == 0) return WS_OK;
-  if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
-  if (n > sizeof r->reason) n = sizeof r->reason;
-  memcpy(r->reason, reason, n);
-  r->reason_len = (uint8_t)n;
-  return WS_OK;
-}
-
-struct ws_text *ws_text_new(struct ws_slice text) {
-  struct ws_text *t = ws_mem_alloc(sizeof *t + text.n);
-  if (!t) return NULL;
-  *t = (struct ws_text){.refs = 1, .len = (uint32_t)text.n};
-  if (text.n) memcpy(t->text, text.p, text.n);
-  return t;
-}
-
-void ws_text_release(struct ws_text *t) {
-  if (t && --t->refs == 0) ws_mem_free(t);
-}
-
-struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
-                                 struct ws_slice subprotocol,
-                                 const struct ws_address *peer) {
-  char address[WS_NET_TEXT_MAX];
-  int port = ws_net_text(peer, address);
-  size_t n = strlen(address);
-  struct ws_slice parts[] = {path, query, subprotocol, {address, n}};
-  struct ws_meta *m =
-    ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n);
-  if (!m) return NULL;
-  m->path_len = (uint16_t)path.n;
-  m->query_len = (uint16_t)query.n;
-  m->subprotocol_len = (uint16_t)subprotocol.n;
-  m->has_subprotocol = subprotocol.p != NULL;
-  m->address_len = (uint8_t)n;
-  m->port = (uint16_t)port;
-  char *to = m->text;
-  for (size_t i = 0; i < 4; i++) {
-    if (parts[i].p && parts[i].n) memcpy(to, parts[i].p, parts[i].n);
-    to += parts[i].n;
-  }
-  return m;
+static const struct ws_keeper *keeper_of(const struct ws_conn *c) {
+  return c->route->keeper;
 }
 
 /* ---- the end ---- */
@@ -116,47 +48,6 @@ static void end_broken(struct ws_conn *c) {
     if (ws_conn_set_reason(c, text, strlen(text)) == WS_OK) cause = NULL;
   }
   ws_conn_end(c, 1006, cause);
-}
-
-void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
-  if (c->state == WS_CONN_CLOSED) return;
-  if (!c->is_ours || c->is_cut) {
-    c->code = (uint16_t)code;
-    c->cause = cause;
-  }
-  c->state = WS_CONN_CLOSED;
-  ws_conn_drop_writer(c);
-  if (c->member) ws_topic_leave(c);
-  ws_conn_drop_input(c, c->mode != WS_CALLBACK && c->mode != WS_PULL);
-  ws_stream_want_read(&c->stream, false);
-  ws_loop_late(c->stream.loop, &c->stream.late);
-}
-
-/* What came before an end that is not the peer's word is of no interest. */
-static void drop_unread(struct ws_conn *c) {
-  if (!ws_retry_keeps_unread(c)) ws_conn_drop_queue(c);
-}
-
-void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
-  if (c->is_freed) return;
-  c->is_cut = true;
-  drop_unread(c);
-  ws_conn_end(c, code, cause);
-  ws_loop_late(c->stream.loop, &c->stream.late);
-}
-
-void ws_conn_terminate(struct ws_conn *c, int code, const char *cause) {
-  if (c->is_freed) return;
-  ws_conn_cut(c, code, cause);
-  ws_conn_drop_input(c, c->mode == WS_CALLBACK);
-}
-
-void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
-  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
-  if (!c->is_close_sent)
-    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
-  drop_unread(c);
-  ws_conn_end(c, code, cause);
 }
 
 void ws_conn_close(struct ws_conn *c, int code, struct ws_slice reason,
@@ -192,16 +83,11 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
 
 /* Everything that only this connection needed, but not the object. */
 static void give_back(struct ws_conn *c) {
-  if (c->member) ws_topic_leave(c);
+  if (c->ahead) c->ahead->calls->leave(c);
   ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
   ws_conn_drop_writer(c);
-  ws_protocol_free(&c->protocol);
-  ws_mem_free(c->rest);
-  c->rest = NULL;
-  if (c->is_client)
-    ws_client_free(c);
-  else
-    ws_upgrade_free(c);
+  ws_flow_drop_input(c);
+  if (c->phase) c->phase->calls->free(c);
   ws_stream_close(&c->stream);
   ws_list_remove(&c->link);
 }
@@ -209,16 +95,15 @@ static void give_back(struct ws_conn *c) {
 static void release(struct ws_conn *c) {
   c->is_freed = true;
   c->state = WS_CONN_CLOSED;
-  ws_retry_stop(c);
+  keeper_of(c)->stop(c);
   give_back(c);
+  c->options = &no_options;
 }
 
 static void free_conn(struct ws_conn *c) {
   struct ws_host *host = ws_conn_host(c);
-  struct ws_server *server = c->server;
   release(c);
-  c->server = NULL;
-  if (server) ws_server_left(server, c);
+  keeper_of(c)->left(c);
   host->free_conn(c);
 }
 
@@ -245,12 +130,12 @@ void ws_conn_dispose(struct ws_conn *c) {
     ws_buf_free(&c->rare->queue);
     ws_buf_free(&c->rare->controls);
     ws_buf_free(&c->rare->writing.behind);
-    ws_retry_free(c->rare->retry);
   }
+  if (ws_conn_is_client(c) && c->route) keeper_of(c)->dispose(c);
+  c->route = NULL;
+  c->options = &no_options;
   ws_mem_free(c->rare);
   c->rare = NULL;
-  if (c->is_client && c->route) ws_client_free_route(c->route);
-  c->route = NULL;
 }
 
 /* The descriptor: closed at once, or when nothing is owed any more, with a
@@ -270,34 +155,40 @@ static void let_go(struct ws_conn *c) {
     loop->io->ops->close(loop->io, fd);
   else
     ws_linger_start(loop, fd,
-                    c->is_client ? WS_LINGER_SECOND : WS_LINGER_FIRST);
+                    ws_conn_is_client(c) ? WS_LINGER_SECOND : WS_LINGER_FIRST);
+}
+
+/* Nobody has heard of a server's connection before it was open. */
+static bool has_to_tell(const struct ws_conn *c) {
+  return !c->is_told && (c->was_opened || ws_conn_is_client(c));
 }
 
 static void tell(struct ws_conn *c) {
-  if (c->is_told || !(c->was_opened || c->is_client)) return;
+  if (!has_to_tell(c)) return;
   if (c->mode == WS_CALLBACK && ws_conn_has_queue(c)) {
     ws_conn_host(c)->ended(c);
-    ws_conn_deliver_later(c); /* the end of a handler comes back here */
+    ws_flow_deliver_later(c); /* the end of a handler comes back here */
     return;
   }
   c->is_told = true;
-  ws_retry_lost(c);
+  keeper_of(c)->lost(c);
   if (ws_conn_host(c)->closed(c)) {
-    if (c->server) ws_closes_count(&c->server->stats.closed, c->code);
+    keeper_of(c)->told(c);
     return;
   }
   c->is_told = false;
   c->is_tell_due = true;
 }
 
+/* One more step of the end, as far as it can go now. */
 static void go(struct ws_conn *c) {
-  if (c->is_client) ws_client_free(c); /* nothing is tried any more */
+  if (c->was_opened) ws_flow_drop_input(c);
+  if (c->phase && ws_conn_is_client(c)) c->phase->calls->free(c);
   let_go(c);
   tell(c);
-  bool is_told = c->is_told || !(c->was_opened || c->is_client);
-  if (!is_told || c->stream.watch.fd >= 0)
+  if (has_to_tell(c) || c->stream.watch.fd >= 0)
     ws_conn_update(c);
-  else if (!ws_retry_wait(c))
+  else if (!keeper_of(c)->keeps(c))
     free_conn(c);
 }
 
@@ -317,16 +208,16 @@ static void after_flush(struct ws_conn *c) {
   }
   if (c->is_close_sent && !c->is_close_left && ws_stream_pending(s) == 0) {
     c->is_close_left = true;
-    c->began = s->loop->tick;
+    c->closing_since = s->loop->tick;
   }
 }
 
 static void on_late(struct ws_late *late) {
   struct ws_stream *s = WS_LIST_ENTRY(late, struct ws_stream, late);
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
-  if (c->member) ws_topic_catch_up(c);
+  if (c->ahead) c->ahead->calls->catch_up(c);
   if (!s->is_blocked) ws_stream_flush(s);
-  if (c->member) ws_topic_note(c);
+  if (c->ahead) c->ahead->calls->note(c);
   if (s->error) {
     end_broken(c);
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
@@ -334,8 +225,8 @@ static void on_late(struct ws_late *late) {
     if (c->is_close_pending && !c->busy && !c->has_writer &&
         !ws_conn_has_queue(c))
       ws_conn_answer_close(c);
-  } else if (c->state == WS_CONN_PENDING && !c->is_client) {
-    ws_upgrade_after_flush(c);
+  } else if (c->state == WS_CONN_PENDING && c->phase) {
+    c->phase->calls->after_flush(c);
   }
   if (c->state == WS_CONN_CLOSED)
     go(c);
@@ -349,10 +240,7 @@ static void on_ready(struct ws_watch *w) {
   uint8_t got = w->got;
   w->got = 0;
   if (c->state == WS_CONN_PENDING) {
-    if (c->is_client)
-      ws_client_on_ready(c, got);
-    else
-      ws_upgrade_on_ready(c, got);
+    c->phase->calls->on_ready(c, got);
     return;
   }
   if (got & WS_WRITE) {
@@ -373,7 +261,7 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
   c->id = id;
   c->latency = -1;
   c->code = 1006;
-  c->heard = c->messaged = c->began = loop->tick;
+  c->heard = c->messaged = loop->tick;
 }
 
 static void renew_rare(struct ws_rare *r) {
@@ -397,7 +285,8 @@ void ws_conn_renew(struct ws_conn *c) {
   c->code = was.code;
   c->busy = was.busy;
   c->mode = was.mode;
-  c->is_client = true;
+  c->protocol.is_client = true;
+  c->is_retrying = was.is_retrying;
   c->is_receiving = was.is_receiving;
   c->is_paused = was.is_paused;
   c->wants_control = was.wants_control;
@@ -411,16 +300,13 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role,
   struct ws_loop *loop = c->stream.loop;
   ws_protocol_init(&c->protocol, role, &c->options->protocol);
   c->protocol.extension = *agreed;
-  c->is_client = role == WS_CLIENT;
   c->state = WS_CONN_OPEN;
   c->was_opened = true;
   c->rest = NULL;
-  c->heard = c->messaged = c->began = c->control_at = loop->tick;
-  c->opened = loop->tick;
+  c->heard = c->messaged = c->opened = c->control_at = loop->tick;
   c->control_spent = 0;
   ws_wheel_clear(&loop->wheel, &c->deadline);
-  ws_retry_opened(c);
-  if (c->server) ws_topic_opened(c);
+  keeper_of(c)->opened(c);
   ws_conn_host(c)->opened(c);
   ws_conn_update(c);
 }

@@ -1,9 +1,11 @@
 /* conn_event.c: what an event means to a connection: the control frames of
  * RFC 6455 5.5, the closing handshake, and the rates a peer has to keep.
  * Where events come from is the business of conn_read.c. */
+#include "engine/conn_event.h"
+
 #include <string.h>
 
-#include "engine/rare.h"
+#include "engine/conn_send.h"
 #include "protocol/frame.h"
 
 /* A token bucket. True while the rate is kept. Zeros are a full one. */
@@ -134,7 +136,7 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   }
   r->peer_code = ev->code;
   c->is_close_pending = true;
-  c->began = c->stream.loop->tick;
+  c->closing_since = c->stream.loop->tick;
   if (!is_late) ws_conn_answer_close(c);
 }
 

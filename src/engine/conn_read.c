@@ -2,14 +2,16 @@
  * they were read; what may not be parsed yet (a handler is at work, nobody
  * receives, our own queue is high, the turn's budget is spent, a pause) is
  * kept, and the descriptor is not read again before it is used up. */
+#include "engine/conn_read.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "engine/rare.h"
-#include "engine/server.h"
+#include "engine/conn_event.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_send.h"
 
 #define INFLATED_PAGE 4096
-#define QUEUE_MESSAGES 256 /* receive_queue counts things as well as bytes */
 
 /* A message, or a chunk of one, in the queue of the rare part. */
 struct record {
@@ -18,91 +20,15 @@ struct record {
   bool is_final;
 };
 
-static bool is_closing(const struct ws_conn *c) {
-  return c->state == WS_CONN_CLOSING && !c->is_shutdown;
-}
-
-bool ws_conn_has_queue(const struct ws_conn *c) {
-  return c->rare && c->rare->queue_n > 0;
-}
-
-/* Does the application want a message now? */
-static bool wants(const struct ws_conn *c) {
-  if (is_closing(c) || c->mode == WS_DISCARD) return true;
-  if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
-  if (c->mode == WS_PULL) return c->is_receiving;
-  return c->busy < c->options->concurrency;
-}
-
-/* Our own queue is high: the peer is asked to read before it writes more. */
-static bool is_pressed(struct ws_conn *c) {
-  if (c->options->read_ahead || c->stream.queued <= c->options->high_water)
-    return false;
-  c->was_high = true;
-  return true;
-}
-
-static bool may_parse(struct ws_conn *c) {
-  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
-  if (c->is_close_pending || c->protocol.is_ended) return false;
-  if (is_closing(c)) return true; /* what comes is discarded */
-  return !c->is_paused && !c->is_backed_up && !is_pressed(c);
-}
-
-static bool is_queue_full(const struct ws_conn *c) {
-  const struct ws_rare *r = c->rare;
-  uint32_t n = r ? r->queue_n - r->queue_controls : 0;
-  return n >= QUEUE_MESSAGES ||
-         (n && r->queue.len >= c->options->receive_queue);
-}
-
-static bool is_being_read(const struct ws_conn *c) {
-  return c->stream.loop->input.owner == &c->stream;
-}
-
-static size_t input_left(const struct ws_conn *c) {
-  if (is_being_read(c)) return c->stream.loop->input.n;
-  return c->rest ? c->rest->len - c->rest->off : 0;
-}
-
-static bool has_input(const struct ws_conn *c) {
-  return input_left(c) > 0 || ws_protocol_has_event(&c->protocol);
-}
-
 static bool has_budget(const struct ws_conn *c) {
-  return !is_being_read(c) || c->stream.loop->input.budget > 0;
-}
-
-static void drop_rest(struct ws_conn *c) {
-  ws_mem_free(c->rest);
-  c->rest = NULL;
-}
-
-void ws_conn_drop_input(struct ws_conn *c, bool queue_too) {
-  if (c->was_opened) {
-    if (is_being_read(c)) c->stream.loop->input.n = 0;
-    if (c->rest) c->rest->off = c->rest->len; /* freed when nobody looks */
-    if (!is_being_read(c)) drop_rest(c);
-  }
-  ws_protocol_free(&c->protocol);
-  c->protocol.is_ended = true;
-  if (queue_too && c->rare) {
-    ws_buf_free(&c->rare->queue);
-    ws_conn_drop_queue(c);
-  }
-}
-
-/* Its memory stays: somebody may be looking at the message taken last. */
-void ws_conn_drop_queue(struct ws_conn *c) {
-  if (!c->rare) return;
-  c->rare->queue_n = c->rare->queue_controls = 0;
+  return !ws_flow_is_being_read(c) || c->stream.loop->input.budget > 0;
 }
 
 static size_t feed(struct ws_conn *c, struct ws_event *ev) {
   struct ws_input *in = &c->stream.loop->input;
   uint8_t none[1];
   size_t used;
-  if (is_being_read(c)) {
+  if (ws_flow_is_being_read(c)) {
     used = ws_protocol_feed(&c->protocol, in->p, in->n, ev);
     in->p += used;
     in->n -= used;
@@ -124,18 +50,18 @@ static void spend_budget(struct ws_input *in, const struct ws_event *ev) {
 
 /* Is it one for the application? */
 static bool take_message(struct ws_conn *c, const struct ws_event *ev) {
-  if (is_closing(c)) return false;
+  if (ws_flow_is_closing(c)) return false;
   if (c->options->message_rate.burst > 0 && !ws_conn_spend_message(c))
     return false;
   c->messaged = c->stream.loop->tick;
-  if (is_being_read(c)) spend_budget(&c->stream.loop->input, ev);
+  if (ws_flow_is_being_read(c)) spend_budget(&c->stream.loop->input, ev);
   c->route->traffic.messages_in++;
   c->route->traffic.bytes_in += ev->len;
   return true;
 }
 
 static bool parse(struct ws_conn *c, struct ws_event *ev) {
-  while (has_input(c) && may_parse(c) && has_budget(c)) {
+  while (ws_flow_has_input(c) && ws_flow_may_parse(c) && has_budget(c)) {
     feed(c, ev);
     if (ev->type == WS_EVENT_MESSAGE) {
       if (take_message(c, ev)) return true;
@@ -174,20 +100,14 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   return false;
 }
 
-/* Handlers are not called now: a pause, or our own queue is high. */
-static bool is_held(struct ws_conn *c) {
-  return c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK &&
-         (c->is_paused || c->is_backed_up || is_pressed(c));
-}
-
 bool ws_conn_next(struct ws_conn *c, struct ws_event *ev) {
   if (c->is_freed || c->is_control_due) {
     if (c->is_freed && !ws_conn_has_queue(c)) return false;
     if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
   }
-  if (is_closing(c)) ws_conn_drop_queue(c);
+  if (ws_flow_is_closing(c)) ws_conn_drop_queue(c);
   while (ws_conn_has_queue(c)) {
-    if (is_held(c)) return false;
+    if (ws_flow_is_held(c)) return false;
     if (unqueue(c, ev)) return true;
   }
   return parse(c, ev);
@@ -235,7 +155,7 @@ bool ws_conn_mark_loss(struct ws_conn *c) {
  * same, up to what receive_queue allows. */
 static void read_ahead(struct ws_conn *c) {
   struct ws_event ev;
-  while (!wants(c) && !is_queue_full(c) && !c->is_control_due &&
+  while (!ws_flow_wants(c) && !ws_flow_is_queue_full(c) && !c->is_control_due &&
          parse(c, &ev)) {
     if (!ws_conn_enqueue(c, &ev)) return;
   }
@@ -243,20 +163,26 @@ static void read_ahead(struct ws_conn *c) {
 
 static void deliver(struct ws_conn *c) {
   struct ws_event ev;
-  while (wants(c) && (ws_conn_has_queue(c) ||
-                      (has_input(c) && may_parse(c) && has_budget(c)))) {
-    if (c->mode == WS_DISCARD || is_closing(c)) {
+  while (ws_flow_wants(c) &&
+         (ws_conn_has_queue(c) ||
+          (ws_flow_has_input(c) && ws_flow_may_parse(c) && has_budget(c)))) {
+    if (c->mode == WS_DISCARD || ws_flow_is_closing(c)) {
       while (ws_conn_next(c, &ev)) ws_conn_release(c);
       break;
     }
-    if (is_held(c)) break;
+    if (ws_flow_is_held(c)) break;
     ws_conn_host(c)->readable(c);
   }
   read_ahead(c);
   ws_conn_release(c);
 }
 
-/* What is left of the input is kept by the connection. */
+/* Is there any use for what is left of the input? */
+static bool has_use(const struct ws_conn *c) {
+  return c->state != WS_CONN_CLOSED && !c->protocol.is_ended;
+}
+
+/* It is kept by the connection. */
 static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
   struct ws_rest *rest = ws_mem_alloc(sizeof *rest + n);
   if (!rest) {
@@ -279,7 +205,7 @@ void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
   *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget};
   deliver(c);
   in->owner = NULL;
-  if (in->n && !c->protocol.is_ended) keep(c, in->p, in->n);
+  if (in->n && has_use(c)) keep(c, in->p, in->n);
   in->n = 0;
 }
 
@@ -293,10 +219,10 @@ static void go_through_rest(struct ws_conn *c) {
   deliver(c);
   in->owner = NULL;
   if (!c->rest) return;
-  if (in->n && !c->protocol.is_ended)
+  if (in->n && has_use(c))
     c->rest->off = c->rest->len - in->n;
   else
-    drop_rest(c);
+    ws_flow_drop_rest(c);
   in->n = 0;
 }
 
@@ -339,17 +265,6 @@ static void read_more(struct ws_conn *c) {
   ws_conn_input(c, loop->read_buffer, over);
 }
 
-bool ws_conn_wants_read(const struct ws_conn *c) {
-  if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
-  if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
-  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
-  if (c->is_paused || c->is_backed_up || c->is_close_pending || c->rest)
-    return false;
-  if (!c->options->read_ahead && c->stream.queued > c->options->high_water)
-    return false;
-  return wants(c) || !is_queue_full(c);
-}
-
 void ws_conn_read(struct ws_conn *c) {
   if (!ws_loop_prepare(c->stream.loop)) {
     ws_conn_cut(c, 1006, "out of memory");
@@ -357,39 +272,8 @@ void ws_conn_read(struct ws_conn *c) {
   }
   ws_stream_cork(&c->stream);
   if (c->rest || ws_conn_has_queue(c)) go_through_rest(c);
-  if (!c->rest && ws_conn_wants_read(c) && (c->stream.watch.want & WS_READ))
+  if (!c->rest && ws_flow_wants_read(c) && (c->stream.watch.want & WS_READ))
     read_more(c);
   ws_stream_uncork(&c->stream);
   ws_conn_resume(c); /* the budget, or a limit, may have left something */
-}
-
-/* Is there something that can be delivered without reading? */
-static bool is_due(struct ws_conn *c) {
-  if (!c->was_opened || c->is_told) return false;
-  if (c->state == WS_CONN_CLOSED)
-    return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && wants(c);
-  if (ws_conn_has_queue(c) && wants(c)) return !is_held(c);
-  if (!has_input(c) || !may_parse(c)) return false;
-  return wants(c) || !is_queue_full(c);
-}
-
-void ws_conn_deliver_later(struct ws_conn *c) {
-  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
-}
-
-void ws_conn_resume(struct ws_conn *c) {
-  if (c->is_freed || c->state == WS_CONN_PENDING) return;
-  if (c->rest && c->rest->off == c->rest->len && !is_being_read(c))
-    drop_rest(c);
-  ws_conn_deliver_later(c);
-  if (c->is_close_pending || c->state == WS_CONN_CLOSED)
-    ws_loop_late(c->stream.loop, &c->stream.late);
-  if (!is_being_read(c)) ws_conn_update(c);
-}
-
-void ws_conn_pause(struct ws_conn *c, bool on) {
-  if (c->is_freed || c->is_paused == on) return;
-  c->is_paused = on;
-  if (!on) c->heard = ws_loop_tick_now(c->stream.loop);
-  ws_conn_resume(c);
 }

@@ -1,13 +1,13 @@
 /* conn_send.c: what leaves a connection. A frame of up to 64 KiB is written
  * behind its head into the stream's buffer, one copy; a longer payload is
  * handed to the kernel where it lies. Clients mask (5.3), so they always
- * copy. */
-#include <errno.h>
+ * copy. A message behind one that is sent in fragments waits for its end, as
+ * a record. */
+#include "engine/conn_send.h"
+
 #include <string.h>
 
-#include "engine/rare.h"
-#include "engine/server.h"
-#include "engine/topic.h"
+#include "engine/conn_flow.h"
 #include "protocol/compression.h"
 #include "protocol/frame.h"
 
@@ -21,8 +21,7 @@ static bool can_send(const struct ws_conn *c) {
          !c->stream.error;
 }
 
-/* What the kernel has not been offered yet does not count
- * before it was. */
+/* What the kernel has not been offered yet does not count before it was. */
 bool ws_conn_is_full(struct ws_conn *c, size_t len) {
   uint64_t most = c->options->max_queued;
   struct ws_stream *s = &c->stream;
@@ -43,13 +42,13 @@ static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
   struct ws_loop *loop = c->stream.loop;
   uint8_t mask[4];
   /* 10.3: a fresh mask for each frame, from a source nobody can guess */
-  if (c->is_client && !ws_random_take(loop, mask, sizeof mask)) {
+  if (ws_conn_is_client(c) && !ws_random_take(loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
     return WS_ERR_SYS;
   }
   uint8_t *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
   if (!out) return broken(c);
-  if (!c->is_client) {
+  if (!ws_conn_is_client(c)) {
     size_t head = ws_frame_encode(out, first, len, NULL);
     if (len) memcpy(out + head, data, len);
     ws_stream_commit(&c->stream, head + len);
@@ -95,13 +94,8 @@ static enum ws_err write_plain(struct ws_conn *c, uint8_t first,
 
 /* What was published for it comes before whatever is sent now. */
 static bool caught_up(struct ws_conn *c) {
-  ws_topic_catch_up(c);
+  c->ahead->calls->catch_up(c);
   return ws_conn_can_send(c);
-}
-
-enum ws_err ws_conn_refuse(struct ws_conn *c) {
-  if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
-  return WS_ERR_FULL;
 }
 
 static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
@@ -109,7 +103,7 @@ static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
   enum ws_err err;
   if (len <= WS_CORK_PAYLOAD)
     err = write_copy(c, first, data, len);
-  else if (c->is_client)
+  else if (ws_conn_is_client(c))
     err = write_masked(c, first, data, len);
   else
     err = write_plain(c, first, data, len);
@@ -117,7 +111,7 @@ static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
   c->route->traffic.messages_out += first >> 7; /* WS_FIN: the last frame */
   c->route->traffic.bytes_out += len;
   if (c->stream.queued > c->options->high_water) c->was_high = true;
-  if (c->member && c->stream.is_blocked) ws_topic_note(c);
+  if (c->ahead && c->stream.is_blocked) c->ahead->calls->note(c);
   return WS_OK;
 }
 
@@ -126,12 +120,42 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
   return write_frame(c, first, data, len);
 }
 
+enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t opcode,
+                                const void *data, size_t len) {
+  struct ws_behind head = {len, opcode};
+  /* one that is over may have outlived its options */
+  if (!c->has_writer || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  uint64_t most = c->options->max_queued;
+  if (!c->stream.is_blocked) ws_stream_flush(&c->stream);
+  if (c->stream.error) return WS_ERR_CLOSED;
+  struct ws_buf *behind = &c->rare->writing.behind;
+  size_t waiting = ws_conn_buffered(c);
+  if (waiting && (waiting > most || len > most - waiting))
+    return ws_conn_overflow(c);
+  if (!ws_buf_reserve(behind, sizeof head + len)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return WS_ERR_MEMORY;
+  }
+  ws_buf_append(behind, &head, sizeof head);
+  ws_buf_append(behind, data, len);
+  if (waiting + len > c->options->high_water) {
+    c->was_high = true;
+    c->is_backed_up = !c->options->read_ahead;
+    ws_conn_resume(c);
+  }
+  return WS_OK;
+}
+
+size_t ws_conn_behind_writer(const struct ws_conn *c) {
+  return c->rare->writing.behind.len;
+}
+
 /* A message, compressed already where `first` says so; without FIN. */
 static inline enum ws_err emit(struct ws_conn *c, uint8_t first,
                                const void *data, size_t len) {
-  if (!can_send(c)) return ws_conn_hold(c, first, data, len);
-  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
-  if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
+  if (!can_send(c)) return ws_conn_send_behind(c, first, data, len);
+  if (c->ahead && !caught_up(c)) return WS_ERR_CLOSED;
+  if (ws_conn_is_full(c, len)) return ws_conn_overflow(c);
   if (c->stream.error) return WS_ERR_CLOSED;
   return write_frame(c, (uint8_t)(first | WS_FIN), data, len);
 }
@@ -143,8 +167,8 @@ static enum ws_err send_compressed(struct ws_conn *c, uint8_t opcode,
   size_t n = 0;
   if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
   /* before it is deflated: that may make the window forget */
-  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
-  if (ws_conn_is_full(c, 1)) return ws_conn_refuse(c);
+  if (c->ahead && !caught_up(c)) return WS_ERR_CLOSED;
+  if (ws_conn_is_full(c, 1)) return ws_conn_overflow(c);
   const uint8_t *out = ws_compression_deflate(&c->protocol, data, len, &n);
   if (!out) return emit(c, opcode, data, len);
   enum ws_err err = emit(c, opcode | WS_RSV1, out, n); /* RFC 7692 6.1 */
@@ -167,8 +191,7 @@ enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
 
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
                                  const void *data, size_t len) {
-  if (!ws_conn_can_send(c) || (c->member && !caught_up(c)))
-    return WS_ERR_CLOSED;
+  if (!ws_conn_can_send(c) || (c->ahead && !caught_up(c))) return WS_ERR_CLOSED;
   return write_copy(c, (uint8_t)(opcode | WS_FIN), data, len);
 }
 
@@ -192,11 +215,27 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
   uint8_t payload[WS_CONTROL_MAX];
   size_t n = ws_protocol_close_payload(payload, code, reason.p, reason.n);
   if (c->is_close_sent || c->stream.error) return WS_ERR_CLOSED;
-  if (c->member && !caught_up(c)) return WS_ERR_CLOSED;
-  if (c->member) ws_topic_leave(c);
+  if (c->ahead && !caught_up(c)) return WS_ERR_CLOSED;
+  if (c->ahead) c->ahead->calls->leave(c);
   ws_conn_drop_writer(c);
   enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
   c->is_close_sent = true;
   ws_loop_late(c->stream.loop, &c->stream.late);
   return err;
+}
+
+/* ---- an end with a word ---- */
+
+/* 7.1.7 */
+void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
+  if (!c->is_close_sent)
+    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
+  ws_conn_drop_unread(c);
+  ws_conn_end(c, code, cause);
+}
+
+enum ws_err ws_conn_overflow(struct ws_conn *c) {
+  if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
+  return WS_ERR_FULL;
 }

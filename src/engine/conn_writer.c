@@ -1,31 +1,27 @@
 /* conn_writer.c: one message that is sent in fragments as they are made, RFC
  * 6455 5.4. Control frames pass between them (5.5); other messages may not,
- * so they are kept here and follow its end. A Close ends it where it stands
- * (5.5.1), and what was kept behind it is lost with it. */
+ * so they are kept (conn_send.c) and follow its end. A Close ends it where it
+ * stands (5.5.1), and what was kept behind it is lost with it. */
+#include "engine/conn_writer.h"
+
 #include <string.h>
 
-#include "engine/rare.h"
-#include "engine/topic.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_send.h"
 #include "protocol/frame.h"
-
-/* A message behind the writer's. */
-struct record {
-  size_t len;
-  uint8_t opcode;
-};
 
 enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
                                  uint32_t *id) {
   struct ws_rare *r;
   if (!ws_conn_can_send(c) || c->has_writer) return WS_ERR_CLOSED;
-  if (c->member) ws_topic_catch_up(c);
+  if (c->ahead) c->ahead->calls->catch_up(c);
   if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
   if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
   r->writing.first = opcode;
   r->writing.by = NULL;
   *id = ++r->writing.id;
   c->has_writer = true;
-  if (c->member) ws_topic_note(c);
+  if (c->ahead) c->ahead->calls->note(c);
   return WS_OK;
 }
 
@@ -41,16 +37,11 @@ bool ws_conn_writer_is_by(const struct ws_conn *c, const void *by) {
   return c->has_writer && c->rare->writing.by == by;
 }
 
-void ws_conn_drop_writer(struct ws_conn *c) {
-  c->has_writer = c->is_backed_up = false;
-  if (c->rare) ws_buf_free(&c->rare->writing.behind);
-}
-
 enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
                                  const void *data, size_t len) {
   if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
   if (len == 0) return WS_OK;
-  if (ws_conn_is_full(c, len)) return ws_conn_refuse(c);
+  if (ws_conn_is_full(c, len)) return ws_conn_overflow(c);
   if (c->stream.error) return WS_ERR_CLOSED;
   uint8_t first = c->rare->writing.first;
   c->rare->writing.first = WS_OP_CONTINUATION;
@@ -60,7 +51,7 @@ enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
 /* What has waited follows. It was counted against max_queued when it came. */
 static void let_follow(struct ws_conn *c) {
   struct ws_buf behind = c->rare->writing.behind;
-  struct record head;
+  struct ws_behind head;
   size_t at = 0;
   c->rare->writing.behind = (struct ws_buf){.data = NULL};
   while (at < behind.len && ws_conn_can_send(c)) {
@@ -83,34 +74,4 @@ enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id) {
   ws_loop_late(c->stream.loop, &c->stream.late); /* on_drain, a Close */
   ws_conn_resume(c);
   return err;
-}
-
-enum ws_err ws_conn_hold(struct ws_conn *c, uint8_t opcode, const void *data,
-                         size_t len) {
-  struct record head = {len, opcode};
-  /* one that is over may have outlived its options */
-  if (!c->has_writer || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
-  uint64_t most = c->options->max_queued;
-  if (!c->stream.is_blocked) ws_stream_flush(&c->stream);
-  if (c->stream.error) return WS_ERR_CLOSED;
-  struct ws_buf *behind = &c->rare->writing.behind;
-  size_t waiting = ws_conn_buffered(c);
-  if (waiting && (waiting > most || len > most - waiting))
-    return ws_conn_refuse(c);
-  if (!ws_buf_reserve(behind, sizeof head + len)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    return WS_ERR_MEMORY;
-  }
-  ws_buf_append(behind, &head, sizeof head);
-  ws_buf_append(behind, data, len);
-  if (waiting + len > c->options->high_water) {
-    c->was_high = true;
-    c->is_backed_up = !c->options->read_ahead;
-    ws_conn_resume(c);
-  }
-  return WS_OK;
-}
-
-size_t ws_conn_behind_writer(const struct ws_conn *c) {
-  return c->rare->writing.behind.len;
 }

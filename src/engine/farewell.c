@@ -2,20 +2,11 @@
  * waited for, no longer than was asked. */
 #include "engine/farewell.h"
 
+#include <string.h>
+
 #include "engine/conn.h"
-#include "engine/upgrade.h"
-
-void ws_farewell_stop(struct ws_server *s) {
-  ws_loop_timer_stop(s->loop, &s->limit);
-  ws_loop_timer_stop(s->loop, &s->farewell.timer);
-}
-
-void ws_farewell_check(struct ws_server *s) {
-  if (!s->is_closing || s->is_gone || s->n_conns) return;
-  s->is_gone = true;
-  ws_farewell_stop(s);
-  s->host->server_gone(s);
-}
+#include "engine/listener.h"
+#include "engine/pending.h"
 
 static void cut_all(struct ws_server *s) {
   struct ws_list *e;
@@ -66,13 +57,12 @@ static void hurry_pending(struct ws_server *s) {
   struct ws_list *e;
   for (e = s->conns.next; e != &s->conns; e = e->next) {
     struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
-    if (c->state != WS_CONN_PENDING || !c->pending ||
-        c->pending->step == WS_STEP_ASKED)
-      continue;
-    if (c->pending->is_idle && !c->pending->n)
+    struct ws_pending *p = ws_pending_of(c);
+    if (c->state != WS_CONN_PENDING || !p || p->step == WS_STEP_ASKED) continue;
+    if (p->is_idle && !p->n)
       ws_conn_cut(c, 1006, "server closed");
     else
-      ws_upgrade_hurry(c, WS_FAREWELL_LATE);
+      ws_pending_hurry(c, WS_LISTENER_LATE);
   }
 }
 
@@ -87,17 +77,17 @@ static void begin(struct ws_server *s, int code, struct ws_slice reason,
   f->step = WS_FAREWELL_STEP;
   if (batches * f->step > timeout / 4) f->step = timeout / 4 / batches;
   hurry_pending(s);
-  ws_server_stop_listening(s);
+  ws_listener_stop(s);
   on_farewell(&f->timer);
 }
 
-void ws_server_close(struct ws_server *s, int code, struct ws_slice reason,
-                     double timeout) {
+void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,
+                       double timeout) {
   if (s->is_gone) return;
   if (!s->is_closing) {
     s->is_closing = true;
     begin(s, code, reason, timeout);
   }
   if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) cut_all(s);
-  ws_farewell_check(s);
+  ws_server_check_gone(s);
 }

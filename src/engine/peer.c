@@ -5,16 +5,15 @@
 #include <errno.h>
 
 #include "base/buf.h"
-#include "engine/upgrade.h"
-#include "protocol/proxy.h"
+#include "engine/pending.h"
+#include "engine/server_log.h"
 
-#define WARN_EVERY 60.0 /* seconds between two lines about proxies */
-#define PEEK 512        /* bytes; a longer header takes more than one */
+#define PEEK 512 /* bytes; a longer header takes more than one */
 
 static bool is_trusted(const struct ws_conn *c) {
   const struct ws_trusted *trusted = &c->server->trusted;
   if (!trusted->n) return false;
-  struct ws_ip ip = ws_net_ip(&c->pending->peer);
+  struct ws_ip ip = ws_net_ip(&ws_pending_of(c)->peer);
   return ws_forwarded_is_trusted(trusted, &ip);
 }
 
@@ -22,11 +21,9 @@ static void log_refusal(struct ws_conn *c, const char *what) {
   struct ws_server *s = c->server;
   char peer[WS_NET_TEXT_MAX];
   static const char local[] = "a peer on the Unix socket";
-  double now = c->stream.loop->now;
   ws_server_refused(s, c, WS_REFUSED_PROXY, 0);
-  if (s->warned_proxy && now - s->warned_proxy < WARN_EVERY) return;
-  s->warned_proxy = now;
-  ws_net_text(&c->pending->peer, peer);
+  if (!ws_server_may_warn(s, &s->warned_proxy)) return;
+  ws_net_text(&ws_pending_of(c)->peer, peer);
   ws_server_log(s, WS_LOG_WARNING, "refused %s: %s", peer[0] ? peer : local,
                 what);
 }
@@ -38,7 +35,7 @@ static bool start_tls(struct ws_conn *c) {
 }
 
 bool ws_peer_start(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   p->client = p->peer;
   if (!c->server->proxy_protocol) return start_tls(c);
   if (!is_trusted(c)) {
@@ -53,7 +50,7 @@ bool ws_peer_start(struct ws_conn *c) {
 }
 
 static bool take_proxy(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   if (p->proxy->from.kind) ws_net_from_ip(&p->peer, &p->proxy->from);
   p->client = p->peer;
   ws_mem_free(p->proxy);
@@ -65,7 +62,7 @@ static bool take_proxy(struct ws_conn *c) {
 }
 
 bool ws_peer_read(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   struct ws_io *io = c->stream.loop->io;
   int fd = c->stream.watch.fd;
   uint8_t bytes[PEEK];
@@ -86,7 +83,7 @@ bool ws_peer_read(struct ws_conn *c) {
 }
 
 void ws_peer_take_head(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   struct ws_forwarded f;
   if (!is_trusted(c)) return;
   f = ws_forwarded_read(&p->http, p->bytes, &c->server->trusted);

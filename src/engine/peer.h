@@ -4,7 +4,7 @@
 #ifndef EVWS_PEER_H
 #define EVWS_PEER_H
 
-#include "engine/conn.h"
+#include "engine/conn_base.h"
 
 /* c was accepted and has its pending part. Where the listener wants a PROXY
  * header the step is WS_STEP_PROXY from now on, and TLS, where it is spoken,

@@ -6,12 +6,12 @@
  * own, which for a topic alone is one run of bytes. One whose bytes the kernel
  * refuses is slow: it is looked at each time, for its queue may be full, and
  * then the message is not for it. */
-#include <assert.h>
+#include "engine/publish.h"
+
 #include <string.h>
 
-#include "base/buf.h"
-#include "engine/rare.h"
-#include "engine/topic.h"
+#include "engine/conn_send.h"
+#include "engine/topic_table.h"
 #include "protocol/compression.h"
 #include "protocol/frame.h"
 
@@ -140,7 +140,7 @@ static void set_seen(const struct ws_topics *ts, struct ws_member *m) {
 }
 
 static bool is_for(const struct ws_member *m, const struct ws_entry *e) {
-  return e->except != m->conn->id && ws_topic_of_member(m, e->topic);
+  return e->except != m->conn->id && ws_member_find(m, e->topic);
 }
 
 static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
@@ -179,15 +179,15 @@ static bool extend(struct ws_range *r, const struct ws_range *next) {
   return true;
 }
 
-void ws_topic_catch_up(struct ws_conn *c) {
+void ws_publish_catch_up(struct ws_conn *c) {
   struct ws_topics *ts = c->server->topics;
-  struct ws_member *m = c->member;
+  struct ws_member *m = ws_member_of(c);
   struct ws_range ranges[WS_RANGES_MAX];
   size_t i = seen(ts, m);
   int n = 0;
   if (i == ts->n_log) return;
   set_seen(ts, m); /* the writing below comes back here */
-  for (; i < ts->n_log && c->member && !c->stream.error; i++) {
+  for (; i < ts->n_log && c->ahead && !c->stream.error; i++) {
     const struct ws_entry *e = &ts->log[i];
     if (!is_for(m, e)) continue;
     const struct ws_part *p = choose(c, e);
@@ -200,18 +200,18 @@ void ws_topic_catch_up(struct ws_conn *c) {
     ranges[n++] = p->range;
   }
   write_ranges(c, ranges, n);
-  if (c->member) ws_topic_note(c);
+  if (c->ahead) ws_publish_note(c);
 }
 
-void ws_topic_note(struct ws_conn *c) {
-  struct ws_member *m = c->member;
+void ws_publish_note(struct ws_conn *c) {
+  struct ws_member *m = ws_member_of(c);
   bool was_slow = ws_list_is_linked(&m->slow);
   if ((c->stream.is_blocked || c->has_writer) == was_slow) return;
   if (was_slow) {
     ws_list_remove(&m->slow);
   } else {
     ws_list_append(&c->server->topics->slow, &m->slow);
-    ws_topic_catch_up(c);
+    ws_publish_catch_up(c);
   }
 }
 
@@ -223,7 +223,7 @@ static void flush(struct ws_topics *ts) {
     t->flushed = ts->epoch;
     for (e = t->members.next; e != &t->members; e = next) {
       next = e->next;
-      ws_topic_catch_up(
+      ws_publish_catch_up(
         WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn);
     }
   }
@@ -241,12 +241,12 @@ static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
   const struct ws_range *r = &p->range;
   if (c->stream.error) return WS_ERR_CLOSED;
   if (c->has_writer)
-    return ws_conn_hold(c, p->first, r->block->data + r->off + p->head,
-                        r->len - p->head);
-  if (ws_conn_is_full(c, r->len)) return ws_conn_refuse(c);
+    return ws_conn_send_behind(c, p->first, r->block->data + r->off + p->head,
+                               r->len - p->head);
+  if (ws_conn_is_full(c, r->len)) return ws_conn_overflow(c);
   count_sent(c, p);
   write_ranges(c, r, 1);
-  return c->member && !c->stream.error ? WS_OK : WS_ERR_CLOSED;
+  return c->ahead && !c->stream.error ? WS_OK : WS_ERR_CLOSED;
 }
 
 static void count_miss(struct ws_conn *c) {
@@ -273,10 +273,10 @@ static int64_t tell_slow(struct ws_topics *ts) {
   return lost;
 }
 
-static int64_t publish(struct ws_topics *ts, const struct ws_conn *from,
-                       struct ws_topic *t, uint8_t opcode,
-                       struct ws_slice message) {
-  bool is_own = from && from->member && ws_topic_of_member(from->member, t);
+int64_t ws_publish(struct ws_topics *ts, const struct ws_conn *from,
+                   struct ws_topic *t, uint8_t opcode,
+                   struct ws_slice message) {
+  bool is_own = from && from->ahead && ws_member_find(ws_member_of(from), t);
   int64_t n = (int64_t)t->n - is_own;
   if (n == 0) return 0;
   struct ws_entry *e = append(ts, opcode, message);
@@ -289,18 +289,4 @@ static int64_t publish(struct ws_topics *ts, const struct ws_conn *from,
   else
     ws_loop_late(ts->server->loop, &ts->late);
   return n;
-}
-
-int64_t ws_topic_publish(struct ws_server *s, const struct ws_conn *from,
-                         struct ws_slice name, uint8_t opcode,
-                         struct ws_slice message) {
-  struct ws_topic *t = s->topics ? ws_topic_find(s->topics, name) : NULL;
-  return t ? publish(s->topics, from, t, opcode, message) : 0;
-}
-
-int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
-                           struct ws_slice message) {
-  struct ws_topics *ts = ws_topics_of(s);
-  struct ws_topic *t = ts ? ws_topic_everybody(ts) : NULL;
-  return t ? publish(ts, NULL, t, opcode, message) : -1;
 }

@@ -1,4 +1,5 @@
-/* response.c: what is answered before a connection is open. */
+/* response.c: an answer as bytes: its head, written as RFC 9112 wants it, and
+ * its body behind it. */
 #include "engine/response.h"
 
 #include <stdarg.h>
@@ -40,14 +41,8 @@ static bool has_no_body(int status) {
   return status < 200 || status == 204 || status == 304;
 }
 
-struct answer {
-  int status;
-  struct ws_slice fields, body;
-  bool has_type, is_last, is_head;
-};
-
 static bool write_head(struct ws_conn *c, struct ws_buf *out,
-                       const struct answer *a) {
+                       const struct ws_answer *a) {
   struct ws_io *io = c->stream.loop->io;
   bool has_upgrade = a->status == 426;
   bool ok = addf(out, "HTTP/1.1 %d %s\r\n", a->status,
@@ -56,7 +51,7 @@ static bool write_head(struct ws_conn *c, struct ws_buf *out,
   if (a->is_last)
     ok = ok && add(out, has_upgrade ? "Connection: close, Upgrade\r\n"
                                     : "Connection: close\r\n");
-  else if (c->pending->http.minor == 0)
+  else if (ws_pending_of(c)->http.minor == 0)
     ok = ok && add(out, "Connection: keep-alive\r\n");
   if (!a->has_type && a->body.n && !has_no_body(a->status))
     ok = ok && add(out, "Content-Type: text/plain; charset=utf-8\r\n");
@@ -65,8 +60,8 @@ static bool write_head(struct ws_conn *c, struct ws_buf *out,
   return ok && ws_buf_append(out, a->fields.p, a->fields.n) && add(out, "\r\n");
 }
 
-static bool send_out(struct ws_conn *c, const struct answer *a) {
-  struct ws_buf *out = &c->pending->out;
+static bool send_out(struct ws_conn *c, const struct ws_answer *a) {
+  struct ws_buf *out = &ws_pending_of(c)->out;
   const uint8_t *body = (const uint8_t *)a->body.p;
   size_t n = a->body.n;
   if (a->is_head || has_no_body(a->status) || !body) n = 0;
@@ -81,46 +76,12 @@ static bool send_out(struct ws_conn *c, const struct answer *a) {
   return ws_stream_write(&c->stream, ws_buf_begin(out), out->len, body, n);
 }
 
-static bool is_answerable(const struct ws_conn *c) {
-  return c->state == WS_CONN_PENDING && c->pending &&
-         c->pending->step != WS_STEP_ANSWERED && !c->is_client;
-}
-
-void ws_conn_refused(struct ws_conn *c, enum ws_refusal why, int status) {
-  if (is_answerable(c)) ws_server_refused(c->server, c, why, status);
-}
-
-void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
-                     bool has_type, struct ws_slice body) {
-  if (!is_answerable(c)) return;
-  struct ws_pending *p = c->pending;
-  struct answer a = {.status = status,
-                     .fields = fields,
-                     .body = body,
-                     .has_type = has_type,
-                     .is_head = p->shake.method == WS_HEAD};
-  p->requests++;
-  c->server->stats.requests++;
-  a.is_last = p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
-              c->is_eof || p->requests >= c->server->http.keepalive_requests;
-  p->out.len = p->out.off = 0;
-  bool ok = write_head(c, &p->out, &a) && send_out(c, &a);
-  ws_buf_free(&p->out);
-  if (!ok) {
-    ws_conn_cut(c, 1006, "out of memory");
-  } else if (a.is_last) {
-    p->step = WS_STEP_ANSWERED;
-    ws_conn_end(c, 1006, "not upgraded");
-  } else {
-    ws_upgrade_next(c);
-  }
-}
-
-void ws_response_error(struct ws_conn *c, int status, struct ws_slice fields) {
-  char text[64];
-  int n =
-    snprintf(text, sizeof text, "%d %s\n", status, ws_handshake_reason(status));
-  ws_conn_respond(c, status, fields, false, (struct ws_slice){text, (size_t)n});
+bool ws_response_write(struct ws_conn *c, const struct ws_answer *a) {
+  struct ws_buf *out = &ws_pending_of(c)->out;
+  out->len = out->off = 0;
+  bool ok = write_head(c, out, a) && send_out(c, a);
+  ws_buf_free(out);
+  return ok;
 }
 
 void ws_response_continue(struct ws_conn *c) {
@@ -131,35 +92,10 @@ void ws_response_continue(struct ws_conn *c) {
   ws_stream_commit(&c->stream, sizeof text - 1);
 }
 
-/* ---- accepting ---- */
-
-static struct ws_text *share_origin(struct ws_server *s, struct ws_slice text) {
-  struct ws_text *o = s->last_origin;
-  if (o && o->len == text.n && memcmp(o->text, text.p, text.n) == 0) {
-    o->refs++;
-    return o;
-  }
-  if (!(o = ws_text_new(text))) return NULL;
-  o->refs = 2; /* the connection's and the server's */
-  ws_text_release(s->last_origin);
-  s->last_origin = o;
-  return o;
-}
-
-static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
-  struct ws_pending *p = c->pending;
-  c->meta =
-    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->client);
-  if (!c->meta) return false;
-  if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
-  if (!p->shake.origin.p) return true;
-  c->meta->origin = share_origin(c->server, p->shake.origin);
-  return c->meta->origin != NULL;
-}
-
-static bool write_101(struct ws_conn *c, struct ws_slice subprotocol,
-                      struct ws_slice fields, struct ws_extension *agreed) {
-  struct ws_pending *p = c->pending;
+bool ws_response_write_101(struct ws_conn *c, struct ws_slice subprotocol,
+                           struct ws_slice fields,
+                           struct ws_extension *agreed) {
+  struct ws_pending *p = ws_pending_of(c);
   const struct ws_extension *wish = &c->options->protocol.wish;
   char text[WS_EXTENSION_MAX];
   struct ws_slice extensions = {text, 0};
@@ -169,35 +105,6 @@ static bool write_101(struct ws_conn *c, struct ws_slice subprotocol,
   if (!ws_handshake_write_101(&p->out, p->shake.key.p, subprotocol, extensions,
                               fields))
     return false;
-  struct answer whole = {.status = 200};
+  struct ws_answer whole = {.status = 200};
   return send_out(c, &whole);
-}
-
-void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
-                    struct ws_slice fields) {
-  if (!is_answerable(c)) return;
-  if (c->server->is_closing) { /* since it was asked about */
-    c->pending->is_refusing = true;
-    ws_conn_refused(c, WS_REFUSED_CLOSING, 503);
-    ws_response_error(c, 503, (struct ws_slice){"", 0});
-    return;
-  }
-  struct ws_pending *p = c->pending;
-  struct ws_extension agreed = {.is_on = false};
-  bool was_corked = c->stream.loop->corked == &c->stream;
-  if (!was_corked) ws_stream_cork(&c->stream);
-  if (!make_meta(c, subprotocol) ||
-      !write_101(c, subprotocol, fields, &agreed)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    return;
-  }
-  ws_buf_free(&p->out);
-  ws_server_opened(c->server, c);
-  ws_conn_open(c, WS_SERVER, &agreed);
-  if (p->n > p->used &&
-      c->state != WS_CONN_CLOSED) /* 4.2.2: the first frames */
-    ws_conn_input(c, (uint8_t *)p->bytes + p->used, p->n - p->used);
-  ws_upgrade_free(c);
-  if (!was_corked) ws_stream_uncork(&c->stream);
-  ws_conn_resume(c);
 }

@@ -1,9 +1,8 @@
-/* response.h: answers to HTTP requests, and the 101 that opens. The public
- * calls, ws_conn_respond and ws_conn_accept, are in upgrade.h. */
+/* response.h: answers to HTTP requests, and the 101 that opens, as bytes. */
 #ifndef EVWS_RESPONSE_H
 #define EVWS_RESPONSE_H
 
-#include "engine/upgrade.h"
+#include "engine/pending.h"
 
 /* RFC 9110 15.5.22, RFC 6455 4.4: what a 426 has to say. */
 #define WS_RESPONSE_UPGRADE "Upgrade: websocket\r\n"
@@ -13,8 +12,23 @@
 /* RFC 9110 15.5.6: what a 405 has to say; upgrades are by GET. */
 #define WS_RESPONSE_ALLOW "Allow: GET\r\n"
 
-/* An answer of the engine's own: the status as text. */
-void ws_response_error(struct ws_conn *c, int status, struct ws_slice fields);
+struct ws_answer {
+  int status;
+  struct ws_slice fields; /* header lines, each with CR LF, checked */
+  struct ws_slice body;   /* p NULL with a length: only that is told */
+  bool has_type;          /* fields has a Content-Type */
+  bool is_last;           /* the connection ends with it */
+  bool is_head;           /* to a request by HEAD: no body */
+};
+
+/* Writes it; Content-Length, Date and Connection are added. False without
+ * memory. */
+bool ws_response_write(struct ws_conn *c, const struct ws_answer *a);
+
+/* The 101 for the request that is pending; *agreed: what extension it says.
+ * False without memory. */
+bool ws_response_write_101(struct ws_conn *c, struct ws_slice subprotocol,
+                           struct ws_slice fields, struct ws_extension *agreed);
 
 /* 100 Continue, for a request whose body is awaited. */
 void ws_response_continue(struct ws_conn *c);

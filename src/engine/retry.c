@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-#include "engine/rare.h"
+#include "engine/client.h"
+#include "engine/conn.h"
+#include "engine/conn_read.h"
+#include "engine/route.h"
 
 #define SLICES 8
 
@@ -14,8 +17,7 @@ struct ws_retry {
   double delay;                  /* the last one, before jitter; 0: none yet */
   double opened_at;
   bool was_ever_open;
-  bool is_due;  /* decided when the connection was lost */
-  bool is_over; /* the application has ended it */
+  bool is_due; /* decided when the connection was lost */
   char text[];
 };
 
@@ -33,7 +35,8 @@ static void list_slices(struct ws_client_request *what,
   memcpy(list, all, sizeof all);
 }
 
-bool ws_retry_init(struct ws_conn *c, const struct ws_client_request *what) {
+/* Copies `what`. False without memory. */
+static bool init(struct ws_conn *c, const struct ws_client_request *what) {
   struct ws_rare *rare = ws_conn_rare(c);
   struct ws_client_request copy = *what;
   struct ws_slice *list[SLICES];
@@ -54,12 +57,8 @@ bool ws_retry_init(struct ws_conn *c, const struct ws_client_request *what) {
   }
   ws_tls_context_hold(r->what.tls);
   rare->retry = r;
+  c->is_retrying = true;
   return true;
-}
-
-void ws_retry_free(struct ws_retry *r) {
-  if (r) ws_tls_context_release(r->what.tls);
-  ws_mem_free(r);
 }
 
 /* Would the same request be answered otherwise a little later? A proxy says
@@ -71,7 +70,7 @@ static bool is_passing(int status) {
 }
 
 static bool is_final(const struct ws_conn *c, const struct ws_retry *r) {
-  if (r->is_over) return true;
+  if (!c->is_retrying) return true;
   if (!r->was_ever_open && r->what.is_awaited) return true;
   if (c->status) return !is_passing(c->status);
   return c->code == 1000 || c->code == 1002 || c->code == 1008;
@@ -79,33 +78,30 @@ static bool is_final(const struct ws_conn *c, const struct ws_retry *r) {
 
 bool ws_retry_is_due(const struct ws_conn *c) {
   const struct ws_retry *r = retry_of(c);
-  return r && r->is_due && !r->is_over;
+  return r && r->is_due && c->is_retrying;
 }
 
 bool ws_retry_is_over(const struct ws_conn *c) {
   const struct ws_retry *r = retry_of(c);
   if (c->state != WS_CONN_CLOSED) return false;
-  return !r || r->is_over || (c->is_told && !r->is_due);
+  return !r || !c->is_retrying || (c->is_told && !r->is_due);
 }
 
 void ws_retry_end(struct ws_conn *c) {
-  struct ws_retry *r = retry_of(c);
-  if (r) r->is_over = true;
+  c->is_retrying = false;
 }
 
-bool ws_retry_keeps_unread(const struct ws_conn *c) {
-  const struct ws_retry *r = retry_of(c);
-  return r && !r->is_over && c->mode == WS_PULL;
-}
+/* ---- as its keeper ---- */
 
-void ws_retry_opened(struct ws_conn *c) {
+static void opened(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
   if (!r) return;
   r->was_ever_open = true;
   r->opened_at = ws_loop_now(c->stream.loop);
 }
 
-void ws_retry_lost(struct ws_conn *c) {
+/* In pull mode the loss is put behind the messages that nobody has read. */
+static void lost(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
   if (!r || r->is_due) return;
   r->is_due = !is_final(c, r);
@@ -131,20 +127,58 @@ static void on_time(struct ws_timer *t) {
   ws_client_again(r->conn, &r->what);
 }
 
-bool ws_retry_wait(struct ws_conn *c) {
+/* In place of its being freed the wait begins. */
+static bool keeps(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
-  if (!r || !r->is_due || r->is_over) return false;
+  if (!ws_retry_is_due(c)) return false;
   r->timer.fn = on_time;
   double delay = next_delay(c, r);
   if (!ws_loop_timer(c->stream.loop, &r->timer, delay)) {
-    r->is_over = true;
+    c->is_retrying = false;
     return false;
   }
   ws_conn_renew(c);
   return true;
 }
 
-void ws_retry_stop(struct ws_conn *c) {
+static void stop(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
   if (r) ws_heap_clear(&c->stream.loop->timers, &r->timer);
+}
+
+static void dispose(struct ws_conn *c) {
+  struct ws_retry *r = retry_of(c);
+  if (r) ws_tls_context_release(r->what.tls);
+  ws_mem_free(r);
+  ws_route_free(c->route);
+  ws_mem_free(c->route);
+}
+
+static void nothing(struct ws_conn *c) {
+  (void)c;
+}
+
+static const struct ws_keeper keeper = {.opened = opened,
+                                        .lost = lost,
+                                        .told = nothing,
+                                        .keeps = keeps,
+                                        .stop = stop,
+                                        .left = nothing,
+                                        .dispose = dispose};
+
+/* ---- starting ---- */
+
+struct ws_route *ws_retry_prepare(struct ws_conn *c, struct ws_host *host) {
+  struct ws_route *route = ws_mem_zero(sizeof *route);
+  if (!route) return NULL;
+  route->host = host;
+  route->keeper = &keeper;
+  c->protocol.is_client = true;
+  return c->route = route;
+}
+
+bool ws_retry_start(struct ws_conn *c, struct ws_loop *loop, uint64_t id,
+                    const struct ws_client_request *what) {
+  if (what->reconnect.initial > 0 && !init(c, what)) return false;
+  return ws_client_start(c, loop, c->route, id, what);
 }

@@ -16,10 +16,15 @@
 
 #include "engine/client.h"
 
-struct ws_retry;
+/* Zeroed memory becomes that of a client which is not started yet, with a
+ * route of its own, whose options may be set; ws_conn_dispose gives both
+ * back. NULL without memory. */
+struct ws_route *ws_retry_prepare(struct ws_conn *c, struct ws_host *host);
 
-/* Of a new connection, not started yet. Copies `what`. False without memory. */
-bool ws_retry_init(struct ws_conn *c, const struct ws_client_request *what);
+/* Starts to connect, as ws_client_start; and again after each loss where
+ * what->reconnect says so. */
+bool ws_retry_start(struct ws_conn *c, struct ws_loop *loop, uint64_t id,
+                    const struct ws_client_request *what);
 
 /* It will connect again: host->closed, if it is called, is not the last one. */
 bool ws_retry_is_due(const struct ws_conn *c);
@@ -29,22 +34,5 @@ bool ws_retry_is_over(const struct ws_conn *c);
 
 /* The application does not want it any more. */
 void ws_retry_end(struct ws_conn *c);
-
-/* Called by conn.c, each harmless for a connection that does not retry. */
-
-void ws_retry_opened(struct ws_conn *c);
-
-/* Before host->closed. In pull mode the loss is put behind the messages that
- * nobody has read yet. */
-void ws_retry_lost(struct ws_conn *c);
-
-/* In place of its being freed: the wait begins. False: it is over. */
-bool ws_retry_wait(struct ws_conn *c);
-
-/* Do unread messages outlive the end of this connection? */
-bool ws_retry_keeps_unread(const struct ws_conn *c);
-
-void ws_retry_stop(struct ws_conn *c);
-void ws_retry_free(struct ws_retry *r);
 
 #endif

@@ -1,12 +1,12 @@
 /* server_log.c: what a server tells: warnings about its settings and its
  * peers, and events for who wants them. */
+#include "engine/server_log.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/conn.h"
-#include "engine/server.h"
-#include "engine/upgrade.h"
+#include "engine/pending.h"
 
 #define WARN_EVERY 60.0 /* seconds between two lines about one thing */
 
@@ -56,8 +56,8 @@ static struct ws_log_field text_field(const char *name, const char *text) {
 static size_t identify(const struct ws_conn *c, struct ws_log_field *f,
                        char peer[WS_NET_TEXT_MAX]) {
   f[0] = (struct ws_log_field){"id", WS_LOG_INTEGER, .integer = (int64_t)c->id};
-  if (!c->pending) return 1;
-  int port = ws_net_text(&c->pending->peer, peer);
+  if (!ws_pending_of(c)) return 1;
+  int port = ws_net_text(&ws_pending_of(c)->peer, peer);
   f[1] = text_field("address", peer);
   f[2] = (struct ws_log_field){"port", WS_LOG_INTEGER, .integer = port};
   return 3;
@@ -67,7 +67,7 @@ void ws_server_tell_accepted(const struct ws_conn *c) {
   struct ws_server *s = c->server;
   struct ws_log_field f[3];
   char peer[WS_NET_TEXT_MAX];
-  if (c->pending && wants_events(s))
+  if (ws_pending_of(c) && wants_events(s))
     s->host->event(s->host, "accepted", f, identify(c, f, peer));
 }
 
@@ -106,11 +106,16 @@ void ws_server_warn(struct ws_server *s) {
   }
 }
 
+bool ws_server_may_warn(struct ws_server *s, double *last) {
+  double now = s->loop->now;
+  if (*last && now - *last < WARN_EVERY) return false;
+  *last = now;
+  return true;
+}
+
 void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
   char text[WS_ESCAPED_MAX];
-  double now = s->loop->now;
-  if (s->warned_origin && now - s->warned_origin < WARN_EVERY) return;
-  s->warned_origin = now;
+  if (!ws_server_may_warn(s, &s->warned_origin)) return;
   if (!origin.p)
     ws_server_log(s, WS_LOG_WARNING,
                   "refused a connection without Origin (403); option "
@@ -123,10 +128,8 @@ void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
 
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
   char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
-  double now = s->loop->now;
-  if (s->warned_tls && now - s->warned_tls < WARN_EVERY) return;
-  s->warned_tls = now;
-  ws_net_text(&c->pending->peer, peer);
+  if (!ws_server_may_warn(s, &s->warned_tls)) return;
+  ws_net_text(&ws_pending_of(c)->peer, peer);
   if (!c->stream.is_secure) {
     ws_server_log(s, WS_LOG_WARNING,
                   "refused TLS from %s: this server has no option 'tls'", peer);

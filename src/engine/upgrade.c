@@ -3,104 +3,63 @@
 #include "engine/upgrade.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "engine/conn.h"
+#include "engine/conn_flow.h"
+#include "engine/conn_read.h"
 #include "engine/peer.h"
 #include "engine/response.h"
+#include "engine/route.h"
+#include "engine/server_log.h"
 #include "protocol/origin.h"
 
 #define TLS_HANDSHAKE 22 /* the first byte of it (RFC 8446 5.1) */
 
-/* 0 seconds: none. */
-static void set_deadline(struct ws_conn *c, double seconds) {
-  uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
-  c->pending->deadline = c->stream.loop->tick + ticks;
+/* ---- answers ---- */
+
+void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status) {
+  if (ws_pending_is_answerable(c)) ws_server_refused(c->server, c, why, status);
 }
 
-bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
-  const struct ws_http_options *o = &c->server->http;
-  size_t n = o->max_headers;
-  struct ws_pending *p =
-    ws_mem_zero(sizeof *p + n * sizeof(struct ws_http_field));
-  if (!p) return false;
-  p->conn = c;
-  p->peer = *peer;
-  p->http.fields = p->fields;
-  p->http.max_fields = (uint32_t)n;
-  p->http.max_line = (uint32_t)o->max_request_line;
-  p->http.max_field_line = (uint32_t)o->max_header_line;
-  p->http.max_head = (uint32_t)o->max_header_bytes;
-  ws_http_reset(&p->http);
-  c->pending = p;
-  ws_list_init(&p->link);
-  if (!ws_peer_start(c)) return false;
-  if (c->state != WS_CONN_PENDING) return true;
-  set_deadline(c, o->handshake_timeout);
-  ws_list_append(&c->server->pending, &p->link);
-  c->server->n_pending++;
-  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
-  ws_stream_want_read(&c->stream, true);
-  return true;
+void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
+                     bool has_type, struct ws_slice body) {
+  if (!ws_pending_is_answerable(c)) return;
+  struct ws_pending *p = ws_pending_of(c);
+  struct ws_answer a = {.status = status,
+                        .fields = fields,
+                        .body = body,
+                        .has_type = has_type,
+                        .is_head = p->shake.method == WS_HEAD};
+  p->requests++;
+  c->server->stats.requests++;
+  a.is_last = p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
+              c->is_eof || p->requests >= c->server->http.keepalive_requests;
+  if (!ws_response_write(c, &a)) {
+    ws_conn_cut(c, 1006, "out of memory");
+  } else if (a.is_last) {
+    p->step = WS_STEP_ANSWERED;
+    ws_conn_end(c, 1006, "not upgraded");
+  } else {
+    ws_pending_next(c);
+  }
 }
 
-void ws_upgrade_hurry(struct ws_conn *c, double seconds) {
-  struct ws_pending *p = c->pending;
-  uint32_t limit = c->stream.loop->tick + ws_loop_ticks(seconds);
-  if (c->state != WS_CONN_PENDING) return;
-  if ((int32_t)(p->deadline - limit) > 0) p->deadline = limit;
-  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
-}
-
-static void leave_list(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if (!ws_list_is_linked(&p->link)) return;
-  ws_list_remove(&p->link);
-  c->server->n_pending--;
-}
-
-static void enter_list(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if (ws_list_is_linked(&p->link)) return;
-  ws_list_append(&c->server->pending, &p->link);
-  c->server->n_pending++;
-}
-
-void ws_upgrade_free(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if (!p) return;
-  leave_list(c);
-  ws_buf_free(&p->buf);
-  ws_buf_free(&p->body);
-  ws_buf_free(&p->out);
-  ws_mem_free(p->proxy);
-  c->pending = NULL;
-  ws_mem_free(p);
-}
-
-/* While the kernel refuses an answer, only a stall ends the connection. */
-static uint32_t due(const struct ws_conn *c) {
-  double stall = c->options->stall_timeout;
-  if (!c->stream.is_blocked || !ws_stream_is_ready(&c->stream))
-    return c->pending->deadline;
-  if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
-  return c->stream.progress + ws_loop_ticks(stall);
-}
-
-/* Reading and deadline follow the step. */
-static void update(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if (c->state != WS_CONN_PENDING || !p) return;
-  bool is_taking = p->step != WS_STEP_ASKED && p->step != WS_STEP_ANSWERED;
-  ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
-  ws_loop_deadline(c->stream.loop, &c->deadline, due(c));
+void ws_conn_respond_status(struct ws_conn *c, int status,
+                            struct ws_slice fields) {
+  char text[64];
+  int n =
+    snprintf(text, sizeof text, "%d %s\n", status, ws_handshake_reason(status));
+  ws_conn_respond(c, status, fields, false, (struct ws_slice){text, (size_t)n});
 }
 
 static void refuse_for(struct ws_conn *c, enum ws_refusal why, int status,
                        const char *fields) {
   struct ws_slice line = {fields, strlen(fields)};
-  c->pending->is_refusing = true;
+  ws_pending_of(c)->is_refusing = true;
   ws_server_refused(c->server, c, why, status);
-  ws_response_error(c, status, line);
+  ws_conn_respond_status(c, status, line);
 }
 
 static void refuse(struct ws_conn *c, int status, const char *fields) {
@@ -111,7 +70,7 @@ static void refuse(struct ws_conn *c, int status, const char *fields) {
 
 static bool is_origin_allowed(struct ws_conn *c) {
   const struct ws_route *r = c->route;
-  const struct ws_handshake *shake = &c->pending->shake;
+  const struct ws_handshake *shake = &ws_pending_of(c)->shake;
   if (!shake->origin.p) return !r->options.require_origin;
   switch (r->origin_rule) {
   case WS_ORIGIN_ANY:
@@ -129,13 +88,13 @@ static bool is_origin_allowed(struct ws_conn *c) {
 }
 
 void ws_upgrade_refuse_origin(struct ws_conn *c) {
-  if (c->state != WS_CONN_PENDING || !c->pending) return;
-  ws_server_warn_origin(c->server, c->pending->shake.origin);
+  if (c->state != WS_CONN_PENDING || !ws_pending_of(c)) return;
+  ws_server_warn_origin(c->server, ws_pending_of(c)->shake.origin);
   refuse(c, 403, "");
 }
 
 bool ws_upgrade_offers(const struct ws_conn *c, struct ws_slice name) {
-  const struct ws_pending *p = c->pending;
+  const struct ws_pending *p = ws_pending_of(c);
   struct ws_slice offered;
   size_t iter = 0;
   while (ws_handshake_next_subprotocol(&p->http, p->bytes, &iter, &offered) ==
@@ -155,7 +114,7 @@ struct ws_slice ws_upgrade_choose(const struct ws_conn *c) {
 
 /* Even where none is wanted, what is offered has to be well-formed. */
 static bool are_subprotocols_valid(const struct ws_conn *c) {
-  const struct ws_pending *p = c->pending;
+  const struct ws_pending *p = ws_pending_of(c);
   struct ws_slice name;
   size_t iter = 0;
   int r;
@@ -165,19 +124,71 @@ static bool are_subprotocols_valid(const struct ws_conn *c) {
   return r == 0;
 }
 
+static struct ws_text *share_origin(struct ws_server *s, struct ws_slice text) {
+  struct ws_text *o = s->last_origin;
+  if (o && o->len == text.n && memcmp(o->text, text.p, text.n) == 0) {
+    o->refs++;
+    return o;
+  }
+  if (!(o = ws_text_new(text))) return NULL;
+  o->refs = 2; /* the connection's and the server's */
+  ws_text_release(s->last_origin);
+  s->last_origin = o;
+  return o;
+}
+
+static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
+  struct ws_pending *p = ws_pending_of(c);
+  c->meta =
+    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->client);
+  if (!c->meta) return false;
+  if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
+  if (!p->shake.origin.p) return true;
+  c->meta->origin = share_origin(c->server, p->shake.origin);
+  return c->meta->origin != NULL;
+}
+
+void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
+                    struct ws_slice fields) {
+  if (!ws_pending_is_answerable(c)) return;
+  if (c->server->is_closing) { /* since it was asked about */
+    ws_pending_of(c)->is_refusing = true;
+    ws_upgrade_count(c, WS_REFUSED_CLOSING, 503);
+    ws_conn_respond_status(c, 503, (struct ws_slice){"", 0});
+    return;
+  }
+  struct ws_pending *p = ws_pending_of(c);
+  struct ws_extension agreed = {.is_on = false};
+  bool was_corked = c->stream.loop->corked == &c->stream;
+  if (!was_corked) ws_stream_cork(&c->stream);
+  if (!make_meta(c, subprotocol) ||
+      !ws_response_write_101(c, subprotocol, fields, &agreed)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return;
+  }
+  ws_buf_free(&p->out);
+  ws_conn_open(c, WS_SERVER, &agreed);
+  if (p->n > p->used &&
+      c->state != WS_CONN_CLOSED) /* 4.2.2: the first frames */
+    ws_conn_input(c, (uint8_t *)p->bytes + p->used, p->n - p->used);
+  ws_pending_free(c);
+  if (!was_corked) ws_stream_uncork(&c->stream);
+  ws_conn_resume(c);
+}
+
 static void ask(struct ws_conn *c, bool is_upgrade) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   double limit = c->server->http.upgrade_timeout;
   p->step = WS_STEP_ASKED;
   p->is_refusing = is_upgrade;
-  leave_list(c);
-  set_deadline(c, limit);
+  ws_pending_leave_list(c);
+  ws_pending_set_deadline(c, limit);
   ws_conn_host(c)->request(c, is_upgrade);
 }
 
 static void take_upgrade(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  struct ws_route *route = ws_server_find(c->server, p->shake.path);
+  struct ws_pending *p = ws_pending_of(c);
+  struct ws_route *route = ws_route_find(c->server, p->shake.path);
   if (!route) {
     refuse(c, 404, "");
   } else if (c->server->is_closing) {
@@ -200,7 +211,7 @@ static void take_upgrade(struct ws_conn *c) {
 /* A plain request: on a WebSocket route it should have been an upgrade. */
 static void take_plain(struct ws_conn *c) {
   struct ws_server *s = c->server;
-  struct ws_route *route = ws_server_find(s, c->pending->shake.path);
+  struct ws_route *route = ws_route_find(s, ws_pending_of(c)->shake.path);
   bool is_named = route && route->pattern;
   if (!is_named && s->asks_request)
     ask(c, false);
@@ -214,7 +225,7 @@ static void take_plain(struct ws_conn *c) {
 
 static bool is_host_served(const struct ws_conn *c) {
   const struct ws_strings *hosts = &c->server->hosts;
-  struct ws_slice host = c->pending->shake.host;
+  struct ws_slice host = ws_pending_of(c)->shake.host;
   if (!hosts->n) return true;
   for (size_t i = 0; i < hosts->n; i++) {
     const char *h = hosts->list[i];
@@ -224,31 +235,8 @@ static bool is_host_served(const struct ws_conn *c) {
   return false;
 }
 
-/* The request's bytes stand here now: what was found in them is found again
- * in their new place. */
-static void set_bytes(struct ws_pending *p, const char *bytes) {
-  const char *why = NULL;
-  bool have_moved = p->bytes != bytes;
-  p->bytes = bytes;
-  if (have_moved && p->step != WS_STEP_HEAD)
-    ws_handshake_check(&p->http, bytes, &p->shake, &why);
-}
-
-/* Keeps what stands in the loop's buffer. False without memory. */
-static bool stash(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if (p->n == 0 || (p->buf.len && p->bytes == (char *)ws_buf_begin(&p->buf)))
-    return true;
-  if (!ws_buf_append(&p->buf, p->bytes, p->n)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    return false;
-  }
-  set_bytes(p, (char *)ws_buf_begin(&p->buf));
-  return true;
-}
-
 static void take_body(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   while (!ws_body_is_done(&p->coding) && p->used < p->n) {
     struct ws_slice data;
     int64_t r =
@@ -264,14 +252,14 @@ static void take_body(struct ws_conn *c) {
     }
   }
   if (!ws_body_is_done(&p->coding)) {
-    stash(c);
+    ws_pending_stash(c);
     return;
   }
   take_plain(c);
 }
 
 static void take_head(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   const char *why = NULL;
   int r = ws_handshake_check(&p->http, p->bytes, &p->shake, &why);
   if (r < 0) {
@@ -310,14 +298,14 @@ static void take_head(struct ws_conn *c) {
 /* Goes through the bytes that are there, at most to the end of one request:
  * the next one waits for the next turn. */
 static void parse(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   if (p->step == WS_STEP_BODY) {
     take_body(c);
     return;
   }
   if (p->is_idle && p->n) { /* a further request has begun */
     p->is_idle = false;
-    set_deadline(c, c->server->http.handshake_timeout);
+    ws_pending_set_deadline(c, c->server->http.handshake_timeout);
   }
   int r = ws_http_request(&p->http, p->bytes, p->n);
   if (r < 0) {
@@ -325,40 +313,15 @@ static void parse(struct ws_conn *c) {
     if (is_tls) ws_server_warn_tls(c->server, c);
     refuse_for(c, is_tls ? WS_REFUSED_TLS : ws_refusal_of(-r), -r, "");
   } else if (r == 0) {
-    stash(c);
+    ws_pending_stash(c);
   } else {
     p->used = (size_t)r;
     take_head(c);
   }
 }
 
-void ws_upgrade_next(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  size_t left = p->n - p->used;
-  if (p->buf.len) {
-    ws_buf_consume(&p->buf, p->used);
-  } else if (left && !ws_buf_append(&p->buf, p->bytes + p->used, left)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    return;
-  }
-  if (left == 0) ws_buf_free(&p->buf);
-  ws_buf_free(&p->body);
-  p->bytes = (char *)p->buf.data;
-  if (left) p->bytes = (char *)ws_buf_begin(&p->buf);
-  p->n = left;
-  p->used = 0;
-  p->step = WS_STEP_HEAD;
-  p->is_idle = true;
-  p->shake = (struct ws_handshake){.is_upgrade = false};
-  ws_http_reset(&p->http);
-  enter_list(c);
-  set_deadline(c, c->server->http.keepalive_timeout);
-  if (left) ws_loop_again(c->stream.loop, &c->stream.watch);
-  update(c);
-}
-
 static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   if (p->buf.len) {
     if (n && !ws_buf_append(&p->buf, bytes, n)) {
       ws_conn_cut(c, 1006, "out of memory");
@@ -367,18 +330,19 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
     bytes = (char *)ws_buf_begin(&p->buf);
     n = p->buf.len;
   }
-  set_bytes(p, bytes);
+  ws_pending_set_bytes(p, bytes);
   p->n = n;
   ws_stream_cork(&c->stream);
   parse(c);
-  p = c->pending;
-  if (p && c->state == WS_CONN_PENDING && p->step == WS_STEP_ASKED) stash(c);
+  p = ws_pending_of(c);
+  if (p && c->state == WS_CONN_PENDING && p->step == WS_STEP_ASKED)
+    ws_pending_stash(c);
   ws_stream_uncork(&c->stream);
 }
 
-void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
+static void on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_loop *loop = c->stream.loop;
-  struct ws_pending *p = c->pending;
+  struct ws_pending *p = ws_pending_of(c);
   if (got & WS_WRITE) {
     ws_stream_flush(&c->stream);
     ws_loop_late(loop, &c->stream.late);
@@ -410,21 +374,21 @@ void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got) {
     }
     take_bytes(c, (char *)loop->read_buffer, (size_t)r);
   }
-  update(c);
+  ws_pending_update(c);
 }
 
-void ws_upgrade_after_flush(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
+static void after_flush(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
   if (!p) return;
   if (!c->stream.queued && p->step == WS_STEP_HEAD && p->is_idle) {
-    set_deadline(c, c->server->http.keepalive_timeout);
+    ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
     if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
   }
-  update(c);
+  ws_pending_update(c);
 }
 
 void ws_upgrade_shed(struct ws_conn *c) {
-  if (c->pending->is_idle || c->pending->n == 0) {
+  if (ws_pending_of(c)->is_idle || ws_pending_of(c)->n == 0) {
     ws_conn_cut(c, 1006, "shed");
     ws_server_refused(c->server, c, WS_REFUSED_PENDING, 0);
   } else {
@@ -432,10 +396,10 @@ void ws_upgrade_shed(struct ws_conn *c) {
   }
 }
 
-void ws_upgrade_on_deadline(struct ws_conn *c) {
-  struct ws_pending *p = c->pending;
-  if ((int32_t)(due(c) - c->stream.loop->tick) > 0) {
-    update(c);
+static void on_deadline(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if ((int32_t)(ws_pending_due(c) - c->stream.loop->tick) > 0) {
+    ws_pending_update(c);
   } else if (c->stream.is_blocked) {
     ws_conn_cut(c, 1006, "write stalled");
   } else if (p->step == WS_STEP_ASKED) {
@@ -446,4 +410,20 @@ void ws_upgrade_on_deadline(struct ws_conn *c) {
   } else {
     refuse(c, 408, "");
   }
+}
+
+static const struct ws_phase_calls calls = {.on_ready = on_ready,
+                                            .on_deadline = on_deadline,
+                                            .after_flush = after_flush,
+                                            .free = ws_pending_free};
+
+bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
+  if (!ws_pending_new(c, peer, &calls)) return false;
+  if (!ws_peer_start(c)) return false;
+  if (c->state != WS_CONN_PENDING) return true;
+  ws_pending_set_deadline(c, c->server->http.handshake_timeout);
+  ws_pending_enter_list(c);
+  ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_of(c)->deadline);
+  ws_stream_want_read(&c->stream, true);
+  return true;
 }

@@ -3,55 +3,10 @@
 #ifndef EVWS_UPGRADE_H
 #define EVWS_UPGRADE_H
 
-#include "engine/conn.h"
-#include "engine/server.h"
-#include "protocol/body.h"
-#include "protocol/handshake.h"
-
-enum ws_pending_step {
-  WS_STEP_HEAD,    /* a request is awaited, or its head read */
-  WS_STEP_BODY,    /* its body is read */
-  WS_STEP_ASKED,   /* the host is thinking about it */
-  WS_STEP_PROXY,   /* a PROXY header is read (peer.c) */
-  WS_STEP_ANSWERED /* the last answer is given, the connection ends */
-};
-
-struct ws_pending {
-  struct ws_list link; /* of the server, while the host is not asked */
-  struct ws_conn *conn;
-  struct ws_http http;
-  struct ws_handshake shake;
-  struct ws_proxy *proxy;   /* WS_STEP_PROXY */
-  struct ws_address peer;   /* who has connected, or a PROXY header says so */
-  struct ws_address client; /* of the request: the peer, or whom it names */
-  struct ws_buf buf;        /* bytes kept between reads, from the head on */
-  struct ws_buf body;       /* decoded */
-  struct ws_buf out;
-  struct ws_body coding;
-  const char *bytes; /* the request: in buf, or in the loop's read buffer */
-  size_t n;          /* bytes there */
-  size_t used;       /* of them, by this request */
-  uint32_t deadline;
-  uint32_t requests;
-  uint8_t step;
-  bool is_idle;     /* between two requests */
-  bool is_refusing; /* an upgrade: whatever the answer, it is the last */
-  struct ws_http_field fields[];
-};
+#include "engine/pending.h"
 
 /* A connection was accepted. False without memory. */
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer);
-
-/* It has no more than so many seconds for its first request. */
-void ws_upgrade_hurry(struct ws_conn *c, double seconds);
-
-void ws_upgrade_on_ready(struct ws_conn *c, uint8_t got);
-void ws_upgrade_on_deadline(struct ws_conn *c);
-void ws_upgrade_after_flush(struct ws_conn *c);
-void ws_upgrade_free(struct ws_conn *c);
-
-/* The request was answered: the next one may follow, or stand behind it. */
-void ws_upgrade_next(struct ws_conn *c);
 
 /* Makes room: answers 503, or closes. */
 void ws_upgrade_shed(struct ws_conn *c);
@@ -64,8 +19,12 @@ void ws_upgrade_shed(struct ws_conn *c);
 void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
                      bool has_type, struct ws_slice body);
 
+/* The same; the body is the status as text. */
+void ws_conn_respond_status(struct ws_conn *c, int status,
+                            struct ws_slice fields);
+
 /* Counts what ws_conn_respond is about to answer as a refusal, if it is. */
-void ws_conn_refused(struct ws_conn *c, enum ws_refusal why, int status);
+void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status);
 
 /* The 101; the connection opens. subprotocol: static or the route's, p NULL
  * for none. */

@@ -1,0 +1,128 @@
+/* conn_flow.c: when a connection is read and when it has to be looked at.
+ *
+ * It has one deadline in the wheel, the earliest of all; reading only notes
+ * the time, so the deadline may find when it comes that it has moved. What is
+ * done then is the business of conn_deadline.c. */
+#include "engine/conn_flow.h"
+
+#define TELL_AGAIN 0.1 /* seconds, when there was no memory to tell the end */
+
+static void consider(uint32_t *next, uint32_t now, uint32_t tick) {
+  if ((int32_t)(tick - now) < (int32_t)(*next - now)) *next = tick;
+}
+
+uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds) {
+  uint32_t h = (uint32_t)(c->id * 2654435761u) ^ c->heard * 40503u;
+  double part = (double)(h >> 8 & 0xFFFF) / 65536.0;
+  return ws_loop_ticks(seconds * (1.0 - 0.1 * part));
+}
+
+uint32_t ws_flow_ping_due(const struct ws_conn *c) {
+  uint32_t last = c->heard;
+  if (c->ping_at > 0) {
+    uint32_t pinged = ws_loop_tick(c->stream.loop, c->ping_at);
+    if ((int32_t)(pinged - last) > 0) last = pinged;
+  }
+  return last + ws_flow_jittered(c, c->options->keepalive_interval);
+}
+
+/* The earliest tick at which there is something to look at. */
+static uint32_t next_deadline(const struct ws_conn *c) {
+  const struct ws_conn_options *o = c->options;
+  uint32_t now = c->stream.loop->tick, next = now + WS_TICKS_MAX;
+  if (c->stream.is_blocked && o->stall_timeout > 0)
+    consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));
+  if (c->is_tell_due) consider(&next, now, now + ws_loop_ticks(TELL_AGAIN));
+  if (c->state == WS_CONN_CLOSED) return next;
+  if ((c->is_close_left || c->is_close_pending) && o->close_timeout > 0)
+    consider(&next, now, c->closing_since + ws_loop_ticks(o->close_timeout));
+  if (c->state != WS_CONN_OPEN) return next;
+  if (ws_flow_is_silence_counted(c)) {
+    if (o->keepalive_interval > 0) consider(&next, now, ws_flow_ping_due(c));
+    if (o->keepalive_timeout > 0)
+      consider(&next, now, c->heard + ws_loop_ticks(o->keepalive_timeout));
+    if (o->idle_timeout > 0)
+      consider(&next, now, c->messaged + ws_loop_ticks(o->idle_timeout));
+  }
+  if (o->max_lifetime > 0 && !c->is_close_pending)
+    consider(&next, now, c->opened + ws_flow_jittered(c, o->max_lifetime));
+  return next;
+}
+
+static bool has_only_later(const struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && !c->stream.is_blocked &&
+         !c->is_close_pending && !c->is_close_left && !c->is_tell_due &&
+         ws_list_is_linked(&c->deadline.link);
+}
+
+bool ws_flow_wants_read(const struct ws_conn *c) {
+  if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
+  if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
+  if (c->is_paused || c->is_backed_up || c->is_close_pending || c->rest)
+    return false;
+  if (!c->options->read_ahead && c->stream.queued > c->options->high_water)
+    return false;
+  return ws_flow_wants(c) || !ws_flow_is_queue_full(c);
+}
+
+void ws_conn_update(struct ws_conn *c) {
+  if (c->is_freed || c->state == WS_CONN_PENDING) return;
+  struct ws_loop *loop = c->stream.loop;
+  bool was_reading = ws_stream_is_reading(&c->stream);
+  bool is_reading = ws_flow_wants_read(c);
+  if (was_reading != is_reading) {
+    ws_stream_want_read(&c->stream, is_reading);
+    if (is_reading) c->heard = c->messaged = ws_loop_tick_now(loop);
+  }
+  /* hearing something only makes deadlines later: the one that is set will
+   * find that out when it comes */
+  if (was_reading == is_reading && has_only_later(c)) return;
+  uint32_t next = next_deadline(c);
+  if (!ws_list_is_linked(&c->deadline.link) ||
+      (int32_t)(next - c->deadline.tick) < 0)
+    ws_loop_deadline(loop, &c->deadline, next);
+}
+
+/* Is there something that can be delivered without reading? */
+static bool is_due(struct ws_conn *c) {
+  if (!c->was_opened || c->is_told) return false;
+  if (c->state == WS_CONN_CLOSED)
+    return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && ws_flow_wants(c);
+  if (ws_conn_has_queue(c) && ws_flow_wants(c)) return !ws_flow_is_held(c);
+  if (!ws_flow_has_input(c) || !ws_flow_may_parse(c)) return false;
+  return ws_flow_wants(c) || !ws_flow_is_queue_full(c);
+}
+
+void ws_flow_deliver_later(struct ws_conn *c) {
+  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+}
+
+void ws_flow_drop_rest(struct ws_conn *c) {
+  ws_mem_free(c->rest);
+  c->rest = NULL;
+}
+
+void ws_flow_drop_input(struct ws_conn *c) {
+  ws_protocol_free(&c->protocol);
+  c->protocol.is_ended = true;
+  ws_flow_drop_rest(c);
+}
+
+void ws_conn_resume(struct ws_conn *c) {
+  if (c->is_freed || c->state == WS_CONN_PENDING) return;
+  bool is_being_read = ws_flow_is_being_read(c);
+  if (c->rest && c->rest->off == c->rest->len && !is_being_read)
+    ws_flow_drop_rest(c);
+  ws_flow_deliver_later(c);
+  if (c->is_close_pending || c->state == WS_CONN_CLOSED)
+    ws_loop_late(c->stream.loop, &c->stream.late);
+  if (!is_being_read) ws_conn_update(c);
+}
+
+void ws_conn_pause(struct ws_conn *c, bool on) {
+  if (c->is_freed || c->is_paused == on) return;
+  c->is_paused = on;
+  if (!on) c->heard = ws_loop_tick_now(c->stream.loop);
+  ws_conn_resume(c);
+}

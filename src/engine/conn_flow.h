@@ -1,0 +1,97 @@
+/* conn_flow.h: may a connection read, parse, deliver, and when has it to be
+ * looked at? Whoever changes something of that calls ws_conn_resume. */
+#ifndef EVWS_CONN_FLOW_H
+#define EVWS_CONN_FLOW_H
+
+#include "engine/conn_base.h"
+
+#define WS_QUEUE_MESSAGES 256 /* receive_queue counts things beside bytes */
+
+/* ---- predicates: inline, for each message asks them ---- */
+
+/* What comes is discarded: we have said Close. */
+static inline bool ws_flow_is_closing(const struct ws_conn *c) {
+  return c->state == WS_CONN_CLOSING && !c->is_shutdown;
+}
+
+/* Does the application want a message now? */
+static inline bool ws_flow_wants(const struct ws_conn *c) {
+  if (ws_flow_is_closing(c) || c->mode == WS_DISCARD) return true;
+  if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
+  if (c->mode == WS_PULL) return c->is_receiving;
+  return c->busy < c->options->concurrency;
+}
+
+/* Our own queue is high: the peer is asked to read before it writes more. */
+static inline bool ws_flow_is_pressed(struct ws_conn *c) {
+  if (c->options->read_ahead || c->stream.queued <= c->options->high_water)
+    return false;
+  c->was_high = true;
+  return true;
+}
+
+static inline bool ws_flow_may_parse(struct ws_conn *c) {
+  if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
+  if (c->is_close_pending || c->protocol.is_ended) return false;
+  if (ws_flow_is_closing(c)) return true; /* what comes is discarded */
+  return !c->is_paused && !c->is_backed_up && !ws_flow_is_pressed(c);
+}
+
+static inline bool ws_flow_is_queue_full(const struct ws_conn *c) {
+  const struct ws_rare *r = c->rare;
+  uint32_t n = r ? r->queue_n - r->queue_controls : 0;
+  return n >= WS_QUEUE_MESSAGES ||
+         (n && r->queue.len >= c->options->receive_queue);
+}
+
+static inline bool ws_flow_is_being_read(const struct ws_conn *c) {
+  return c->stream.loop->input.owner == &c->stream;
+}
+
+/* Handlers are not called now: a pause, or our own queue is high. */
+static inline bool ws_flow_is_held(struct ws_conn *c) {
+  return c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK &&
+         (c->is_paused || c->is_backed_up || ws_flow_is_pressed(c));
+}
+
+static inline bool ws_flow_has_input(const struct ws_conn *c) {
+  size_t left = c->rest ? c->rest->len - c->rest->off : 0;
+  if (ws_flow_is_being_read(c)) left = c->stream.loop->input.n;
+  return left > 0 || ws_protocol_has_event(&c->protocol);
+}
+
+/* Silence is held against the peer only while it is listened to. */
+static inline bool ws_flow_is_silence_counted(const struct ws_conn *c) {
+  return ws_stream_is_reading(&c->stream) && !c->rest;
+}
+
+/* ---- deadlines, in ticks ---- */
+
+/* Up to a tenth earlier, so that many connections do not act as one. */
+uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds);
+
+/* When the next keepalive ping is due. */
+uint32_t ws_flow_ping_due(const struct ws_conn *c);
+
+/* ---- changes ---- */
+
+/* Does the connection want bytes from its descriptor? */
+bool ws_flow_wants_read(const struct ws_conn *c);
+
+/* Something has changed that a deadline or the watching depends on. */
+void ws_conn_update(struct ws_conn *c);
+
+/* Deliveries may go on: mode, receiver, busy or pause changed. */
+void ws_conn_resume(struct ws_conn *c);
+void ws_conn_pause(struct ws_conn *c, bool on);
+
+/* In the next turn, if there is something and it may be. */
+void ws_flow_deliver_later(struct ws_conn *c);
+
+/* The bytes that were kept have been used up. */
+void ws_flow_drop_rest(struct ws_conn *c);
+
+/* Nothing of what was read is parsed any more: it is over. */
+void ws_flow_drop_input(struct ws_conn *c);
+
+#endif

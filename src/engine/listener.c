@@ -1,0 +1,155 @@
+/* listener.c: accepting, and shedding what is too much. */
+#include "engine/listener.h"
+
+#include <errno.h>
+
+#include "engine/conn.h"
+#include "engine/server_log.h"
+#include "engine/upgrade.h"
+
+#define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
+#define BACKLOG_MAX 65536   /* that are taken when a server closes */
+#define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
+
+static void shed_oldest(struct ws_server *s) {
+  if (s->n_pending < s->http.max_pending) return;
+  struct ws_pending *oldest =
+    WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
+  ws_upgrade_shed(oldest->conn);
+}
+
+static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
+  struct ws_loop *loop = s->loop;
+  if (s->n_conns >= s->http.max_connections) {
+    loop->io->ops->close(loop->io, fd);
+    ws_server_refused(s, NULL, WS_REFUSED_CONNECTIONS, 0);
+    return;
+  }
+  shed_oldest(s);
+  s->n_conns++; /* before Lua runs: a finalizer may close the server */
+  struct ws_conn *c = s->host->new_conn(s->host, s);
+  if (!c) {
+    loop->io->ops->close(loop->io, fd);
+    s->n_conns--;
+    ws_server_refused(s, NULL, WS_REFUSED_MEMORY, 0);
+    ws_server_check_gone(s);
+    return;
+  }
+  s->stats.accepted++;
+  ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
+  c->server = s;
+  ws_list_append(&s->conns, &c->link);
+  if (!ws_upgrade_start(c, peer)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
+  } else if (s->is_closing) {
+    ws_pending_hurry(c, WS_LISTENER_LATE);
+  }
+  ws_server_tell_accepted(c);
+}
+
+static void want_accept(struct ws_server *s, bool on) {
+  for (int i = 0; i < s->n_listeners; i++)
+    ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
+}
+
+static void take_spare(struct ws_server *s) {
+  struct ws_io *io = s->loop->io;
+  s->spare_fd = io->ops->socket(io, AF_UNIX, SOCK_STREAM);
+}
+
+static void drop_spare(struct ws_server *s) {
+  if (s->spare_fd >= 0) s->loop->io->ops->close(s->loop->io, s->spare_fd);
+  s->spare_fd = -1;
+}
+
+/* Without memory for the timer nothing would begin again: then it goes on. */
+static void pause_accept(struct ws_server *s) {
+  if (ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN))
+    want_accept(s, false);
+}
+
+/* No descriptor is left: the spare one is given up for as long as it takes
+ * to let the waiting peer know, rather than leave it in the backlog and the
+ * listener ready for ever. */
+static void shed(struct ws_server *s, struct ws_watch *w) {
+  struct ws_address peer;
+  struct ws_io *io = s->loop->io;
+  if (s->spare_fd >= 0) {
+    drop_spare(s);
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd >= 0) io->ops->close(io, fd);
+    take_spare(s);
+    ws_server_refused(s, NULL, WS_REFUSED_DESCRIPTORS, 0);
+    if (fd >= 0) return;
+  }
+  pause_accept(s);
+}
+
+static void on_accept_again(struct ws_timer *t) {
+  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, accept_again);
+  if (s->spare_fd < 0) take_spare(s);
+  want_accept(s, true);
+}
+
+static void on_acceptable(struct ws_watch *w) {
+  struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
+  struct ws_server *s = l->server;
+  struct ws_io *io = s->loop->io;
+  w->got = 0;
+  for (int i = 0; i < ACCEPTS_PER_TURN && w->fd >= 0; i++) {
+    struct ws_address peer;
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd >= 0) {
+      admit(s, fd, &peer);
+    } else if (fd == -EMFILE || fd == -ENFILE) {
+      shed(s, w);
+    } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
+      return;
+    } else if (fd != -EINTR && fd != -ECONNABORTED) {
+      pause_accept(s);
+      return;
+    }
+  }
+}
+
+void ws_listener_start(struct ws_server *s, const int *fds, int n) {
+  s->accept_again.fn = on_accept_again;
+  take_spare(s);
+  s->n_listeners = n;
+  for (int i = 0; i < n; i++) {
+    struct ws_listener *l = &s->listeners[i];
+    l->server = s;
+    l->watch = (struct ws_watch){.fn = on_acceptable, .fd = fds[i]};
+    ws_list_init(&l->watch.ready);
+  }
+  want_accept(s, true);
+}
+
+/* What the kernel has accepted already would be reset with the listener: it is
+ * taken while there is something, and answered. Where somebody else listens on
+ * the same socket it is theirs. */
+static void take_backlog(struct ws_server *s, struct ws_watch *w) {
+  struct ws_io *io = s->loop->io;
+  struct ws_address peer;
+  for (int i = 0; i < BACKLOG_MAX && s->is_closing; i++) {
+    int fd = io->ops->accept(io, w->fd, &peer);
+    if (fd < 0) return;
+    admit(s, fd, &peer);
+  }
+}
+
+void ws_listener_stop(struct ws_server *s) {
+  struct ws_io *io = s->loop->io;
+  for (int i = 0; i < s->n_listeners; i++) {
+    struct ws_watch *w = &s->listeners[i].watch;
+    ws_loop_unwatch(s->loop, w);
+    if (!s->is_foreign) take_backlog(s, w);
+    io->ops->close(io, w->fd);
+    w->fd = -1;
+  }
+  if (s->n_listeners && s->unix_path) io->ops->unlink(io, s->unix_path);
+  s->n_listeners = 0;
+  ws_loop_timer_stop(s->loop, &s->accept_again);
+  drop_spare(s);
+}

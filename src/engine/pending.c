@@ -1,0 +1,131 @@
+/* pending.c: a connection that is not open: its memory, its bytes, its place
+ * among those that have not asked for anything, its deadline. */
+#include "engine/pending.h"
+
+void ws_pending_set_deadline(struct ws_conn *c, double seconds) {
+  uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
+  ws_pending_of(c)->deadline = c->stream.loop->tick + ticks;
+}
+
+struct ws_pending *ws_pending_new(struct ws_conn *c,
+                                  const struct ws_address *peer,
+                                  const struct ws_phase_calls *calls) {
+  const struct ws_http_options *o = &c->server->http;
+  size_t n = o->max_headers;
+  struct ws_pending *p =
+    ws_mem_zero(sizeof *p + n * sizeof(struct ws_http_field));
+  if (!p) return NULL;
+  p->phase.calls = calls;
+  p->conn = c;
+  p->peer = *peer;
+  p->http.fields = p->fields;
+  p->http.max_fields = (uint32_t)n;
+  p->http.max_line = (uint32_t)o->max_request_line;
+  p->http.max_field_line = (uint32_t)o->max_header_line;
+  p->http.max_head = (uint32_t)o->max_header_bytes;
+  ws_http_reset(&p->http);
+  ws_list_init(&p->link);
+  c->phase = &p->phase;
+  return p;
+}
+
+void ws_pending_leave_list(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (!ws_list_is_linked(&p->link)) return;
+  ws_list_remove(&p->link);
+  c->server->n_pending--;
+}
+
+void ws_pending_enter_list(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (ws_list_is_linked(&p->link)) return;
+  ws_list_append(&c->server->pending, &p->link);
+  c->server->n_pending++;
+}
+
+void ws_pending_free(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (!p) return;
+  ws_pending_leave_list(c);
+  ws_buf_free(&p->buf);
+  ws_buf_free(&p->body);
+  ws_buf_free(&p->out);
+  ws_mem_free(p->proxy);
+  c->phase = NULL;
+  ws_mem_free(p);
+}
+
+/* While the kernel refuses an answer, only a stall ends the connection. */
+uint32_t ws_pending_due(const struct ws_conn *c) {
+  double stall = c->options->stall_timeout;
+  if (!c->stream.is_blocked || !ws_stream_is_ready(&c->stream))
+    return ws_pending_of(c)->deadline;
+  if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
+  return c->stream.progress + ws_loop_ticks(stall);
+}
+
+void ws_pending_update(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (c->state != WS_CONN_PENDING || !p) return;
+  bool is_taking = p->step != WS_STEP_ASKED && p->step != WS_STEP_ANSWERED;
+  ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
+  ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_due(c));
+}
+
+void ws_pending_hurry(struct ws_conn *c, double seconds) {
+  struct ws_pending *p = ws_pending_of(c);
+  uint32_t limit = c->stream.loop->tick + ws_loop_ticks(seconds);
+  if (c->state != WS_CONN_PENDING) return;
+  if ((int32_t)(p->deadline - limit) > 0) p->deadline = limit;
+  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
+}
+
+void ws_pending_set_bytes(struct ws_pending *p, const char *bytes) {
+  const char *why = NULL;
+  bool have_moved = p->bytes != bytes;
+  p->bytes = bytes;
+  if (have_moved && p->step != WS_STEP_HEAD)
+    ws_handshake_check(&p->http, bytes, &p->shake, &why);
+}
+
+bool ws_pending_stash(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (p->n == 0 || (p->buf.len && p->bytes == (char *)ws_buf_begin(&p->buf)))
+    return true;
+  if (!ws_buf_append(&p->buf, p->bytes, p->n)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return false;
+  }
+  ws_pending_set_bytes(p, (char *)ws_buf_begin(&p->buf));
+  return true;
+}
+
+bool ws_pending_is_answerable(const struct ws_conn *c) {
+  const struct ws_pending *p = ws_pending_of(c);
+  return c->state == WS_CONN_PENDING && p && p->step != WS_STEP_ANSWERED;
+}
+
+void ws_pending_next(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  size_t left = p->n - p->used;
+  if (p->buf.len) {
+    ws_buf_consume(&p->buf, p->used);
+  } else if (left && !ws_buf_append(&p->buf, p->bytes + p->used, left)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return;
+  }
+  if (left == 0) ws_buf_free(&p->buf);
+  ws_buf_free(&p->body);
+  p->bytes = (char *)p->buf.data;
+  if (left) p->bytes = (char *)ws_buf_begin(&p->buf);
+  p->n = left;
+  p->used = 0;
+  p->step = WS_STEP_HEAD;
+  p->is_idle = true;
+  p->shake = (struct ws_handshake){.is_upgrade = false};
+  ws_http_reset(&p->http);
+  ws_pending_enter_list(c);
+  ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
+  if (left) ws_loop_again(c->stream.loop, &c->stream.watch);
+  ws_pending_update(c);
+}

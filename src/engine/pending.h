@@ -1,0 +1,86 @@
+/* pending.h: what a server knows of a connection that is not open: the request
+ * that is read, judged and answered. What is done with it is upgrade.c's. */
+#ifndef EVWS_PENDING_H
+#define EVWS_PENDING_H
+
+#include "engine/conn_base.h"
+#include "protocol/body.h"
+#include "protocol/handshake.h"
+#include "protocol/proxy.h"
+
+enum ws_pending_step {
+  WS_STEP_HEAD,    /* a request is awaited, or its head read */
+  WS_STEP_BODY,    /* its body is read */
+  WS_STEP_ASKED,   /* the host is thinking about it */
+  WS_STEP_PROXY,   /* a PROXY header is read (peer.c) */
+  WS_STEP_ANSWERED /* the last answer is given, the connection ends */
+};
+
+struct ws_pending {
+  struct ws_phase phase; /* first */
+  struct ws_list link;   /* of the server, while the host is not asked */
+  struct ws_conn *conn;
+  struct ws_http http;
+  struct ws_handshake shake;
+  struct ws_proxy *proxy;   /* WS_STEP_PROXY */
+  struct ws_address peer;   /* who has connected, or a PROXY header says so */
+  struct ws_address client; /* of the request: the peer, or whom it names */
+  struct ws_buf buf;        /* bytes kept between reads, from the head on */
+  struct ws_buf body;       /* decoded */
+  struct ws_buf out;
+  struct ws_body coding;
+  const char *bytes; /* the request: in buf, or in the loop's read buffer */
+  size_t n;          /* bytes there */
+  size_t used;       /* of them, by this request */
+  uint32_t deadline;
+  uint32_t requests;
+  uint8_t step;
+  bool is_idle;     /* between two requests */
+  bool is_refusing; /* an upgrade: whatever the answer, it is the last */
+  struct ws_http_field fields[];
+};
+
+/* NULL where there is none: it is open, or a client's. */
+static inline struct ws_pending *ws_pending_of(const struct ws_conn *c) {
+  return ws_conn_is_client(c) ? NULL : (struct ws_pending *)c->phase;
+}
+
+/* Of a new connection, in PENDING; calls: what its phase does. NULL without
+ * memory. */
+struct ws_pending *ws_pending_new(struct ws_conn *c,
+                                  const struct ws_address *peer,
+                                  const struct ws_phase_calls *calls);
+
+/* The end of the phase; harmless when repeated. */
+void ws_pending_free(struct ws_conn *c);
+
+/* Counts against max_pending, until the host is asked. */
+void ws_pending_enter_list(struct ws_conn *c);
+void ws_pending_leave_list(struct ws_conn *c);
+
+/* From now, or from then; 0 seconds: none. */
+void ws_pending_set_deadline(struct ws_conn *c, double seconds);
+
+/* It has no more than so many seconds for its first request. */
+void ws_pending_hurry(struct ws_conn *c, double seconds);
+
+/* Reading and deadline follow the step. */
+void ws_pending_update(struct ws_conn *c);
+
+/* The tick at which it is looked at. */
+uint32_t ws_pending_due(const struct ws_conn *c);
+
+/* The request's bytes stand here now: what was found in them is found again
+ * in their new place. */
+void ws_pending_set_bytes(struct ws_pending *p, const char *bytes);
+
+/* Keeps what stands in the loop's buffer. False without memory: it is cut. */
+bool ws_pending_stash(struct ws_conn *c);
+
+/* Can it be answered (still)? */
+bool ws_pending_is_answerable(const struct ws_conn *c);
+
+/* The request was answered: the next one may follow, or stand behind it. */
+void ws_pending_next(struct ws_conn *c);
+
+#endif

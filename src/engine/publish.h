@@ -1,0 +1,27 @@
+/* publish.h: the log of what is published in a turn, for topic.c. */
+#ifndef EVWS_PUBLISH_H
+#define EVWS_PUBLISH_H
+
+#include "engine/conn_base.h"
+
+struct ws_topic;
+
+/* Sends a message to the subscribers of a topic but for `from`, as
+ * ws_topic_publish says. */
+int64_t ws_publish(struct ws_topics *ts, const struct ws_conn *from,
+                   struct ws_topic *t, uint8_t opcode, struct ws_slice message);
+
+/* What was published for a member is sent or queued now. */
+void ws_publish_catch_up(struct ws_conn *c);
+
+/* The kernel refuses its bytes or takes them again, a writer was opened or has
+ * ended. */
+void ws_publish_note(struct ws_conn *c);
+
+/* The end of the turn. */
+void ws_publish_late(struct ws_late *late);
+
+/* Gives back the log. */
+void ws_publish_free(struct ws_topics *ts);
+
+#endif

@@ -1,0 +1,34 @@
+/* server_log.h: what a server tells: lines for its log, and events for who
+ * wants them. */
+#ifndef EVWS_SERVER_LOG_H
+#define EVWS_SERVER_LOG_H
+
+#include "engine/conn_base.h"
+
+/* A line for the log: printf-like, network text must be escaped by
+ * ws_server_escape. */
+void ws_server_log(struct ws_server *s, enum ws_log_level level,
+                   const char *format, ...)
+  __attribute__((format(printf, 3, 4)));
+
+/* Printable ASCII as it is, everything else as \xNN, cut at 128 bytes. */
+#define WS_ESCAPED_MAX (128 * 4 + 4)
+const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text);
+
+/* Says once what a careful owner wants to know about the settings. */
+void ws_server_warn(struct ws_server *s);
+
+/* Is it a minute since this was said last? Then it is said now. */
+bool ws_server_may_warn(struct ws_server *s, double *last);
+
+/* Lines of that kind: TLS has failed with EPROTO, or come where it is not
+ * spoken; an origin (p NULL: none) is not accepted. */
+void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c);
+void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
+
+/* Events. c: NULL where there is none yet; status: 0 without an answer. */
+void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
+                       enum ws_refusal why, int status);
+void ws_server_tell_accepted(const struct ws_conn *c);
+
+#endif

@@ -1,0 +1,173 @@
+/* topic_table.c: topics by their names, and who subscribes to them. A topic
+ * exists while somebody does, and as long as the turn's log names it. */
+#include "engine/topic_table.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+
+#define BUCKETS_MIN 16
+
+/* ---- by name ---- */
+
+static struct ws_topic **bucket(const struct ws_topics *ts, uint64_t hash) {
+  return &ts->buckets[hash & (ts->n_buckets - 1)];
+}
+
+struct ws_topic *ws_topics_find(const struct ws_topics *ts,
+                                struct ws_slice name) {
+  if (!ts->n_buckets) return NULL;
+  uint64_t hash = ws_hash(&ts->key, name.p, name.n);
+  struct ws_topic *t = *bucket(ts, hash);
+  for (; t; t = t->next) {
+    struct ws_slice its = {t->name->text, t->name->len};
+    if (t->hash == hash && ws_slice_equal(its, name)) return t;
+  }
+  return NULL;
+}
+
+/* Twice the buckets; without memory the chains grow instead. */
+static bool grow(struct ws_topics *ts) {
+  size_t n = ts->n_buckets ? ts->n_buckets * 2 : BUCKETS_MIN;
+  struct ws_topic **old = ts->buckets, *t, *next;
+  size_t n_old = ts->n_buckets;
+  struct ws_topic **list = ws_mem_zero(n * sizeof(void *));
+  if (!list) return n_old > 0;
+  ts->buckets = list;
+  ts->n_buckets = n;
+  for (size_t i = 0; i < n_old; i++) {
+    for (t = old[i]; t; t = next) {
+      struct ws_topic **to = bucket(ts, t->hash);
+      next = t->next;
+      t->next = *to;
+      *to = t;
+    }
+  }
+  ws_mem_free(old);
+  return true;
+}
+
+struct ws_topic *ws_topics_new_topic(void) {
+  struct ws_topic *t = ws_mem_zero(sizeof *t);
+  if (t) ws_list_init(&t->members);
+  return t;
+}
+
+static struct ws_topic *insert(struct ws_topics *ts, struct ws_slice name) {
+  struct ws_topic *t;
+  if (ts->n >= ts->n_buckets && !grow(ts)) return NULL;
+  if (!(t = ws_topics_new_topic())) return NULL;
+  if (!(t->name = ws_text_new(name))) {
+    ws_mem_free(t);
+    return NULL;
+  }
+  t->hash = ws_hash(&ts->key, name.p, name.n);
+  t->next = *bucket(ts, t->hash);
+  *bucket(ts, t->hash) = t;
+  ts->n++;
+  return t;
+}
+
+struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
+  struct ws_topic *t = ws_topics_find(ts, name);
+  return t ? t : insert(ts, name);
+}
+
+static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
+  struct ws_topic **at = bucket(ts, t->hash);
+  while (*at != t) at = &(*at)->next;
+  *at = t->next;
+  ts->n--;
+  ws_text_release(t->name);
+  ws_mem_free(t);
+}
+
+/* What the log names has to stay: the address of
+ * a topic is what its entries know of it. */
+void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t) {
+  if (t->n || !t->name) return;
+  if (ts->n_log == 0)
+    remove_topic(ts, t);
+  else
+    ts->has_empty = true;
+}
+
+void ws_topics_sweep(struct ws_topics *ts) {
+  struct ws_topic *t, *next;
+  if (!ts->has_empty) return;
+  ts->has_empty = false;
+  for (size_t i = 0; i < ts->n_buckets; i++) {
+    for (t = ts->buckets[i]; t; t = next) {
+      next = t->next;
+      if (t->n == 0) remove_topic(ts, t);
+    }
+  }
+}
+
+/* ---- members ---- */
+
+static size_t place(const struct ws_member *m, const struct ws_topic *t) {
+  size_t first = 0, end = m->n;
+  while (first < end) {
+    size_t middle = first + (end - first) / 2;
+    if ((uintptr_t)m->list[middle]->topic < (uintptr_t)t)
+      first = middle + 1;
+    else
+      end = middle;
+  }
+  return first;
+}
+
+struct ws_subscription *ws_member_find(const struct ws_member *m,
+                                       const struct ws_topic *t) {
+  size_t at = place(m, t);
+  return at < m->n && m->list[at]->topic == t ? m->list[at] : NULL;
+}
+
+static bool make_room(struct ws_member *m) {
+  size_t cap = m->cap ? m->cap * 2 : 1;
+  struct ws_subscription **list;
+  if (m->n < m->cap) return true;
+  list = ws_mem_resize(m->list, cap * sizeof(void *));
+  if (!list) return false;
+  m->list = list;
+  m->cap = cap;
+  return true;
+}
+
+bool ws_member_join(struct ws_member *m, struct ws_topic *t) {
+  struct ws_subscription *sub = ws_mem_alloc(sizeof *sub);
+  if (!sub || !make_room(m)) {
+    ws_mem_free(sub);
+    return false;
+  }
+  size_t at = place(m, t);
+  memmove(m->list + at + 1, m->list + at, (m->n - at) * sizeof(void *));
+  m->list[at] = sub;
+  m->n++;
+  *sub = (struct ws_subscription){.topic = t, .member = m};
+  ws_list_append(&t->members, &sub->link);
+  t->n++;
+  return true;
+}
+
+static void end(struct ws_topics *ts, struct ws_subscription *sub) {
+  struct ws_topic *t = sub->topic;
+  ws_list_remove(&sub->link);
+  ws_mem_free(sub);
+  t->n--;
+  ws_topics_check_empty(ts, t);
+}
+
+void ws_member_part(struct ws_topics *ts, struct ws_member *m,
+                    const struct ws_topic *t) {
+  size_t at = place(m, t);
+  end(ts, m->list[at]);
+  m->n--;
+  memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(void *));
+}
+
+void ws_member_part_all(struct ws_topics *ts, struct ws_member *m) {
+  for (size_t i = 0; i < m->n; i++) end(ts, m->list[i]);
+  m->n = 0;
+}

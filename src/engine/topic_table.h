@@ -1,0 +1,103 @@
+/* topic_table.h: topics by their names, who has subscribed to them, and the
+ * log of what is published in a turn, as data. For topic.c and publish.c. */
+#ifndef EVWS_TOPIC_TABLE_H
+#define EVWS_TOPIC_TABLE_H
+
+#include "base/hash.h"
+#include "engine/conn_base.h"
+
+struct ws_topic {
+  struct ws_topic *next; /* in its bucket */
+  struct ws_list members;
+  size_t n;
+  uint64_t hash;
+  struct ws_text *name; /* NULL: everybody's */
+  uint64_t flushed;     /* the log's epoch when it was last gone through */
+};
+
+struct ws_subscription {
+  struct ws_list link; /* of the topic */
+  struct ws_topic *topic;
+  struct ws_member *member;
+};
+
+/* A connection that has subscribed to something. */
+struct ws_member {
+  struct ws_ahead ahead; /* first */
+  struct ws_conn *conn;
+  struct ws_list slow;           /* while bytes wait for the peer, or for the
+                                    end of a writer's message */
+  struct ws_subscription **list; /* by the topics' addresses */
+  size_t n, cap;
+  uint64_t epoch; /* of the log, when */
+  size_t at;      /* it had seen so many entries */
+};
+
+/* One frame as bytes; the entry holds a count of the block. */
+struct ws_part {
+  struct ws_range range;
+  uint8_t first, head; /* the first byte; length of the head */
+};
+
+struct ws_entry {
+  struct ws_topic *topic;
+  uint64_t except; /* id of who published it, 0: nobody to leave out */
+  struct ws_part plain;
+  struct ws_part packed; /* by permessage-deflate; no block: it is not */
+};
+
+/* Of one server, from the first use. */
+struct ws_topics {
+  struct ws_server *server;
+  struct ws_late late; /* the end of the turn */
+  struct ws_hash_key key;
+  struct ws_topic **buckets; /* a power of two of them */
+  size_t n_buckets, n;
+  bool has_empty;       /* topics that go when the log names none any more */
+  struct ws_topic *all; /* everybody, once something was broadcast */
+  struct ws_list slow;  /* members that are caught up all the time */
+  struct ws_entry *log;
+  size_t n_log, cap_log, log_bytes;
+  /* Blocks being filled, each with a count of its own: so that what belongs
+   * together is one run. */
+  struct ws_block *plain, *packed;
+  size_t n_packed; /* members with permessage-deflate */
+  uint64_t epoch;  /* 1 and up */
+};
+
+/* NULL: it has subscribed to nothing. */
+static inline struct ws_member *ws_member_of(const struct ws_conn *c) {
+  return (struct ws_member *)c->ahead;
+}
+
+/* NULL: nobody has subscribed to it. */
+struct ws_topic *ws_topics_find(const struct ws_topics *ts,
+                                struct ws_slice name);
+
+/* The same, made where there is none; NULL without memory. */
+struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name);
+
+/* One without a name, which is in no table. */
+struct ws_topic *ws_topics_new_topic(void);
+
+/* It goes, as soon as the log does not name it, if nobody subscribes. */
+void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t);
+
+/* Those that had to stay for the log go. */
+void ws_topics_sweep(struct ws_topics *ts);
+
+/* NULL: it has not subscribed. */
+struct ws_subscription *ws_member_find(const struct ws_member *m,
+                                       const struct ws_topic *t);
+
+/* False without memory. It has not subscribed to it yet. */
+bool ws_member_join(struct ws_member *m, struct ws_topic *t);
+
+/* Ends one subscription; it has that. */
+void ws_member_part(struct ws_topics *ts, struct ws_member *m,
+                    const struct ws_topic *t);
+
+/* Ends all. */
+void ws_member_part_all(struct ws_topics *ts, struct ws_member *m);
+
+#endif
