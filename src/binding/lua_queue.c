@@ -40,17 +40,16 @@ static int not_woken(lua_State *L, enum ws_wake why) {
                                                  : "nothing to wait for");
 }
 
-static int driven_k(lua_State *L, int status, lua_KContext ctx) {
+static int driven_k(lua_State *L, const struct ws_woken *w) {
   (void)L;
-  (void)status;
-  (void)ctx;
+  (void)w;
   return 0;
 }
 
 /* Stands in the list until it is woken, for as long as is left. A task goes on
  * in k, and only a driver of the loop comes back. */
 static void wait_in(lua_State *L, struct ws_task **list, struct ws_woken *w,
-                    lua_KFunction k) {
+                    ws_task_k *k) {
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t = ws_task_waiter(L, st, &here);
   double seconds = w->time_left;
@@ -58,7 +57,7 @@ static void wait_in(lua_State *L, struct ws_task **list, struct ws_woken *w,
     luaL_error(L, "not enough memory");
   ws_task_wait_in(t, list);
   ws_task_wait(L, st, t, t->co ? k : driven_k);
-  *w = ws_task_woken(L, st, LUA_OK);
+  *w = ws_task_woken(t);
 }
 
 /* ---- put ---- */
@@ -74,7 +73,7 @@ static int append(lua_State *L, struct lua_queue *q) {
   return 1;
 }
 
-static int put_k(lua_State *L, int status, lua_KContext ctx);
+static int put_k(lua_State *L, const struct ws_woken *w);
 
 static int put(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
@@ -86,9 +85,8 @@ static int put(lua_State *L, struct ws_woken w) {
   return failure(L, "closed");
 }
 
-static int put_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  return put(L, ws_task_woken(L, ws_state_of(L), status));
+static int put_k(lua_State *L, const struct ws_woken *w) {
+  return put(L, *w);
 }
 
 static int queue_put(lua_State *L) {
@@ -99,7 +97,7 @@ static int queue_put(lua_State *L) {
   lua_settop(L, 2);
   if (!may_wait && !q->is_closed && q->count == q->limit)
     return failure(L, "full");
-  return put(L, (struct ws_woken){WS_WAKE_DONE, seconds});
+  return put(L, (struct ws_woken){.why = WS_WAKE_DONE, .time_left = seconds});
 }
 
 /* ---- take ---- */
@@ -115,7 +113,7 @@ static int shift(lua_State *L, struct lua_queue *q) {
   return 1;
 }
 
-static int take_k(lua_State *L, int status, lua_KContext ctx);
+static int take_k(lua_State *L, const struct ws_woken *w);
 
 static int take(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
@@ -127,16 +125,15 @@ static int take(lua_State *L, struct ws_woken w) {
   return shift(L, q);
 }
 
-static int take_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  return take(L, ws_task_woken(L, ws_state_of(L), status));
+static int take_k(lua_State *L, const struct ws_woken *w) {
+  return take(L, *w);
 }
 
 static int queue_take(lua_State *L) {
   check_queue(L);
   double seconds = ws_check_timeout(L, 2);
   lua_settop(L, 1);
-  return take(L, (struct ws_woken){WS_WAKE_DONE, seconds});
+  return take(L, (struct ws_woken){.why = WS_WAKE_DONE, .time_left = seconds});
 }
 
 /* ---- the rest ---- */

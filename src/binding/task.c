@@ -299,10 +299,15 @@ static bool drive(lua_State *L, struct ws_state *st, const struct ws_task *t) {
   return more;
 }
 
-static int call_k(lua_State *L, const struct ws_task *t) {
+struct ws_woken ws_task_woken(const struct ws_task *t) {
   struct ws_woken w = {t->st, (enum ws_wake)t->woken, t->co != NULL, -1};
   if (t->until >= 0)
     w.time_left = fmax(t->until - ws_loop_now(&t->st->loop), 0);
+  return w;
+}
+
+static int call_k(lua_State *L, const struct ws_task *t) {
+  struct ws_woken w = ws_task_woken(t);
   return t->k(L, &w);
 }
 

@@ -113,6 +113,9 @@ void ws_task_wait_on(struct ws_task *t, struct lua_conn *lc,
 int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
                  ws_task_k *k);
 
+/* What k was called with, of a driver: to it ws_task_wait comes back. */
+struct ws_woken ws_task_woken(const struct ws_task *t);
+
 /* Gives back a task that was not started. */
 void ws_task_discard(struct ws_task *t);
 
