@@ -257,8 +257,16 @@ for _, host in ipairs { "", "a@b", "a/b", "[::1", "[::1]", "[::1]:80",
   seed("url", "ws://" .. host .. "/p?q", "wss://" .. host)
 end
 for _, target in ipairs { "http://a/", "http://b/x", "ws://a?x", "*", "a:80",
-  "/#f", "/%00", "//a", "https://a", "HTTP://A/", "/?", "?x" } do
+  "/#f", "/%00", "//a", "https://a", "HTTP://A/", "/?", "?x", "http://a:80/",
+  "ws://a.:/" } do
   request(head("GET " .. target .. " HTTP/1.1", "Host: a"))
+end
+-- BI-43: empty lines in front
+for _, blank in ipairs { "\r\n", ("\r\n"):rep(4), ("\r\n"):rep(5), "\n",
+  "\r\n\n" } do
+  request(blank .. upgrading())
+  request(head("POST / HTTP/1.1", "Host: a", "Content-Length: 1") .. "x"
+    .. blank .. upgrading())
 end
 response(head("HTTP/1.1 101 Switching Protocols", upgrade[1], upgrade[2],
   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))

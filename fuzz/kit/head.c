@@ -100,13 +100,14 @@ static bool is_over(struct ws_slice line, size_t max, bool has_end) {
   return len > max;
 }
 
-/* Reads the line at *at, of which the LF may be missing. 1: go on. */
+/* Reads the line at *at, of which the LF may be missing. 1: go on. head:
+ * where the field lines start, 0 for the line before them. */
 static int line(const struct ws_http *h, struct ws_slice all, size_t *at,
                 uint32_t n, size_t head, bool is_response) {
   const char *lf = memchr(all.p + *at, '\n', all.n - *at);
   size_t end = lf ? (size_t)(lf - all.p) : all.n;
   struct ws_slice s = {all.p + *at, end - *at};
-  bool is_start = *at == 0;
+  bool is_start = head == 0;
   bool is_empty = !is_start && (s.n == 0 || (s.n == 1 && *s.p == '\r'));
   if (is_start && is_over(s, h->max_line, lf)) return WS_ERR_URI_TOO_LONG;
   if (!is_start && !is_empty &&
@@ -126,7 +127,9 @@ void head_check(const struct ws_http *h, int result, struct ws_slice bytes,
                 bool is_response) {
   size_t at = 0, head = 0;
   uint32_t n = 0;
-  int want = bytes.n > 0 ? line(h, bytes, &at, 0, 0, is_response) : 0;
+  for (int i = 0; i < 4 && !is_response; i++)
+    if (bytes.n >= at + 2 && memcmp(bytes.p + at, "\r\n", 2) == 0) at += 2;
+  int want = at < bytes.n ? line(h, bytes, &at, 0, 0, is_response) : 0;
   head = at;
   while (want == 1) {
     size_t before = at;

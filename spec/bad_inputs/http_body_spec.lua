@@ -139,8 +139,13 @@ describe("HTTP on a connection", function()
     local server, bodies = keeper(g)
     assert.same({ 400 }, serve(server, "GET / HTTP/1.1\r\n\r\n\r\n"))
     assert.same({}, bodies)
-    assert.same({ 200, 400 }, serve(server, get .. "\r\n"))
+    assert.same({ 200 }, serve(server, get .. "\r\n"))
     assert.equal(1, #bodies)
+    assert.same({ 200, 400 }, serve(server, get .. "\n"))
+    assert.same({ 200, 400 }, serve(server, get .. "\r\n\n" .. get))
+    assert.same({ 400 }, serve(server, ("\r\n"):rep(5) .. get))
+    assert.same({}, serve(server, ("\r\n"):rep(4)))
+    assert.equal(3, #bodies)
     local first = post "Content-Length: 3" .. "abc"
     local second = coded .. "3\r\ndef\r\n0\r\n\r\n"
     local both = first .. second
@@ -152,6 +157,24 @@ describe("HTTP on a connection", function()
     end
     assert.is_true(common.rest(2))
   end))
+
+  it("BI-43 is served behind empty lines, as after an uncounted one",
+    guarded(function(g)
+      local server, bodies = keeper(g)
+      local body = post "Content-Length: 3" .. "abc"
+      local chunks = coded .. "3\r\ndef\r\n0\r\n\r\n"
+      for _, blank in ipairs { "\r\n", ("\r\n"):rep(4) } do
+        assert.same({ 200, 200, 200 }, serve(server,
+          blank .. body .. blank .. chunks .. blank .. get .. blank))
+      end
+      assert.same({ "abc", "def", "", "abc", "def", "" }, bodies)
+      local client = t.raw(server):send "\r\n\r\n"
+      client:send_bytewise(body .. "\r\n")
+      assert.equal(200, (client:read_http()))
+      assert.equal(101, (client:upgrade()))
+      client:send(frame("text", "x")):expect_frame("text", "x")
+      client:finish()
+    end))
 
   it("BI-45 raises where an answer would break out of its line",
     guarded(function(g)

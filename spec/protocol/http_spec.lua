@@ -128,6 +128,50 @@ describe("http", function()
     end)
   end)
 
+  describe("skips empty lines in front of a request", function()
+    it("four at most (2.2)", function()
+      for n = 0, 4 do
+        local bytes = ("\r\n"):rep(n) .. rfc_request
+        local head = request(bytes)
+        assert.equal(#bytes, head.len)
+        assert.same({ "GET", "/chat", 7 },
+                    { head.method, head.target, #head.fields })
+        assert.equal("server.example.com", head.fields[1].value)
+      end
+      for _, n in ipairs { 5, 6, 1000 } do
+        local result = request(("\r\n"):rep(n) .. rfc_request)
+        assert.equal(bad, result.len)
+        assert.equal(10, result.at)
+      end
+    end)
+
+    it("and waits for one that has not come", function()
+      for n = 0, 8 do
+        local result = request(("\r\n\r\n\r\n\r\n"):sub(1, n))
+        assert.equal(0, result.len)
+      end
+      assert.equal(bad, request(("\r\n"):rep(5)).len)
+    end)
+
+    it("not counting them against its limits", function()
+      local bytes = "\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n"
+      local function parse(line, head)
+        return request(bytes, { line = line, head = head, field_line = 4 }).len
+      end
+      assert.equal(#bytes, parse(14, 6))
+      assert.equal(too_long, parse(13, 6))
+      assert.equal(too_big, parse(14, 5))
+    end)
+
+    it("but none in front of a response", function()
+      refuses(response, bad, { "\r\n" .. rfc_response, "\r\n", "\r\n\r\n" })
+    end)
+
+    it("nor between its lines, which end it", function()
+      assert.equal(18, request("GET / HTTP/1.1\r\n\r\nA: b\r\n\r\n").len)
+    end)
+  end)
+
   it("takes a status line with and without a reason", function()
     for line, reason in pairs {
       ["HTTP/1.1 200 OK"] = "OK", ["HTTP/1.0 404 "] = "",
@@ -288,7 +332,11 @@ describe("http", function()
   describe("refuses", function()
     it("a malformed request line (BI-39)", function()
       refuses(request, bad, {
-        "\r\n\r\n", "\r\nGET / HTTP/1.1\r\n\r\n", " GET / HTTP/1.1\r\n\r\n",
+        "\nGET / HTTP/1.1\r\n\r\n", "\r\n\nGET / HTTP/1.1\r\n\r\n",
+        "\r\r\nGET / HTTP/1.1\r\n\r\n", "\rGET / HTTP/1.1\r\n\r\n",
+        " \r\nGET / HTTP/1.1\r\n\r\n", "\r\n \r\nGET / HTTP/1.1\r\n\r\n",
+        "\r\n\0\r\nGET / HTTP/1.1\r\n\r\n", "\n", "\n\n\n\n",
+        "\r\n GET / HTTP/1.1\r\n\r\n", " GET / HTTP/1.1\r\n\r\n",
         "GET\r\n\r\n", "GET /\r\n\r\n", "GET / \r\n\r\n",
         "GET HTTP/1.1\r\n\r\n", "GET  HTTP/1.1\r\n\r\n",
         "GET  / HTTP/1.1\r\n\r\n",

@@ -12,6 +12,7 @@
 enum { START_LINE, FIELD_LINES, DONE };
 
 #define VERSION_LEN 8 /* of "HTTP/1.1" */
+#define SKIPPED_MAX 4 /* empty lines in front of a request */
 
 /* RFC 9110 5.6.2: tchar */
 static const bool is_tchar[256] = {
@@ -217,13 +218,21 @@ static int check_limits(const struct ws_http *h, const char *bytes, size_t end,
   return WS_OK;
 }
 
-typedef int take_start(struct ws_http *h, const char *line, size_t len);
+/* RFC 9112 2.2: an empty line in front of a request is no part of it. Some
+ * clients end a body by one that its length does not count. */
+static bool is_skipped(struct ws_http *h, size_t len, bool is_response) {
+  if (len > 0 || is_response || h->skipped == SKIPPED_MAX) return false;
+  h->skipped++;
+  return true;
+}
 
 /* One whole line, without its CR LF. */
 static int take_line(struct ws_http *h, const char *line, size_t len,
-                     take_start *start) {
+                     bool is_response) {
   if (h->step == START_LINE) {
-    int err = start(h, line, len);
+    if (is_skipped(h, len, is_response)) return WS_OK;
+    int err = is_response ? take_status_line(h, line, len)
+                          : take_request_line(h, line, len);
     if (err) return err;
     h->step = FIELD_LINES;
     h->head = h->line + (uint32_t)len + 2;
@@ -236,7 +245,7 @@ static int take_line(struct ws_http *h, const char *line, size_t len,
 
 /* After an error nothing has moved: to ask again is to be told the same. */
 static int read_head(struct ws_http *h, const char *bytes, size_t n,
-                     take_start *start) {
+                     bool is_response) {
   if (n > INT_MAX) n = INT_MAX; /* offsets and lengths have to fit */
   while (h->step != DONE && h->pos < n) {
     const char *lf = memchr(bytes + h->pos, '\n', n - h->pos);
@@ -250,7 +259,7 @@ static int read_head(struct ws_http *h, const char *bytes, size_t n,
     /* RFC 9112 2.2 allows a bare LF; whoever reads it otherwise than its
      * neighbour opens the door to smuggling */
     if (end == h->line || bytes[end - 1] != '\r') return WS_ERR_BAD_REQUEST;
-    err = take_line(h, bytes + h->line, end - 1 - h->line, start);
+    err = take_line(h, bytes + h->line, end - 1 - h->line, is_response);
     if (err) return err;
     h->line = h->pos = (uint32_t)taken;
   }
@@ -265,15 +274,16 @@ void ws_http_reset(struct ws_http *h) {
   h->status = 0;
   h->minor = 0;
   h->step = START_LINE;
+  h->skipped = 0;
   h->line = h->pos = h->head = 0;
 }
 
 int ws_http_request(struct ws_http *h, const char *bytes, size_t n) {
-  return read_head(h, bytes, n, take_request_line);
+  return read_head(h, bytes, n, false);
 }
 
 int ws_http_response(struct ws_http *h, const char *bytes, size_t n) {
-  return read_head(h, bytes, n, take_status_line);
+  return read_head(h, bytes, n, true);
 }
 
 void ws_http_index_fields(const struct ws_http *h,

@@ -8,8 +8,9 @@
  * Strict means: lines end in CR LF and in nothing else; no whitespace before
  * a colon; no line folding; no empty name; names are tokens; values hold no
  * control byte but HTAB (bytes from 0x80 are passed on); one space between
- * the parts of a request line; no empty line in front of it; a version that
- * reads HTTP/1.0 or HTTP/1.1 (another HTTP/d.d is WS_ERR_VERSION). */
+ * the parts of a request line; a version that reads HTTP/1.0 or HTTP/1.1
+ * (another HTTP/d.d is WS_ERR_VERSION). Up to four empty lines, each of CR LF,
+ * may stand in front of a request (2.2). */
 #ifndef EVWS_HTTP_H
 #define EVWS_HTTP_H
 
@@ -64,9 +65,10 @@ struct ws_http {
 
   /* The parser's own. */
   uint8_t step;
-  uint32_t line; /* where the line being read starts */
-  uint32_t pos;  /* how far it was scanned */
-  uint32_t head; /* where the field lines start */
+  uint8_t skipped; /* empty lines in front */
+  uint32_t line;   /* where the line being read starts */
+  uint32_t pos;    /* how far it was scanned */
+  uint32_t head;   /* where the field lines start */
 };
 
 /* Readies *h for the next head; fields and limits are kept. */
