@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "kit/head.h"
-#include "protocol/handshake.h"
+#include "protocol/handshake_client.h"
 
 #define FIELDS_MAX 32
 

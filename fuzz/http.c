@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "kit/head.h"
-#include "protocol/handshake.h"
+#include "protocol/handshake_client.h"
 #include "protocol/origin.h"
 
 #define FIELDS_MAX 64

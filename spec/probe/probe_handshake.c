@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/handshake.h"
+#include "protocol/handshake_client.h"
 
 void probe_open_handshake(lua_State *L);
 

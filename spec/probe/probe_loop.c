@@ -32,6 +32,7 @@
 #include "base/buf.h"
 #include "probe_loop.h"
 #include "transport/linger.h"
+#include "transport/random.h"
 
 #define ITEM "probe.item"
 

@@ -33,6 +33,7 @@
 #include <lauxlib.h>
 
 #include "protocol/compression.h"
+#include "protocol/protocol.h"
 
 #define ENDPOINT "probe.endpoint"
 

@@ -12,7 +12,7 @@
 #include "engine/conn_read.h"
 #include "engine/dial.h"
 #include "engine/route.h"
-#include "protocol/handshake.h"
+#include "protocol/handshake_client.h"
 
 #define FIELDS_MAX 100
 #define HEAD_MAX (32 * 1024)

@@ -9,6 +9,7 @@
 
 #include "engine/conn_flow.h"
 #include "protocol/compression.h"
+#include "transport/random.h"
 #include "protocol/frame.h"
 
 bool ws_conn_can_send(const struct ws_conn *c) {

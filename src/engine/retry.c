@@ -7,6 +7,7 @@
 #include "engine/conn.h"
 #include "engine/conn_read.h"
 #include "engine/route.h"
+#include "transport/random.h"
 
 #define SLICES 8
 

@@ -2,7 +2,7 @@
 #ifndef EVWS_CHUNK_H
 #define EVWS_CHUNK_H
 
-#include "protocol/protocol.h"
+#include "protocol/endpoint.h"
 
 /* Takes bytes of the payload of a frame of such a message, as
  * ws_protocol_feed does; *used: how many. False when they are no text, where

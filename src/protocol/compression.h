@@ -4,7 +4,7 @@
 #ifndef EVWS_COMPRESSION_H
 #define EVWS_COMPRESSION_H
 
-#include "protocol/protocol.h"
+#include "protocol/endpoint.h"
 
 /* What an endpoint keeps between messages, where it keeps anything. */
 struct ws_context {

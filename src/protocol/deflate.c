@@ -230,3 +230,18 @@ void ws_deflate_pool_free(struct ws_deflate_pool *pool) {
   ws_buf_free(&pool->deflated);
   ws_deflate_pool_init(pool);
 }
+
+/* ---- decompressors, lent ---- */
+
+struct ws_inflater *ws_inflater_take(struct ws_deflate_pool *pool) {
+  struct ws_inflater *f = pool->inflater;
+  pool->inflater = NULL;
+  return f ? f : ws_inflater_new(WS_BITS_MAX);
+}
+
+void ws_inflater_give(struct ws_deflate_pool *pool, struct ws_inflater *f) {
+  if (!pool->inflater)
+    pool->inflater = f;
+  else
+    ws_inflater_free(f);
+}

@@ -14,15 +14,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
-
-#define WS_BITS_MAX 15
-#define WS_RATIO_FROM (64 * 1024) /* smaller messages may expand as they like */
+#include "protocol/inflate.h"
 
 /* All compressors that connections keep between messages, in one pool. */
 #define WS_DEFLATE_KEPT (64 * 1024 * 1024)
 #define WS_DEFLATE_RESTING 6 /* compressors of the pool itself, at most */
 
-struct ws_inflater;
 struct ws_deflater;
 
 struct ws_deflate_pool {
@@ -38,35 +35,10 @@ struct ws_deflate_pool {
 void ws_deflate_pool_init(struct ws_deflate_pool *pool);
 void ws_deflate_pool_free(struct ws_deflate_pool *pool);
 
-/* ---- inflating ---- */
-
-/* bits: of the window, 8 to 15. NULL without memory. */
-struct ws_inflater *ws_inflater_new(uint8_t bits);
-void ws_inflater_free(struct ws_inflater *f);
-
-/* The same, with the largest window, borrowed and given back. */
+/* A decompressor with the largest window, borrowed and given back. NULL
+ * without memory. */
 struct ws_inflater *ws_inflater_take(struct ws_deflate_pool *pool);
 void ws_inflater_give(struct ws_deflate_pool *pool, struct ws_inflater *f);
-
-/* Starts a message. is_fresh: without what the messages before it have left.
- * It may inflate to max_message bytes, and past WS_RATIO_FROM to max_ratio
- * times what was put in; WS_NO_LIMIT for none. */
-void ws_inflater_begin(struct ws_inflater *f, bool is_fresh,
-                       uint64_t max_message, uint64_t max_ratio);
-
-/* Hands in a piece, after everything before it was got out. The bytes stay
- * where they are until then. */
-void ws_inflater_put(struct ws_inflater *f, const uint8_t *bytes, size_t n,
-                     bool is_last);
-
-/* Inflates into out[0, cap), cap > 0. Returns the bytes written, 0 when the
- * piece is used up (after the last: the message is complete), or an error,
- * with *why: WS_ERR_TOO_BIG over a limit (out may hold up to cap bytes more
- * than that), WS_ERR_UTF8 for what is not valid, WS_ERR_MEMORY. */
-int64_t ws_inflater_get(struct ws_inflater *f, uint8_t *out, size_t cap,
-                        const char **why);
-
-/* ---- deflating ---- */
 
 struct ws_deflate_level {
   uint8_t level;  /* 1, fast, to 9, small */

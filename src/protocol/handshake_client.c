@@ -1,6 +1,6 @@
 /* handshake_client.c: the client's side of the opening handshake, RFC 6455
  * 4.1: its request, and what has to be true of the answer. */
-#include "protocol/handshake.h"
+#include "protocol/handshake_client.h"
 
 #include <assert.h>
 

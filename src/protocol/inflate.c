@@ -1,10 +1,11 @@
 /* inflate.c: decompressors, RFC 7692 7.2.2. What is said in deflate.h holds;
  * what a sender may do besides: blocks with BFINAL set, anywhere (7.2.3.4),
  * stored blocks, empty ones, no byte at all. */
-#include "protocol/deflate.h"
+#include "protocol/inflate.h"
 
 #include <zlib.h>
 
+#include "base/err.h"
 #include "protocol/zmem.h"
 
 #define STEP (1u << 30) /* zlib counts in unsigned int */
@@ -41,19 +42,6 @@ void ws_inflater_free(struct ws_inflater *f) {
   if (!f) return;
   inflateEnd(&f->z);
   ws_mem_free(f);
-}
-
-struct ws_inflater *ws_inflater_take(struct ws_deflate_pool *pool) {
-  struct ws_inflater *f = pool->inflater;
-  pool->inflater = NULL;
-  return f ? f : ws_inflater_new(WS_BITS_MAX);
-}
-
-void ws_inflater_give(struct ws_deflate_pool *pool, struct ws_inflater *f) {
-  if (!pool->inflater)
-    pool->inflater = f;
-  else
-    ws_inflater_free(f);
 }
 
 void ws_inflater_begin(struct ws_inflater *f, bool is_fresh,

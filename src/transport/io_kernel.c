@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "transport/lookup.h"
+
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
 #endif

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "transport/io_kernel.h"
+#include "transport/lookup.h"
 
 #define HOST_MAX 256
 

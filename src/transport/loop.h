@@ -15,7 +15,6 @@
 #include "protocol/deflate.h"
 #include "transport/io.h"
 #include "transport/pace.h"
-#include "transport/random.h"
 #include "transport/wheel.h"
 
 #define WS_READ_BUFFER (256 * 1024)
@@ -46,6 +45,14 @@ struct ws_input {
   uint8_t *p;
   size_t n;
   uint64_t budget; /* messages that may be taken in this turn */
+};
+
+/* The rest of a block of random bytes (random.c). What was given out is
+ * wiped. */
+#define WS_RANDOM_BLOCK 1024 /* bytes */
+struct ws_random {
+  size_t left;
+  uint8_t block[WS_RANDOM_BLOCK];
 };
 
 struct ws_loop {
