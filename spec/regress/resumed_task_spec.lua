@@ -36,6 +36,13 @@ local calls = {
     return function() return ws.connect(t.url_of(server)).state end,
       { "open", n = 1 }
   end,
+  ["queue:take"] = function()
+    local queue = ws.queue(1)
+    return function()
+      ws.after(0.01, function() queue:put("late") end)
+      return queue:take()
+    end, { "late", n = 1 }
+  end,
   ["server:close"] = function()
     local server = t.listen {}
     local conn = t.pump(ws.connect, t.url_of(server))

@@ -12,6 +12,18 @@
 
 static const char magic;
 
+void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                     const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_pushstring(L, name); /* __gc and the like are not for scripts */
+  lua_setfield(L, -2, "__metatable");
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
 static bool grow_slots(struct ws_state *st) {
   uint32_t cap = st->cap_slots ? st->cap_slots * 2 : BUCKET;
   uint32_t *slots = ws_mem_resize(st->free_slots, cap * sizeof *slots);

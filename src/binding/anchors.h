@@ -5,6 +5,10 @@
 
 #include "binding/state.h"
 
+/* Makes the metatable of a kind of object. */
+void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                     const luaL_Reg *meta);
+
 /* ---- connections ---- */
 
 /* Pushes a new connection object; its handlers are the table at an index. */

@@ -168,6 +168,28 @@ static struct ws_tls_context *open_tls(struct ws_state *st,
   return ws_tls_context_hold(loop->tls_client);
 }
 
+/* 2: the options, which may be absent. */
+static void check_options(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
+}
+
+/* False without memory: it is no connection then. */
+static bool start(struct ws_state *st, struct lua_conn *lc,
+                  struct ws_client_request *what) {
+  lc->c.is_freed = false;
+  bool ok = ws_retry_start(&lc->c, &st->loop, ++st->loop.last_id, what);
+  ws_tls_context_release(what->tls);
+  if (ok) return true;
+  lc->c.is_freed = true;
+  ws_anchor_drop(st, lc);
+  return false;
+}
+
 int ws_lua_connect(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
   struct ws_client_request what = {.timeout = 0};
@@ -175,12 +197,7 @@ int ws_lua_connect(lua_State *L) {
   char problem[WS_TLS_WHY_MAX];
   struct ws_task here, *t = NULL;
   parse_url(L, &what.url);
-  lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  ws_options_check(L, 2, "connect", WS_FOR_CONNECT);
+  check_options(L);
   ws_state_check_fork(L, st);
   bool is_async = ws_option_is_given(L, 2, "on_open");
   if (is_async)
@@ -199,14 +216,7 @@ int ws_lua_connect(lua_State *L) {
     lua_pushstring(L, problem);
     return 2;
   }
-  lc->c.is_freed = false;
-  bool ok = ws_retry_start(&lc->c, &st->loop, ++st->loop.last_id, &what);
-  ws_tls_context_release(what.tls);
-  if (!ok) {
-    lc->c.is_freed = true;
-    ws_anchor_drop(st, lc);
-    return luaL_error(L, "not enough memory");
-  }
+  if (!start(st, lc, &what)) return luaL_error(L, "not enough memory");
   lua_settop(L, 4);
   if (is_async) return 1;
   ws_task_wait_on(t, lc, WS_FOR_OPEN);

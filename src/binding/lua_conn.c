@@ -190,11 +190,7 @@ static int receive_k(lua_State *L, const struct ws_woken *w) {
   if (ws_retry_is_over(&lc->c) || w->why == WS_WAKE_CLOSED)
     return push_end(L, lc);
   if (w->why == WS_WAKE_DONE) return wait_for_message(L, lc, w->time_left);
-  lua_pushnil(L);
-  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT       ? "timeout"
-                    : w->why == WS_WAKE_INTERRUPTED ? "interrupted"
-                                                    : "nothing to wait for");
-  return 2;
+  return ws_task_push_why(L, w->why);
 }
 
 /* Its messages wait for whoever receives, from now on. */

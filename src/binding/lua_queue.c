@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
 #include "binding/task.h"
 
 #define QUEUE_NAME "evws.queue"
@@ -26,18 +28,6 @@ static struct lua_queue *check_queue(lua_State *L) {
 /* The tasks of a state that is closed are gone. */
 static void wake(lua_State *L, struct ws_task *t, enum ws_wake why) {
   if (t && !ws_state_of(L)->is_closed) ws_task_wake(t, why);
-}
-
-static int failure(lua_State *L, const char *why) {
-  lua_pushnil(L);
-  lua_pushstring(L, why);
-  return 2;
-}
-
-static int not_woken(lua_State *L, enum ws_wake why) {
-  return failure(L, why == WS_WAKE_TIMEOUT       ? "timeout"
-                    : why == WS_WAKE_INTERRUPTED ? "interrupted"
-                                                 : "nothing to wait for");
 }
 
 static int driven_k(lua_State *L, const struct ws_woken *w) {
@@ -79,10 +69,10 @@ static int put(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
   while (!q->is_closed) {
     if (q->count < q->limit) return append(L, q);
-    if (w.why != WS_WAKE_DONE) return not_woken(L, w.why);
+    if (w.why != WS_WAKE_DONE) return ws_task_push_why(L, w.why);
     wait_in(L, &q->putters, &w, put_k);
   }
-  return failure(L, "closed");
+  return ws_push_closed(L);
 }
 
 static int put_k(lua_State *L, const struct ws_woken *w) {
@@ -95,8 +85,11 @@ static int queue_put(lua_State *L) {
   luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be put");
   double seconds = ws_check_timeout(L, 3);
   lua_settop(L, 2);
-  if (!may_wait && !q->is_closed && q->count == q->limit)
-    return failure(L, "full");
+  if (!may_wait && !q->is_closed && q->count == q->limit) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "full");
+    return 2;
+  }
   return put(L, (struct ws_woken){.why = WS_WAKE_DONE, .time_left = seconds});
 }
 
@@ -118,8 +111,8 @@ static int take_k(lua_State *L, const struct ws_woken *w);
 static int take(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
   while (!q->count) {
-    if (q->is_closed) return failure(L, "closed");
-    if (w.why != WS_WAKE_DONE) return not_woken(L, w.why);
+    if (q->is_closed) return ws_push_closed(L);
+    if (w.why != WS_WAKE_DONE) return ws_task_push_why(L, w.why);
     wait_in(L, &q->takers, &w, take_k);
   }
   return shift(L, q);
@@ -182,11 +175,5 @@ void ws_open_queue(lua_State *L) {
                                   {"__len", queue_len},
                                   {"__tostring", queue_tostring},
                                   {NULL, NULL}};
-  luaL_newmetatable(L, QUEUE_NAME);
-  luaL_setfuncs(L, meta, 0);
-  lua_pushliteral(L, QUEUE_NAME);
-  lua_setfield(L, -2, "__metatable");
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  ws_object_class(L, QUEUE_NAME, methods, meta);
 }

@@ -79,45 +79,60 @@ static int call(lua_State *L, int n_args, int n_results, lua_KContext next) {
   return go_on(L, LUA_OK, next);
 }
 
+static int ask_origin(lua_State *L) {
+  ws_push_handler(L, 1, "origins");
+  if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
+    lua_settop(L, 2);
+    lua_pushboolean(L, true);
+    return go_on(L, LUA_OK, ASK_UPGRADE);
+  }
+  lua_pushvalue(L, 2);
+  return call(L, 2, 1, ASK_UPGRADE);
+}
+
+/* 3: is the origin welcome? */
+static int ask_upgrade(lua_State *L, struct ws_conn *c) {
+  if (!lua_toboolean(L, 3)) {
+    ws_upgrade_refuse_origin(c);
+    return 0;
+  }
+  lua_settop(L, 2);
+  ws_push_handler(L, 1, "on_upgrade");
+  if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
+  lua_pushvalue(L, 2);
+  return call(L, 1, 3, ANSWER_UPGRADE);
+}
+
+static int ask_request(lua_State *L) {
+  ws_push_handler(L, 1, "on_request");
+  lua_pushvalue(L, 2);
+  return call(L, 1, 3, ANSWER_REQUEST);
+}
+
+static int answer_upgrade(lua_State *L, struct ws_conn *c) {
+  if (lua_isnoneornil(L, 3) || lua_istable(L, 3)) return accept_with(L, c);
+  respond(L, c, 3, 300);
+  return 0;
+}
+
+static int answer_request(lua_State *L, struct ws_conn *c) {
+  if (lua_isnoneornil(L, 3))
+    ws_conn_respond_status(c, 404, (struct ws_slice){"", 0});
+  else
+    respond(L, c, 3, 200);
+  return 0;
+}
+
 /* 1: connection, 2: request, from 3: what the last handler returned. */
 static int go_on(lua_State *L, int status, lua_KContext step) {
   struct lua_conn *lc = lua_touserdata(L, 1);
   (void)status;
   switch (step) {
-  case ASK_ORIGIN:
-    ws_push_handler(L, 1, "origins");
-    if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
-      lua_settop(L, 2);
-      lua_pushboolean(L, true);
-      return go_on(L, LUA_OK, ASK_UPGRADE);
-    }
-    lua_pushvalue(L, 2);
-    return call(L, 2, 1, ASK_UPGRADE);
-  case ASK_UPGRADE:
-    if (!lua_toboolean(L, 3)) {
-      ws_upgrade_refuse_origin(&lc->c);
-      return 0;
-    }
-    lua_settop(L, 2);
-    ws_push_handler(L, 1, "on_upgrade");
-    if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
-    lua_pushvalue(L, 2);
-    return call(L, 1, 3, ANSWER_UPGRADE);
-  case ASK_REQUEST:
-    ws_push_handler(L, 1, "on_request");
-    lua_pushvalue(L, 2);
-    return call(L, 1, 3, ANSWER_REQUEST);
-  case ANSWER_UPGRADE:
-    if (lua_isnoneornil(L, 3) || lua_istable(L, 3))
-      return accept_with(L, &lc->c);
-    respond(L, &lc->c, 3, 300);
-    return 0;
-  default:
-    if (lua_isnoneornil(L, 3))
-      ws_conn_respond_status(&lc->c, 404, (struct ws_slice){"", 0});
-    else
-      respond(L, &lc->c, 3, 200);
-    return 0;
+  case ASK_ORIGIN: return ask_origin(L);
+  case ASK_UPGRADE: return ask_upgrade(L, &lc->c);
+  case ASK_REQUEST: return ask_request(L);
+  case ANSWER_UPGRADE: return answer_upgrade(L, &lc->c);
+  default: return answer_request(L, &lc->c);
   }
 }
 

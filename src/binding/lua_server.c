@@ -98,6 +98,30 @@ static bool load_tls(lua_State *L, struct ws_server *s,
   return s->tls != NULL;
 }
 
+/* The handlers of its own route, and those of the others. 2: the server. */
+static void read_routes(lua_State *L, struct lua_server *ls) {
+  struct ws_server *s = &ls->s;
+  ws_options_push_handlers(L, 1);
+  s->asks_request = ws_option_is_given(L, 3, "on_request");
+  s->route.asks_upgrade |= ws_option_is_given(L, 3, "on_upgrade");
+  s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
+  ws_route_read(L, ls);
+}
+
+static int cannot_listen(lua_State *L, const struct ws_net_listen *what,
+                         const char *why, int error) {
+  lua_pushnil(L);
+  if (what->unix_path)
+    lua_pushfstring(L, "cannot listen on %s: %s", what->unix_path, why);
+  else if (what->has_fd)
+    lua_pushfstring(L, "cannot listen on descriptor %d: %s", what->fd, why);
+  else
+    lua_pushfstring(L, "cannot listen on %s port %d: %s", what->host,
+                    what->port < 0 ? 0 : what->port, why);
+  lua_pushinteger(L, error);
+  return 3;
+}
+
 int ws_lua_listen(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
   struct ws_net_listen what = {.host = NULL};
@@ -110,11 +134,7 @@ int ws_lua_listen(lua_State *L) {
   struct lua_server *ls = new_server(L, st);
   struct ws_server *s = &ls->s;
   read_options(L, s, &what);
-  ws_options_push_handlers(L, 1);
-  s->asks_request = ws_option_is_given(L, 3, "on_request");
-  s->route.asks_upgrade |= ws_option_is_given(L, 3, "on_upgrade");
-  s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
-  ws_route_read(L, ls);
+  read_routes(L, ls);
   if (!load_tls(L, s, problem)) {
     lua_pushnil(L);
     lua_pushstring(L, problem);
@@ -125,17 +145,7 @@ int ws_lua_listen(lua_State *L) {
   int r = ws_server_start(s, &st->loop, &what, &why);
   if (r < 0) {
     ws_object_drop(L, st, ls);
-    lua_pushnil(L);
-    if (!why) why = strerror(-r);
-    if (what.unix_path)
-      lua_pushfstring(L, "cannot listen on %s: %s", what.unix_path, why);
-    else if (what.has_fd)
-      lua_pushfstring(L, "cannot listen on descriptor %d: %s", what.fd, why);
-    else
-      lua_pushfstring(L, "cannot listen on %s port %d: %s", what.host,
-                      what.port < 0 ? 0 : what.port, why);
-    lua_pushinteger(L, -r);
-    return 3;
+    return cannot_listen(L, &what, why ? why : strerror(-r), -r);
   }
   s->is_gone = false;
   ls->is_started = true;

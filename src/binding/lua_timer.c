@@ -174,11 +174,5 @@ void ws_open_timer(lua_State *L) {
                                   {"__gc", timer_gc},
                                   {"__tostring", timer_tostring},
                                   {NULL, NULL}};
-  luaL_newmetatable(L, WS_TIMER_NAME);
-  luaL_setfuncs(L, meta, 0);
-  lua_pushliteral(L, WS_TIMER_NAME);
-  lua_setfield(L, -2, "__metatable");
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  ws_object_class(L, WS_TIMER_NAME, methods, meta);
 }

@@ -110,11 +110,5 @@ void ws_open_writer(lua_State *L) {
                                   {"__gc", writer_leave},
                                   {"__tostring", writer_tostring},
                                   {NULL, NULL}};
-  luaL_newmetatable(L, WS_WRITER_NAME);
-  luaL_setfuncs(L, meta, 0);
-  lua_pushliteral(L, WS_WRITER_NAME);
-  lua_setfield(L, -2, "__metatable");
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  ws_object_class(L, WS_WRITER_NAME, methods, meta);
 }

@@ -347,6 +347,14 @@ int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
   return lua_yieldk(L, 0, (lua_KContext)t, waited);
 }
 
+int ws_task_push_why(lua_State *L, enum ws_wake why) {
+  lua_pushnil(L);
+  lua_pushstring(L, why == WS_WAKE_TIMEOUT       ? "timeout"
+                    : why == WS_WAKE_INTERRUPTED ? "interrupted"
+                                                 : "nothing to wait for");
+  return 2;
+}
+
 double ws_check_timeout(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg)) return -1;
   double seconds = luaL_checknumber(L, arg);

@@ -116,6 +116,9 @@ int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
 /* What k was called with, of a driver: to it ws_task_wait comes back. */
 struct ws_woken ws_task_woken(const struct ws_task *t);
 
+/* nil and why nothing came, for a wait that may have no end. */
+int ws_task_push_why(lua_State *L, enum ws_wake why);
+
 /* Gives back a task that was not started. */
 void ws_task_discard(struct ws_task *t);
 
