@@ -4,6 +4,7 @@
 
 local probe = require "evws_probe"
 local t = require "spec.helper"
+local kit = require "spec.binding.kit"
 local ws = t.ws
 
 local foreign, net = probe.foreign, probe.net
@@ -230,6 +231,50 @@ describe("a loop around the engine", function()
   end)
 end)
 
+describe("a loop around an engine that has nothing to wait for", function()
+  if not fd then return end
+
+  after_each(kit.cleanup)
+
+  -- A process of its own has no deadlines but its own. What it says last is
+  -- whether its loop was woken when it had come to rest.
+  local function assert_rests(source)
+    local child = kit.run(([[
+      local foreign = require "evws_probe".foreign
+      local fd = ws.fd()
+      local function rest()
+        for _ = 1, 4 do ws.step() end
+        say(ws.timeout(), foreign.poll({ fd }, 0.05)[fd])
+      end
+    ]]) .. source)
+    assert.equal(0, child:ended(), child:errors())
+    assert.equal("nil\tnil", child:output():match "([^\n]*)\n$")
+  end
+
+  it("rests from the start", function() assert_rests "rest()" end)
+
+  it("rests when its last timer has rung", function()
+    assert_rests [[
+      local rang
+      ws.after(0.002, function() rang = true end)
+      while not rang do
+        foreign.poll({ fd }, 5)
+        ws.step()
+      end
+      rest()
+    ]]
+  end)
+
+  it("rests when its last timer was cancelled", function()
+    assert_rests [[
+      local timer = ws.after(0.02, print)
+      ws.step()
+      timer:cancel()
+      rest()
+    ]]
+  end)
+end)
+
 describe("timeout", function()
   after_each(function() t.cleanup() end)
 
@@ -251,7 +296,6 @@ describe("timeout", function()
   end)
 
   it("is nil where there is no deadline", function()
-    local kit = require "spec.binding.kit"
     local child = kit.run [[
       say(ws.timeout())
       local fd, why = ws.fd()

@@ -66,6 +66,37 @@ describe("a look-up", function()
     assert.same({ {}, "host name not found" }, { l:answer() })
   end)
 
+  -- A name of the hosts file that is not known without asking.
+  local function name_of_hosts()
+    for line in io.lines "/etc/hosts" do
+      local address, names = line:match "^%s*([%x.:]+)%s+([^#]*)"
+      for name in (names or ""):gmatch "%S+" do
+        if name:lower() ~= "localhost" then return name, address end
+      end
+    end
+  end
+
+  it("finds a name in a thread, with the port that was asked for", function()
+    local name, address = name_of_hosts()
+    if not name then return pending "no name in /etc/hosts" end
+    for _, port in ipairs { 1, 8081, 65535 } do
+      local found
+      local _, is_known = transport.lookup(loop, name, port, function(self)
+        found = self
+      end)
+      assert.is_false(is_known)
+      wait(function() return found end)
+      local list, why = found:answer()
+      assert.is_nil(why)
+      local expected = address .. " " .. port
+      assert.is_truthy((" " .. table.concat(list, " ") .. " "):find(
+        " " .. expected .. " ", 1, true), expected)
+      for _, one in ipairs(list) do
+        assert.equal(port, tonumber(one:match " (%d+)$"))
+      end
+    end
+  end)
+
   it("is one of many", function()
     local n = 0
     for _ = 1, 8 do

@@ -75,6 +75,14 @@ describe("net", function()
     assert.is_truthy(listen { host = "127.0.0.1", port = port })
   end)
 
+  it("listens on :: for IPv6 alone", function()
+    if not has_ipv6() then return pending "no IPv6" end
+    local fds, port = assert(listen { host = "::" })
+    assert.equal("::1", (meet(fds, { host = "::1", port = port })))
+    local four = assert(listen { host = "127.0.0.1", port = port })
+    assert.equal("127.0.0.1", (meet(four, { port = port })))
+  end)
+
   it("listens everywhere by one socket for both families", function()
     local fds, port = assert(listen { host = "*" })
     assert.equal(1, #fds)
