@@ -118,7 +118,10 @@ static void check_request(const struct ws_http *h, struct ws_slice head) {
   if (err) FUZZ_CHECK(err <= -400 && err >= -501 && !s.is_upgrade);
   check_subprotocols(h, head);
   if (err) return;
-  FUZZ_CHECK(s.path.n > 0 && s.path.p[0] == '/');
+  bool is_whole = s.method == WS_OPTIONS && !s.query.p && !s.is_upgrade &&
+                  ws_slice_equal(s.path, WS_SLICE("*"));
+  FUZZ_CHECK(is_whole || (s.path.n > 0 && s.path.p[0] == '/'));
+  FUZZ_CHECK(s.method != WS_CONNECT);
   FUZZ_CHECK(!memchr(s.path.p, '?', s.path.n) &&
              !memchr(s.path.p, '#', s.path.n));
   FUZZ_CHECK(s.path.n == 1 || is_inside(head, s.path));

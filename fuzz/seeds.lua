@@ -261,6 +261,10 @@ for _, target in ipairs { "http://a/", "http://b/x", "ws://a?x", "*", "a:80",
   "ws://a.:/" } do
   request(head("GET " .. target .. " HTTP/1.1", "Host: a"))
 end
+for _, line in ipairs { "OPTIONS *", "OPTIONS http://a", "CONNECT a:443",
+  "CONNECT /", "OPTIONS *?", "GET *" } do
+  request(head(line .. " HTTP/1.1", "Host: a"))
+end
 -- BI-43: empty lines in front
 for _, blank in ipairs { "\r\n", ("\r\n"):rep(4), ("\r\n"):rep(5), "\n",
   "\r\n\n" } do

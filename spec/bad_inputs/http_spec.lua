@@ -372,6 +372,15 @@ describe("a request", function()
         assert.equal("GET", refused(server, 405,
           upgrade(nil, nil, method .. " / HTTP/1.1")).allow)
       end
+      for _, host in ipairs { "a.example:443", "[::1]:80", "127.0.0.1:1" } do
+        local line = "CONNECT " .. host .. " HTTP/1.1"
+        assert.equal("GET", refused(server, 405,
+          head { line, "Host: " .. host } .. "\22\3\1").allow)
+        refused(server, 405, upgrade({ "Host: " .. host }, "Host", line))
+        refused(server, 400, head { line, "Host: other" })
+      end
+      refused(server, 400, head { "CONNECT / HTTP/1.1", "Host: a" })
+      refused(server, 400, head { "GET * HTTP/1.1", "Host: a" })
       refused(server, 426, upgrade(nil, nil, "GET / HTTP/1.0"))
       for _, version in ipairs { "HTTP/2.0", "HTTP/3.0", "HTTP/0.9",
                                  "HTTP/1.2" } do

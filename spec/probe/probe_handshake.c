@@ -59,7 +59,8 @@ static void set_boolean(lua_State *L, const char *name, bool b) {
 }
 
 static int check(lua_State *L) {
-  static const char *const methods[] = {"GET", "HEAD", "other"};
+  static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "CONNECT",
+                                        "other"};
   struct ws_handshake hs;
   struct ws_http h;
   const char *why;

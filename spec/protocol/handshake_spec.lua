@@ -229,6 +229,62 @@ describe("handshake", function()
     refuses(bad, list)
   end)
 
+  it("takes OPTIONS for the server as a whole (RFC 9112 3.2.4)", function()
+    for _, target in ipairs { "*", "http://a.example", "ws://A.example:80" } do
+      local out = accepts(head("OPTIONS " .. target .. " HTTP/1.1",
+                               "Host: a.example"))
+      assert.same({ "*", nil, "OPTIONS" }, { out.path, out.query, out.method })
+    end
+    assert.equal("*", accepts(head("OPTIONS * HTTP/1.0")).path)
+    for target, path in pairs { ["/"] = "/", ["/*"] = "/*",
+                                ["http://a.example/"] = "/",
+                                ["http://a.example?q"] = "/" } do
+      assert.equal(path, accepts(head("OPTIONS " .. target .. " HTTP/1.1",
+                                      "Host: a.example")).path)
+    end
+    assert.equal("/", accepts(head("GET http://a.example HTTP/1.1",
+                                   "Host: a.example")).path)
+    local list = { head("OPTIONS * HTTP/1.1") }
+    for _, line in ipairs { "OPTIONS *?", "OPTIONS **", "OPTIONS *#",
+                            "OPTIONS */", "GET *", "POST *", "HEAD *",
+                            "options *", "CONNECT *", "OPTIONS a:80",
+                            "OPTIONS a.example" } do
+      list[#list + 1] = head(line .. " HTTP/1.1", "Host: a.example")
+    end
+    refuses(bad, list)
+    refuses(method, { request "OPTIONS * HTTP/1.1" })
+  end)
+
+  it("knows CONNECT and does not connect (RFC 9112 3.2.3)", function()
+    local function connect(target, ...)
+      return head("CONNECT " .. target .. " HTTP/1.1", ...)
+    end
+    refuses(method, {
+      connect("a.example:443", "Host: a.example:443"),
+      connect("a.example:443", "Host: a.example"),
+      connect("a.example:80", "Host: A.example.:80"),
+      connect("127.0.0.1:1", "Host: 127.0.0.1:1"),
+      connect("[::1]:65535", "Host: [::1]:65535"),
+      connect("a.example:443", "Host: a.example", "Content-Length: 5"),
+      connect("a:443", "Host: a", table.unpack(usual, 2)),
+      head "CONNECT a:443 HTTP/1.0",
+    })
+    local list = { connect("a:443"), connect("a:443", "Host: a", "Host: a"),
+                   connect("a:443", "Host: b:443"),
+                   connect("a:443", "Host: a:80"),
+                   connect("a:443", "Host: a", "Content-Length: x") }
+    for _, target in ipairs { "/", "*", "a", "a:", "a:0", "a:x", "a:65536",
+                              "a:443/", "a:443?", "a:443#", "u@a:443", ":443",
+                              "http://a:443", "http://a:443/", "[::1]", "::1",
+                              "[::1:443", "a:443:443", "\xC3\xA4:443" } do
+      list[#list + 1] = connect(target, "Host: a:443")
+    end
+    refuses(bad, list)
+    for _, name in ipairs { "GET", "HEAD", "POST", "OPTIONS", "connect" } do
+      refuses(bad, { head(name .. " a:443 HTTP/1.1", "Host: a:443") })
+    end
+  end)
+
   it("refuses an absolute target for another Host (BI-42)", function()
     local list = {}
     for _, target in ipairs {
@@ -405,8 +461,9 @@ describe("handshake", function()
 
     it("tells the method (BI-44)", function()
       for name, is in pairs { GET = "GET", HEAD = "HEAD", POST = "other",
-                              OPTIONS = "other", get = "other", GETS = "other",
-                              CONNECT = "other" } do
+                              OPTIONS = "OPTIONS", get = "other",
+                              GETS = "other", options = "other",
+                              connect = "other" } do
         assert.equal(is, accepts(head(name .. " / HTTP/1.1", "Host: a")).method)
       end
     end)

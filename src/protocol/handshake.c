@@ -49,13 +49,14 @@ static bool has_token(const struct check *c, enum ws_http_id id,
 }
 
 static void look_at_method(struct check *c) {
+  static const struct ws_slice names[] = {[WS_GET] = {"GET", 3},
+                                          [WS_HEAD] = {"HEAD", 4},
+                                          [WS_OPTIONS] = {"OPTIONS", 7},
+                                          [WS_CONNECT] = {"CONNECT", 7}};
   struct ws_slice method = {c->bytes + c->h->method, c->h->method_len};
-  if (ws_slice_equal(method, WS_SLICE("GET")))
-    c->out->method = WS_GET;
-  else if (ws_slice_equal(method, WS_SLICE("HEAD")))
-    c->out->method = WS_HEAD;
-  else
-    c->out->method = WS_METHOD_OTHER;
+  int i = 0;
+  while (i < WS_METHOD_OTHER && !ws_slice_equal(method, names[i])) i++;
+  c->out->method = (enum ws_handshake_method)i;
 }
 
 /* RFC 9112 9.3 */
@@ -90,13 +91,34 @@ static bool take_authority(struct check *c, struct ws_slice *target) {
   return false;
 }
 
+/* RFC 9112 3.2.3: host and port, of one we are to connect to. */
+static int check_authority(struct check *c, struct ws_slice target) {
+  struct ws_slice name;
+  long port;
+  if (!ws_origin_parse_host(target, &name, &port) || port <= 0)
+    return refuse(c, WS_ERR_BAD_REQUEST, "target is no host with port");
+  c->out->host = target;
+  c->port = (uint16_t)port;
+  return WS_OK;
+}
+
+/* RFC 9110 4.2.3: an empty path is "/", but for one who asks about the server
+ * as a whole (RFC 9112 3.2.4). */
+static struct ws_slice empty_path(const struct check *c) {
+  bool is_whole = c->out->method == WS_OPTIONS && !c->out->query.p;
+  return is_whole ? WS_SLICE("*") : WS_SLICE("/");
+}
+
 /* The parser has refused whitespace and control bytes in it. */
 static int check_target(struct check *c) {
   struct ws_slice target = {c->bytes + c->h->target, c->h->target_len};
+  bool is_whole = c->out->method == WS_OPTIONS && target.n == 1;
   const char *mark;
+  if (c->out->method == WS_CONNECT) return check_authority(c, target);
   if (memchr(target.p, '#', target.n)) /* RFC 9112 3.2: no fragment */
     return refuse(c, WS_ERR_BAD_REQUEST, "fragment in the target");
-  if (target.p[0] != '/' && !take_authority(c, &target))
+  if (target.p[0] != '/' && !(is_whole && target.p[0] == '*') &&
+      !take_authority(c, &target))
     return refuse(c, WS_ERR_BAD_REQUEST, "target is no path");
   mark = target.n > 0 ? memchr(target.p, '?', target.n) : NULL;
   if (mark) {
@@ -104,8 +126,7 @@ static int check_target(struct check *c) {
     c->out->query = (struct ws_slice){mark + 1, target.n - path - 1};
     target.n = path;
   }
-  /* RFC 9110 4.2.3: an empty path is "/" */
-  c->out->path = target.n > 0 ? target : WS_SLICE("/");
+  c->out->path = target.n > 0 ? target : empty_path(c);
   return WS_OK;
 }
 
@@ -251,6 +272,8 @@ int ws_handshake_check(const struct ws_http *h, const char *bytes,
   if (!err) err = check_origin(&c);
   if (!err) err = check_framing(&c);
   if (!err) err = check_expect(&c);
+  if (!err && out->method == WS_CONNECT)
+    err = refuse(&c, WS_ERR_METHOD, "CONNECT");
   if (!err && asks) err = check_upgrade(&c);
   return err;
 }

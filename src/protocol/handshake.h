@@ -15,11 +15,18 @@
 #define WS_ACCEPT_LEN 28
 #define WS_KEY_LEN 24
 
-enum ws_handshake_method { WS_GET, WS_HEAD, WS_METHOD_OTHER };
+enum ws_handshake_method {
+  WS_GET,
+  WS_HEAD,
+  WS_OPTIONS,
+  WS_CONNECT,
+  WS_METHOD_OTHER
+};
 
 /* What a request asks for; slices of the caller's bytes. */
 struct ws_handshake {
-  struct ws_slice path;   /* of the target; that of http://host is a constant */
+  struct ws_slice path;   /* of the target, "*" of OPTIONS for the server as a
+                             whole; that of http://host is a constant */
   struct ws_slice query;  /* without "?"; p is NULL without one */
   struct ws_slice host;   /* the authority of an absolute target, or Host */
   struct ws_slice origin; /* p is NULL without one */
@@ -41,13 +48,14 @@ struct ws_handshake {
  *                Transfer-Encoding; Transfer-Encoding in HTTP/1.0, in two
  *                fields, or whose last coding is not exactly "chunked"
  *                (RFC 9112 6.3); a target that is neither an
- *                absolute path nor an absolute http(s) or ws(s) URI, or has a
+ *                absolute path nor an absolute http(s) or ws(s) URI nor, of
+ *                OPTIONS, "*" nor, of CONNECT, host and port, or has a
  *                fragment or a control byte; an absolute target that names
  *                another host than Host; and of what asks for an upgrade
  *                ("Upgrade" holds the token websocket): a key that is not 16
  *                bytes in base64, two keys, a Connection without the token
  *                upgrade, a body, a version that is given twice
- *  METHOD        asks for an upgrade by another method than GET
+ *  METHOD        asks for an upgrade by another method than GET; CONNECT
  *  UPGRADE       asks for one with a Sec-WebSocket-Version that is missing or
  *                not 13 (4.4); in HTTP/1.0
  *  EXPECTATION   Expect with anything but 100-continue
