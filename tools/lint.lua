@@ -5,9 +5,12 @@
 --   size      src, fuzz: at most 450 lines a file, 80 columns a line
 --   calls     src: no unbounded string functions, no alloca, and nobody but
 --             base/buf calls the allocator
+--   circles   src: the calls and the includes between rooms (tools/rooms.lua)
+--             run down, and a header declares what its own .c defines
 --   format, tidy, cppcheck, lua    clang-format, clang-tidy, cppcheck, luacheck
 --
 -- One line per check, what is wrong above it, and their number at the end.
+-- lua5.4 tools/lint.lua rooms prints who stands above whom.
 
 local function lines_of(command)
   local pipe = assert(io.popen(command))
@@ -180,6 +183,25 @@ local function check_calls()
   end
 end
 
+-- Circles.
+
+local function tree_of_rooms()
+  package.path = (arg[0]:match("^.*/") or "") .. "?.lua;" .. package.path
+  local rooms = require "rooms"
+  return rooms, rooms.read(sources, read, code_of)
+end
+
+local function check_circles()
+  local rooms, tree = tree_of_rooms()
+  rooms.check(tree, complain)
+end
+
+if arg[1] == "rooms" then
+  local rooms, tree = tree_of_rooms()
+  rooms.print(tree)
+  os.exit(true)
+end
+
 -- Other people's tools.
 
 local cpus = lines_of("nproc 2>/dev/null || echo 2")[1]
@@ -239,6 +261,7 @@ end
 
 local checks = {
   { "layers", check_layers }, { "size", check_size }, { "calls", check_calls },
+  { "circles", check_circles },
   { "format", check_format }, { "tidy", check_tidy },
   { "cppcheck", check_cppcheck }, { "lua", check_lua },
 }
