@@ -12,6 +12,10 @@
 -- One line per check, what is wrong above it, and their number at the end.
 -- lua5.4 tools/lint.lua rooms prints who stands above whom.
 
+package.path = (arg[0]:match("^.*/") or "") .. "?.lua;" .. package.path
+local rooms = require "rooms"
+local code_of = require "names".code_of
+
 local function lines_of(command)
   local pipe = assert(io.popen(command))
   local list = {}
@@ -125,43 +129,6 @@ local function check_size()
   end
 end
 
-local function blank(text)
-  return (text:gsub("[^\n]", " "))
-end
-
--- The text with comments, strings and characters blanked.
-local function code_of(text)
-  local out, from = {}, 1
-  while true do
-    local at = text:find("[/\"']", from)
-    if not at then break end
-    local stop
-    local two = text:sub(at, at + 1)
-    if two == "/*" then
-      stop = select(2, text:find("*/", at + 2, true))
-    elseif two == "//" then
-      stop = (text:find("\n", at, true) or #text + 1) - 1
-    elseif two:sub(1, 1) ~= "/" then
-      stop = at + 1
-      while stop <= #text and text:sub(stop, stop) ~= two:sub(1, 1) do
-        stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
-      end
-    else
-      stop = at - 1
-      out[#out + 1] = text:sub(from, at)
-      from = at + 1
-    end
-    if stop ~= at - 1 then
-      stop = stop or #text
-      out[#out + 1] = text:sub(from, at - 1)
-      out[#out + 1] = blank(text:sub(at, stop))
-      from = stop + 1
-    end
-  end
-  out[#out + 1] = text:sub(from)
-  return table.concat(out)
-end
-
 local banned = set [[sprintf vsprintf strcpy strcat stpcpy gets
   alloca setlocale exit abort]]
 local allocator = set [[malloc calloc realloc reallocarray free strdup strndup
@@ -185,20 +152,12 @@ end
 
 -- Circles.
 
-local function tree_of_rooms()
-  package.path = (arg[0]:match("^.*/") or "") .. "?.lua;" .. package.path
-  local rooms = require "rooms"
-  return rooms, rooms.read(sources, read, code_of)
-end
-
 local function check_circles()
-  local rooms, tree = tree_of_rooms()
-  rooms.check(tree, complain)
+  rooms.check(rooms.read(sources, read), complain)
 end
 
 if arg[1] == "rooms" then
-  local rooms, tree = tree_of_rooms()
-  rooms.print(tree)
+  rooms.print(rooms.read(sources, read))
   os.exit(true)
 end
 

@@ -4,6 +4,43 @@
 
 local names = {}
 
+local function blank(text)
+  return (text:gsub("[^\n]", " "))
+end
+
+-- The text with comments, strings and characters blanked.
+function names.code_of(text)
+  local out, from = {}, 1
+  while true do
+    local at = text:find("[/\"']", from)
+    if not at then break end
+    local stop
+    local two = text:sub(at, at + 1)
+    if two == "/*" then
+      stop = select(2, text:find("*/", at + 2, true))
+    elseif two == "//" then
+      stop = (text:find("\n", at, true) or #text + 1) - 1
+    elseif two:sub(1, 1) ~= "/" then
+      stop = at + 1
+      while stop <= #text and text:sub(stop, stop) ~= two:sub(1, 1) do
+        stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
+      end
+    else
+      stop = at - 1
+      out[#out + 1] = text:sub(from, at)
+      from = at + 1
+    end
+    if stop ~= at - 1 then
+      stop = stop or #text
+      out[#out + 1] = text:sub(from, at - 1)
+      out[#out + 1] = blank(text:sub(at, stop))
+      from = stop + 1
+    end
+  end
+  out[#out + 1] = text:sub(from)
+  return table.concat(out)
+end
+
 local keywords = {}
 for name in ([[if for while switch return sizeof do else case default
   typeof _Static_assert static_assert _Alignof alignof defined]])
@@ -110,10 +147,9 @@ local function has_word(head, word)
   return head:find("%f[%w_]" .. word .. "%f[^%w_]") ~= nil
 end
 
--- names.read(path, text, code): code is the text with comments and strings
--- blanked. Each set is a list, and keyed by the names in it; defines has
--- "function", "variable", "inline" or "macro" (with arguments) for a name.
-function names.read(path, text, code)
+-- Each set is a list, and keyed by the names in it; defines has "function",
+-- "variable", "inline" or "macro" (with arguments) for a name.
+function names.read(path, text)
   local file = { path = path, defines = {}, declares = {}, own = {},
     uses = {}, includes = {} }
   local is_header = path:find("%.h$") ~= nil
@@ -124,7 +160,7 @@ function names.read(path, text, code)
   local function use(name)
     note(file.uses, name, true)
   end
-  local directives, rest = directives_of(code)
+  local directives, rest = directives_of(names.code_of(text))
   for _, line in ipairs(directives) do
     local name, call, body =
       line:match("^#%s*define%s+([%a_][%w_]*)(%(?)(.*)")

@@ -48,13 +48,11 @@ local function join_headers(tree)
   end
 end
 
--- Reads the files; read(path) gives a text, code_of(text) blanks what is no
--- code.
-function rooms.read(paths, read, code_of)
+-- Reads the files; read(path) gives a text.
+function rooms.read(paths, read)
   local tree = { files = {}, by_path = {}, defined = {}, names = {} }
   for _, path in ipairs(paths) do
-    local text = read(path)
-    local file = names.read(path, text, code_of(text))
+    local file = names.read(path, read(path))
     file.room = path:gsub("%.[ch]$", "")
     tree.files[#tree.files + 1], tree.by_path[path] = file, file
     for _, name in ipairs(file.defines) do
