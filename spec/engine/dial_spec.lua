@@ -210,7 +210,7 @@ describe("dialing", function()
 
   it("does not wait between attempts when a timer has no memory", function()
     local d = probe.dial.new(loop, { "6", "4" })
-    if not probe.buf.fail_at(1, true) then
+    if not probe.buf.fail_at(2, true) then
       pending "built without WS_FAULT"
       return
     end
@@ -219,5 +219,32 @@ describe("dialing", function()
     assert.same({ 1, 2 }, d:connecting())
     answer(d, 1)
     assert_won(d, 1)
+  end)
+
+  it("fails where there is no memory for its attempts", function()
+    local d = probe.dial.new(loop, { "6", "4" })
+    if not probe.buf.fail_at(1, true) then
+      pending "built without WS_FAULT"
+      return
+    end
+    loop:turn()
+    probe.buf.fail_at(0, false)
+    assert_failed(d, "not enough memory")
+  end)
+
+  it("tries every address, 64 if need be", function()
+    local list = {}
+    for i = 1, 64 do list[i] = "4 ECONNREFUSED" end
+    list[64] = "4"
+    local d = dial(list)
+    assert.same({ 64 }, d:connecting())
+    answer(d, 64)
+    assert_won(d, 64)
+    for i = 1, 64 do list[i] = "4" end
+    d = dial(list)
+    for _ = 1, 70 do pass(delay) end
+    assert.equal(64, #d:connecting())
+    answer(d, 37)
+    assert_won(d, 37)
   end)
 end)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 static struct fake_io *fake_of(struct ws_io *io) {
   return (struct fake_io *)io;
 }
@@ -111,10 +113,11 @@ static int fake_getsockopt(struct ws_io *io, int fd, int level, int name,
 
 static void fill_in(struct fake_io *f, struct ws_lookup *l) {
   l->n = f->n_addresses;
+  l->list = l->n ? ws_mem_zero((size_t)l->n * sizeof *l->list) : NULL;
   l->error = l->n ? NULL : "host name not found";
+  if (l->list == NULL) l->n = 0;
   for (int i = 0; i < l->n; i++) {
     struct sockaddr_in *v4 = (void *)&l->list[i].any;
-    memset(&l->list[i], 0, sizeof l->list[i]);
     l->list[i].len = sizeof(struct sockaddr_in6);
     l->list[i].any.ss_family = (sa_family_t)f->addresses[i].family;
     v4->sin_port = htons((uint16_t)(i + 1));

@@ -5,7 +5,7 @@
  * until the spec lets it answer, or refuses at once.
  *
  * Its memory is its own, so that faults in the engine's allocator do not
- * reach it. */
+ * reach it (but for the addresses that it hands over). */
 #ifndef EVWS_FAKE_IO_H
 #define EVWS_FAKE_IO_H
 
@@ -15,7 +15,7 @@
 
 #include "transport/io.h"
 
-#define FAKE_FDS 8
+#define FAKE_FDS 72
 
 struct fake_fd {
   bool is_closed;

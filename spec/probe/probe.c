@@ -39,7 +39,8 @@
   _(net) \
   _(transport) \
   _(foreign) \
-  _(dial)
+  _(dial) \
+  _(names)
 /* clang-format on */
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);

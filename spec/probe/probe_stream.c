@@ -1,7 +1,7 @@
 /* probe_stream: streams (src/transport/stream.h) on a loop whose provider is
  * the fake (fake_io.h).
  *
- * new(loop, fd) -> stream; fd: 0 to 7, an fd of the fake
+ * new(loop, fd) -> stream; fd: 0 to 71, an fd of the fake
  * stream:cork(), :uncork(), :flush(), :close(), :detach() -> fd
  * stream:put(bytes)   a place is reserved, filled and committed -> boolean
  * stream:write(head, payload) -> boolean

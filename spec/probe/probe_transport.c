@@ -16,7 +16,8 @@
  *
  * lookup(loop, host, port, fn) -> lookup, is it known already
  *   fn(lookup) in a turn otherwise
- * lookup:answer() -> list of addresses, error; lookup:cancel()
+ * lookup:answer() -> list of addresses ("1.2.3.4 80", "fe80::1 80 in 1" with
+ *   a zone), error; lookup:cancel()
  *
  * linger(loop, fd[, second])   of a copy of fd; second: the peer ends first
  * lingers(loop)          how many there are; stop_lingers(loop) */
@@ -30,6 +31,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "probe_loop.h"
 #include "transport/linger.h"
 #include "transport/net.h"
@@ -259,8 +261,13 @@ static int lookup_answer(lua_State *L) {
   char text[WS_NET_TEXT_MAX];
   lua_newtable(L);
   for (int i = 0; i < l->l.n; i++) {
+    const struct sockaddr_in6 *v6 = (const void *)&l->l.list[i].any;
     int port = ws_net_text(&l->l.list[i], text);
     lua_pushfstring(L, "%s %d", text, port);
+    if (l->l.list[i].any.ss_family == AF_INET6 && v6->sin6_scope_id) {
+      lua_pushfstring(L, " in %d", (int)v6->sin6_scope_id);
+      lua_concat(L, 2);
+    }
     lua_rawseti(L, -2, i + 1);
   }
   lua_pushstring(L, l->l.n ? NULL : l->l.error);
@@ -278,6 +285,8 @@ static int lookup_cancel(lua_State *L) {
 static int lookup_gc(lua_State *L) {
   struct lookup *l = check_lookup(L);
   lookup_cancel(L);
+  ws_mem_free(l->l.list);
+  l->l.list = NULL;
   luaL_unref(L, LUA_REGISTRYINDEX, l->fn);
   l->fn = LUA_NOREF;
   return 0;

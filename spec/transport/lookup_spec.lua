@@ -2,7 +2,7 @@
 
 local probe = require "evws_probe"
 
-local net, transport = probe.net, probe.transport
+local net, transport, names = probe.net, probe.transport, probe.names
 local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
 local unknown = "no-such-host.invalid" -- RFC 6761 6.4: there is none
 
@@ -10,6 +10,7 @@ describe("a look-up", function()
   local loop
 
   before_each(function() loop = probe.loop.new "ev" end)
+  after_each(function() names.forget() end)
 
   local function wait(predicate)
     local last = net.now() + 30 * factor
@@ -28,10 +29,27 @@ describe("a look-up", function()
   end
 
   it("knows localhost without asking anybody (RFC 6761 6.3)", function()
-    for _, name in ipairs { "localhost", "LOCALHOST", "LocalHost" } do
+    for _, name in ipairs { "localhost", "LOCALHOST", "LocalHost",
+      "localhost.", "a.localhost", "A.B.LocalHost", "a.localhost.",
+      ("x"):rep(240) .. ".localhost" } do
       local list = known(name, 81)
       assert.equal("127.0.0.1 81", list[1])
       assert.is_true(#list == 1 or #list == 2 and list[2] == "::1 81")
+    end
+  end)
+
+  it("takes nothing else for localhost", function()
+    for _, name in ipairs { "xlocalhost", "localhost.x", "localhost..",
+      ".localhost", "local.host", "localhos", "localhost.localdomain" } do
+      names.set(name, { "192.0.2.7" })
+      local found
+      local _, is_known = transport.lookup(loop, name, 80, function(self)
+        found = self:answer()
+      end)
+      assert.is_false(is_known, name)
+      names.let_go(name)
+      wait(function() return found end)
+      assert.same({ "192.0.2.7 80" }, found)
     end
   end)
 
@@ -39,6 +57,28 @@ describe("a look-up", function()
     for _, text in ipairs { "127.0.0.1", "192.0.2.1", "::1",
       "2001:db8::7" } do
       assert.same({ text .. " 65535" }, (known(text, 65535)))
+    end
+  end)
+
+  it("knows a zone of this machine, by name and number (RFC 4007 11.2)",
+    function()
+      for text, expected in pairs {
+        ["fe80::1%lo"] = "fe80::1 80 in 1", ["fe80::1%1"] = "fe80::1 80 in 1",
+        ["fe80::7%1"] = "fe80::7 80 in 1", ["::1%1"] = "::1 80 in 1",
+      } do
+        assert.same({ expected }, (known(text, 80)))
+      end
+    end)
+
+  it("never asks for the name of what has a colon", function()
+    for text, expected in pairs {
+      ["fe80::1%no-such-zone"] = "no such network interface",
+      ["fe80::1%"] = "no such network interface",
+      ["fe80::x%lo"] = "host name not found",
+      ["1:2"] = "host name not found", [":"] = "host name not found",
+    } do
+      local list, why = known(text, 80)
+      assert.same({ {}, expected }, { list, why })
     end
   end)
 
@@ -69,8 +109,8 @@ describe("a look-up", function()
   -- A name of the hosts file that is not known without asking.
   local function name_of_hosts()
     for line in io.lines "/etc/hosts" do
-      local address, names = line:match "^%s*([%x.:]+)%s+([^#]*)"
-      for name in (names or ""):gmatch "%S+" do
+      local address, list = line:match "^%s*([%x.:]+)%s+([^#]*)"
+      for name in (list or ""):gmatch "%S+" do
         if name:lower() ~= "localhost" then return name, address end
       end
     end
@@ -135,6 +175,260 @@ describe("a look-up", function()
     assert.equal(1, n)
   end)
 
+  -- Asks for each of the names; the list fills with the answers.
+  local function ask(...)
+    local answers = { n = 0 }
+    for i, name in ipairs { ... } do
+      answers[-i] = transport.lookup(loop, name, 80, function(self)
+        answers[i] = self:answer()
+        answers.n = answers.n + 1
+      end)
+    end
+    return answers
+  end
+
+  local function asking(n)
+    wait(function() return names.now() == n end)
+  end
+
+  describe("among others", function()
+    local function many(n)
+      local list = {}
+      for i = 1, n do
+        list[i] = ("host-%d.test"):format(i)
+        names.set(list[i], { "192.0.2." .. i })
+      end
+      return list
+    end
+
+    it("waits while a few threads are busy, and has its turn", function()
+      local list = many(20)
+      local answers = ask(table.unpack(list))
+      asking(4)
+      for _ = 1, 5 do loop:step(0.001) end
+      assert.same({ 4, 0 }, { names.most(), answers.n })
+      for i = 1, 20 do
+        names.let_go(list[i])
+        wait(function() return answers[i] end)
+        assert.same({ ("192.0.2.%d 80"):format(i) }, answers[i])
+        assert.equal(i, answers.n)
+      end
+      assert.equal(4, names.most())
+      assert.is_false(loop:step(-1))
+    end)
+
+    it("is one with all who ask for the same name", function()
+      names.set("one.test", { "192.0.2.1", "2001:db8::1" })
+      local answers = ask(table.unpack((function()
+        local same = {}
+        for i = 1, 100 do same[i] = i % 2 == 0 and "one.test" or "ONE.test" end
+        return same
+      end)()))
+      asking(1)
+      local more = ask "one.test" -- it is asked for already
+      names.let_go()
+      wait(function() return answers.n == 100 and more.n == 1 end)
+      assert.equal(1, names.asked "one.test")
+      for i = 1, 100 do
+        assert.same({ "192.0.2.1 80", "2001:db8::1 80" }, answers[i])
+      end
+      ask "one.test" -- what is known is not kept
+      wait(function() return names.asked "one.test" == 2 end)
+    end)
+
+    it("keeps its own port", function()
+      names.set("port.test", { "192.0.2.1", "2001:db8::1" })
+      local got = {}
+      for port = 1, 3 do
+        transport.lookup(loop, "port.test", port, function(self)
+          got[port] = self:answer()
+        end)
+      end
+      names.let_go()
+      wait(function() return #got == 3 end)
+      for port = 1, 3 do
+        assert.same({ "192.0.2.1 " .. port, "2001:db8::1 " .. port },
+          got[port])
+      end
+    end)
+
+    it("asks no other loop, and answers all of them", function()
+      names.set("shared.test", { "192.0.2.1" })
+      local other = probe.loop.new "ev"
+      local mine = ask "shared.test"
+      local theirs
+      transport.lookup(other, "shared.test", 443, function(self)
+        theirs = self:answer()
+      end)
+      asking(1)
+      names.let_go()
+      wait(function()
+        other:step(0.001)
+        return mine.n == 1 and theirs
+      end)
+      assert.equal(1, names.asked "shared.test")
+      assert.same({ "192.0.2.1 443" }, theirs)
+    end)
+
+    it("that is cancelled before its turn is never asked for", function()
+      local list = many(6)
+      local answers = ask(table.unpack(list))
+      asking(4)
+      answers[-5]:cancel()
+      names.let_go()
+      wait(function() return answers.n == 5 end)
+      assert.same({ 0, 1 },
+        { names.asked(list[5]), names.asked(list[6]) })
+    end)
+
+    it("is not held up by what nobody waits for any more", function()
+      local stuck, list = many(4), { "live-1.test", "live-2.test" }
+      local answers = ask(table.unpack(stuck))
+      asking(4)
+      for i = 1, 4 do answers[-i]:cancel() end
+      for _, name in ipairs(list) do names.set(name, { "192.0.2.99" }) end
+      local live = ask(table.unpack(list))
+      asking(6)
+      names.let_go "live-1.test"
+      names.let_go "live-2.test"
+      wait(function() return live.n == 2 end)
+      assert.equal(0, answers.n)
+    end)
+
+    it("takes up what was given up but is still asked for", function()
+      names.set("again.test", { "192.0.2.1" })
+      local first = ask "again.test"
+      asking(1)
+      first[-1]:cancel()
+      local second = ask "again.test"
+      names.let_go()
+      wait(function() return second.n == 1 end)
+      assert.same({ 0, 1 }, { first.n, names.asked "again.test" })
+    end)
+
+    it("has bounds for what is stuck, too", function()
+      for round = 1, 5 do
+        for i = 1, 4 do
+          local name = ("stuck-%d-%d.test"):format(round, i)
+          names.set(name, {})
+          ask(name)[-1]:cancel()
+        end
+      end
+      local list = many(20)
+      local answers = ask(table.unpack(list))
+      for _ = 1, 20 do loop:step(0.001) end
+      assert.is_true(names.most() <= 8)
+      names.let_go()
+      wait(function() return answers.n == 20 end)
+      assert.is_true(names.most() <= 8)
+    end)
+
+    it("needs two descriptors for all of them", function()
+      collectgarbage()
+      local before = net.fd_count()
+      local answers = ask(table.unpack(many(50)))
+      assert.is_true(net.fd_count() <= before + 2)
+      names.let_go()
+      wait(function() return answers.n == 50 end)
+      assert.equal(before, net.fd_count())
+    end)
+
+    it("answers whatever is cancelled, and whenever", function()
+      math.randomseed(11)
+      local list = many(12)
+      names.let_go()
+      for _ = 1, 40 do
+        local got, expected, pending = 0, 0, {}
+        for _ = 1, 20 do
+          local l = transport.lookup(loop, list[math.random(12)], 80,
+            function() got = got + 1 end)
+          if math.random(3) == 1 then
+            l:cancel()
+          else
+            pending[#pending + 1] = l
+            expected = expected + 1
+          end
+        end
+        if math.random(2) == 1 then
+          local l = table.remove(pending)
+          local before = got
+          l:cancel()
+          assert.equal(before, got)
+          expected = expected - 1
+        end
+        wait(function() return got == expected end)
+        assert.is_false(loop:step(-1))
+      end
+    end)
+  end)
+
+  describe("of a name with many addresses", function()
+    local function found(list)
+      names.set("many.test", list)
+      names.let_go "many.test"
+      local answers = ask "many.test"
+      wait(function() return answers.n == 1 end)
+      return answers[1]
+    end
+
+    local function addresses(format, n)
+      local list = {}
+      for i = 1, n do list[i] = format:format(i) end
+      return list
+    end
+
+    it("has all of them, 64 at most", function()
+      for n, expected in pairs { [9] = 9, [17] = 17, [64] = 64, [65] = 64,
+        [100] = 64 } do
+        local got = found(addresses("192.0.2.%d", n))
+        assert.equal(expected, #got)
+        assert.equal("192.0.2.9 80", got[9])
+      end
+    end)
+
+    it("cuts neither family for the other's sake", function()
+      local list = addresses("2001:db8::%d", 60)
+      table.move(addresses("192.0.2.%d", 40), 1, 40, #list + 1, list)
+      local n = { v4 = 0, v6 = 0 }
+      for _, text in ipairs(found(list)) do
+        local family = text:find("::", 1, true) and "v6" or "v4"
+        n[family] = n[family] + 1
+      end
+      assert.same({ v4 = 32, v6 = 32 }, n)
+      list = addresses("2001:db8::%d", 100)
+      list[101] = "192.0.2.1"
+      local got = found(list)
+      assert.same({ 64, "192.0.2.1 80" }, { #got, got[64] })
+    end)
+  end)
+
+  describe("that is pending when the process forks", function()
+    it("is heard of while the child lives", function()
+      names.set("fork.test", { "192.0.2.1" })
+      local answers = ask "fork.test"
+      asking(1)
+      local child <close> = names.child()
+      names.let_go()
+      wait(function() return answers.n == 1 end)
+      assert.same({ "192.0.2.1 80" }, answers[1])
+      child:stop()
+    end)
+
+    it("is heard of when it waits for its turn, too", function()
+      local list = {}
+      for i = 1, 10 do
+        list[i] = ("fork-%d.test"):format(i)
+        names.set(list[i], { "192.0.2.1" })
+      end
+      local answers = ask(table.unpack(list))
+      asking(4)
+      local child <close> = names.child()
+      names.let_go()
+      wait(function() return answers.n == 10 end)
+      child:stop()
+    end)
+  end)
+
   it("without memory or a thread is an error, known at once", function()
     if not probe.buf.fail_at(0, false) then
       return pending("built without WS_FAULT")
@@ -144,5 +438,30 @@ describe("a look-up", function()
     probe.buf.fail_at(0, false)
     assert.is_true(is_known)
     assert.equal("no thread for the name look-up", select(2, l:answer()))
+  end)
+
+  it("fails wherever memory does, and says so", function()
+    if not probe.buf.fail_at(0, false) then
+      return pending("built without WS_FAULT")
+    end
+    for n = 1, 12 do
+      local done
+      names.set("memory.test", { "192.0.2.1", "192.0.2.2" })
+      names.let_go()
+      probe.buf.fail_at(n, false)
+      local l, is_known = transport.lookup(loop, "memory.test", 80, function()
+        done = true
+      end)
+      wait(function() return is_known or done end)
+      probe.buf.fail_at(0, false)
+      local list, why = l:answer()
+      if #list == 0 then
+        assert.is_true(why == "not enough memory"
+          or why == "no thread for the name look-up", why)
+      else
+        assert.equal(2, #list)
+      end
+      assert.is_false(loop:step(-1))
+    end
   end)
 end)

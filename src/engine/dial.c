@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 static const char *describe(int error) {
   switch (error) {
   case ECONNREFUSED: return "connection refused";
@@ -34,9 +36,9 @@ static void note(struct ws_dial *d, int error) {
  * it prefers first. */
 static void interleave(struct ws_lookup *l) {
   struct ws_address sorted[WS_ADDRESS_MAX];
-  sa_family_t first = l->list[0].any.ss_family;
   int n = 0, a = 0, b = 0;
   if (l->n < 2) return;
+  sa_family_t first = l->list[0].any.ss_family;
   while (n < l->n) {
     while (a < l->n && l->list[a].any.ss_family != first) a++;
     if (a < l->n) sorted[n++] = l->list[a++];
@@ -61,7 +63,7 @@ static void drop(struct ws_dial *d, struct ws_dial_attempt *a) {
 
 static void finish(struct ws_dial *d, int fd) {
   ws_dial_stop(d);
-  if (fd < 0) d->why = d->lookup.n ? describe(d->error) : d->lookup.error;
+  if (fd < 0) d->why = d->lookup.error ? d->lookup.error : describe(d->error);
   d->done(d, fd);
 }
 
@@ -93,7 +95,8 @@ static void on_ready(struct ws_watch *w) {
   w->got = 0;
   int r = io->ops->getsockopt(io, w->fd, SOL_SOCKET, SO_ERROR, &error);
   if (r == 0 && error == 0) {
-    d->peer = &d->lookup.list[a - d->attempts];
+    d->winner = d->lookup.list[a - d->attempts];
+    d->peer = &d->winner;
     finish(d, take(d, a));
     return;
   }
@@ -106,14 +109,45 @@ static void on_time(struct ws_timer *t) {
   try_next(WS_LIST_ENTRY(t, struct ws_dial, next));
 }
 
+static bool prepare(struct ws_dial *d) {
+  int n = d->lookup.n;
+  d->attempts = n ? ws_mem_alloc((size_t)n * sizeof *d->attempts) : NULL;
+  if (!d->attempts) return false;
+  for (int i = 0; i < n; i++) {
+    struct ws_dial_attempt *a = &d->attempts[i];
+    *a = (struct ws_dial_attempt){.dial = d};
+    a->watch.fd = -1;
+    a->watch.fn = on_ready;
+    ws_list_init(&a->watch.ready);
+  }
+  return true;
+}
+
 static void on_found(struct ws_lookup *l) {
   struct ws_dial *d = WS_LIST_ENTRY(l, struct ws_dial, lookup);
   interleave(l);
-  try_next(d);
+  if (prepare(d)) {
+    try_next(d);
+    return;
+  }
+  if (l->n) l->error = "not enough memory";
+  finish(d, -1);
 }
 
 static void on_start(struct ws_job *job) {
   on_found(&WS_LIST_ENTRY(job, struct ws_dial, start)->lookup);
+}
+
+static void find_socket(struct ws_lookup *l, const char *path) {
+  struct ws_address *a = ws_mem_alloc(sizeof *a);
+  l->error = a ? "the path of the socket is too long" : "not enough memory";
+  if (!a || !ws_net_unix(a, path)) {
+    ws_mem_free(a);
+    return;
+  }
+  l->list = a;
+  l->n = 1;
+  l->error = NULL;
 }
 
 void ws_dial_start(struct ws_dial *d, struct ws_loop *loop, const char *host,
@@ -124,19 +158,10 @@ void ws_dial_start(struct ws_dial *d, struct ws_loop *loop, const char *host,
   ws_list_init(&d->start.link);
   d->next.fn = on_time;
   d->lookup.done = on_found;
-  for (int i = 0; i < WS_ADDRESS_MAX; i++) {
-    struct ws_dial_attempt *a = &d->attempts[i];
-    a->dial = d;
-    a->watch.fd = -1;
-    a->watch.fn = on_ready;
-    ws_list_init(&a->watch.ready);
-  }
-  if (path) {
-    d->lookup.n = ws_net_unix(&d->lookup.list[0], path);
-    d->lookup.error = "the path of the socket is too long";
-  } else {
+  if (path)
+    find_socket(&d->lookup, path);
+  else
     is_known = loop->io->ops->lookup(loop->io, &d->lookup, host, port);
-  }
   if (is_known) ws_loop_job(loop, &d->start);
 }
 
@@ -147,4 +172,9 @@ void ws_dial_stop(struct ws_dial *d) {
   ws_loop_timer_stop(d->loop, &d->next);
   for (int i = 0; i < d->tried && d->open; i++)
     if (d->attempts[i].watch.fd >= 0) drop(d, &d->attempts[i]);
+  ws_mem_free(d->attempts);
+  ws_mem_free(d->lookup.list);
+  d->attempts = NULL;
+  d->lookup.list = NULL;
+  d->lookup.n = d->tried = 0;
 }

@@ -22,13 +22,14 @@ struct ws_dial_attempt {
 struct ws_dial {
   struct ws_loop *loop;
   void (*done)(struct ws_dial *, int fd);
-  const char *why; /* it failed */
-  struct ws_address *peer;
+  const char *why;         /* it failed */
+  struct ws_address *peer; /* &winner */
+  struct ws_address winner;
   struct ws_lookup lookup;
   struct ws_job start; /* what needs no look-up goes on in the next turn */
   struct ws_timer next;
-  struct ws_dial_attempt attempts[WS_ADDRESS_MAX];
-  int tried; /* addresses */
+  struct ws_dial_attempt *attempts; /* one for each address */
+  int tried;
   int open;  /* attempts that have not failed */
   int error; /* errno of the attempt that tells most */
 };

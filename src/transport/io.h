@@ -35,7 +35,7 @@ struct ws_watch {
   void *slot[6];                 /* the provider's own */
 };
 
-#define WS_ADDRESS_MAX 8 /* of one look-up */
+#define WS_ADDRESS_MAX 64 /* of one look-up */
 
 struct ws_address {
   struct sockaddr_storage any;
@@ -45,10 +45,12 @@ struct ws_address {
 /* A name look-up that may take a while; `done` runs in a turn. */
 struct ws_lookup {
   void (*done)(struct ws_lookup *);
-  struct ws_address list[WS_ADDRESS_MAX];
-  int n;             /* addresses, 0 when it failed */
-  const char *error; /* static text where it failed */
-  void *slot;        /* the provider's own; NULL when none is under way */
+  struct ws_address *list;  /* the asker's from then on: ws_mem_free */
+  int n;                    /* addresses, 0 when it failed */
+  const char *error;        /* static text where it failed */
+  struct ws_list link, own; /* these, and what follows: the provider's own */
+  void *slot[2];
+  int port;
 };
 
 struct ws_io_ops {
