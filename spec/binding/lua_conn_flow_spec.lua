@@ -1,4 +1,5 @@
--- What an application does not take: receive_queue, and how the peer feels it.
+-- What an application does not take: receive_queue, and how the peer feels
+-- it; what a peer does not take: who waits in drain.
 
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
@@ -75,5 +76,58 @@ describe("a full receive_queue", function()
     for i = 1, 3000 do
       assert.equal(tostring(i), conn:receive(t.limit))
     end
+  end)
+end)
+
+describe("two tasks in drain", function()
+  after_each(function()
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  -- The first is woken when all has left, and fills the queue again: what do
+  -- both of them get? limit: of the second one, which is told too early.
+  local function drained(limit)
+    local conn, raw = kit.pair({ low_water = 0 }, { rcvbuf = 1 << 16 })
+    local function fill() conn:send(("x"):rep(8 << 20)) end
+    local first, second
+    fill()
+    ws.spawn(function()
+      first = table.pack(conn:drain())
+      fill()
+    end)
+    ws.spawn(function()
+      second = table.pack(conn:drain(limit))
+    end)
+    t.turn()
+    assert.is_nil(first)
+    t.wait(function()
+      raw.socket:recv()
+      return first
+    end, "the first of them")
+    assert.same({ true, n = 1 }, first)
+    for _ = 1, 5 do t.turn() end
+    assert.is_nil(second)
+    return conn, raw, function() return second end
+  end
+
+  it("without a limit both wait for what is sent meanwhile, too", function()
+    local conn, raw, second = drained()
+    t.wait(function()
+      raw.socket:recv()
+      return second()
+    end, "the second of them")
+    assert.same({ true, n = 1 }, second())
+    assert.equal(0, conn.buffered)
+  end)
+
+  it("with a limit the second has what is left of it", function()
+    local from = ws.now()
+    local conn, _, second = drained(0.5 * t.factor)
+    t.wait(second)
+    assert.same({ nil, "timeout", n = 2 }, second())
+    assert.is_true(conn.buffered > 0)
+    assert.is_true(ws.now() - from >= 0.5 * t.factor)
+    assert.is_true(ws.now() - from < 0.5 * t.factor + 5)
   end)
 end)

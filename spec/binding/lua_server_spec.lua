@@ -124,6 +124,22 @@ describe("a server", function()
       assert.is_nil(lfs.attributes(path))
     end)
 
+    it("has none any more when its script has ended", function()
+      for _, ending in ipairs { "", "server = nil", "os.exit(0, true)",
+        "io.stderr:close() error 'on purpose'",
+        "ws.spawn(function() ws.stop() end) ws.run()" } do
+        local path = socket_path()
+        local child = kit.run(([[
+          local server = assert(ws.listen { unix = %q })
+          say(server.host)
+          %s
+        ]]):format(path, ending))
+        assert.equal(path, child:wait "^(/.*)$")
+        child:ended()
+        assert.is_nil(lfs.attributes(path), ending)
+      end
+    end)
+
     it("replaces a stale file that nobody answers on", function()
       local path = socket_path()
       local child = kit.run(([[

@@ -130,6 +130,44 @@ describe("options", function()
       end)
     end
 
+    it("that are no numbers are told what was expected", function()
+      for _, row in ipairs {
+        { "idle_timeout", "5", "number or false expected, got 5" },
+        { "idle_timeout", true, "number or false expected, got true" },
+        { "idle_timeout", 0, "seconds above 0 expected, got 0" },
+        { "idle_timeout", -1.5, "seconds above 0 expected, got -1.5" },
+        { "max_body", false, "number expected, got false" },
+        { "max_body", "5", "number expected, got 5" },
+        { "max_body", -1, "a whole number of at least 0 expected, got -1" },
+        { "max_body", 0.5, "a whole number of at least 0 expected, got 0.5" },
+        { "max_message", "", "number or false expected, got " },
+        { "max_queued", 0, "a whole number of at least 1 expected, got 0" },
+        { "concurrency", 60001,
+          "a whole number from 1 to 60000 expected, got 60001" },
+        { "concurrency", 0, "a whole number from 1 to 60000 expected, got 0" },
+        { "max_headers", 8.5,
+          "a whole number from 8 to 10000 expected, got 8.5" },
+        { "max_header_line", 1 << 21,
+          "a whole number from 64 to 1048576 expected, got 2097152" },
+        { "backlog", 0, "an integer from 1 to 65535 expected, got 0" },
+        { "backlog", "10", "an integer from 1 to 65535 expected, got 10" },
+        { "message_rate", 5, "{ burst =, rate = } or false expected, got 5" },
+      } do
+        local name, value, text = table.unpack(row)
+        assert.equal(("bad option '%s' (%s)"):format(name, text),
+          refused { port = 0, [name] = value })
+      end
+      assert.equal("bad option 'port' (an integer from 0 to 65535 expected, "
+        .. "got 65536)", refused { port = 65536 })
+      assert.matches("^bad option 'idle_timeout' %(seconds above 0 expected, "
+        .. "got %-?nan%)$", refused { port = 0, idle_timeout = nan })
+      assert.matches("^bad option 'control_rate' %({ burst =, rate = } with "
+        .. "numbers expected, got table: ",
+        refused { port = 0, control_rate = { burst = 0, rate = 1 } })
+      assert.equal("bad option 'control_rate' (unknown field 'x')",
+        refused { port = 0, control_rate = { x = 1 } })
+    end)
+
     for name, wrong in pairs(others) do
       it("of " .. name .. " are checked", function()
         for _, value in ipairs(wrong) do

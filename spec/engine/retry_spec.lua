@@ -244,6 +244,20 @@ describe("a client that reconnects", function()
     conn:terminate()
   end)
 
+  it("has no unread messages after terminate, only the end", function()
+    for _, reconnect in ipairs { fast, false } do
+      local conn, raw = kit.connected { reconnect = reconnect }
+      raw:send(t.frame("text", "1", { mask = false })
+        .. t.frame("text", "2", { mask = false }))
+      assert.equal("1", (conn:receive(t.limit)))
+      conn:terminate()
+      for _ = 1, 2 do
+        assert.same({ nil, "closed", 1006 }, { conn:receive(t.limit) })
+      end
+      raw:close()
+    end
+  end)
+
   it("that nobody reads tells many losses once", function()
     local server, log = serve { on_open = function(c) c:terminate() end }
     local conn = assert(ws.connect(url_of(server), { reconnect =
