@@ -93,16 +93,20 @@ static int check_code(lua_State *L, const struct lua_conn *lc, int arg,
   return (int)code;
 }
 
-static int conn_close(lua_State *L) {
-  struct lua_conn *lc = ws_check_conn(L, 1);
-  struct ws_slice reason;
-  int code = check_code(L, lc, 2, &reason);
-  if (!ws_is_usable(lc)) return ws_push_closed(L);
+static void end(struct lua_conn *lc, int code, struct ws_slice reason) {
   ws_retry_end(&lc->c);
   if (lc->c.state == WS_CONN_PENDING)
     ws_conn_cut(&lc->c, 1006, "closed before it was open");
   else
     ws_conn_close(&lc->c, code, reason, NULL);
+}
+
+static int conn_close(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  struct ws_slice reason;
+  int code = check_code(L, lc, 2, &reason);
+  if (!ws_is_usable(lc)) return ws_push_closed(L);
+  end(lc, code, reason);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -142,11 +146,7 @@ static int conn_leave(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_task here, *t;
   if (!ws_is_usable(lc)) return 0;
-  ws_retry_end(&lc->c);
-  if (lc->c.state == WS_CONN_PENDING)
-    ws_conn_cut(&lc->c, 1006, "closed before it was open");
-  else
-    ws_conn_close(&lc->c, default_code(lc), (struct ws_slice){"", 0}, NULL);
+  end(lc, default_code(lc), (struct ws_slice){"", 0});
   if (lc->c.is_told || lc->c.is_freed || !ws_task_can_wait(L, st)) return 0;
   t = ws_task_waiter(L, st, &here);
   ws_task_wait_on(t, lc, WS_FOR_END);

@@ -1,7 +1,7 @@
 /* state.h: what one Lua state holds of evws: the loop, the pool of coroutines,
  * the table of living connections. Every file of the binding stands on it.
  *
- * A connection is a userdata with three user values; a server one with one.
+ * A connection is a userdata with three user values; a server one with two.
  * Both are kept alive by the engine while they are open. */
 #ifndef EVWS_BINDING_STATE_H
 #define EVWS_BINDING_STATE_H
@@ -38,6 +38,9 @@ struct ws_state {
   struct ws_list pool;     /* tasks at rest */
   struct ws_list tasks;    /* all others */
   unsigned pooled;
+  /* ws_task_error, which stands above the pool */
+  void (*failed)(struct ws_state *, struct lua_conn *, lua_State *from,
+                 bool is_last);
   struct ws_list servers; /* struct lua_server */
   struct ws_list timers;  /* struct lua_timer that are set */
 
@@ -49,9 +52,6 @@ struct ws_state {
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
-  /* what an error of a task goes to: ws_task_error */
-  void (*failed)(struct ws_state *, struct lua_conn *, lua_State *from,
-                 bool is_last);
   int yield_error;      /* registry: what a stray coroutine.yield gets */
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
