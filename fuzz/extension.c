@@ -130,7 +130,10 @@ static void check_choice(const struct reading *offer,
   struct reading a = read_element(text);
   FUZZ_CHECK(a.is_form && a.is_fine && out->is_on);
   FUZZ_CHECK(a.client_bits == -1 || offer->client_bits != -1);
-  FUZZ_CHECK(a.client_bits == -1 || a.client_bits == out->client_bits);
+  FUZZ_CHECK(out->client_bits == (a.client_bits == -1 ? 15 : a.client_bits));
+  FUZZ_CHECK(offer->client_bits < 8 || a.client_bits <= offer->client_bits);
+  FUZZ_CHECK(wish->client_bits == 15 || offer->client_bits == -1 ||
+             a.client_bits <= wish->client_bits);
   FUZZ_CHECK(offer->server_no == -1 || a.server_no != -1);
   FUZZ_CHECK(offer->server_bits == -1 ||
              (a.server_bits != -1 && a.server_bits <= offer->server_bits));

@@ -2,7 +2,8 @@
 -- with every set of parameters, and what each of them leaves to the other.
 
 local t = require "spec.helper"
-local deflate = require "evws_probe".deflate
+local probe = require "evws_probe"
+local deflate, protocol = probe.deflate, probe.protocol
 local filler = require "spec.helper.filler"
 local words, noise = filler.words, filler.noise
 local ws, frame = t.ws, t.frame
@@ -63,6 +64,51 @@ describe("compression", function()
             exchange(client)
           end)
         end
+      end)
+    end
+  end
+
+  -- Text without repetitions that gets smaller all the same.
+  local function distinct(n, bits)
+    local most = bits < 11 and 15 or 63
+    return (noise(n):gsub(".", function(char)
+      return string.char(64 + (char:byte() & most))
+    end))
+  end
+
+  -- Many clients take the bits for a word, or their zlib writes 9 for 8: what
+  -- counts is what the server has answered.
+  for offer, cases in pairs {
+    ["client_max_window_bits=8"] = { [15] = { "", 15 }, [12] = { "=8", 9 },
+      [9] = { "=8", 9 } },
+    ["client_max_window_bits=10"] = { [15] = { "", 15 }, [12] = { "=10", 10 },
+      [9] = { "=9", 9 } },
+    ["client_max_window_bits=15"] = { [15] = { "", 15 }, [12] = { "=12", 12 } },
+    ["client_max_window_bits"] = { [15] = { "", 15 }, [12] = { "=12", 12 } },
+    ["server_no_context_takeover"] = { [15] = { "", 15 }, [9] = { "", 15 } },
+  } do
+    for wish, case in pairs(cases) do
+      it(("inflates what its answer to %s allows, with %d wished for"):format(
+        offer, wish), function()
+        local answer, bits = case[1], case[2]
+        local server = t.listen { on_message = echo, compression = {
+          threshold = 1 << 30, context_takeover = true,
+          client_max_window_bits = wish } }
+        local client, told = open(server, "permessage-deflate; " .. offer)
+        assert.equal(answer, told:match "client_max_window_bits(=%d+)" or "")
+        local sender = protocol.new("client", nil, nil, false,
+          { client_takeover = true, client_bits = bits })
+        local far = distinct((1 << bits) - 300, bits)
+        local first, second = sender:deflate(far), sender:deflate(far)
+        -- so it points back as far as the window allows
+        assert.is_true(#second < #first / 4)
+        for _, data in ipairs { first, second, sender:deflate(far) } do
+          client:send(frame("binary", data, { rsv = 4 }))
+          local kind, got = client:message()
+          assert.equal("binary", kind)
+          assert.is_true(got == far)
+        end
+        client:finish()
       end)
     end
   end

@@ -46,19 +46,34 @@ local accepted = {
     "; client_no_context_takeover" },
   { "permessage-deflate; client_max_window_bits", both, "",
     { client_bits = 15 } },
+  -- a hint that is not taken up is none
   { "permessage-deflate; client_max_window_bits=12", both, "",
-    { client_bits = 12 } },
+    { client_bits = 15 } },
   { 'permessage-deflate; client_max_window_bits="12"', both, "",
-    { client_bits = 12 } },
+    { client_bits = 15 } },
   { "permessage-deflate ;\t client_max_window_bits = 10 ", both, "",
-    { client_bits = 10 } },
+    { client_bits = 15 } },
   { "permessage-deflate; client_max_window_bits=8", both, "",
+    { client_bits = 15 } },
+  { "permessage-deflate; client_max_window_bits=15",
+    with(both, { client_bits = 14 }), "; client_max_window_bits=14",
+    { client_bits = 14 } },
+  { "permessage-deflate; client_max_window_bits=10",
+    with(both, { client_bits = 10 }), "; client_max_window_bits=10",
+    { client_bits = 10 } },
+  { "permessage-deflate; client_max_window_bits=8",
+    with(both, { client_bits = 9 }), "; client_max_window_bits=8",
     { client_bits = 8 } },
+  { "permessage-deflate; client_max_window_bits=8; "
+    .. "server_max_window_bits=10", with(both, { client_bits = 14 }),
+    "; server_max_window_bits=10; client_max_window_bits=8",
+    { client_bits = 8, server_bits = 10 } },
   { "permessage-deflate; client_max_window_bits",
     with(both, { client_bits = 10 }), "; client_max_window_bits=10",
     { client_bits = 10 } },
   { "permessage-deflate; client_max_window_bits=9",
-    with(both, { client_bits = 10 }), "", { client_bits = 9 } },
+    with(both, { client_bits = 10 }), "; client_max_window_bits=9",
+    { client_bits = 9 } },
   { "permessage-deflate; client_max_window_bits=12",
     with(both, { client_bits = 10 }), "; client_max_window_bits=10",
     { client_bits = 10 } },
@@ -223,6 +238,10 @@ describe("a client's offer", function()
         local agreed, answer = choose(deflate.offer(ours), theirs)
         local got, why = check(answer, ours)
         assert(got, why)
+        -- a client may keep to less than it is asked to
+        assert.equal(math.min(c, s), got.client_bits)
+        assert.equal(s < 15 and math.min(c, s) or 15, agreed.client_bits)
+        agreed.client_bits = got.client_bits
         assert.same(agreed, got)
       end
     end end

@@ -138,27 +138,35 @@ static size_t write(char text[WS_EXTENSION_MAX], bool server_no_takeover,
   return (size_t)n;
 }
 
-/* 7.1: takes up an offer, if what it demands can be kept. A client's window
- * may be limited only where it said that it knows how (7.1.2.2). */
+/* The window that the answer asks of a client; UNSAID for none, which leaves it
+ * all of 2^15 bytes. It may be limited only where the client said that it
+ * knows how, and to no more than it said (7.1.2.2). What it said alone binds
+ * nobody: many write it there and compress with another window. */
+static uint8_t limit_client(const struct offer *o,
+                            const struct ws_extension *wish) {
+  if (!o->has_client_bits || wish->client_bits == BITS_MAX) return UNSAID;
+  return o->client_bits ? least(o->client_bits, wish->client_bits)
+                        : wish->client_bits;
+}
+
+/* 7.1: takes up an offer, if what it demands can be kept. */
 static bool accept(const struct offer *o, const struct ws_extension *wish,
                    struct ws_extension *out, char text[WS_EXTENSION_MAX],
                    size_t *n) {
   char client[32] = "";
-  uint8_t server_bits = wish->server_bits, client_bits = BITS_MAX;
+  uint8_t server_bits = wish->server_bits;
   if (!o->is_valid) return false;
   if (o->server_bits) server_bits = least(server_bits, o->server_bits);
   if (server_bits < BITS_MIN) return false;
-  if (o->client_bits) client_bits = o->client_bits;
-  if (o->has_client_bits && wish->client_bits < client_bits) {
-    client_bits = wish->client_bits;
+  uint8_t client_bits = limit_client(o, wish);
+  if (client_bits)
     snprintf(client, sizeof client, "; client_max_window_bits=%d", client_bits);
-  }
   *out = (struct ws_extension){
     .is_on = true,
     .server_takeover = wish->server_takeover && !o->server_no_takeover,
     .client_takeover = wish->client_takeover && !o->client_no_takeover,
     .server_bits = server_bits,
-    .client_bits = client_bits};
+    .client_bits = client_bits ? client_bits : BITS_MAX};
   bool says_bits = o->server_bits || server_bits < BITS_MAX;
   *n = write(text, !out->server_takeover, !out->client_takeover,
              says_bits ? server_bits : 0, client);
