@@ -114,6 +114,11 @@ probe_objects = $(patsubst %.c,$(BUILD)/%.o, \
   $(filter-out src/binding/%,$(sources)) $(wildcard spec/probe/*.c))
 core = $(BUILD)/evws/core.so
 probe = $(BUILD)/evws_probe.so
+# The benchmark's load generator; it is made of epoll.
+ifeq ($(OS),Linux)
+load = $(BUILD)/evws_load
+load_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/load/*.c))
+endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
@@ -137,6 +142,14 @@ $(probe): $(probe_objects) $(BUILD)/flags
 	@echo "  LINK $@"
 	@$(link) -o $@ $(probe_objects) $(ws_libs) $(LDLIBS)
 
+ifneq ($(load),)
+$(load): $(load_objects) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(load_objects) $(ws_libs) \
+	  $(LDLIBS)
+endif
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
@@ -148,7 +161,7 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(call quote,$(compile)) $(call quote,$(link)) \
 	  $(call quote,$(ws_libs) $(LDLIBS)) $(call quote,$(sources)) \
-	  $(call quote,$(probe_objects)) >$@.new
+	  $(call quote,$(probe_objects) $(load_objects)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # The fuzz targets: one program for each file of fuzz/. Of the archive each
@@ -173,7 +186,7 @@ $(fuzz_targets): $(BUILD)/%: $(BUILD)/fuzz/%.o $(fuzz_archive)
 	  $(if $(filter %/wslay,$@),-lwslay) $(ws_libs) -lm $(LDLIBS)
 
 -include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/spec/probe/*.d \
-  $(BUILD)/fuzz/*.d $(BUILD)/fuzz/kit/*.d)
+  $(BUILD)/fuzz/*.d $(BUILD)/fuzz/kit/*.d $(BUILD)/bench/*/*.d)
 
 # For tools: the compiler with everything but input and output, the
 # libraries, the interpreter.
@@ -233,7 +246,7 @@ fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \
 
 build-core: $(core) ; @:
 build-fuzz: $(fuzz_targets) ; @:
-build-all: $(core) $(probe) ; @:
+build-all: $(core) $(probe) $(load) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
@@ -247,7 +260,7 @@ lint:
 ## format: let clang-format rewrite the C files
 format:
 	@$(SETUP) lint
-	@find src spec/probe fuzz -name '*.[ch]' | xargs clang-format -i
+	@find src spec/probe fuzz bench -name '*.[ch]' | xargs clang-format -i
 
 ## peers: clients, servers and a proxy written by others
 peers:

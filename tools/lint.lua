@@ -2,7 +2,7 @@
 --
 --   layers    a file includes only from its own folder or from lower ones;
 --             only transport/ev knows libev, only binding/ knows Lua
---   size      src, fuzz: at most 450 lines a file, 80 columns a line
+--   size      src, fuzz, bench: at most 450 lines a file, 80 columns a line
 --   calls     src: no unbounded string functions, no alloca, and nobody but
 --             base/buf calls the allocator
 --   circles   src: the calls and the includes between rooms (tools/rooms.lua)
@@ -40,6 +40,7 @@ end
 local sources = lines_of("find src -name '*.[ch]' | sort")
 local probes = lines_of("find spec/probe -name '*.[ch]' | sort")
 local fuzzers = lines_of("find fuzz -name '*.[ch]' | sort")
+local benches = lines_of("find bench -name '*.[ch]' | sort")
 
 -- Complaints of the check that runs.
 local complaints = {}
@@ -114,7 +115,7 @@ end
 
 local function check_size()
   local all = table.concat({ table.concat(sources, "\n"), "\n",
-    table.concat(fuzzers, "\n") })
+    table.concat(fuzzers, "\n"), "\n", table.concat(benches, "\n") })
   for path in all:gmatch("[^\n]+") do
     local n = 0
     for line in read(path):gmatch("([^\n]*)\n") do
@@ -166,10 +167,11 @@ end
 local cpus = lines_of("nproc 2>/dev/null || echo 2")[1]
 
 local function check_format()
-  run("status=0; for f in %s %s %s; do clang-format \"$f\" |"
+  run("status=0; for f in %s %s %s %s; do clang-format \"$f\" |"
     .. " diff -u --label \"$f\" --label formatted \"$f\" - || status=1;"
     .. " done; exit $status", table.concat(sources, " "),
-    table.concat(probes, " "), table.concat(fuzzers, " "))
+    table.concat(probes, " "), table.concat(fuzzers, " "),
+    table.concat(benches, " "))
   if #complaints > 0 then complain("`make format` does it") end
 end
 

@@ -17,6 +17,7 @@
 --     child:signal("INT"), child:ended([limit]) -> exit status
 --   kit.start(arguments[, input]) -> child   the same of a file: what the
 --     shell sees behind `lua5.4`; `input` is the file it reads from
+--   kit.execute(command) -> child   the same of any program
 --   kit.cleanup()          for after_each, before t.cleanup
 
 local t = require "spec.helper"
@@ -96,16 +97,17 @@ local load_it = 'local ws = require "evws" '
 
 -- Whatever the specs were started with, the child begins with the signal
 -- dispositions of a process in the foreground.
-local command = [[( sh -c 'echo $$ >@.pid; exec %s %s %s' \
+local command = [[( sh -c 'echo $$ >@.pid; exec %s %s' \
 <%s >@.out 2>@.err; echo $? >@.status ) >/dev/null 2>&1 &]]
 local foreground = "env --default-signal=INT,TERM"
 local ignoring = "env --ignore-signal=INT,TERM"
 
-local function begin(path, dispositions, arguments, input)
+local lua = (os.getenv "LUA" or "lua5.4") .. " "
+
+local function begin(path, dispositions, program, input)
   local self = setmetatable({ path = path }, child)
   children[self] = true
-  local lua = os.getenv "LUA" or "lua5.4"
-  assert(os.execute((command:format(dispositions, lua, arguments,
+  assert(os.execute((command:format(dispositions, program,
     input or "/dev/null"):gsub("@", path))))
   self.pid = t.wait(function()
     return read(path .. ".pid"):match("^(%d+)\n")
@@ -119,11 +121,15 @@ function kit.run(source, ignores_signals)
   file:write(prologue, source:find(load_it, 1, true) and "" or load_it,
     source)
   file:close()
-  return begin(path, ignores_signals and ignoring or foreground, "@.lua")
+  return begin(path, ignores_signals and ignoring or foreground, lua .. "@.lua")
 end
 
 function kit.start(arguments, input)
-  return begin(os.tmpname(), foreground, arguments, input)
+  return begin(os.tmpname(), foreground, lua .. arguments, input)
+end
+
+function kit.execute(program)
+  return begin(os.tmpname(), foreground, program)
 end
 
 function child:output() return read(self.path .. ".out") end
