@@ -14,6 +14,7 @@ static struct ws_extension wish_of(uint8_t a, uint8_t b) {
   return (struct ws_extension){.is_on = true,
                                .server_takeover = a & 1,
                                .client_takeover = a & 2,
+                               .bears_takeover = b & 128,
                                .server_bits = (uint8_t)(9 + (a >> 2) % 7),
                                .client_bits = (uint8_t)(9 + b % 7)};
 }
@@ -165,7 +166,8 @@ static void check_client(const struct ws_http *h, struct ws_slice text,
   FUZZ_CHECK(wish->is_on && out.server_bits <= 15 && out.server_bits >= 8);
   FUZZ_CHECK(wish->server_bits == 15 || out.server_bits <= wish->server_bits);
   FUZZ_CHECK(out.client_bits <= wish->client_bits && out.client_bits >= 8);
-  FUZZ_CHECK(!out.server_takeover || wish->server_takeover);
+  FUZZ_CHECK(!out.server_takeover || wish->server_takeover ||
+             wish->bears_takeover);
   FUZZ_CHECK(!out.client_takeover || wish->client_takeover);
 }
 

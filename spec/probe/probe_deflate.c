@@ -1,7 +1,8 @@
 /* probe_deflate: src/protocol/extension.h and deflate.h for specs.
  *
  * A wish, or what is agreed on, is a table { server_takeover=,
- * client_takeover=, server_bits=, client_bits= }; bits are 15 by default.
+ * client_takeover=, bears_takeover=, server_bits=, client_bits= }; bits are 15
+ * by default.
  *
  * choose(head, wish) -> agreed, answer | nil    head: of a request
  * offer(wish) -> text
@@ -56,6 +57,7 @@ static struct ws_extension to_extension(lua_State *L, int arg) {
     .is_on = lua_istable(L, arg),
     .server_takeover = field(L, arg, "server_takeover", 0),
     .client_takeover = field(L, arg, "client_takeover", 0),
+    .bears_takeover = field(L, arg, "bears_takeover", 0),
     .server_bits = (uint8_t)field(L, arg, "server_bits", 15),
     .client_bits = (uint8_t)field(L, arg, "client_bits", 15)};
 }

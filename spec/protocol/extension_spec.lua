@@ -310,6 +310,25 @@ describe("a client, answered", function()
       with(both, { client_bits = 11 }), why)
   end)
 
+  it("may bear that the server keeps its context", function()
+    local wish = { bears_takeover = true }
+    assert.equal(deflate.offer {}, deflate.offer(wish))
+    local agreed = { server_takeover = true, client_takeover = false,
+      server_bits = 15, client_bits = 15 }
+    assert.same(agreed, check(name, wish))
+    assert.same(agreed, check(name .. "; client_no_context_takeover", wish))
+    assert.same(with(agreed, { server_bits = 10, client_bits = 9 }),
+      check(name .. "; server_max_window_bits=10; client_max_window_bits=9",
+        wish))
+    assert.is_false(check(name .. no_takeover, wish).server_takeover)
+    assert.is_false(check("", wish))
+    -- but nothing else
+    fails(name, with(wish, { server_bits = 10 }),
+      "permessage-deflate with too large a window")
+    fails(name .. "; x", wish, "bad parameters of permessage-deflate")
+    fails(name .. ", " .. name, wish, "an extension that was not offered")
+  end)
+
   it("fails when what it demanded is not granted", function()
     fails(name, { client_takeover = true },
       "permessage-deflate with the server's context takeover")

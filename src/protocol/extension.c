@@ -209,7 +209,7 @@ static const char *check(const struct offer *o,
   if (!o->is_valid || (o->has_client_bits &&
                        (!o->client_bits || o->client_bits > wish->client_bits)))
     return "bad parameters of permessage-deflate";
-  if (!wish->server_takeover && !o->server_no_takeover)
+  if (!wish->server_takeover && !wish->bears_takeover && !o->server_no_takeover)
     return "permessage-deflate with the server's context takeover";
   if (wish->server_bits < BITS_MAX &&
       (!o->server_bits || o->server_bits > wish->server_bits))

@@ -20,6 +20,8 @@ struct ws_extension {
   bool client_takeover;
   uint8_t server_bits; /* 9 to 15: of the window the server compresses with */
   uint8_t client_bits; /* the client's; agreed on, it may be 8 */
+  bool bears_takeover; /* a client's wish: if the server keeps its context
+                          after all, that will do */
 };
 
 /* The server's side. Goes through the offers of all fields in order and takes
