@@ -19,7 +19,8 @@
  * endpoint:deflate(bytes) -> compressed bytes, or nil: it is sent as it is
  * endpoint:forget() -> drops the compressor
  * endpoint:lend(flag)  whether the room for inflated messages is taken
- * endpoint:room() -> its size
+ * endpoint:room() -> its size, that of the room for deflated ones, and what
+ *   the pool of large buffers holds
  * endpoint:chunks(flag)  messages in chunks from the next one on: events
  *   { "text" | "binary", bytes, "more" | "final" }
  *
@@ -231,8 +232,11 @@ static int endpoint_lend(lua_State *L) {
 }
 
 static int endpoint_room(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)check_endpoint(L)->deflate.inflated.cap);
-  return 1;
+  const struct endpoint *e = check_endpoint(L);
+  lua_pushinteger(L, (lua_Integer)e->deflate.inflated.cap);
+  lua_pushinteger(L, (lua_Integer)e->deflate.deflated.cap);
+  lua_pushinteger(L, (lua_Integer)e->pool.bytes);
+  return 3;
 }
 
 static int endpoint_gc(lua_State *L) {

@@ -213,10 +213,22 @@ describe("an endpoint with permessage-deflate", function()
     local e = protocol.new("server", nil, nil, false, {})
     e:run(squeezed("text", pool:whole(words(300000))))
     e:release()
-    assert.equal(0, e:room())
+    assert.equal(0, (e:room()))
     e:run(squeezed("text", hello))
     e:release()
-    assert.equal(65536, e:room())
+    assert.equal(65536, (e:room()))
+  end)
+
+  it("gives large rooms back to the pool where there is one", function()
+    local e = protocol.new("server", nil, nil, true, {})
+    e:run(squeezed("text", pool:whole(words(300000))))
+    e:release()
+    local room, _, pooled = e:room()
+    assert.equal(0, room)
+    assert.is_true(pooled >= 300000, pooled)
+    e:run(squeezed("text", hello))
+    e:release()
+    assert.same({ 0, 0, pooled }, { e:room() }) -- lent and given back
   end)
 end)
 
@@ -263,6 +275,23 @@ describe("an endpoint that deflates", function()
       assert.same({ { "text", text } },
         client:run(squeezed("text", data, { mask = false })))
       if i % 2 == 0 then server:forget() end
+    end
+  end)
+
+  it("gives large rooms back before the next message", function()
+    for _, has_pool in ipairs { false, true } do
+      local e = protocol.new("server", nil, nil, has_pool, {})
+      local most = 256 * 1024
+      for _, row in ipairs { { most, most }, { most + 1, 1000 } } do
+        assert.is_truthy(e:deflate(words(row[1])))
+        assert.equal(row[1], (select(2, e:room())))
+        assert.is_truthy(e:deflate(words(1000)))
+        assert.equal(row[2], (select(2, e:room())))
+      end
+      assert.equal(has_pool and most + 1 or 0, (select(3, e:room())))
+      assert.is_truthy(e:deflate(words(most - 5)))
+      assert.same(has_pool and { 0, most + 1, 0 } or { 0, most - 5, 0 },
+        { e:room() })
     end
   end)
 
