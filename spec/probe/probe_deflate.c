@@ -16,8 +16,8 @@
  *
  * pool() -> pool
  * pool:whole(bytes[, { bits=, level=, memory=, cap= }]) -> bytes | nil
- * pool:pieces(list[, options]) -> list of bytes, one for each; an entry
- *   false makes the one before it flush
+ * pool:pieces(list[, options]) -> list of bytes, one for each | nil, err; an
+ *   entry false makes the one before it flush
  * pool:keep(i, bytes[, options]) -> bytes: as `whole`, by the compressor
  *   that keeper i (1 to 300) keeps
  * pool:drop(i), pool:keepers() -> number of compressors kept, their bytes */
@@ -287,8 +287,16 @@ static int pool_pieces(lua_State *L) {
       continue;
     }
     const char *bytes = lua_tolstring(L, -1, &n);
-    ws_deflater_piece(d, bytes, n, flush_of(L, i, last), &out);
+    enum ws_err err =
+      ws_deflater_piece(d, bytes, n, flush_of(L, i, last), &out);
     lua_pop(L, 1);
+    if (err) {
+      ws_buf_free(&out);
+      ws_deflater_give(&p->pool, d);
+      lua_pushnil(L);
+      lua_pushinteger(L, err);
+      return 2;
+    }
     push_out(L, &out);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   }

@@ -271,6 +271,37 @@ describe("deflating", function()
   end)
 end)
 
+describe("a message that is deflated in pieces", function()
+  -- 128 octets of room at a time: the longer ones grow it again and again.
+  local list = { noise(3000), "", words(20000), false, noise(50, 7), false,
+    "", words(10) }
+  local whole = noise(3000) .. words(20000) .. noise(50, 7) .. words(10)
+
+  it("fails without memory, and the next one begins afresh", function()
+    if not has_fault then return pending "built without WS_FAULT" end
+    local fail_at = require "evws_probe".buf.fail_at
+    for _, every in ipairs { false, true } do
+      local n, failed = 0, 0
+      local pieces, err
+      repeat
+        n = n + 1
+        local pool = deflate.pool()
+        fail_at(n, every)
+        pieces, err = pool:pieces(list)
+        fail_at(0, false)
+        if not pieces then
+          failed = failed + (err and 1 or 0)
+          assert.is_true(err == nil or err == -1, err)
+        end
+        assert.equal(hello, pool:whole "Hello")
+        assert.equal(whole, (inflate(pool:pieces(list))))
+      until pieces or n == 100
+      assert.equal(whole, (inflate(pieces)))
+      assert.is_true(failed > 5, failed)
+    end
+  end)
+end)
+
 describe("compressors that connections keep", function()
   local each = (1 << 17) + (1 << 17) + 6144
 
