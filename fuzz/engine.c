@@ -265,6 +265,7 @@ static void set_options(struct app *a, uint8_t limits) {
   o->keepalive_interval = 120;
   o->keepalive_timeout = 240;
   o->stall_timeout = 10;
+  o->upgrade_timeout = 30;
   o->close_timeout = 5;
   o->idle_timeout = limits & 8 ? 60 : 0; /* the friend may be silent so long */
   o->high_water = limits & 16 ? 64 : 65536;
@@ -289,7 +290,6 @@ static void set_options(struct app *a, uint8_t limits) {
   h->keepalive_requests = 5;
   h->keepalive_timeout = 60;
   h->handshake_timeout = 10;
-  h->upgrade_timeout = 30;
 }
 
 static void start(struct app *a, uint8_t limits) {
@@ -311,7 +311,7 @@ static void start(struct app *a, uint8_t limits) {
   a->server.host = a->server.route.host = &a->host;
   a->server.route.server = &a->server;
   a->server.serves_any = true;
-  a->server.asks_request = a->flags & ASKS_REQUEST;
+  a->server.route.asks_request = a->flags & ASKS_REQUEST;
   a->server.route.asks_upgrade = a->flags & ASKS_UPGRADE;
   set_options(a, limits);
   FUZZ_CHECK(ws_server_start(&a->server, &a->loop, &what, &why) == 0);

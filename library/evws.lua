@@ -349,14 +349,15 @@ local ws = {}
 ---beats a parameter, a parameter the `*`. However a path is spelled, it is the
 ---same: `/café` is `/caf%C3%A9` and `/caf%c3%a9`, `%7E` is `~`, but `%2F` is no
 ---`/` (RFC 3986 6.2.2). What a route does not set it takes from the options
----beside `routes`, `on_upgrade` included.
+---beside `routes`, `on_upgrade` included, `on_request` not.
 ---@field routes? table<string, evws.RouteOptions>
 ---
----Called for a plain HTTP request that is not for `path`; without `path`, for
----every plain one. Returns a status (200 to 599), a body and header fields;
+---Called for a plain HTTP request for which neither `path` nor a route is
+---there; a route may have an `on_request` of its own, for the path of its
+---WebSocket. Returns a status (200 to 599), a body and header fields;
 ---nothing: 404. Runs while its connection waits, at most `upgrade_timeout`;
 ---what it returns later is ignored. `ws.static` makes one. Without it: 404, or
----426 when there is no `path`. RFC 9110, RFC 9112.
+---426 where a WebSocket is. RFC 9110, RFC 9112.
 ---@field on_request? fun(request: evws.Request): integer?, string?, table<string, string|string[]>?
 ---
 ---Called for a valid upgrade whose origin is accepted, before it is answered.
@@ -430,6 +431,11 @@ local ws = {}
 ---@field on_upgrade? fun(request: evws.Request): (integer|evws.Acceptance)?, string?, table<string, string|string[]>?
 ---@field origins? "*"|"same"|string[]|fun(origin: string, request: evws.Request): boolean
 ---@field require_origin? boolean
+---
+---For plain requests, of any method, to the route's path; not taken from the
+---options beside `routes`: without it they are answered with 426.
+---@field on_request? fun(request: evws.Request): integer?, string?, table<string, string|string[]>?
+---@field upgrade_timeout? number|false
 
 ---The options of `ws.connect`.
 ---@class evws.ConnectOptions: evws.ConnectionOptions
@@ -629,7 +635,7 @@ function server:metrics() end
 ---@field method string
 ---Without the query, not decoded: `"/chat/room%201"`.
 ---@field path string
----Of an upgrade: the parameters of its route's pattern, decoded.
+---The parameters of its route's pattern, decoded.
 ---@field params table<string, string>
 ---What stands behind the `?`, not decoded; nil without one.
 ---@field query string?
@@ -646,6 +652,10 @@ function server:metrics() end
 ---@field body string
 ---Is it a valid WebSocket upgrade?
 ---@field is_websocket boolean
+---May a page of this origin use the path, by the `origins` of its route? A plain
+---request is not refused for it. Without an Origin: true, unless
+---`require_origin` is set.
+---@field is_origin_allowed boolean
 ---The sub-protocols as they were offered.
 ---@field subprotocols string[]
 ---The peer's address: IPv4 always as such; `""` on a Unix socket.

@@ -250,7 +250,7 @@ describe("routes", function()
       "unknown option 'on_mesage' for 'route' (did you mean 'on_message'?)")
     contains(refused { port = 0, routes = { ["/a"] = { max_message = "x" } } },
       "bad option 'max_message'")
-    for _, name in ipairs { "port", "max_headers", "hosts", "on_request",
+    for _, name in ipairs { "port", "max_headers", "hosts", "max_body",
       "handshake_timeout", "routes", "path" } do
       local why = refused { port = 0, routes = { ["/a"] = { [name] = 1 } } }
       contains(why, ("option '%s' belongs to 'listen', not to a route")

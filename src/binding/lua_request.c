@@ -70,7 +70,14 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
 
 /* ---- the handlers ---- */
 
-enum { ASK_ORIGIN, ASK_UPGRADE, ASK_REQUEST, ANSWER_UPGRADE, ANSWER_REQUEST };
+enum {
+  ASK_ORIGIN,
+  ASK_UPGRADE,
+  ANSWER_UPGRADE,
+  JUDGE_ORIGIN,
+  ASK_REQUEST,
+  ANSWER_REQUEST
+};
 
 static int go_on(lua_State *L, int status, lua_KContext step);
 
@@ -79,15 +86,16 @@ static int call(lua_State *L, int n_args, int n_results, lua_KContext next) {
   return go_on(L, LUA_OK, next);
 }
 
-static int ask_origin(lua_State *L) {
+/* Its result is at 3 in the next step; true where there is nothing to ask. */
+static int ask_origin(lua_State *L, lua_KContext next) {
   ws_push_handler(L, 1, "origins");
   if (lua_isnil(L, -1) || lua_getfield(L, 2, "origin") == LUA_TNIL) {
     lua_settop(L, 2);
-    lua_pushboolean(L, true);
-    return go_on(L, LUA_OK, ASK_UPGRADE);
+    lua_getfield(L, 2, "is_origin_allowed");
+    return go_on(L, LUA_OK, next);
   }
   lua_pushvalue(L, 2);
-  return call(L, 2, 1, ASK_UPGRADE);
+  return call(L, 2, 1, next);
 }
 
 /* 3: is the origin welcome? */
@@ -103,7 +111,11 @@ static int ask_upgrade(lua_State *L, struct ws_conn *c) {
   return call(L, 1, 3, ANSWER_UPGRADE);
 }
 
+/* 3: as above; a plain request is told of it, and decides itself. */
 static int ask_request(lua_State *L) {
+  lua_pushboolean(L, lua_toboolean(L, 3));
+  lua_setfield(L, 2, "is_origin_allowed");
+  lua_settop(L, 2);
   ws_push_handler(L, 1, "on_request");
   lua_pushvalue(L, 2);
   return call(L, 1, 3, ANSWER_REQUEST);
@@ -128,7 +140,8 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
   struct lua_conn *lc = lua_touserdata(L, 1);
   (void)status;
   switch (step) {
-  case ASK_ORIGIN: return ask_origin(L);
+  case ASK_ORIGIN: return ask_origin(L, ASK_UPGRADE);
+  case JUDGE_ORIGIN: return ask_origin(L, ASK_REQUEST);
   case ASK_UPGRADE: return ask_upgrade(L, &lc->c);
   case ASK_REQUEST: return ask_request(L);
   case ANSWER_UPGRADE: return answer_upgrade(L, &lc->c);
@@ -143,9 +156,9 @@ static int request_body(lua_State *L) {
   lua_settop(L, 1);
   ws_anchor_push(L, st, lc);
   lua_replace(L, 1);
-  if (is_upgrade) ws_route_take(L, lc);
+  ws_route_take(L, lc);
   ws_push_request(L, lc);
-  return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : ASK_REQUEST);
+  return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : JUDGE_ORIGIN);
 }
 
 static void request_done(struct ws_task *t, bool ok) {

@@ -61,6 +61,7 @@ static void add_route(lua_State *L, struct ws_server *s, int pattern,
   ws_options_subprotocols(L, options, &r->subprotocols);
   ws_options_push_handlers(L, options);
   r->asks_upgrade |= ws_option_is_given(L, top + 3, "on_upgrade");
+  r->asks_request = ws_option_is_given(L, top + 3, "on_request");
   r->user = luaL_ref(L, LUA_REGISTRYINDEX);
   if (!ws_route_serve_more(s, r, text)) luaL_error(L, "not enough memory");
   r->user = LUA_NOREF;
@@ -129,7 +130,7 @@ void ws_route_unref(lua_State *L, struct lua_server *ls) {
 
 void ws_route_take(lua_State *L, struct lua_conn *lc) {
   const struct ws_conn *c = &lc->c;
-  if (!c->server || c->route == &c->server->route) return;
+  if (!c->server || c->route->user == LUA_NOREF) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->route->user);
   lua_setiuservalue(L, 1, UV_HANDLERS);
 }

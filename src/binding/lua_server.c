@@ -102,7 +102,7 @@ static bool load_tls(lua_State *L, struct ws_server *s,
 static void read_routes(lua_State *L, struct lua_server *ls) {
   struct ws_server *s = &ls->s;
   ws_options_push_handlers(L, 1);
-  s->asks_request = ws_option_is_given(L, 3, "on_request");
+  s->route.asks_request = ws_option_is_given(L, 3, "on_request");
   s->route.asks_upgrade |= ws_option_is_given(L, 3, "on_upgrade");
   s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
   ws_route_read(L, ls);

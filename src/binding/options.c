@@ -60,6 +60,7 @@ static const struct option options[] = {
   {"receive_queue", COUNT, CONN, BOTH, C(receive_queue), 64 * KIB, 1, 0, false},
   {"require_origin", FLAG, CONN, SERVE, C(require_origin), 0, 0, 0, false},
   {"stall_timeout", SECONDS, CONN, BOTH, C(stall_timeout), 10, 0, 0, true},
+  {"upgrade_timeout", SECONDS, CONN, SERVE, C(upgrade_timeout), 30, 0, 0, true},
   /* the handshake and HTTP */
   {"handshake_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(handshake_timeout), 10,
    0, 0, true},
@@ -75,8 +76,6 @@ static const struct option options[] = {
   {"max_pending", COUNT, HTTP, WS_FOR_LISTEN, H(max_pending), 1024, 1, 0, true},
   {"max_request_line", COUNT, HTTP, WS_FOR_LISTEN, H(max_request_line), 8192,
    64, WORD, false},
-  {"upgrade_timeout", SECONDS, HTTP, WS_FOR_LISTEN, H(upgrade_timeout), 30, 0,
-   0, true},
   /* read one by one */
   {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "compression", .type = OTHER, .scope = BOTH},
@@ -94,7 +93,7 @@ static const struct option options[] = {
   {.name = "on_open", .type = OTHER, .scope = BOTH},
   {.name = "on_ping", .type = OTHER, .scope = BOTH},
   {.name = "on_pong", .type = OTHER, .scope = BOTH},
-  {.name = "on_request", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "on_request", .type = OTHER, .scope = SERVE},
   {.name = "on_upgrade", .type = OTHER, .scope = SERVE},
   {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "origins", .type = OTHER, .scope = SERVE},
@@ -175,6 +174,7 @@ void ws_options_inherit(lua_State *L, int route, int listener) {
   for (size_t i = 0; i < N_OPTIONS; i++) {
     if (!(options[i].scope & WS_FOR_ROUTE)) continue;
     if (has_own && is_message_handler(options[i].name)) continue;
+    if (strcmp(options[i].name, "on_request") == 0) continue;
     if (lua_getfield(L, route, options[i].name) == LUA_TNIL) {
       lua_getfield(L, listener, options[i].name);
       lua_setfield(L, route, options[i].name);

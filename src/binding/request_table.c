@@ -90,17 +90,23 @@ void ws_push_params(lua_State *L, const struct ws_text *pattern,
   }
 }
 
+/* A plain request beside the option path is of no pattern. */
+static const struct ws_text *pattern_of(const struct ws_conn *c) {
+  bool is_other =
+    c->route == &c->server->route && !ws_pending_of(c)->shake.is_upgrade;
+  return is_other ? NULL : c->route->pattern;
+}
+
 void ws_push_request(lua_State *L, struct lua_conn *lc) {
   const struct ws_pending *p = ws_pending_of(&lc->c);
   const struct ws_http *h = &p->http;
   char address[WS_NET_TEXT_MAX];
-  lua_createtable(L, 0, 15);
+  lua_createtable(L, 0, 16);
   set_slice(L, "method",
             (struct ws_slice){p->bytes + h->method, h->method_len});
   set_slice(L, "path", p->shake.path);
   set_slice(L, "query", p->shake.query);
-  ws_push_params(L, p->shake.is_upgrade ? lc->c.route->pattern : NULL,
-                 p->shake.path);
+  ws_push_params(L, pattern_of(&lc->c), p->shake.path);
   lua_setfield(L, -2, "params");
   set_slice(L, "host", p->shake.host);
   set_slice(L, "origin", p->shake.origin);
@@ -122,4 +128,6 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
   push_subject(L, &lc->c.stream);
   lua_pushboolean(L, p->shake.is_upgrade);
   lua_setfield(L, -2, "is_websocket");
+  lua_pushboolean(L, ws_upgrade_is_origin_allowed(&lc->c));
+  lua_setfield(L, -2, "is_origin_allowed");
 }

@@ -21,6 +21,7 @@ struct ws_conn_options {
   double stall_timeout;
   double close_timeout;
   double max_lifetime;
+  double upgrade_timeout;
   uint64_t high_water, low_water; /* bytes */
   uint64_t max_queued;            /* bytes, WS_NO_LIMIT: off */
   uint64_t receive_queue;         /* bytes */
@@ -37,7 +38,7 @@ struct ws_http_options {
   uint64_t max_body;
   uint64_t max_pending, max_connections;
   uint64_t keepalive_requests;
-  double keepalive_timeout, handshake_timeout, upgrade_timeout;
+  double keepalive_timeout, handshake_timeout;
 };
 
 #endif

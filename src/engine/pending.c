@@ -123,6 +123,8 @@ void ws_pending_next(struct ws_conn *c) {
   p->step = WS_STEP_HEAD;
   p->is_idle = true;
   p->shake = (struct ws_handshake){.is_upgrade = false};
+  c->route = &c->server->route;
+  c->options = &c->route->options;
   ws_http_reset(&p->http);
   ws_pending_enter_list(c);
   ws_pending_set_deadline(c, c->server->http.keepalive_timeout);

@@ -62,6 +62,8 @@ struct ws_route {
   struct ws_strings origins;
   struct ws_strings subprotocols; /* in the order of preference */
   bool asks_upgrade; /* the host has on_upgrade (or judges the origin) */
+  bool asks_request; /* it has on_request; of `route` in a server: for paths
+                      * that no route has */
   int user;          /* the host's own */
 };
 
@@ -88,7 +90,6 @@ struct ws_server {
   struct ws_router router;   /* of the routes that have a pattern */
   struct ws_route *routes;   /* those beside `route` */
   bool serves_any;           /* `route` is for every path that has no other */
-  bool asks_request;         /* the host has on_request */
   struct ws_strings hosts;   /* to answer to; none: any */
   struct ws_trusted trusted; /* proxies that may name a client */
   bool proxy_protocol;       /* by a PROXY header, which they have to send */

@@ -68,7 +68,7 @@ static void refuse(struct ws_conn *c, int status, const char *fields) {
 
 /* ---- an upgrade ---- */
 
-static bool is_origin_allowed(struct ws_conn *c) {
+bool ws_upgrade_is_origin_allowed(const struct ws_conn *c) {
   const struct ws_route *r = c->route;
   const struct ws_handshake *shake = &ws_pending_of(c)->shake;
   if (!shake->origin.p) return !r->options.require_origin;
@@ -178,7 +178,7 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
 
 static void ask(struct ws_conn *c, bool is_upgrade) {
   struct ws_pending *p = ws_pending_of(c);
-  double limit = c->server->http.upgrade_timeout;
+  double limit = c->options->upgrade_timeout;
   p->step = WS_STEP_ASKED;
   p->is_refusing = is_upgrade;
   ws_pending_leave_list(c);
@@ -198,7 +198,7 @@ static void take_upgrade(struct ws_conn *c) {
   } else {
     c->route = route;
     c->options = &route->options;
-    if (!is_origin_allowed(c)) {
+    if (!ws_upgrade_is_origin_allowed(c)) {
       ws_upgrade_refuse_origin(c);
     } else if (route->asks_upgrade) {
       ask(c, true);
@@ -208,17 +208,29 @@ static void take_upgrade(struct ws_conn *c) {
   }
 }
 
+/* Who answers a plain request: a route with a pattern for itself, all other
+ * paths by what stands beside the routes. NULL: nobody. */
+static struct ws_route *answering(struct ws_server *s, struct ws_route *found) {
+  bool is_named = found && found->pattern;
+  struct ws_route *by = is_named ? found : &s->route;
+  if (is_named && found == &s->route) return NULL; /* the option path */
+  return by->asks_request ? by : NULL;
+}
+
 /* A plain request: on a WebSocket route it should have been an upgrade. */
 static void take_plain(struct ws_conn *c) {
   struct ws_server *s = c->server;
   struct ws_route *route = ws_route_find(s, ws_pending_of(c)->shake.path);
-  bool is_named = route && route->pattern;
-  if (!is_named && s->asks_request)
+  struct ws_route *by = answering(s, route);
+  if (by) {
+    c->route = by;
+    c->options = &by->options;
     ask(c, false);
-  else if (route)
+  } else if (route) {
     refuse(c, 426, WS_RESPONSE_UPGRADE);
-  else
+  } else {
     refuse(c, 404, "");
+  }
 }
 
 /* ---- reading ---- */

@@ -31,6 +31,10 @@ void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status);
 void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
                     struct ws_slice fields);
 
+/* By the rules of the request's route, but for those that the host judges;
+ * without an Origin: is none needed? */
+bool ws_upgrade_is_origin_allowed(const struct ws_conn *c);
+
 /* 403, and a line in the log. */
 void ws_upgrade_refuse_origin(struct ws_conn *c);
 
