@@ -31,6 +31,8 @@ local cases = {
     compression = agreed },
   ["that is compressed while the room is lent"] = { stream(data, 4),
     compression = {}, lent = true },
+  ["or in one that is compressed, while the room is lent,"] = {
+    frame("binary", data, { rsv = 4 }), compression = {}, lent = true },
   ["that is given in chunks"] = { stream(text), chunks = true },
   ["that is compressed and given in chunks"] = { stream(data, 4),
     chunks = true, compression = {} },
@@ -51,7 +53,7 @@ describe("a message in pieces", function()
   end
 
   local ways = { { size = 50 }, { size = 997, direct = true },
-    { size = 20000, pool = true, direct = true } }
+    { size = 20000, pool = true, direct = true }, { size = 1 << 20 } }
 
   for name, case in pairs(cases) do
     it(name .. " fails with 1011 where memory does", function()
