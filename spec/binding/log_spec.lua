@@ -85,6 +85,42 @@ describe("log", function()
     assert.is_nil(find "opened")
   end)
 
+  it("tells of a refusal for want of memory, before there is a request",
+    function()
+      local fail_at = require "evws.core".fail_at
+      if not fail_at then return pending "built without WS_FAULT" end
+      local server = t.listen { proxy_protocol = true,
+        trusted_proxies = { "127.0.0.1" } }
+      t.bystander(t.listen { on_message = t.echo }) -- what is made once is
+      local seen, n = {}, 0
+      local refused
+      repeat
+        n = n + 1
+        listen_in()
+        local before = server:stats()
+        local raw = t.raw(server)
+        fail_at(n, false)
+        t.wait(function() return find "accepted" or find "refused" end)
+        fail_at(0, false)
+        refused = find "refused"
+        local count = server:stats().refused.memory - before.refused.memory
+        assert.equal(refused and 1 or 0, count)
+        if refused then
+          local fields = refused.fields
+          assert.equal("memory", fields.reason)
+          assert.equal("integer", math.type(fields.id))
+          assert.is_nil(fields.status)
+          assert.is_true(fields.address == nil
+            or fields.address == "127.0.0.1")
+          seen[fields.address or "unknown"] = true
+          raw:expect_eof()
+        end
+        raw:close()
+        t.wait(function() return server.connections == 0 end)
+      until not refused
+      assert.is_true(seen.unknown and seen["127.0.0.1"])
+    end)
+
   it("gets the warnings that would go to stderr", function()
     local child = kit.run [[
       ws.log = function(level, event, fields)
