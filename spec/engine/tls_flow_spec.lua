@@ -102,4 +102,122 @@ describe("back-pressure over TLS", function()
     c:expect_eof()
     assert.equal(4000, (kit.closed(log)))
   end)
+
+  -- RFC 8446 4.6.3, 4.6.1: messages of the handshake's kind, of which a peer
+  -- may put each byte into a record of its own. Nothing can be encrypted
+  -- between the first and the last.
+  local key_update = "\24\0\0\1\0"
+  local ticket = (">Bs3"):pack(4, (">I4I4s1s2I2"):pack(3600, 1, "n",
+    "a ticket, really", 0))
+
+  local function pieces(text, cut)
+    if cut == 0 then
+      local list = {}
+      for i = 1, #text do list[i] = text:sub(i, i) end
+      return list
+    end
+    return { text:sub(1, cut), text:sub(cut + 1) }
+  end
+
+  -- Sends the message in pieces; write() is called before the last one. The
+  -- peer sends nothing else.
+  local function send_split(c, text, cut, write)
+    local records = table.pack(c.tls:split(table.unpack(pieces(text, cut))))
+    for i = 1, records.n - 1 do c.tcp:send(records[i]) end
+    kit.during(0.02) -- they are read
+    write()
+    kit.during(0.02)
+    if cut == 0 or cut >= 4 then -- OpenSSL knows by now what it is
+      assert.same({ nil, "again" }, { c.tcp:recv(1) })
+    end
+    c.tcp:send(records[records.n])
+  end
+
+  local writes = {
+    ["one message"] = function(conn) return conn:send "held" end,
+    ["a long one"] = function(conn) return conn:send(("h"):rep(300000)) end,
+    ["many"] = function(conn)
+      for _ = 1, 100 do conn:send "held" end
+      return true
+    end,
+    ["a ping"] = function(conn) return conn:ping "held" end,
+    ["a close"] = function(conn)
+      conn:close(1000, "held")
+      return true
+    end,
+  }
+
+  for what, write in pairs(writes) do
+    it("sends " .. what .. " that came in the middle of a KeyUpdate",
+      function()
+        for cut = 0, 4 do
+          local server, log = kit.serve(tls.options())
+          local c = tls.open(server, { tls = { min = "1.3", split = true } })
+          t.wait(function() return #log.conns == 1 end)
+          send_split(c, key_update, cut, function()
+            assert.is_truthy(write(log.conns[1]))
+          end)
+          local f = c:frame()
+          assert.equal(what == "a close" and 8 or what == "a ping" and 9 or 1,
+            f and f.opcode)
+          t.cleanup()
+        end
+      end)
+  end
+
+  it("sends what came in the middle of a ticket", function()
+    for cut = 0, #ticket - 1, 7 do
+      local listener <close> = assert(t.probe.listen "127.0.0.1")
+      local conn = assert(t.ws.connect("wss://127.0.0.1:" .. listener.port, {
+        tls = { ca = tls.file "ca.pem" }, on_open = function() end }))
+      local c = tls.wrap(t.wait(function() return (listener:accept()) end), {
+        server = true, split = true, certificate = tls.file "localhost.pem",
+        key = tls.file "localhost.key" }, "client")
+      assert.is_true(tls.shake(c))
+      kit.answer(c)
+      t.wait(function() return conn.state == "open" end)
+      send_split(c, ticket, cut, function() assert(conn:send "held") end)
+      assert.equal("held", c:frame().payload)
+      t.cleanup()
+    end
+  end)
+
+  it("goes on with what is published meanwhile", function()
+    local server, log = kit.serve(tls.options())
+    local c = tls.open(server, { tls = { min = "1.3", split = true } })
+    t.wait(function() return #log.conns == 1 end)
+    log.conns[1]:subscribe "news"
+    send_split(c, key_update, 4, function()
+      for i = 1, 300 do server:publish("news", ("n%d"):format(i)) end
+    end)
+    for i = 1, 300 do c:expect_frame("text", ("n%d"):format(i)) end
+  end)
+
+  it("ends who never ends the message, and waits without a turn", function()
+    local server, log = kit.serve(tls.options { stall_timeout = 0.3,
+      keepalive_interval = false, keepalive_timeout = false })
+    local c = tls.open(server, { tls = { min = "1.3", split = true } })
+    t.wait(function() return #log.conns == 1 end)
+    c.tcp:send((c.tls:split(key_update:sub(1, 4))))
+    kit.during(0.02)
+    assert(log.conns[1]:send "held")
+    local turns = 0
+    local from = t.probe.now()
+    while #log.closed == 0 do
+      t.ws.step(1)
+      turns = turns + 1
+    end
+    assert.is_true(turns < 30)
+    assert.is_true(t.probe.now() - from > 0.25)
+    assert.same({ 1006, "write stalled" }, { kit.closed(log) })
+  end)
+
+  it("holds nothing against who has nothing to wait for", function()
+    local server, log = kit.serve(tls.options { stall_timeout = 0.1 })
+    local c = tls.open(server, { tls = { min = "1.3", split = true } })
+    t.wait(function() return #log.conns == 1 end)
+    c.tcp:send((c.tls:split(key_update:sub(1, 4))))
+    kit.during(0.4)
+    assert.equal("open", log.conns[1].state)
+  end)
 end)

@@ -4,7 +4,7 @@
  * socket.
  *
  * new{ server=, ca=, certificate=, key=, alpn=, server_name=, session=, min=,
- *      max= } -> engine; alpn: names with their lengths in front, min and max:
+ *      max=, split= } -> engine; alpn: names with their lengths in front, min and max:
  *   "1.2" or "1.3", ca: nil for no verification
  * engine:feed(bytes)    what was received; engine:take() -> what is to be sent
  * engine:handshake()    -> true | nil, "again" | nil, reason
@@ -13,12 +13,17 @@
  * engine:shutdown()     close_notify
  * engine:key_update()   asks for the peer's new keys, too
  * engine:renegotiate()  a ClientHello of TLS 1.2
+ * engine:split(...)     pieces of messages of the handshake's kind -> as many
+ *   records of TLS 1.3, which OpenSSL would put into one. It sends nothing
+ *   else from then on. Needs split = true in new
  * engine:info() -> { version=, cipher=, alpn=, subject=, resumed=, verify= }
  * engine:session() -> a session that new takes
  */
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -34,7 +39,9 @@ void probe_open_tls(lua_State *L);
 struct engine {
   SSL_CTX *ctx;
   SSL *ssl;
-  BIO *in, *out; /* the SSL's */
+  BIO *in, *out;      /* the SSL's */
+  uint8_t secret[32]; /* of what it sends */
+  uint64_t n_records; /* sent under it */
 };
 
 struct session {
@@ -104,6 +111,23 @@ static void set_names(lua_State *L, SSL *ssl) {
   lua_pop(L, 1);
 }
 
+/* A line "NAME random secret", in hex: that of our direction is kept. */
+static void on_key(const SSL *ssl, const char *line) {
+  struct engine *e = SSL_get_app_data(ssl);
+  const char *name = SSL_is_server(ssl) ? "SERVER_TRAFFIC_SECRET_0 "
+                                        : "CLIENT_TRAFFIC_SECRET_0 ";
+  size_t n = strlen(name), len = strlen(line);
+  if (strncmp(line, name, n) != 0 || len != n + 64 + 1 + 64) return;
+  for (int i = 0; i < 32; i++)
+    sscanf(line + n + 65 + 2 * i, "%2hhx", &e->secret[i]);
+}
+
+static void prepare_split(struct engine *e) {
+  SSL_CTX_set_ciphersuites(e->ctx, "TLS_AES_128_GCM_SHA256");
+  SSL_CTX_set_keylog_callback(e->ctx, on_key);
+  SSL_CTX_set_num_tickets(e->ctx, 0); /* they would be records, too */
+}
+
 static int tls_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -116,6 +140,9 @@ static int tls_new(lua_State *L) {
   e->ctx = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
   if (e->ctx == NULL) return luaL_error(L, "no memory");
   set_files(L, e->ctx);
+  lua_getfield(L, 1, "split");
+  if (lua_toboolean(L, -1)) prepare_split(e);
+  lua_pop(L, 1);
   SSL_CTX_set_min_proto_version(e->ctx, version(L, "min"));
   SSL_CTX_set_max_proto_version(e->ctx, version(L, "max"));
   SSL_CTX_set_options(e->ctx, SSL_OP_LEGACY_SERVER_CONNECT |
@@ -127,6 +154,7 @@ static int tls_new(lua_State *L) {
     return luaL_error(L, "no memory");
   BIO_set_mem_eof_return(e->in, -1);
   SSL_set_bio(e->ssl, e->in, e->out);
+  SSL_set_app_data(e->ssl, e);
   set_names(L, e->ssl);
   if (is_server)
     SSL_set_accept_state(e->ssl);
@@ -181,8 +209,55 @@ static int engine_write(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 2, &n);
   int r = SSL_write(e->ssl, bytes, (int)n);
   if (r <= 0) return push_failure(L, e, r);
+  e->n_records += ((uint64_t)r + 16383) / 16384;
   lua_pushinteger(L, r);
   return 1;
+}
+
+/* RFC 8446 7.1: HKDF-Expand-Label of one block, with an empty context. */
+static void expand(const uint8_t secret[32], const char *label, uint8_t *to,
+                   size_t n) {
+  uint8_t info[64] = {0, (uint8_t)n}, block[32];
+  int len = snprintf((char *)info + 3, sizeof info - 3, "tls13 %s", label);
+  info[2] = (uint8_t)len;
+  info[3 + len + 1] = 1;
+  HMAC(EVP_sha256(), secret, 32, info, (size_t)len + 5, block, NULL);
+  memcpy(to, block, n);
+}
+
+/* RFC 8446 5.2: one record, its type behind the bytes. */
+static size_t seal(struct engine *e, const char *bytes, size_t n, uint8_t *to) {
+  uint8_t key[16], nonce[12], type = 22;
+  int len;
+  expand(e->secret, "key", key, sizeof key);
+  expand(e->secret, "iv", nonce, sizeof nonce);
+  for (int i = 0; i < 8; i++) nonce[11 - i] ^= (uint8_t)(e->n_records >> 8 * i);
+  e->n_records++;
+  size_t inner = n + 1 + 16;
+  memcpy(to, (uint8_t[]){23, 3, 3, (uint8_t)(inner >> 8), (uint8_t)inner}, 5);
+  EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+  EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, key, nonce);
+  EVP_EncryptUpdate(c, NULL, &len, to, 5);
+  EVP_EncryptUpdate(c, to + 5, &len, (const uint8_t *)bytes, (int)n);
+  EVP_EncryptUpdate(c, to + 5 + n, &len, &type, 1);
+  EVP_EncryptFinal_ex(c, to + 6 + n, &len);
+  EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, to + 6 + n);
+  EVP_CIPHER_CTX_free(c);
+  return 5 + inner;
+}
+
+static int engine_split(lua_State *L) {
+  struct engine *e = check(L);
+  uint8_t record[1024];
+  int last = lua_gettop(L);
+  luaL_checkstack(L, last, NULL);
+  for (int i = 2; i <= last; i++) {
+    size_t n;
+    const char *bytes = luaL_checklstring(L, i, &n);
+    luaL_argcheck(L, n < 900, i, "too long");
+    lua_pushlstring(L, (char *)record, seal(e, bytes, n, record));
+  }
+  return last - 1;
 }
 
 static int engine_read(lua_State *L) {
@@ -264,6 +339,7 @@ void probe_open_tls(lua_State *L) {
                                      {"shutdown", engine_shutdown},
                                      {"key_update", engine_key_update},
                                      {"renegotiate", engine_renegotiate},
+                                     {"split", engine_split},
                                      {"info", engine_info},
                                      {"session", engine_session},
                                      {"__gc", engine_gc},

@@ -61,7 +61,8 @@ bool ws_flow_wants_read(const struct ws_conn *c) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
   if (c->is_paused || c->is_backed_up || c->is_close_pending || c->rest)
     return false;
-  if (!c->options->read_ahead && c->stream.queued > c->options->high_water)
+  if (!c->options->read_ahead && c->stream.queued > c->options->high_water &&
+      !ws_stream_is_held(&c->stream))
     return false;
   return ws_flow_wants(c) || !ws_flow_is_queue_full(c);
 }

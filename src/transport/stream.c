@@ -80,6 +80,10 @@ bool ws_stream_is_ready(const struct ws_stream *s) {
   return !s->tls || ws_tls_is_ready(s->tls);
 }
 
+bool ws_stream_is_held(const struct ws_stream *s) {
+  return s->tls && ws_tls_is_held(s->tls);
+}
+
 bool ws_stream_farewell(struct ws_stream *s) {
   if (!s->tls || s->error) return true;
   size_t before = ws_tls_left(s->tls);
@@ -105,6 +109,18 @@ size_t ws_stream_subject(const struct ws_stream *s,
   return s->tls ? ws_tls_subject(s->tls, out, WS_STREAM_SUBJECT_MAX) : 0;
 }
 
+/* What TLS cannot encrypt yet waits for the peer, not for the kernel. */
+static void blocked(struct ws_stream *s, bool on) {
+  if (s->is_blocked == on && !(on && s->tls)) return;
+  uint8_t want = (uint8_t)(s->watch.want & ~WS_WRITE);
+  if (on && (!s->tls || ws_tls_left(s->tls))) want |= WS_WRITE;
+  ws_loop_watch(s->loop, &s->watch, want);
+  if (s->is_blocked == on) return;
+  s->is_blocked = on;
+  s->progress = ws_loop_tick_now(s->loop);
+  if (on) ws_loop_late(s->loop, &s->late); /* its deadline changes */
+}
+
 static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
   struct ws_tls *t = s->tls;
   size_t before = ws_tls_left(t);
@@ -117,6 +133,10 @@ static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
     before = ws_tls_left(t);
     ws_tls_write(t, s->watch.fd, NULL, 0);
     count_left(s, before);
+  }
+  if (s->is_blocked && !ws_tls_left(t) && !ws_tls_is_held(t)) {
+    blocked(s, false);
+    ws_loop_late(s->loop, &s->late);
   }
   if (r > 0 && ws_tls_is_over(t)) tell_end(s);
   return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
@@ -135,16 +155,6 @@ static void broke(struct ws_stream *s, int error) {
   if (!s->error) s->error = error;
   forget(s);
   ws_loop_late(s->loop, &s->late);
-}
-
-static void blocked(struct ws_stream *s, bool on) {
-  if (s->is_blocked == on) return;
-  s->is_blocked = on;
-  s->progress = ws_loop_tick_now(s->loop);
-  uint8_t want = s->watch.want;
-  want = (uint8_t)(on ? want | WS_WRITE : want & ~WS_WRITE);
-  ws_loop_watch(s->loop, &s->watch, want);
-  if (on) ws_loop_late(s->loop, &s->late); /* its deadline changes */
 }
 
 static bool queue_copy(struct ws_stream *s, const uint8_t *bytes, size_t n) {
@@ -190,9 +200,11 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
 }
 
 /* After an offer: were bytes refused? TLS takes all it is offered, keeps what
- * the kernel refuses, and takes nothing before its handshake is done. */
+ * the kernel refuses, and takes nothing before its handshake is done, nor
+ * while it is held. */
 static bool is_refused(const struct ws_stream *s, bool is_short) {
-  return s->tls ? ws_tls_left(s->tls) > 0 : is_short;
+  if (!s->tls) return is_short;
+  return ws_tls_left(s->tls) > 0 || (is_short && ws_tls_is_held(s->tls));
 }
 
 static void flush_queue(struct ws_stream *s) {

@@ -51,6 +51,10 @@ bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
 /* Are bytes sent yet, or does TLS's handshake come first? */
 bool ws_stream_is_ready(const struct ws_stream *s);
 
+/* Does what is queued wait for bytes of the peer's, which has begun something
+ * that changes TLS's keys? */
+bool ws_stream_is_held(const struct ws_stream *s);
+
 /* Announces the end of what we send, where TLS has a word for it. True when
  * nothing waits to be sent any more. */
 bool ws_stream_farewell(struct ws_stream *s);

@@ -308,7 +308,7 @@ static size_t encrypt(struct ws_tls *t, struct place *p) {
     clean();
     int r = SSL_write(t->ssl, bytes, (int)n);
     if (r <= 0) {
-      /* the peer is in the middle of a message of the handshake's kind */
+      /* ws_tls_is_held */
       if (SSL_get_error(t->ssl, r) != SSL_ERROR_WANT_READ) fail(t);
       clean();
       break;
@@ -384,6 +384,10 @@ void ws_tls_drop_left(struct ws_tls *t) {
 
 bool ws_tls_is_ready(const struct ws_tls *t) {
   return t->is_ready;
+}
+
+bool ws_tls_is_held(const struct ws_tls *t) {
+  return t->is_ready && !t->failed && SSL_in_init(t->ssl);
 }
 
 bool ws_tls_is_over(const struct ws_tls *t) {

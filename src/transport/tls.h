@@ -40,6 +40,10 @@ void ws_tls_drop_left(struct ws_tls *t);
 /* The handshake is done. */
 bool ws_tls_is_ready(const struct ws_tls *t);
 
+/* Nothing can be encrypted before the peer has ended a message that it is in
+ * the middle of: new keys (RFC 8446 4.6.3), a ticket. */
+bool ws_tls_is_held(const struct ws_tls *t);
+
 /* Its end, or a failure, was seen: reading tells, without the kernel. */
 bool ws_tls_is_over(const struct ws_tls *t);
 
