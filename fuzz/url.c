@@ -41,6 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   FUZZ_CHECK(ws_http_is_value(text) && !memchr(text.p, ' ', n));
   FUZZ_CHECK(!memchr(text.p, '#', n) && !memchr(text.p, 0, n));
   FUZZ_CHECK(url.authority.n > 0 && is_inside(text, url.target));
+  for (size_t i = 0; i < url.target.n; i++)
+    FUZZ_CHECK((unsigned char)url.target.p[i] < 0x80);
   if (!url.socket.p)
     check_inet(text, &url);
   else

@@ -88,6 +88,15 @@ describe("connect", function()
           return conn
         end), "bad argument #1 to 'connect' (bad URL: ")
       end
+      for url, why in pairs {
+        ["ws://u:p@a/"] = "give headers = { authorization = ... }",
+        ["ws://b\u{FC}cher.example/"] = "ASCII form (punycode)",
+      } do
+        contains(kit.refusal(function()
+          local conn = ws.connect(url)
+          return conn
+        end), why)
+      end
       for _, url in ipairs { {}, true } do
         assert.is_false((pcall(ws.connect, url)))
       end

@@ -176,7 +176,7 @@ describe("a pattern", function()
         "a wildcard other than \"*.\" in front of the host",
       ["https://good.com:*"] =
         "a wildcard other than \"*.\" in front of the host",
-      [idn] = "a host that is not in its ASCII form",
+      [idn] = "a host that is not in its ASCII form (punycode)",
       ["https://good.com.."] = "a bad host", ["https://*.."] = "a bad host",
       ["https://good..com"] = "a bad host",
       ["https://good com"] = "a bad host",

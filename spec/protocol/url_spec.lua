@@ -110,7 +110,25 @@ describe("a URL", function()
       "ws://a.test/\0", "ws://a.test/\127", "ws://a\t.test",
       "ws+unix:/a b" })
     refuses("a character that must be percent-encoded",
-      { "ws://a.test/\xc3\xa4", "ws://\xc3\xa4.test/", "ws://a.test/\x80" })
+      { "ws://a.test/\xc3\xa4", "ws://a.test/\x80", "wss://a.test?\xc3\xa4",
+        "ws://a.test:80/a/\xff", "ws+unix:/s:/\xc3\xa4" })
+  end)
+
+  it("with a host that is not ASCII is told what is wanted", function()
+    refuses("the host is not in its ASCII form (punycode)",
+      { "ws://b\u{FC}cher.example/", "wss://B\u{DC}CHER.example:444/x?y",
+        "ws://\xc3\xa4.test", "ws://a\xff",
+        "ws://\u{43F}\u{440}.\u{440}\u{444}/",
+        "ws://a.test\u{3002}", "ws://b\u{FC}cher.example/\u{FC}",
+        "ws://b\u{FC}cher.example:x/", "ws://[\xc3\xa4]/" })
+    assert.equal("xn--bcher-kva.example",
+      url.parse "ws://xn--bcher-kva.example/".host)
+  end)
+
+  it("names a socket by any bytes", function()
+    for _, path in ipairs { "/tmp/s\u{F6}k", "/tmp/\xff" } do
+      assert.equal(path, url.parse("ws+unix:" .. path .. ":/x").socket)
+    end
   end)
 
   it("with a malformed host or port is refused (BI-42)", function()
@@ -124,9 +142,11 @@ describe("a URL", function()
   end)
 
   it("with user info is refused, wherever it stands (BI-62)", function()
-    refuses("user info before the host", { "ws://user@a.test",
+    refuses("user info before the host; give headers = "
+      .. "{ authorization = ... }", { "ws://user@a.test",
       "ws://u:p@a.test/", "wss://u:p@a.test:1/x", "ws://@a.test",
-      "ws://u:p@", "ws://a.test@b.test?c" })
+      "ws://u:p@", "ws://a.test@b.test?c",
+      "ws://\u{FC}:p@a.test/", "ws://u@b\u{FC}cher.example/" })
     assert.equal("/x@y?z@", url.parse("ws://a.test/x@y?z@").target)
   end)
 

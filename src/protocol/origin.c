@@ -208,7 +208,7 @@ bool ws_origin_is_pattern(struct ws_slice pattern, const char **why) {
   else if (has_byte_of(skip(rest, is_wild ? 2 : 0), "*"))
     *why = "a wildcard other than \"*.\" in front of the host";
   else if (!is_ascii(rest))
-    *why = "a host that is not in its ASCII form";
+    *why = "a host that is not in its ASCII form (punycode)";
   return false;
 }
 

@@ -29,17 +29,21 @@ static const char *check_bytes(struct ws_slice text) {
     unsigned char b = (unsigned char)text.p[i];
     if (b == '#') return "a fragment is not allowed";
     if (b <= 0x20 || b == 0x7F) return "a space or control character";
-    if (b >= 0x80) return "a character that must be percent-encoded";
   }
   return NULL;
 }
 
-static bool parse_unix(struct ws_slice text, struct ws_url *url,
-                       const char **why) {
+static bool is_ascii(struct ws_slice s) {
+  for (size_t i = 0; i < s.n; i++)
+    if ((unsigned char)s.p[i] >= 0x80) return false;
+  return true;
+}
+
+/* The path of the socket is the system's: any of its bytes may be above 127. */
+static const char *parse_unix(struct ws_slice text, struct ws_url *url) {
   struct ws_slice rest;
   url->socket = cut_at(text, ":", &rest);
-  *why = "the path of the socket is missing";
-  if (url->socket.n == 0) return false;
+  if (url->socket.n == 0) return "the path of the socket is missing";
   if (rest.n) {
     rest.p++;
     rest.n--;
@@ -47,40 +51,53 @@ static bool parse_unix(struct ws_slice text, struct ws_url *url,
   url->target = rest;
   url->host = url->authority = WS_SLICE("localhost");
   url->port = 0;
-  return true;
+  return NULL;
 }
 
-bool ws_url_parse(struct ws_slice text, struct ws_url *url, const char **why) {
+/* host[:port], and what follows. */
+static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
   long port;
-  *url = (struct ws_url){.port = 80};
-  if ((*why = check_bytes(text))) return false;
+  url->authority = cut_at(text, "/?", &url->target);
+  /* 3 has none; who gives it expects it to be used, or not to be sent on */
+  if (memchr(url->authority.p, '@', url->authority.n))
+    return "user info before the host; give headers = "
+           "{ authorization = ... }";
+  if (!is_ascii(url->authority))
+    return "the host is not in its ASCII form (punycode)";
+  if (!ws_origin_parse_host(url->authority, &url->host, &port))
+    return "the host is malformed";
+  if (port == 0) return "the port is 0";
+  if (port > 0) url->port = (int)port;
+  /* RFC 3986 3.2.3: a colon without a port is left out */
+  if (url->authority.p[url->authority.n - 1] == ':') url->authority.n--;
+  return NULL;
+}
+
+static const char *parse(struct ws_slice text, struct ws_url *url) {
+  const char *why = check_bytes(text);
+  if (why) return why;
   if (starts_with(&text, "ws+unix:")) {
     if (text.n >= 2 && text.p[0] == '/' && text.p[1] == '/') {
       text.p += 2;
       text.n -= 2;
     }
-    return parse_unix(text, url, why);
-  }
-  if (starts_with(&text, "wss://")) {
+    why = parse_unix(text, url);
+  } else if (starts_with(&text, "wss://")) {
     url->is_secure = true;
     url->port = 443;
-  } else if (!starts_with(&text, "ws://")) {
-    *why = "the scheme is not ws, wss or ws+unix";
-    return false;
+    why = parse_inet(text, url);
+  } else if (starts_with(&text, "ws://")) {
+    why = parse_inet(text, url);
+  } else {
+    why = "the scheme is not ws, wss or ws+unix";
   }
-  url->authority = cut_at(text, "/?", &url->target);
-  /* 3 has none; who gives it expects it to be used, or not to be sent on */
-  *why = "user info before the host";
-  if (memchr(url->authority.p, '@', url->authority.n)) return false;
-  *why = "the host is malformed";
-  if (!ws_origin_parse_host(url->authority, &url->host, &port)) return false;
-  if (port == 0) {
-    *why = "the port is 0";
-    return false;
-  }
-  if (port > 0) url->port = (int)port;
-  /* RFC 3986 3.2.3: a colon without a port is left out */
-  if (url->authority.p[url->authority.n - 1] == ':') url->authority.n--;
-  *why = NULL;
-  return true;
+  if (!why && !is_ascii(url->target))
+    why = "a character that must be percent-encoded";
+  return why;
+}
+
+bool ws_url_parse(struct ws_slice text, struct ws_url *url, const char **why) {
+  *url = (struct ws_url){.port = 80};
+  *why = parse(text, url);
+  return !*why;
 }
