@@ -5,17 +5,23 @@
 #include "binding/lua_input.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "binding/task.h"
 
 #define INPUT_NAME "evws.input"
 #define PIECE 16384 /* bytes */
+#define COLUMNS 80  /* of a terminal that does not say */
 
 struct lua_input {
   struct ws_watch watch;
   struct ws_state *st;
   struct ws_task *waiting;
+  bool has_keys;        /* a terminal that is set to give keys, not lines */
+  struct termios lines; /* what it is set back to */
 };
 
 static void on_ready(struct ws_watch *w) {
@@ -75,15 +81,68 @@ static int input_is_terminal(lua_State *L) {
   return 1;
 }
 
+static void give_lines(struct lua_input *i) {
+  if (i->has_keys) tcsetattr(i->watch.fd, TCSADRAIN, &i->lines);
+  i->has_keys = false;
+}
+
+/* Ctrl-C stays a signal, so that it is heard while nobody reads. Ctrl-Z and
+ * Ctrl-\ are keys: whoever takes them leaves the terminal as it was first. */
+static bool give_keys(struct lua_input *i) {
+  struct termios keys;
+  if (i->has_keys) return true;
+  if (tcgetattr(i->watch.fd, &i->lines)) return false;
+  keys = i->lines;
+  keys.c_iflag &= (tcflag_t) ~(IXON | INLCR | IGNCR);
+  keys.c_iflag |= ICRNL;
+  keys.c_lflag &= (tcflag_t) ~(ICANON | ECHO | IEXTEN);
+  keys.c_lflag |= ISIG;
+  keys.c_cc[VSUSP] = keys.c_cc[VQUIT] = _POSIX_VDISABLE;
+  keys.c_cc[VMIN] = 1;
+  keys.c_cc[VTIME] = 0;
+  i->has_keys = tcsetattr(i->watch.fd, TCSADRAIN, &keys) == 0;
+  return i->has_keys;
+}
+
+/* input:keys(on) -> true | false, it is no terminal. What is typed comes key
+ * by key and is not shown, until it is turned off or the state is closed. */
+static int input_keys(lua_State *L) {
+  struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  bool on = lua_toboolean(L, 2);
+  if (!on) give_lines(i);
+  lua_pushboolean(L, on ? give_keys(i) : isatty(i->watch.fd));
+  return 1;
+}
+
+static int input_columns(lua_State *L) {
+  struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  struct winsize size = {0};
+  bool says = !ioctl(i->watch.fd, TIOCGWINSZ, &size) && size.ws_col > 0;
+  lua_pushinteger(L, says ? size.ws_col : COLUMNS);
+  return 1;
+}
+
+/* input:signal("suspend" or "quit"): to all who share the terminal, as it does
+ * itself. */
+static int input_signal(lua_State *L) {
+  static const char *const names[] = {"suspend", "quit", NULL};
+  luaL_checkudata(L, 1, INPUT_NAME);
+  kill(0, luaL_checkoption(L, 2, NULL, names) ? SIGQUIT : SIGTSTP);
+  return 0;
+}
+
 static int input_gc(lua_State *L) {
   struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
+  give_lines(i);
   if (!i->st->is_closed) ws_loop_unwatch(&i->st->loop, &i->watch);
   return 0;
 }
 
 int ws_lua_input(lua_State *L) {
   static const luaL_Reg methods[] = {
-    {"is_terminal", input_is_terminal}, {"read", input_read}, {NULL, NULL}};
+    {"columns", input_columns}, {"is_terminal", input_is_terminal},
+    {"keys", input_keys},       {"read", input_read},
+    {"signal", input_signal},   {NULL, NULL}};
   lua_Integer fd = luaL_checkinteger(L, 1);
   luaL_argcheck(L, fd >= 0 && fd < 1 << 20, 1, "a descriptor expected");
   struct lua_input *i = lua_newuserdatauv(L, sizeof *i, 0);
