@@ -1,70 +1,12 @@
 -- The command bin/evws, as a process of its own against servers of the spec,
--- and what it reads its input with (src/binding/lua_input.c, evws.stdin).
+-- and what it reads its input with (src/binding/lua_input.c). Its options
+-- have options_spec.lua, its terminal has terminal_spec.lua.
 
 local t = require "spec.helper"
+local command = require "spec.bin.kit"
 local kit = require "spec.engine.kit"
-local tls = require "spec.helper.tls"
 
-local lua = os.getenv "LUA" or "lua5.4"
-local second = t.factor
-
-local function read(path)
-  local file = io.open(path, "rb")
-  local bytes = file and file:read "a" or ""
-  if file then file:close() end
-  return bytes
-end
-
-local function write(path, bytes)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(bytes))
-  file:close()
-end
-
-local scratch = {}
-
-local function scratch_file(bytes)
-  local path = os.tmpname()
-  scratch[#scratch + 1] = path
-  if bytes then write(path, bytes) end
-  return path
-end
-
--- Starts `evws arguments`, its input being `from` (of the shell). -> child
-local function start(arguments, from, signals)
-  local path = scratch_file()
-  for _, suffix in ipairs { ".out", ".err", ".pid", ".status" } do
-    scratch[#scratch + 1] = path .. suffix
-  end
-  local command = ([[( sh -c 'echo $$ >@.pid; exec env %s timeout -s KILL 60 ]]
-    .. [[%s bin/evws %s' %s >@.out 2>@.err; echo $? >@.status ) ]]
-    .. [[>/dev/null 2>&1 &]]):format(signals or "", lua, arguments,
-      from or "</dev/null")
-  assert(os.execute((command:gsub("@", path))))
-  local child = {}
-  function child.output() return read(path .. ".out") end
-  function child.errors() return read(path .. ".err") end
-  function child.status()
-    return t.wait(function()
-      return tonumber(read(path .. ".status"):match "^(%d+)\n")
-    end, "the end of evws: " .. arguments, 20)
-  end
-  function child.pid()
-    return t.wait(function() return read(path .. ".pid"):match "^(%d+)\n" end)
-  end
-  return child
-end
-
--- Runs it to its end -> output, errors, status
-local function run(...)
-  local child = start(...)
-  local status = child.status()
-  return child.output(), child.errors(), status
-end
-
-local function piped(bytes)
-  return "<" .. scratch_file(bytes)
-end
+local run, start, piped = command.run, command.start, command.piped
 
 describe("the command evws", function()
   local server, log, url
@@ -85,9 +27,8 @@ describe("the command evws", function()
   end)
 
   after_each(function()
+    command.cleanup()
     t.cleanup()
-    for _, path in ipairs(scratch) do os.remove(path) end
-    scratch = {}
   end)
 
   local function args(text) return text .. " -w 0.3 " .. url end
@@ -101,9 +42,7 @@ describe("the command evws", function()
 
   it("reads a file, a pipe, nothing, and a closed descriptor", function()
     assert.same({ "hi\n", "", 0 }, { run(args "", piped "hi\n") })
-    local path = scratch_file()
-    os.remove(path)
-    assert(os.execute("mkfifo " .. path))
+    local path = command.fifo()
     assert(os.execute(("(echo hi; echo there) >%s &"):format(path)))
     assert.same({ "hi\nthere\n", "", 0 }, { run(args "", "<" .. path) })
     assert.same({ "", "", 0 }, { run(args "", "</dev/null") })
@@ -111,11 +50,8 @@ describe("the command evws", function()
   end)
 
   it("prints what comes while its input is silent", function()
-    local path = scratch_file()
-    os.remove(path)
-    assert(os.execute("mkfifo " .. path))
-    -- opened for reading and writing: it neither blocks nor ends
-    local child = start(url, "<>" .. path)
+    local path, from = command.fifo()
+    local child = start(url, from)
     t.wait(function() return log.conns[1] end, "the connection")
     log.conns[1]:send "unasked"
     t.wait(function() return child.output() == "unasked\n" end, "the output")
@@ -146,12 +82,13 @@ describe("the command evws", function()
         { run(args "--binary", piped 'hi\0\xff"\\\27~ \n') })
     end)
 
-  it("lets no peer drive the terminal", function()
-    assert.same({ "a\\x1b[31mb\\x0ac\\x0dd\\xc2\\x9be\\x07f\\x7fg\th\u{e9}\n",
-      "", 0 }, { run(args "", piped "colours\n") })
-    assert.same({ "", "evws: closed: 4000 a\\x1b[31mreason\n", 3 },
-      { run(args "", piped "close 4000\n") })
-  end)
+  it("writes text into a pipe as it is, but for what it says itself",
+    function()
+      assert.same({ "a\27[31mb\nc\rd\u{9b}e\7f\127g\th\u{e9}\n", "", 0 },
+        { run(args "", piped "colours\n") })
+      assert.same({ "", "evws: closed: 4000 a\\x1b[31mreason\n", 3 },
+        { run(args "", piped "close 4000\n") })
+    end)
 
   it("says by its status how it ended", function()
     for input, expected in pairs { ["close 1000"] = 0, ["close 1001"] = 0,
@@ -185,62 +122,12 @@ describe("the command evws", function()
       piped "hi\n") })
   end)
 
-  it("sends header fields, sub-protocols and an origin", function()
-    local seen
-    local other = t.listen { on_upgrade = function(r) seen = r end,
-      subprotocols = { "v1" } }
-    local _, errors, status = run([[-w 0 -H "X-A: 1" --header="X-A:2"]]
-      .. [[ -HX-B:3 -s v2 --subprotocol v1 -o https://o.test]]
-      .. " ws://127.0.0.1:" .. other.port)
-    assert.same({ "", 0 }, { errors, status })
-    assert.same({ "1, 2", "3", "v2, v1", "https://o.test" },
-      { seen.headers["x-a"], seen.headers["x-b"],
-        seen.headers["sec-websocket-protocol"], seen.origin })
-  end)
-
-  it("refuses a command line that it does not understand", function()
-    for arguments, text in pairs {
-      [""] = "a URL is missing",
-      ["a b"] = "one URL expected",
-      ["--bogus a"] = "unknown option '--bogus'",
-      ["-x a"] = "unknown option '-x'",
-      ["--binary=1 a"] = "unknown option '--binary=1'",
-      ["a -H"] = "-H: a value is missing",
-      ["-H nonsense a"] = "--header: 'Name: value' expected, not 'nonsense'",
-      ["-t x a"] = "--timeout: a number of at least 0.001 expected, not 'x'",
-      ["-c 1.5 a"] = "--count: a number of at least 1 expected, not '1.5'",
-      ["-w -1 a"] = "--wait: a number of at least 0 expected, not '-1'",
-      ["ftp://a"] = "the scheme is not ws, wss or ws+unix",
-      ["-H Host:x " .. url] = "header 'Host' cannot be set",
-      ["-o 'a b' " .. url] = "bad option 'origin'",
-    } do
-      local output, errors, status = run((arguments:gsub("'", '"')))
-      assert.same({ arguments, "", 2 }, { arguments, output, status })
-      assert.is_truthy(errors:find("evws: ", 1, true))
-      assert.is_truthy(errors:find((text:gsub("'a b'", "a b")), 1, true),
-        errors)
-      assert.is_nil(errors:find("traceback", 1, true))
-    end
-  end)
-
   it("refuses a line that is no text", function()
     local output, errors, status = run(args "", piped "good\nb\xffd\nmore\n")
     assert.equal(2, status)
     assert.is_truthy(errors:find("not UTF-8", 1, true))
     assert.same({ "good" }, log.messages)
     assert.is_true(output == "" or output == "good\n")
-  end)
-
-  it("explains itself", function()
-    local output, errors, status = run "--help"
-    assert.same({ "", 0 }, { errors, status })
-    for _, option in ipairs { "--header", "--subprotocol", "--origin",
-      "--insecure", "--ca", "--timeout", "--binary", "--wait", "--ping",
-      "--count", "--interval", "--help", "--version", "Exit status" } do
-      assert.is_truthy(output:find(option, 1, true), option)
-    end
-    assert.same({ "evws " .. t.ws.version .. "\n", "", 0 },
-      { run "--version" })
   end)
 
   it("measures round trips", function()
@@ -261,40 +148,15 @@ describe("the command evws", function()
   it("closes politely at Ctrl-C, and at SIGTERM", function()
     for _, name in ipairs { "INT", "TERM" } do
       local n = #log.conns
-      local path = scratch_file()
-      os.remove(path)
-      assert(os.execute("mkfifo " .. path))
-      local child = start(url, "<>" .. path,
-        "--default-signal=INT,TERM --")
-      t.wait(function() return log.conns[n + 1] end, "the connection")
-      kit.during(0.4 * second)
+      local _, from = command.fifo()
+      local child = start("-v " .. url, from, "--default-signal=INT,TERM --")
+      t.wait(function() return child.errors():find "^connected" end)
       assert(os.execute(("kill -%s %s"):format(name, child.pid())))
       assert.equal(0, child.status())
       assert.same({ 1000 }, { log.closed[n + 1][1] })
-      assert.equal("", child.errors())
+      assert.is_truthy(child.errors():find "\nclosed: 1000\n$")
     end
   end)
-
-  it("verifies the server's certificate, unless it is told not to",
-    function()
-      local secure = t.listen(tls.options { on_message = function(conn, m)
-        conn:send(m)
-      end })
-      local to = " -w 0.3 wss://localhost:" .. secure.port
-      local _, errors, status = run(to, piped "hi\n")
-      assert.equal(1, status)
-      assert.is_truthy(errors:find("cannot connect", 1, true))
-      assert.is_truthy(errors:find "certificate")
-      assert.same({ "hi\n", "", 0 }, { run("--ca " .. tls.file "ca.pem" .. to,
-        piped "hi\n") })
-      local output
-      output, errors, status = run("--insecure" .. to, piped "hi\n")
-      assert.same({ "hi\n", 0 }, { output, status })
-      assert.is_truthy(errors:find("tls.verify", 1, true))
-      _, errors, status = run("--ca /no/such/file" .. to)
-      assert.equal(1, status)
-      assert.is_truthy(errors:find("/no/such/file", 1, true))
-    end)
 
   it("waits for answers as long as it is told to", function()
     local slow = t.listen { on_message = function(conn, message)

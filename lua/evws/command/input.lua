@@ -1,16 +1,18 @@
 -- Standard input, line by line, as a waiting call: the loop goes on meanwhile.
--- For evws's own tools; no part of the API, and free to change.
 
--- Where descriptor 0 is closed the next one that is opened, a socket perhaps,
--- would take its place: io.open puts /dev/null there first.
-local _, _, errno = io.stdin:seek() -- 9, EBADF; a pipe says ESPIPE
-local placeholder = errno == 9 and io.open "/dev/null" or nil
+-- Where one of these is closed the next descriptor that is opened, a socket
+-- perhaps, would take its place. Now it is at its end, and nothing can be
+-- written to it.
+local placeholders = {}
+for _, file in ipairs { io.stdin, io.stdout, io.stderr } do
+  local _, _, errno = file:seek() -- 9, EBADF; a pipe says ESPIPE
+  placeholders[#placeholders + 1] = errno == 9 and io.open "/dev/null" or nil
+end
 
 local core = require "evws.core"
 
-local stdin = { placeholder = placeholder }
+local input = { placeholders = placeholders, descriptor = core.input(0) }
 
-local input = core.input(0)
 local pieces = {} -- of a line whose end has not come
 local ready, next_one = {}, 1 -- lines
 
@@ -28,10 +30,10 @@ end
 
 --- The next line without its end, or nil when there is no more. A last line
 --- may be without an end.
-function stdin.line()
+function input.line()
   while next_one > #ready do
     ready, next_one = {}, 1
-    local bytes, why = input:read()
+    local bytes, why = input.descriptor:read()
     if bytes then
       take(bytes)
     elseif why == "closed" and #pieces > 0 then
@@ -44,6 +46,9 @@ function stdin.line()
   return (ready[next_one - 1]:gsub("\r$", ""))
 end
 
-function stdin.is_terminal() return input:is_terminal() end
+--- Is it one, of descriptor 0, 1 or 2?
+function input.is_terminal(descriptor)
+  return core.input(descriptor):is_terminal()
+end
 
-return stdin
+return input
