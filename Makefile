@@ -21,6 +21,7 @@ DESTDIR =
 INST_LUADIR = $(PREFIX)/share/lua/5.4
 INST_LIBDIR = $(PREFIX)/lib/lua/5.4
 INST_BINDIR = $(PREFIX)/bin
+INST_SHAREDIR = $(PREFIX)/share
 INSTALL = install
 
 # The compiler that brings libFuzzer.
@@ -287,9 +288,21 @@ conformance:
 	$(LUA) tools/conformance.lua build/conformance/specs.tap \
 	  build/conformance/peers.log docs/conformance.md
 
-## docs: docs/api.md, made of library/
+# Of the command: what tools/command.lua calls each, and where it is installed.
+command_docs = man:man/man1/evws.1 \
+  bash:bash-completion/completions/evws \
+  zsh:zsh/site-functions/_evws \
+  fish:fish/vendor_completions.d/evws.fish
+share_files = $(foreach pair,$(command_docs),$(lastword $(subst :, ,$(pair))))
+
+## docs: docs/api.md of library/; the command's man page and completions
 docs:
 	@$(LUA) tools/docs.lua >docs/api.md.new && mv docs/api.md.new docs/api.md
+	@for pair in $(command_docs); do \
+	  file="share/$${pair#*:}" && mkdir -p "$$(dirname "$$file")" && \
+	  $(LUA) tools/command.lua "$${pair%%:*}" >"$$file.new" && \
+	  mv "$$file.new" "$$file" || exit 1; \
+	done
 
 ## soak: everything at once, for long: make soak SECONDS=600 CONNECTIONS=5000
 soak:
@@ -301,7 +314,7 @@ soak:
 
 # Installing.
 
-## install: into PREFIX (and DESTDIR), or INST_LUADIR, INST_LIBDIR, INST_BINDIR
+## install: below PREFIX (and DESTDIR), or INST_LUADIR, INST_LIBDIR and so on
 install: $(core)
 	@for file in $(lua_files); do \
 	  $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$$(dirname "$$file")" && \
@@ -314,6 +327,11 @@ install: $(core)
 	@sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/evws >$(BUILD)/evws.command
 	@$(INSTALL) -m 755 $(BUILD)/evws.command "$(DESTDIR)$(INST_BINDIR)/evws"
 	@rm $(BUILD)/evws.command
+	@for file in $(share_files); do \
+	  $(INSTALL) -d "$(DESTDIR)$(INST_SHAREDIR)/$$(dirname "$$file")" && \
+	  $(INSTALL) -m 644 "share/$$file" "$(DESTDIR)$(INST_SHAREDIR)/$$file" || \
+	  exit 1; \
+	done
 
 ## uninstall: what install has put there
 uninstall:
@@ -322,7 +340,11 @@ uninstall:
 	done
 	@rm -f "$(DESTDIR)$(INST_LIBDIR)/evws/core.so" \
 	  "$(DESTDIR)$(INST_BINDIR)/evws"
-	@-rmdir "$(DESTDIR)$(INST_LUADIR)/evws" \
+	@for file in $(share_files); do \
+	  rm -f "$(DESTDIR)$(INST_SHAREDIR)/$$file"; \
+	done
+	@-rmdir "$(DESTDIR)$(INST_LUADIR)/evws/command" \
+	  "$(DESTDIR)$(INST_LUADIR)/evws" \
 	  "$(DESTDIR)$(INST_LIBDIR)/evws" 2>/dev/null || true
 
 ## clean: remove build/

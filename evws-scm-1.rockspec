@@ -44,7 +44,8 @@ build = {
   install_variables = {
     INST_LUADIR = "$(LUADIR)",
     INST_LIBDIR = "$(LIBDIR)",
-    INST_BINDIR = "$(BINDIR)"
+    INST_BINDIR = "$(BINDIR)",
+    INST_SHAREDIR = "$(PREFIX)/share"
   }
 }
 test = {
