@@ -112,6 +112,7 @@ describe("log", function()
           assert.is_nil(fields.status)
           assert.is_true(fields.address == nil
             or fields.address == "127.0.0.1")
+          if not fields.address then assert.is_nil(find "accepted") end
           seen[fields.address or "unknown"] = true
           raw:expect_eof()
         end
