@@ -146,7 +146,12 @@ describe("at the edge of the engine", function()
     guarded(function(g)
       collectgarbage("incremental", 10, 1000)
       for _, hook in ipairs(life.hooks) do
-        life.live(g, hook, function() collectgarbage() end)
+        local n = 0
+        assert.same({ 200, 101, 1000 }, { life.live(g, hook, function()
+          collectgarbage()
+          n = n + 1
+        end) })
+        assert.equal(1, n, hook)
       end
       collectgarbage("incremental", 200, 100)
     end))

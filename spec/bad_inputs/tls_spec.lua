@@ -30,6 +30,27 @@ end
 -- The socket below, without TLS.
 local function below(client) return t.wrap(client.tcp, "server") end
 
+-- One more raw client that the server has accepted.
+local function accepted(server)
+  local before, raw = server:stats().accepted, t.raw(server)
+  t.wait(function() return server:stats().accepted > before end)
+  return raw
+end
+
+-- Waits until the server has refused n of them before a request, whatever it
+-- took for the reason; none was opened.
+local function expect_refused(g, server, n)
+  local opened = g.opened
+  t.wait(function()
+    local refused = server:stats().refused
+    return refused.tls + refused.lost >= n
+  end, n .. " refusals")
+  local refused = server:stats().refused
+  assert.equal(n, refused.tls + refused.lost)
+  assert.equal(opened, g.opened)
+  return refused
+end
+
 -- Whatever comes, until the end; a reset is one too.
 local function drain(client)
   t.wait(function()
@@ -138,25 +159,28 @@ describe("TLS from a bad peer", function()
     local server = serve(g)
     local hello = tls.hello { server_name = "localhost" }
     for i = 0, #hello do
-      local raw = t.raw(server)
+      local raw = accepted(server)
       raw:send(hello:sub(1, i))
       t.turn(0)
       if i % 2 == 0 then raw:close() else raw:reset() end
     end
+    expect_refused(g, server, #hello + 1)
   end))
 
   it("BI-77 sends an alert after each byte of its hello", guarded(
     function(g)
       local server = serve(g)
-      local hello = tls.hello { server_name = "localhost" }
+      local hello, n = tls.hello { server_name = "localhost" }, 0
       for _, alert in ipairs { "\21\3\3\0\2\1\0", "\21\3\3\0\2\2\40" } do
         for i = 0, #hello, 3 do
-          local raw = t.raw(server)
+          local raw = accepted(server)
           raw:send(hello:sub(1, i) .. alert)
           t.turn(0)
           raw:close()
+          n = n + 1
         end
       end
+      assert.is_true(expect_refused(g, server, n).tls > 0)
     end))
 
   it("BI-77 sends its hello in records of one byte", guarded(function(g)
@@ -285,9 +309,15 @@ describe("TLS from a bad peer", function()
           step(c)
           for _ = 1, turns do t.turn(0) end
           c.tcp:reset()
-          t.ws.spawn(function() server:close { timeout = 0 } end)
+          local closed
+          t.ws.spawn(function()
+            closed = table.pack(server:close { timeout = 0 })
+          end)
           c:close()
-          t.turn()
+          t.wait(function() return closed end, "the server's end")
+          assert.is_true(closed[1] or closed[2] == "timeout")
+          assert.equal(0, server.connections)
+          assert.matches("closed", tostring(server))
         end
       end
     end))

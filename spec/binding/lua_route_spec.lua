@@ -223,15 +223,29 @@ describe("routes", function()
 
   it("keep what they hold as long as a connection needs it", function()
     local closed
-    local server = t.listen { routes = { ["/a"] = {
-      on_close = function(conn) closed = conn.params ~= nil end } } }
+    local held = setmetatable({}, { __mode = "k" })
+    local function handler()
+      local own = {}
+      held[own] = true
+      return function(conn) closed = own and conn.params ~= nil end
+    end
+    local server = t.listen { routes = { ["/a"] = { on_close = handler() } } }
+    server:route("/b", { on_close = handler() })
     local raw = t.open(server, { path = "/a" })
     collectgarbage()
     raw:finish()
     t.wait(function() return closed end)
-    server:close()
+    t.pump(server.close, server)
     collectgarbage()
-    collectgarbage()
+    local n = 0
+    for _ in pairs(held) do n = n + 1 end
+    assert.equal(2, n)
+    server = nil -- luacheck: ignore 311
+    t.cleanup() -- holds it, too
+    t.wait(function()
+      collectgarbage()
+      return not next(held)
+    end, "the handlers to go")
   end)
 
   it("that are malformed raise at the caller's line", function()

@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local children = require "spec.binding.kit"
 local close_frame = t.close_frame
 
 local frame = t.frame
@@ -60,8 +61,31 @@ describe("a silent peer", function()
   end)
 
   it("has no ping at all with keepalive_interval = false", function()
+    -- A process of its own waits for nothing but for its two connections.
+    local child = children.run [[
+      local interval = 40
+      local function timeout()
+        local options = { port = 0, host = "127.0.0.1",
+          keepalive_interval = interval, keepalive_timeout = false }
+        local server = assert(ws.listen(options))
+        options.port, options.host = nil, nil
+        local conn = assert(ws.connect("ws://127.0.0.1:" .. server.port,
+          options))
+        while server.connections == 0 or not server:each()() do ws.step() end
+        for _ = 1, 3 do ws.step(0) end
+        local seconds = ws.timeout()
+        conn:terminate()
+        server:close { timeout = 0 }
+        return seconds
+      end
+      local seconds = timeout()
+      say(seconds and seconds > 30 and seconds <= 41)
+      interval = false
+      say((timeout() or math.huge) > 1000)
+    ]]
+    assert.equal(0, child:ended(), child:errors())
+    assert.equal("true\ntrue\n", child:output())
     local client = t.open((kit.serve { keepalive_interval = false }))
-    kit.during(0.1)
     client:expect_silence(1)
   end)
 
