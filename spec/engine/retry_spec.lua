@@ -49,6 +49,18 @@ local function until_state(conn, state)
   t.wait(function() return conn.state == state end, state)
 end
 
+-- As many as it takes to come to rest: what is not decided then waits.
+local function turns()
+  for _ = 1, 6 do t.turn() end
+end
+
+-- The client has read all that the server's end has sent so far.
+local function until_read(conn)
+  local is_there
+  conn:on_pong(function() is_there = true end):ping()
+  t.wait(function() return is_there end, "a pong")
+end
+
 -- A port on which nobody listens.
 local function free_port()
   local listener = assert(probe.listen "127.0.0.1")
@@ -217,11 +229,10 @@ describe("a client that reconnects", function()
         for i = 1, 3 do c:send(tostring(i)) end
       end }
       local conn = assert(ws.connect(url_of(server), { reconnect = fast }))
-      kit.during(0.02)
+      until_read(until_n(log, 1))
       log.conns[1]:terminate()
-      until_n(log, 2)
+      until_read(until_n(log, 2))
       until_open(conn)
-      kit.during(0.02)
       local got = {}
       for i = 1, 7 do
         local message, _, code = conn:receive(t.limit)
@@ -286,8 +297,8 @@ describe("a client that reconnects", function()
   describe("does not come back", function()
     local function assert_stays(conn, log, n)
       until_state(conn, "closed")
-      kit.during(0.1 * second)
-      assert.equal("closed", conn.state)
+      turns()
+      assert.equal("closed", conn.state) -- not "connecting"
       assert.equal(n or 1, #log.conns)
     end
 
@@ -351,7 +362,7 @@ describe("a client that reconnects", function()
           conn:receive() -- the loss
           result = table.pack(conn:receive())
         end)
-        kit.during(0.01)
+        turns()
         assert.is_nil(result)
         assert.is_true((conn[how](conn)))
         assert_stays(conn, log)
@@ -386,7 +397,8 @@ describe("a client that reconnects", function()
       local silent = t.wait(function() return listener:accept() end)
       conn:close()
       t.wait(function() return #seen == 3 end)
-      kit.during(0.1 * second)
+      turns()
+      assert.equal("closed", conn.state)
       assert.equal("close 1006 closed before it was open", seen[3])
       assert.equal(3, #seen)
       assert.is_nil((listener:accept()))
@@ -401,8 +413,9 @@ describe("a client that reconnects", function()
         local ends = 0
         local url = ("ws://127.0.0.1:%d/"):format(free_port())
         assert.same({ nil, "connection refused" }, { ws.connect(url,
-          { reconnect = fast, on_close = function() ends = ends + 1 end }) })
-        kit.during(0.1 * second)
+          { reconnect = { initial = 0.001, maximum = 0.001 },
+            on_close = function() ends = ends + 1 end }) })
+        kit.during(0.01 * second) -- ten attempts more
         assert.equal(1, ends)
       end)
 
@@ -445,9 +458,10 @@ describe("a client that reconnects", function()
       t.wait(function()
         return n > 2 or #seen == 1 and conn.state == "closed"
       end)
-      if n == 1 then kit.during(0.05 * second) end
+      if n == 1 then turns() end
+      local state = conn.state
       conn:close()
-      return n > 1, seen[1]
+      return n > 1, seen[1], state
     end
 
     it("gives up where the answer would be the same, and says which",
@@ -455,9 +469,10 @@ describe("a client that reconnects", function()
         for status, text in pairs { [400] = "400 Bad Request",
           [401] = "401 Unauthorized", [403] = "403 Forbidden",
           [410] = "410 Gone", [301] = "301 Moved Permanently" } do
-          local again, first = attempts(status, status == 301
+          local again, first, state = attempts(status, status == 301
             and { Location = "ws://127.0.0.1:1/" } or nil)
           assert.is_false(again, text)
+          assert.equal("closed", state)
           assert.equal("close 1006 " .. text, first)
         end
       end)
@@ -630,7 +645,7 @@ describe("a client that reconnects", function()
       { initial = 0.001, maximum = 0.001 } })
     until_n(log, 1)
     until_open(conn)
-    kit.during(0.01)
+    turns()
     local before = probe.fd_count()
     for n = 1, 20 do
       log.conns[n]:terminate()
@@ -660,12 +675,14 @@ describe("a client that reconnects", function()
           if %q ~= "waiting" then c:terminate() end end })
         local url = "ws://127.0.0.1:" .. s.port
         if %q == "waiting" then url = "ws://127.0.0.1:%d/" end
+        local left = %d
         local c = ws.connect(url, { reconnect = { initial = %s },
-          on_open = function() end, headers = { A = ("x"):rep(1000) } })
-        ws.sleep(0.1)
+          on_open = function() end, headers = { A = ("x"):rep(1000) },
+          on_close = function() left = left - 1 end })
+        while left > 0 or c.state == "closed" do ws.sleep(0) end
         print(c.state)
         os.exit(0, true)]]):format(point, point, free_port(),
-          point == "lost" and "0.0001" or "60"))
+          point == "lost" and 10 or 1, point == "lost" and "0.0001" or "60"))
       assert.equal(0, p:ended(), p:errors())
       assert.is_truthy(p:output():find "connecting" or point == "lost")
       assert.equal("", p:errors())
@@ -686,14 +703,15 @@ describe("a client that reconnects", function()
         for n = 1, 40 do
           local server, log = serve()
           local opens, ends = 0, 0
-          local conn = ws.connect(url_of(server), { reconnect = fast,
+          local conn = ws.connect(url_of(server), { reconnect =
+            { initial = 0.001, maximum = 0.001 },
             on_open = function() opens = opens + 1 end,
             on_close = function() ends = ends + 1 end })
           until_n(log, 1)
           until_open(conn)
           log.conns[1]:terminate()
           core.fail_at(n, every)
-          kit.during(0.03)
+          turns()
           core.fail_at(0)
           t.wait(function()
             return conn.state == "open" or conn.state == "closed"
