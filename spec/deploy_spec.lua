@@ -171,10 +171,25 @@ describe("docs/deploy.md", function()
     assert.same({ "127.0.0.1 true" }, { seen[1] })
   end)
 
+  -- A shell that can pass this descriptor on: some know those of one digit
+  -- alone. nil: there is none.
+  local function shell_for(fd)
+    for _, shell in ipairs { "sh", "bash" } do
+      if os.execute(("%s -c 'exec 3<&%d' 2>/dev/null"):format(shell, fd)) then
+        return shell
+      end
+    end
+  end
+
   it("finds the descriptors that systemd has passed", function()
     local listener = assert(t.probe.listen "127.0.0.1")
     local port, fd = listener.port, listener:inherit()
     listener:close()
+    local shell = shell_for(fd)
+    if not shell then
+      t.probe.close_fd(fd)
+      return pending("no shell for descriptor " .. fd)
+    end
     local inherited = page:match "\n(local function inherited%b())"
       and page:match "\n(local function inherited.-\nend)\n"
     local use = page:match "\n(local fd = inherited.-\nws%.run%(%))"
@@ -182,9 +197,9 @@ describe("docs/deploy.md", function()
       .. "local function echo(c, m) c:send(m) end\n" .. inherited .. "\n"
       .. use)
     -- exec keeps the process id, as systemd does
-    start(("sh -c 'exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s "
-      .. "%s/server.lua'"):format(fd, os.getenv "LUA" or "lua5.4", directory),
-      port)
+    start(("%s -c 'exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s "
+      .. "%s/server.lua'"):format(shell, fd, os.getenv "LUA" or "lua5.4",
+        directory), port)
     t.probe.close_fd(fd)
     t.bystander(port):finish()
   end)

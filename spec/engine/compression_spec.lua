@@ -2,6 +2,7 @@
 -- with every set of parameters, and what each of them leaves to the other.
 
 local t = require "spec.helper"
+local children = require "spec.binding.kit"
 local probe = require "evws_probe"
 local deflate, protocol = probe.deflate, probe.protocol
 local filler = require "spec.helper.filler"
@@ -39,7 +40,10 @@ local function exchange(client)
 end
 
 describe("compression", function()
-  after_each(t.cleanup)
+  after_each(function()
+    children.cleanup()
+    t.cleanup()
+  end)
 
   for takeover = 0, 3 do
     for _, bits in ipairs { 9, 15 } do
@@ -225,26 +229,43 @@ describe("compression", function()
   end)
 
   it("takes memory for itself only with takeover", function()
-    local server = t.listen { compression = true, on_message = echo }
-    local clients = {}
-    local function statm()
-      local file <close> = assert(io.open "/proc/self/statm")
-      local _, resident = file:read("n", "n")
-      return resident * 4096
-    end
-    local function add(n)
-      for _ = 1, n do
-        local client = open(server)
-        clients[#clients + 1] = client
-        client:send(frame("text", words(2000))):frame()
-      end
-    end
     if os.getenv "ASAN_OPTIONS" then return pending "memory is asan's" end
-    add(20)
-    local before = statm()
-    add(100)
-    assert.is_true(statm() - before < 100 * 16384)
-    for _, client in ipairs(clients) do client:close() end
+    -- What a connection takes, in a process that is nothing but the server.
+    local function each(compression)
+      local child = children.run(([[
+        local function resident()
+          local file <close> = assert(io.open "/proc/self/statm")
+          local _, pages = file:read("n", "n")
+          return pages * 4096
+        end
+        local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+          compression = %s, on_message = function(conn, message, kind)
+            collectgarbage()
+            conn:send(message == "memory" and tostring(resident()) or message,
+              kind)
+          end })
+        say(server.port)
+        ws.run()
+      ]]):format(compression))
+      local port = tonumber((child:wait "^(%d+)$"))
+      local clients = {}
+      local function add(n)
+        for _ = 1, n do
+          local client = open(port)
+          clients[#clients + 1] = client
+          client:send(frame("text", words(2000))):frame()
+        end
+        clients[1]:send(frame("text", "memory"))
+        return tonumber(clients[1]:frame().payload)
+      end
+      local before = add(20)
+      local one = (add(100) - before) / 100
+      for _, client in ipairs(clients) do client:close() end
+      return one
+    end
+    local without, with = each "true", each "{ context_takeover = true }"
+    assert.is_true(without < 8192, without)
+    assert.is_true(with > 65536, with)
   end)
 
   it("forgets an idle connection's compressor, and is understood", function()
