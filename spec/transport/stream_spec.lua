@@ -358,3 +358,145 @@ describe("a stream", function()
     assert.equal("head" .. long, sent:sub(4001))
   end)
 end)
+
+describe("streams of one loop", function()
+  local loop
+
+  before_each(function() loop = probe.loop.new() end)
+
+  local function open(n)
+    local list = {}
+    for i = 1, n do list[i] = probe.stream.new(loop, i - 1) end
+    return table.unpack(list)
+  end
+
+  it("count what is theirs alone", function()
+    local a, b = open(2)
+    in_turn(loop, function()
+      a:cork()
+      a:put "four"
+      assert.same({ 4, 0 }, { a:state().pending, b:state().pending })
+      b:put "no"
+      assert.same({ 4, 2 }, { a:state().pending, b:state().pending })
+      b:flush()
+      assert.same({ "", "no" }, { (a:sent()), (b:sent()) })
+      b:uncork()
+      assert.equal("", (a:sent()))
+      a:uncork()
+    end)
+    assert.same({ "four", "no" }, { (a:sent()), (b:sent()) })
+  end)
+
+  it("send large payloads past the other's cork", function()
+    local a, b = open(2)
+    in_turn(loop, function()
+      a:cork()
+      a:put "corked "
+      b:write("head ", "payload")
+      assert.same({ "", "head payload" }, { (a:sent()), (b:sent()) })
+      a:write("and ", "more")
+      a:uncork()
+    end)
+    assert.same({ "corked and more", "head payload" },
+      { (a:sent()), (b:sent()) })
+  end)
+
+  it("lose their own bytes alone when they are closed or break", function()
+    for _, ending in ipairs { "close", "detach", "break" } do
+      for corked = 1, 2 do
+        loop = probe.loop.new()
+        local a, b = open(2)
+        local ends, stays = a, b
+        in_turn(loop, function()
+          ends:put "lost"
+          local holder = corked == 1 and ends or stays
+          holder:cork()
+          holder:put "corked "
+          if ending == "break" then
+            ends:kernel { room = 0, error = errno.EPIPE }
+            ends:flush()
+          else
+            ends[ending](ends)
+          end
+          stays:put "stays "
+          stays:cork()
+          stays:put "here"
+          stays:uncork()
+        end)
+        assert.equal((corked == 2 and "corked " or "") .. "stays here",
+          (stays:sent()))
+        assert.equal("", (ends:sent()))
+        assert.equal(0, ends:state().pending)
+      end
+    end
+  end)
+
+  -- What each of three is asked to send, in random order, with their kernels
+  -- opening and shutting; one may be closed and another opened.
+  local function at_random(seed)
+    math.randomseed(seed)
+    loop = probe.loop.new()
+    local all, next_fd = {}, 0
+    local function new()
+      local one = { s = probe.stream.new(loop, next_fd), want = {} }
+      next_fd = next_fd + 1
+      one.name = ("%d"):format(next_fd)
+      all[#all + 1] = one
+      return one
+    end
+    local live, n = { new(), new(), new() }, 0
+    local function bytes(size)
+      n = n + 1
+      return (live.name .. ":" .. n .. ("abcdefghij"):rep(9)):sub(1, size)
+    end
+    local calls = {
+      function(one) one.s:cork() end,
+      function(one) one.s:uncork() end,
+      function(one) one.s:flush() end,
+      function(one)
+        local b = bytes(math.random(60))
+        assert.is_true(one.s:put(b))
+        one.want[#one.want + 1] = b
+      end,
+      function(one)
+        local h, b = bytes(math.random(10)), bytes(math.random(80))
+        assert.is_true(one.s:write(h, b))
+        one.want[#one.want + 1] = h .. b
+      end,
+      function(one)
+        one.s:kernel { room = math.random(3) == 1 and -1 or math.random(0, 90),
+          most = math.random(50) }
+        one.s:ready()
+      end,
+    }
+    local function step()
+      local i = math.random(#live)
+      local one = live[i]
+      live.name = one.name
+      if next_fd < 8 and math.random(60) == 1 then
+        one.s:close()
+        one.is_closed = true
+        live[i] = new()
+      else
+        calls[math.random(#calls)](one)
+      end
+    end
+    for _ = 1, 6 do
+      in_turn(loop, function() for _ = 1, 25 do step() end end)
+      for _ = 1, 3 do step() end
+    end
+    for _, one in ipairs(live) do
+      in_turn(loop, function() one.s:uncork() end)
+      pump(loop, one.s, -1)
+    end
+    for _, one in ipairs(all) do
+      local want, sent = table.concat(one.want), one.s:sent()
+      if one.is_closed then want = want:sub(1, #sent) end
+      assert.equal(want, sent, "seed " .. seed .. ", stream " .. one.name)
+    end
+  end
+
+  it("never mix, whatever is corked, closed and refused", function()
+    for seed = 1, 300 do at_random(seed) end
+  end)
+end)
