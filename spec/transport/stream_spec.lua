@@ -475,7 +475,8 @@ describe("streams of one loop", function()
       live.name = one.name
       if next_fd < 8 and math.random(60) == 1 then
         one.s:close()
-        one.is_closed = true
+        one.sent, one.s = one.s:sent(), nil
+        collectgarbage() -- whoever still looks at it is seen by a sanitizer
         live[i] = new()
       else
         calls[math.random(#calls)](one)
@@ -490,13 +491,13 @@ describe("streams of one loop", function()
       pump(loop, one.s, -1)
     end
     for _, one in ipairs(all) do
-      local want, sent = table.concat(one.want), one.s:sent()
-      if one.is_closed then want = want:sub(1, #sent) end
+      local want, sent = table.concat(one.want), one.sent or one.s:sent()
+      if one.sent then want = want:sub(1, #sent) end
       assert.equal(want, sent, "seed " .. seed .. ", stream " .. one.name)
     end
   end
 
   it("never mix, whatever is corked, closed and refused", function()
-    for seed = 1, 300 do at_random(seed) end
+    for seed = 1, 200 do at_random(seed) end
   end)
 end)
