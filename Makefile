@@ -119,11 +119,13 @@ probe = $(BUILD)/evws_probe.so
 ifeq ($(OS),Linux)
 load = $(BUILD)/evws_load
 load_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/load/*.c))
+whole = $(BUILD)/evws_whole.so
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
-  docs fuzz install uninstall clean help flags build-core build-all build-fuzz run-specs FORCE
+  docs fuzz install uninstall clean help flags build-core build-all build-fuzz \
+  build-counts counts run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -149,6 +151,13 @@ $(load): $(load_objects) $(BUILD)/flags
 	@echo "  LINK $@"
 	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(load_objects) $(ws_libs) \
 	  $(LDLIBS)
+
+$(whole): $(BUILD)/bench/counts/whole.o $(BUILD)/flags
+	@echo "  LINK $@"
+	@$(CC) $(ws_cflags) $(CFLAGS) -shared -fvisibility=default $(LDFLAGS) \
+	  -o $@ $<
+
+$(BUILD)/bench/counts/whole.o: ws_cflags += -fvisibility=default
 endif
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -248,6 +257,7 @@ fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \
 build-core: $(core) ; @:
 build-fuzz: $(fuzz_targets) ; @:
 build-all: $(core) $(probe) $(load) ; @:
+build-counts: $(core) $(load) $(whole) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
@@ -311,6 +321,14 @@ soak:
 	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) bench/soak.lua \
 	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
 	  $(or $(CONNECTIONS),5000)
+
+## counts: instructions per message against the recorded ones [RECORD=1]
+counts:
+	@$(SETUP) counts
+	$(again) $(jobs) build-counts
+	@BUILD="$(BUILD)" LUA="$(LUA)" CC="$(CC)" \
+	  FLAGS="$(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))" \
+	  bench/counts/run $(if $(RECORD),record)
 
 # Installing.
 

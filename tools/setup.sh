@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | asan | lint | peers | fuzz
+#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -28,7 +28,8 @@ case ${1:-run} in
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx certificates" ;;
   fuzz) needs="$build fuzzer wslay" ;;
-  *) die "unknown job '$1': run, test, asan, lint, peers or fuzz" ;;
+  counts) needs="$build certificates valgrind" ;;
+  *) die "unknown job '$1': run, test, asan, lint, peers, fuzz or counts" ;;
 esac
 
 temporary=$(mktemp -d) || exit 1
@@ -103,6 +104,7 @@ can() {
     npm) have npm ;;
     websockets) /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1 ;;
     curl) have curl ;;
+    valgrind) have valgrind ;;
     fuzzer) have_fuzzer ;;
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
@@ -166,6 +168,7 @@ packages() {
     websockets) choose python3-websockets py3-websockets \
       python3-websockets '' ;;
     curl) choose curl curl curl curl ;;
+    valgrind) choose valgrind valgrind valgrind '' ;;
     fuzzer) choose 'clang libclang-rt-dev' 'clang compiler-rt' \
       'clang compiler-rt' llvm ;;
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;

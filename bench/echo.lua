@@ -1,0 +1,35 @@
+-- The server that is measured: what comes to /echo goes back, what comes to
+-- /broadcast goes to everyone there. Plain, over TLS, and with compression:
+--
+--   lua5.4 bench/echo.lua [PORT [TLS_PORT [DEFLATE_PORT]]]
+--
+-- Ports are printed when all of them listen; 0, the default, is any free one.
+
+local ws = require "evws"
+
+local certificates = "build/certificates/localhost"
+
+local function echo(conn, message, kind) conn:send(message, kind) end
+
+local function serve(port, options)
+  local server
+  options.host, options.port = "127.0.0.1", tonumber(port or 0)
+  options.max_connections, options.max_message = false, 64 << 20
+  options.routes = {
+    ["/echo"] = { on_message = echo },
+    ["/broadcast"] = {
+      on_open = function(conn) conn:subscribe "all" end,
+      on_message = function(_, message, kind)
+        server:publish("all", message, kind)
+      end,
+    },
+  }
+  server = assert(ws.listen(options))
+  return server.port
+end
+
+print(serve(arg[1], {}), serve(arg[2], { tls = {
+  certificate = certificates .. ".pem", key = certificates .. ".key" } }),
+  serve(arg[3], { compression = { threshold = 0 } }))
+io.stdout:flush()
+ws.run()
