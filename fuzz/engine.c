@@ -182,6 +182,10 @@ static void on_readable(struct ws_conn *c) {
   ws_conn_resume(c);
 }
 
+static bool is_at_work(struct ws_conn *c) {
+  return ((struct user *)c)->is_busy;
+}
+
 static void on_control(struct ws_conn *c) {
   ((struct user *)c)->has_control = true;
 }
@@ -300,6 +304,7 @@ static void start(struct app *a, uint8_t limits) {
                              .request = on_request,
                              .opened = on_opened,
                              .readable = on_readable,
+                             .is_at_work = is_at_work,
                              .control = on_control,
                              .drained = on_drained,
                              .ended = on_ended,

@@ -240,10 +240,12 @@ local ws = {}
 ---`1006, "write stalled"`.
 ---@field stall_timeout? number|false
 ---
----Bytes in the connection's send queue above which its own messages are not
----delivered and not read (`read_ahead` turns that off), so that a handler that
----answers cannot overflow its queue. Default `64 * 1024`. `on_drain` is due
----when the queue has been above it.
+---Bytes in the connection's send queue above which its `on_message` is not
+---called and its messages are not read (`read_ahead` turns that off), so that a
+---handler that answers cannot overflow its queue: a peer that does not read
+---slows itself down. Whoever receives (`conn:receive`, `conn:messages`) is
+---always served, for it brakes by not receiving. Default `64 * 1024`.
+---`on_drain` is due when the queue has been above it.
 ---@field high_water? integer
 ---
 ---Bytes at which `on_drain` is called, `conn:drain` returns and reading goes
@@ -262,7 +264,9 @@ local ws = {}
 ---gets `1008, "slow consumer"`.
 ---@field on_full? "reject"|"close"
 ---
----Deliver and read whatever the connection's own queue holds, default `false`.
+---Call `on_message` and read whatever the connection's own queue holds. Default
+---`false` of `ws.listen`, where handlers answer; `true` of `ws.connect`: two
+---ends that both stop reading until the other reads would wait for ever.
 ---@field read_ahead? boolean
 ---
 ---How many `on_message` of one connection may be at work at a time, while they
@@ -271,7 +275,8 @@ local ws = {}
 ---
 ---Bytes of messages that are kept while nobody takes them (`conn:receive`, a
 ---handler at work), default `64 * 1024`; 256 messages at most, one at least.
----When it is full, reading pauses and the peer feels it; nothing is lost.
+---When it is full, reading pauses and the peer feels it; nothing is lost, but
+---see `ws.connect` for clients that never receive.
 ---@field receive_queue? integer
 ---
 ---Messages of one connection delivered in one turn of the loop, default `256`;
@@ -679,6 +684,12 @@ function server:metrics() end
 ---gets `1006` and the message, without an `on_open`. Redirections are not
 ---followed.
 ---
+---A client that only sends needs no handler: Pings and Close are answered. Its
+---messages are kept, up to `receive_queue`, until somebody receives; when that
+---has been full for two seconds and nobody ever has, what comes is dropped and
+---counted in `conn.missed`. From the first `receive`, `messages` or
+---`on_message` on nothing is.
+---
 ---Returns the connection; or nil, a message (`"connection refused"`, `"403
 ---Forbidden"`) and the HTTP status when there was an answer. A bad URL or
 ---option raises.
@@ -733,7 +744,8 @@ function ws.connect(url, options) end
 ---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
 ---pong, the last time; nil before the first.
 ---@field latency number?
----Publishes that were not for it after all, because its queue was full.
+---Publishes that were not for it after all, because its queue was full; of a
+---client that never received, the messages that were dropped (`ws.connect`).
 ---@field missed integer
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
@@ -756,6 +768,10 @@ local conn = {}
 ---Inside of a turn of the loop what is sent is gathered and leaves at its end at
 ---the latest; in a script's own code it is written at once, and what the kernel
 ---does not take leaves during the next waiting call.
+---
+---While more than `high_water` bytes wait, an accepted connection's `on_message`
+---is not called: its peer has to read first. A task that sends much waits by
+---`conn:drain`, and one that receives is served all the time.
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
 ---@param options? evws.SendOptions

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "engine/conn_flow.h"
 
 #define BUCKET 256
 
@@ -107,7 +108,11 @@ void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc) {
 }
 
 void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {
-  if (--lc->tasks == 0 && lc->c.is_freed) ws_anchor_drop(st, lc);
+  if (--lc->tasks) return;
+  if (lc->c.is_freed)
+    ws_anchor_drop(st, lc);
+  else if (lc->c.is_close_pending) /* it may have waited for this task */
+    ws_conn_resume(&lc->c);
 }
 
 void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc) {

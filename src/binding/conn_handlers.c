@@ -83,10 +83,12 @@ void ws_own_handlers(lua_State *L, struct lua_conn *lc) {
 /* Handlers have changed; from the next message on they get chunks or not. */
 static void take_mode(struct lua_conn *lc) {
   lc->c.protocol.wants_chunks = lc->has_on_chunk;
-  if (lc->has_on_message)
+  if (lc->has_on_message) {
     lc->c.mode = WS_CALLBACK;
-  else if (lc->c.mode == WS_CALLBACK)
+    lc->c.is_unheard = lc->c.drops_unread = false;
+  } else if (lc->c.mode == WS_CALLBACK) {
     lc->c.mode = ws_mode_without_handler(lc);
+  }
   ws_conn_resume(&lc->c);
 }
 

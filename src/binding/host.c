@@ -150,6 +150,10 @@ static void on_free(struct ws_conn *c) {
   if (lc->tasks == 0) ws_anchor_drop(ws_state_of_conn(c), lc);
 }
 
+static bool is_at_work(struct ws_conn *c) {
+  return WS_LIST_ENTRY(c, struct lua_conn, c)->tasks > 0;
+}
+
 void ws_host_fill(struct ws_host *host) {
   *host = (struct ws_host){
     .new_conn = on_new,
@@ -157,6 +161,7 @@ void ws_host_fill(struct ws_host *host) {
     .request = ws_request_handle,
     .opened = on_opened,
     .readable = ws_deliver_readable,
+    .is_at_work = is_at_work,
     .control = ws_deliver_control,
     .drained = on_drained,
     .ended = on_ended,

@@ -23,8 +23,8 @@ static int failure(lua_State *L, struct lua_conn *lc) {
   struct ws_slice reason = ws_conn_reason(&lc->c);
   lua_pushnil(L);
   lua_pushlstring(L, reason.p, reason.n);
-  if (lc->c.status)
-    lua_pushinteger(L, lc->c.status);
+  if (lc->c.rare && lc->c.rare->status)
+    lua_pushinteger(L, lc->c.rare->status);
   else
     lua_pushnil(L);
   return 3;
@@ -133,6 +133,9 @@ static struct lua_conn *new_client(lua_State *L, struct ws_state *st) {
   struct ws_route *route = ws_retry_prepare(&lc->c, &st->host);
   if (!route) luaL_error(L, "not enough memory");
   ws_options_conn(L, 2, &route->options);
+  if (!ws_option_is_given(L, 2, "read_ahead"))
+    route->options.read_ahead = true; /* its queue grows by its own will */
+  lc->c.is_unheard = true;
   return lc;
 }
 

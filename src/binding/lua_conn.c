@@ -197,6 +197,7 @@ static int receive_k(lua_State *L, const struct ws_woken *w) {
 static void pulled(struct lua_conn *lc) {
   if (lc->c.mode == WS_DISCARD) lc->c.mode = WS_PULL;
   lc->is_pulled = true;
+  lc->c.is_unheard = lc->c.drops_unread = false;
 }
 
 static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout) {

@@ -173,7 +173,8 @@ static void refused(struct ws_conn *c) {
     if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7E)
       text[i] = '?';
   while (n > 0 && text[n - 1] == ' ') n--;
-  c->status = cl->http.status;
+  struct ws_rare *r = ws_conn_rare(c);
+  if (r) r->status = (uint16_t)cl->http.status;
   ws_conn_set_reason(c, text, (size_t)n);
   give_up(c, NULL);
 }
@@ -303,7 +304,7 @@ void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
   c->is_told = false;
   c->code = 1006;
   c->cause = NULL;
-  if (c->rare) c->rare->reason_len = 0;
+  if (c->rare) c->rare->reason_len = c->rare->status = 0;
   if (cl)
     begin(c, cl, what);
   else

@@ -62,6 +62,7 @@ void ws_conn_close(struct ws_conn *c, int code, struct ws_slice reason,
     c->is_ours = true;
     c->code = (uint16_t)code;
     c->cause = cause;
+    if (!reason.n) reason = (struct ws_slice){cause, strlen(cause)};
   }
   if (c->is_close_pending) {
     /* the peer was first; what it said before is of no interest any more */
@@ -199,6 +200,7 @@ static void after_flush(struct ws_conn *c) {
     c->rare->pongs = 0;
     ws_conn_send_control(c, WS_OP_PONG, c->rare->pong, c->rare->pong_len);
   }
+  if (s->queued > c->options->high_water) c->was_high = true;
   bool was_high = c->was_high && !c->is_backed_up;
   if ((was_high || c->is_drain_awaited) && s->queued <= c->options->low_water) {
     c->was_high = c->was_high && !was_high;
@@ -222,8 +224,7 @@ static void on_late(struct ws_late *late) {
     end_broken(c);
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
     after_flush(c);
-    if (c->is_close_pending && !c->busy && !c->has_writer &&
-        !ws_conn_has_queue(c))
+    if (c->is_close_pending && ws_conn_may_answer_close(c))
       ws_conn_answer_close(c);
   } else if (c->state == WS_CONN_PENDING && c->phase) {
     c->phase->calls->after_flush(c);
@@ -287,6 +288,7 @@ void ws_conn_renew(struct ws_conn *c) {
   c->mode = was.mode;
   c->protocol.is_client = true;
   c->is_retrying = was.is_retrying;
+  c->is_unheard = was.is_unheard;
   c->is_receiving = was.is_receiving;
   c->is_paused = was.is_paused;
   c->wants_control = was.wants_control;

@@ -97,7 +97,8 @@ struct ws_rare {
   struct ws_writing writing;
   struct ws_buf controls; /* pull mode: pings and pongs for their handler */
   uint16_t peer_code;     /* of a Close that waits for what came before it */
-  uint64_t missed;        /* publishes that met a full queue */
+  uint16_t status;        /* a client's: of an answer that was no 101 */
+  uint64_t missed;        /* publishes that met a full queue; drops_unread */
   double message_spent;   /* of message_rate's burst, at tick message_at */
   uint32_t message_at;
   uint8_t pongs; /* queued while the kernel refuses bytes */
@@ -134,8 +135,8 @@ struct ws_conn {
   float control_spent;    /* of control_rate's burst, at tick control_at */
   uint32_t control_at;
   uint16_t code;
-  uint16_t status; /* a client's: of an answer that was no 101 */
-  uint16_t busy;   /* handlers that have not returned */
+  uint16_t busy;  /* handlers that have not returned */
+  uint16_t pings; /* of ours that were not answered */
   uint8_t state, mode;
   uint8_t scheme;        /* enum ws_scheme: what a trusted proxy says of it */
   bool is_receiving : 1; /* pull mode: a receiver waits */
@@ -159,6 +160,8 @@ struct ws_conn {
   bool wants_control : 1;    /* the application has on_ping or on_pong */
   bool is_telling : 1;       /* the host runs such a handler */
   bool is_retrying : 1;      /* a loss is not its end: retry.h */
+  bool is_unheard : 1;       /* a client's: nobody has ever received */
+  bool drops_unread : 1;     /* and does not seem to: what comes is dropped */
 };
 
 static inline struct ws_host *ws_conn_host(const struct ws_conn *c) {

@@ -14,6 +14,13 @@ static bool is_past(const struct ws_conn *c, uint32_t since, double seconds) {
          (int32_t)(c->stream.loop->tick - since - ws_loop_ticks(seconds)) >= 0;
 }
 
+/* Nobody receives: its Pings and Close are heard all the same. */
+static void judge_unheard(struct ws_conn *c) {
+  if (!ws_flow_is_unheard(c) || !is_past(c, c->messaged, WS_UNHEARD)) return;
+  c->drops_unread = true;
+  ws_conn_resume(c);
+}
+
 static void judge_silence(struct ws_conn *c) {
   const struct ws_conn_options *o = c->options;
   struct ws_loop *loop = c->stream.loop;
@@ -62,7 +69,9 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
            (int32_t)(c->stream.loop->tick - c->opened -
                      ws_flow_jittered(c, o->max_lifetime)) >= 0)
     ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "max lifetime");
-  else if (c->state == WS_CONN_OPEN)
+  else if (c->state == WS_CONN_OPEN) {
     judge_silence(c);
+    judge_unheard(c);
+  }
   if (c->state != WS_CONN_PENDING && !c->is_freed) ws_conn_update(c);
 }

@@ -67,6 +67,13 @@ static bool is_answer(const struct ws_conn *c, const struct ws_event *ev) {
          memcmp(ev->data, &c->ping_at, ev->len) == 0;
 }
 
+/* One for each ping of ours costs the peer nothing; more are a flood. */
+static bool is_asked_for(struct ws_conn *c) {
+  if (!c->pings) return spend_control(c);
+  c->pings--;
+  return true;
+}
+
 static void take_pong(struct ws_conn *c, const struct ws_event *ev) {
   if (!is_answer(c, ev)) return;
   c->latency = (float)(ws_loop_now(c->stream.loop) - c->ping_at);
@@ -121,12 +128,18 @@ void ws_conn_answer_close(struct ws_conn *c) {
   ws_conn_end(c, code, NULL);
 }
 
+bool ws_conn_may_answer_close(struct ws_conn *c) {
+  struct ws_host *host = ws_conn_host(c);
+  if (c->busy || c->has_writer) return false;
+  if (!ws_conn_has_queue(c)) return true;
+  return c->mode == WS_PULL && !host->is_at_work(c);
+}
+
 /* The peer's half of the closing handshake. What came before it is handled
  * first, so that its answers still go out; but the peer is not kept waiting
  * longer than close_timeout. */
 static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   struct ws_rare *r = ws_conn_rare(c);
-  bool is_late = c->busy > 0 || c->has_writer || ws_conn_has_queue(c);
   if (!c->is_ours) ws_conn_set_reason(c, ev->data, ev->len);
   if (c->is_close_sent || !r) {
     if (!c->is_close_sent)
@@ -137,7 +150,7 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   r->peer_code = ev->code;
   c->is_close_pending = true;
   c->closing_since = c->stream.loop->tick;
-  if (!is_late) ws_conn_answer_close(c);
+  if (ws_conn_may_answer_close(c)) ws_conn_answer_close(c);
 }
 
 static bool take_chunk(struct ws_conn *c, const struct ws_event *ev) {
@@ -159,7 +172,7 @@ bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
     answer_ping(c, ev);
     return is_for_application(c, ev);
   case WS_EVENT_PONG:
-    if (!spend_control(c)) return false;
+    if (!is_asked_for(c)) return false;
     take_pong(c, ev);
     return is_for_application(c, ev);
   case WS_EVENT_CLOSE: take_close(c, ev); return false;

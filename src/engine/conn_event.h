@@ -24,7 +24,12 @@ void ws_conn_keep_control(struct ws_conn *c, const struct ws_event *ev);
  * many, and the connection has failed. */
 bool ws_conn_spend_message(struct ws_conn *c);
 
-/* The peer's Close has waited for what came before it: now it is answered. */
+/* Does the peer's Close wait for nothing any more? For handlers at work, and
+ * messages that they will handle; what waits for somebody who may receive it
+ * can be received afterwards as well. */
+bool ws_conn_may_answer_close(struct ws_conn *c);
+
+/* It is answered. */
 void ws_conn_answer_close(struct ws_conn *c);
 
 #endif

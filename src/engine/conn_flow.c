@@ -44,6 +44,8 @@ static uint32_t next_deadline(const struct ws_conn *c) {
     if (o->idle_timeout > 0)
       consider(&next, now, c->messaged + ws_loop_ticks(o->idle_timeout));
   }
+  if (ws_flow_is_unheard(c))
+    consider(&next, now, c->messaged + ws_loop_ticks(WS_UNHEARD));
   if (o->max_lifetime > 0 && !c->is_close_pending)
     consider(&next, now, c->opened + ws_flow_jittered(c, o->max_lifetime));
   return next;
@@ -59,12 +61,10 @@ bool ws_flow_wants_read(const struct ws_conn *c) {
   if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
   if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
-  if (c->is_paused || c->is_backed_up || c->is_close_pending || c->rest)
-    return false;
-  if (!c->options->read_ahead && c->stream.queued > c->options->high_water &&
-      !ws_stream_is_held(&c->stream))
-    return false;
-  return ws_flow_wants(c) || !ws_flow_is_queue_full(c);
+  if (c->is_paused || c->is_close_pending || c->rest) return false;
+  /* what TLS holds back until it has read goes by reading alone */
+  if (ws_flow_is_pressed(c) && !ws_stream_is_held(&c->stream)) return false;
+  return ws_flow_wants(c) || ws_flow_has_room(c);
 }
 
 void ws_conn_update(struct ws_conn *c) {
@@ -86,13 +86,13 @@ void ws_conn_update(struct ws_conn *c) {
 }
 
 /* Is there something that can be delivered without reading? */
-static bool is_due(struct ws_conn *c) {
+static bool is_due(const struct ws_conn *c) {
   if (!c->was_opened || c->is_told) return false;
   if (c->state == WS_CONN_CLOSED)
     return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && ws_flow_wants(c);
   if (ws_conn_has_queue(c) && ws_flow_wants(c)) return !ws_flow_is_held(c);
   if (!ws_flow_has_input(c) || !ws_flow_may_parse(c)) return false;
-  return ws_flow_wants(c) || !ws_flow_is_queue_full(c);
+  return ws_flow_wants(c) || ws_flow_has_room(c);
 }
 
 void ws_flow_deliver_later(struct ws_conn *c) {

@@ -22,19 +22,20 @@ static inline bool ws_flow_wants(const struct ws_conn *c) {
   return c->busy < c->options->concurrency;
 }
 
-/* Our own queue is high: the peer is asked to read before it writes more. */
-static inline bool ws_flow_is_pressed(struct ws_conn *c) {
-  if (c->options->read_ahead || c->stream.queued <= c->options->high_water)
-    return false;
-  c->was_high = true;
-  return true;
+/* Our own queue is high: handlers, which may answer, are not called before
+ * the peer has read some of it. Who pulls brakes by not pulling, and what is
+ * discarded is not answered: else two ends that both wait for the other to
+ * read would stall. */
+static inline bool ws_flow_is_pressed(const struct ws_conn *c) {
+  return c->mode == WS_CALLBACK && !c->options->read_ahead &&
+         (c->is_backed_up || c->stream.queued > c->options->high_water);
 }
 
-static inline bool ws_flow_may_parse(struct ws_conn *c) {
+static inline bool ws_flow_may_parse(const struct ws_conn *c) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
   if (c->is_close_pending || c->protocol.is_ended) return false;
   if (ws_flow_is_closing(c)) return true; /* what comes is discarded */
-  return !c->is_paused && !c->is_backed_up && !ws_flow_is_pressed(c);
+  return !c->is_paused && !ws_flow_is_pressed(c);
 }
 
 static inline bool ws_flow_is_queue_full(const struct ws_conn *c) {
@@ -44,14 +45,19 @@ static inline bool ws_flow_is_queue_full(const struct ws_conn *c) {
          (n && r->queue.len >= c->options->receive_queue);
 }
 
+/* Is there room for a message that nobody takes now? */
+static inline bool ws_flow_has_room(const struct ws_conn *c) {
+  return !ws_flow_is_queue_full(c) || c->drops_unread;
+}
+
 static inline bool ws_flow_is_being_read(const struct ws_conn *c) {
   return c->stream.loop->input.owner == &c->stream;
 }
 
 /* Handlers are not called now: a pause, or our own queue is high. */
-static inline bool ws_flow_is_held(struct ws_conn *c) {
+static inline bool ws_flow_is_held(const struct ws_conn *c) {
   return c->state == WS_CONN_OPEN && c->mode == WS_CALLBACK &&
-         (c->is_paused || c->is_backed_up || ws_flow_is_pressed(c));
+         (c->is_paused || ws_flow_is_pressed(c));
 }
 
 static inline bool ws_flow_has_input(const struct ws_conn *c) {
@@ -66,6 +72,15 @@ static inline bool ws_flow_is_silence_counted(const struct ws_conn *c) {
 }
 
 /* ---- deadlines, in ticks ---- */
+
+/* A client whose messages nobody has ever received, and whose queue is full,
+ * is read on all the same after a while, and what comes is dropped: else it
+ * would answer no Ping and no Close. */
+#define WS_UNHEARD 2.0 /* seconds */
+static inline bool ws_flow_is_unheard(const struct ws_conn *c) {
+  return c->is_unheard && c->mode == WS_PULL && !c->drops_unread &&
+         ws_flow_is_queue_full(c);
+}
 
 /* Up to a tenth earlier, so that many connections do not act as one. */
 uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds);

@@ -155,9 +155,14 @@ bool ws_conn_mark_loss(struct ws_conn *c) {
  * same, up to what receive_queue allows. */
 static void read_ahead(struct ws_conn *c) {
   struct ws_event ev;
-  while (!ws_flow_wants(c) && !ws_flow_is_queue_full(c) && !c->is_control_due &&
+  while (!ws_flow_wants(c) && ws_flow_has_room(c) && !c->is_control_due &&
          parse(c, &ev)) {
-    if (!ws_conn_enqueue(c, &ev)) return;
+    if (ws_flow_is_queue_full(c)) {
+      c->rare->missed++;
+      ws_conn_release(c);
+    } else if (!ws_conn_enqueue(c, &ev)) {
+      return;
+    }
   }
 }
 

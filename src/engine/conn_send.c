@@ -203,6 +203,7 @@ enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len) {
                          : ws_conn_send_control(c, WS_OP_PING, &at, sizeof at);
   if (err != WS_OK || (data && !r)) return err;
   c->ping_at = at;
+  c->pings += c->pings < UINT16_MAX;
   if (r) r->has_ping = data != NULL;
   if (data) {
     memcpy(r->ping, data, len);
@@ -227,11 +228,12 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
 
 /* ---- an end with a word ---- */
 
-/* 7.1.7 */
+/* The peer's author needs the reason; what happened in here (1011) is nobody
+ * else's business. */
 void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return;
-  if (!c->is_close_sent)
-    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
+  struct ws_slice reason = {cause, code == 1011 ? 0 : strlen(cause)};
+  if (!c->is_close_sent) ws_conn_send_close(c, code, reason);
   ws_conn_drop_unread(c);
   ws_conn_end(c, code, cause);
 }

@@ -56,6 +56,10 @@ struct ws_host {
    * messages, so nothing may be delivered before that has returned. */
   void (*control)(struct ws_conn *);
 
+  /* Is a handler of this connection at work that may take messages? Else its
+   * Close is answered when it comes, though there are unread ones. */
+  bool (*is_at_work)(struct ws_conn *);
+
   /* Below low_water; was_high: after having been above high_water, else only
    * because is_drain_awaited. */
   void (*drained)(struct ws_conn *, bool was_high);

@@ -73,7 +73,7 @@ static bool is_passing(int status) {
 static bool is_final(const struct ws_conn *c, const struct ws_retry *r) {
   if (!c->is_retrying) return true;
   if (!r->was_ever_open && r->what.is_awaited) return true;
-  if (c->status) return !is_passing(c->status);
+  if (c->rare->status) return !is_passing(c->rare->status);
   return c->code == 1000 || c->code == 1002 || c->code == 1008;
 }
 
