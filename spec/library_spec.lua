@@ -442,6 +442,7 @@ local function strings(text)
     if not at then return list end
     local stop = at + 1
     while text:sub(stop, stop) ~= '"' do
+      assert(stop <= #text, "a string without an end: " .. text)
       stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
     end
     local body = text:sub(at + 1, stop - 1):gsub("\\(.)", "%1")

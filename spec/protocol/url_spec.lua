@@ -142,7 +142,7 @@ describe("a URL", function()
   end)
 
   it("with user info is refused, wherever it stands (BI-62)", function()
-    refuses("user info before the host; give headers = "
+    refuses("user info before the host: give headers = "
       .. "{ authorization = ... }", { "ws://user@a.test",
       "ws://u:p@a.test/", "wss://u:p@a.test:1/x", "ws://@a.test",
       "ws://u:p@", "ws://a.test@b.test?c",

@@ -60,7 +60,7 @@ static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
   url->authority = cut_at(text, "/?", &url->target);
   /* 3 has none; who gives it expects it to be used, or not to be sent on */
   if (memchr(url->authority.p, '@', url->authority.n))
-    return "user info before the host; give headers = "
+    return "user info before the host: give headers = "
            "{ authorization = ... }";
   if (!is_ascii(url->authority))
     return "the host is not in its ASCII form (punycode)";
