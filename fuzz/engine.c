@@ -17,6 +17,7 @@
 #include "engine/conn_send.h"
 #include "engine/farewell.h"
 #include "engine/server.h"
+#include "engine/answer.h"
 #include "engine/upgrade.h"
 #include "kit/friend.h"
 #include "kit/sim.h"

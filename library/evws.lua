@@ -363,7 +363,23 @@ local ws = {}
 ---nothing: 404. Runs while its connection waits, at most `upgrade_timeout`;
 ---what it returns later is ignored. `ws.static` makes one. Without it: 404, or
 ---426 where a WebSocket is. RFC 9110, RFC 9112.
----@field on_request? fun(request: evws.Request): integer?, string?, table<string, string|string[]>?
+---
+---A function as the body is called with an `evws.Body` when the head has left,
+---and writes the body for as long as it runs; `upgrade_timeout` ends with the
+---head. For HEAD, 204 and 304 it is not called. An error in it cuts the answer
+---off, so that the client sees that it is not whole.
+---
+---```lua
+---on_request = function(request)
+---  return 200, function(out)
+---    while not out.is_closed do
+---      out:write("data: " .. os.date() .. "\n\n")
+---      ws.sleep(1)
+---    end
+---  end, { ["Content-Type"] = "text/event-stream" }
+---end
+---```
+---@field on_request? fun(request: evws.Request): integer?, (string|fun(out: evws.Body))?, table<string, string|string[]>?
 ---
 ---Called for a valid upgrade whose origin is accepted, before it is answered.
 ---Returns nothing: accept; a table `{ subprotocol =, headers =, data = }`:
@@ -439,7 +455,7 @@ local ws = {}
 ---
 ---For plain requests, of any method, to the route's path; not taken from the
 ---options beside `routes`: without it they are answered with 426.
----@field on_request? fun(request: evws.Request): integer?, string?, table<string, string|string[]>?
+---@field on_request? fun(request: evws.Request): integer?, (string|fun(out: evws.Body))?, table<string, string|string[]>?
 ---@field upgrade_timeout? number|false
 
 ---The options of `ws.connect`.
@@ -671,6 +687,53 @@ function server:metrics() end
 ---The subject of the client's certificate, which was verified (option
 ---`tls.verify`), as RFC 2253 writes it: `"CN=a client,O=evws"`.
 ---@field client_certificate string?
+local request = {}
+
+---Of a request that is being answered: `fn()` is called, as a task, when its
+---client has gone (it has ended its half of the connection, or is lost), or,
+---while a function writes the body, when the server closes. At most once; one
+---handler, the last one that was set; nil takes it away. An answer is still
+---given: a client that has only ended its own half gets it.
+---
+---Returns the request; or nil and `"closed"` when there is nothing to answer any
+---more.
+---@param fn fun()|nil
+---@return evws.Request? request
+---@return string? message
+function request:on_close(fn) end
+
+---What writes the body of an answer, see `on_request`: in chunks (RFC 9112 7.1),
+---or, in HTTP/1.0, up to the end of the connection. What is written in a turn of
+---the loop leaves together at its end.
+---@class evws.Body: userdata
+---Can nothing be written any more? The client is lost, the server closes, or
+---the function has returned.
+---@field is_closed boolean
+---Bytes that wait for the client.
+---@field buffered integer
+local body = {}
+
+---Writes a piece; never waits. Returns true and the bytes that now wait; or nil
+---and `"closed"`, `"queue full"` (the option `max_queued`: this piece was not
+---taken) or `"out of memory"`. A client that takes nothing for `stall_timeout`
+---is cut.
+---@param bytes string
+---@return true? ok
+---@return integer|string buffered_or_message
+function body:write(bytes) end
+
+---Waits until at most `low_water` bytes wait for the client. Returns true; or
+---nil and `"timeout"`, `"interrupted"` or `"closed"`.
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return string? message
+function body:drain(timeout) end
+
+---As `request:on_close`, in its place.
+---@param fn fun()|nil
+---@return evws.Body? body
+---@return string? message
+function body:on_close(fn) end
 
 -- ---------------------------------------------------------------------------
 -- Clients
@@ -1095,7 +1158,7 @@ function timer:cancel() end
 ---```lua
 ---local jobs = ws.queue(10)
 ---ws.spawn(function()
----  for job in jobs.take, jobs do work(job) end
+---  for job in jobs do work(job) end -- until it is closed
 ---end)
 ---jobs:put("first")
 ---```

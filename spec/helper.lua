@@ -35,6 +35,7 @@
 --     headers: { ["Name"] = "value" | { values } | false, "raw line" };
 --     -> status, headers (lower case), body; a wrong 101 raises
 --   c:read_http{ head=, limit= }  -> status, headers, body | nil, why
+--   c:chunk([limit])  -> the next chunk of a body, "" the last | nil, why
 --   c:frame([limit]) -> { fin=, rsv=, opcode=, payload=, masked=, mask=,
 --     message=, compressed= (in a message's last frame) } | nil, "eof" or
 --     "reset", octets left over; raises on whatever a strict receiver must

@@ -172,6 +172,10 @@ describe("library/evws.lua", function()
     assert.same(members "evws.timer", keys(functions.timer))
     assert.same(members "evws.writer", keys(functions.writer))
     assert.same(members "evws.queue", keys(functions.queue))
+    assert.same(members "evws.request", keys(functions.request))
+    local methods, properties = members "evws.body"
+    assert.same(methods, keys(functions.body))
+    assert.same(properties, keys(classes["evws.Body"].fields))
     assert.same({}, keys(classes["evws.Timer"].fields))
   end)
 
@@ -233,7 +237,7 @@ describe("library/evws.lua", function()
 
   it("describes whatever it has", function()
     for _, owner in ipairs { "ws", "conn", "server", "timer", "writer",
-      "queue" } do
+      "queue", "request", "body" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)
       end

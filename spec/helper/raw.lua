@@ -182,6 +182,31 @@ local function take(self, n)
   return bytes
 end
 
+-- The next chunk of a body (RFC 9112 7.1), "" for the last; nil and why.
+function client:chunk(limit)
+  local last = self.kit.deadline(limit)
+  while not self.input:find("\r\n", self.at, true) do
+    local ok, why = fill(self, self.count + 1, last)
+    if not ok then return nil, why end
+  end
+  local line = take(self, self.input:find("\r\n", self.at, true) + 2 - self.at)
+  local size = tonumber(line:match "^(%x+)\r\n$" or fail("no chunk: %s",
+    show(line)), 16)
+  local ok, why = fill(self, size + 2, last)
+  if not ok then return nil, why end
+  local data = take(self, size)
+  if take(self, 2) ~= "\r\n" then fail "a chunk without an end" end
+  return data
+end
+
+local function chunks(self, limit)
+  local pieces = {}
+  repeat
+    pieces[#pieces + 1] = self:chunk(limit) or fail "the body is cut short"
+  until pieces[#pieces] == ""
+  return table.concat(pieces)
+end
+
 function client:read_http(options)
   local o = options or {}
   local last = self.kit.deadline(o.limit)
@@ -202,6 +227,9 @@ function client:read_http(options)
   status = tonumber(status)
   if o.head or status < 200 or status == 204 or status == 304 then
     return status, headers, ""
+  end
+  if headers["transfer-encoding"] == "chunked" then
+    return status, headers, chunks(self, o.limit)
   end
   local len = tonumber(headers["content-length"])
   local ok, why = fill(self, len or math.huge, last)

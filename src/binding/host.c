@@ -7,6 +7,7 @@
 #include "binding/conn_task.h"
 #include "binding/deliver.h"
 #include "binding/log.h"
+#include "binding/lua_body.h"
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
@@ -159,6 +160,7 @@ void ws_host_fill(struct ws_host *host) {
     .new_conn = on_new,
     .free_conn = on_free,
     .request = ws_request_handle,
+    .gone = ws_body_gone,
     .opened = on_opened,
     .readable = ws_deliver_readable,
     .is_at_work = is_at_work,

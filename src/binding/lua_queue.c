@@ -129,6 +129,12 @@ static int queue_take(lua_State *L) {
   return take(L, (struct ws_woken){.why = WS_WAKE_DONE, .time_left = seconds});
 }
 
+/* A generic for calls it with its own two values. */
+static int queue_next(lua_State *L) {
+  lua_settop(L, 1);
+  return queue_take(L);
+}
+
 /* ---- the rest ---- */
 
 /* Also __close. What is in it can still be taken. */
@@ -171,7 +177,8 @@ void ws_open_queue(lua_State *L) {
                                      {"put", queue_put},
                                      {"take", queue_take},
                                      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__close", queue_close},
+  static const luaL_Reg meta[] = {{"__call", queue_next},
+                                  {"__close", queue_close},
                                   {"__len", queue_len},
                                   {"__tostring", queue_tostring},
                                   {NULL, NULL}};

@@ -3,25 +3,31 @@
 
 #include "binding/anchors.h"
 #include "binding/fields.h"
+#include "binding/lua_body.h"
 #include "binding/lua_route.h"
 #include "binding/option_values.h"
 #include "binding/request_table.h"
 #include "binding/task.h"
-#include "engine/response.h"
+#include "engine/answer.h"
 #include "engine/upgrade.h"
 
 /* ---- answers ---- */
+
+static int check_status(lua_State *L, int at, int least) {
+  int is_int;
+  lua_Integer status = lua_tointegerx(L, at, &is_int);
+  if (!is_int || status < least || status > 599)
+    luaL_error(L, "bad status (%d to 599 expected, got %s)", least,
+               luaL_tolstring(L, at, NULL));
+  return (int)status;
+}
 
 /* status, body, headers at `at`. */
 static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
   struct ws_fields f = {.has_type = false};
   struct ws_slice body = {NULL, 0}, lines;
-  int is_int;
-  lua_Integer status = lua_tointegerx(L, at, &is_int);
+  int status = check_status(L, at, least);
   bool is_head = ws_pending_of(c) && ws_pending_of(c)->shake.method == WS_HEAD;
-  if (!is_int || status < least || status > 599)
-    luaL_error(L, "bad status (%d to 599 expected, got %s)", least,
-               luaL_tolstring(L, at, NULL));
   if (!lua_isnoneornil(L, at + 1) && !lua_isstring(L, at + 1))
     luaL_error(L, "bad body (string expected, got %s)",
                luaL_typename(L, at + 1));
@@ -32,8 +38,18 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
     body.p = lua_tolstring(L, at + 1, &body.n);
   else if (f.has_length)
     body.n = (size_t)f.length;
-  if (least == 300) ws_upgrade_count(c, WS_REFUSED_APPLICATION, (int)status);
-  ws_conn_respond(c, (int)status, lines, f.has_type, body);
+  if (least == 300) ws_upgrade_count(c, WS_REFUSED_APPLICATION, status);
+  ws_conn_respond(c, status, lines, f.has_type, body);
+}
+
+/* status, function, headers at 3: the head leaves. Is the body wanted? */
+static bool begin(lua_State *L, struct ws_conn *c) {
+  struct ws_fields f = {.has_type = false};
+  struct ws_slice lines;
+  int status = check_status(L, 3, 200);
+  ws_push_fields(L, 5, &f);
+  lines.p = lua_tolstring(L, -1, &lines.n);
+  return ws_answer_begin(c, status, lines, f.has_type);
 }
 
 static const char *const accept_options[] = {"data", "headers", "subprotocol",
@@ -76,7 +92,8 @@ enum {
   ANSWER_UPGRADE,
   JUDGE_ORIGIN,
   ASK_REQUEST,
-  ANSWER_REQUEST
+  ANSWER_REQUEST,
+  END_BODY
 };
 
 static int go_on(lua_State *L, int status, lua_KContext step);
@@ -122,16 +139,32 @@ static int ask_request(lua_State *L) {
 }
 
 static int answer_upgrade(lua_State *L, struct ws_conn *c) {
+  ws_body_forget(L);
   if (lua_isnoneornil(L, 3) || lua_istable(L, 3)) return accept_with(L, c);
   respond(L, c, 3, 300);
   return 0;
 }
 
 static int answer_request(lua_State *L, struct ws_conn *c) {
+  if (lua_isfunction(L, 4)) {
+    if (!begin(L, c)) return go_on(L, LUA_OK, END_BODY);
+    lua_pushvalue(L, 4);
+    ws_body_push(L, ws_lua_conn(c));
+    return call(L, 1, 0, END_BODY);
+  }
+  ws_body_forget(L);
   if (lua_isnoneornil(L, 3))
     ws_conn_respond_status(c, 404, (struct ws_slice){"", 0});
   else
     respond(L, c, 3, 200);
+  return 0;
+}
+
+/* The function has returned: nothing is told any more, also where it was not
+ * called. */
+static int end_body(lua_State *L) {
+  ws_body_forget(L);
+  lua_settop(L, 0);
   return 0;
 }
 
@@ -145,7 +178,8 @@ static int go_on(lua_State *L, int status, lua_KContext step) {
   case ASK_UPGRADE: return ask_upgrade(L, &lc->c);
   case ASK_REQUEST: return ask_request(L);
   case ANSWER_UPGRADE: return answer_upgrade(L, &lc->c);
-  default: return answer_request(L, &lc->c);
+  case ANSWER_REQUEST: return answer_request(L, &lc->c);
+  default: return end_body(L);
   }
 }
 
@@ -158,6 +192,7 @@ static int request_body(lua_State *L) {
   lua_replace(L, 1);
   ws_route_take(L, lc);
   ws_push_request(L, lc);
+  ws_body_remember(L);
   return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : JUDGE_ORIGIN);
 }
 
@@ -165,6 +200,7 @@ static void request_done(struct ws_task *t, bool ok) {
   struct ws_conn *c = &t->conn->c;
   struct ws_slice name, lines;
   if (!ok) {
+    ws_answer_break(c);
     if (ws_pending_of(c)) ws_pending_of(c)->is_refusing = true;
     ws_upgrade_count(c, WS_REFUSED_HANDLER_ERROR, 500);
     ws_conn_respond_status(c, 500, (struct ws_slice){"", 0});
@@ -173,6 +209,8 @@ static void request_done(struct ws_task *t, bool ok) {
     lines.p = lua_tolstring(t->co, 2, &lines.n);
     if (name.n == 0) name.p = NULL;
     ws_conn_accept(c, name, lines);
+  } else {
+    ws_answer_end(c);
   }
 }
 

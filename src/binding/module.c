@@ -6,6 +6,7 @@
 #include "binding/file.h"
 #include "binding/host.h"
 #include "binding/log.h"
+#include "binding/lua_body.h"
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
 #include "binding/lua_input.h"
@@ -102,6 +103,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_state_keep(L);
   ws_open_conn(L, st);
   ws_open_server(L);
+  ws_open_body(L);
   ws_open_queue(L);
   ws_open_timer(L);
   ws_open_writer(L);

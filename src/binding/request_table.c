@@ -102,6 +102,7 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
   const struct ws_http *h = &p->http;
   char address[WS_NET_TEXT_MAX];
   lua_createtable(L, 0, 16);
+  luaL_setmetatable(L, WS_REQUEST_CLASS);
   set_slice(L, "method",
             (struct ws_slice){p->bytes + h->method, h->method_len});
   set_slice(L, "path", p->shake.path);

@@ -4,6 +4,9 @@
 
 #include "binding/state.h"
 
+/* The metatable of requests. */
+#define WS_REQUEST_CLASS "evws.request"
+
 /* Pushes the request of a connection that is PENDING. */
 void ws_push_request(lua_State *L, struct lua_conn *lc);
 

@@ -25,6 +25,9 @@ enum { UV_OPTIONS = 1, UV_TLS = 2, UV_SERVER_COUNT = 2 };
 /* User values of a connection. */
 enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 
+/* Until it is open: request:on_close. */
+enum { UV_ON_GONE = UV_ON_MESSAGE };
+
 struct lua_conn;
 struct ws_task;
 
@@ -71,6 +74,7 @@ struct lua_conn {
   uint32_t slot;
   uint32_t tasks;        /* its handlers that have not ended */
   bool is_pulled;        /* receive or messages was called */
+  bool has_on_gone;      /* UV_ON_GONE is set */
   bool has_on_message;   /* UV_ON_MESSAGE is set */
   bool has_on_chunk;     /* messages that begin now go to on_chunk */
   bool is_adapted;       /* UV_ON_MESSAGE calls on_chunk */

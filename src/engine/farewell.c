@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/answer.h"
 #include "engine/conn.h"
 #include "engine/listener.h"
 #include "engine/pending.h"
@@ -59,7 +60,9 @@ static void hurry_pending(struct ws_server *s) {
     struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
     struct ws_pending *p = ws_pending_of(c);
     if (c->state != WS_CONN_PENDING || !p || p->step == WS_STEP_ASKED) continue;
-    if (p->is_idle && !p->n)
+    if (p->step == WS_STEP_STREAM)
+      ws_answer_tell_gone(c);
+    else if (p->is_idle && !p->n)
       ws_conn_cut(c, 1006, "server closed");
     else
       ws_pending_hurry(c, WS_LISTENER_LATE);

@@ -43,6 +43,11 @@ struct ws_host {
    * ws_conn_respond or ws_conn_accept, now or later. */
   void (*request)(struct ws_conn *, bool is_upgrade);
 
+  /* The client of a request that was asked about and is not answered, or whose
+   * answer is being written, has ended its half or is lost; or the server
+   * closes. At most once for each request. May be NULL. */
+  void (*gone)(struct ws_conn *);
+
   /* Open: the 101 is queued. */
   void (*opened)(struct ws_conn *);
 

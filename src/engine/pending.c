@@ -2,6 +2,8 @@
  * among those that have not asked for anything, its deadline. */
 #include "engine/pending.h"
 
+#define READ_ON_MAX (64 * 1024) /* bytes kept while the host is busy */
+
 void ws_pending_set_deadline(struct ws_conn *c, double seconds) {
   uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
   ws_pending_of(c)->deadline = c->stream.loop->tick + ticks;
@@ -67,7 +69,8 @@ uint32_t ws_pending_due(const struct ws_conn *c) {
 void ws_pending_update(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   if (c->state != WS_CONN_PENDING || !p) return;
-  bool is_taking = p->step != WS_STEP_ASKED && p->step != WS_STEP_ANSWERED;
+  bool is_taking = p->step != WS_STEP_ANSWERED;
+  if (ws_pending_is_busy(p)) is_taking = p->n - p->used < READ_ON_MAX;
   ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
   ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_due(c));
 }
@@ -102,7 +105,8 @@ bool ws_pending_stash(struct ws_conn *c) {
 
 bool ws_pending_is_answerable(const struct ws_conn *c) {
   const struct ws_pending *p = ws_pending_of(c);
-  return c->state == WS_CONN_PENDING && p && p->step != WS_STEP_ANSWERED;
+  return c->state == WS_CONN_PENDING && p && p->step != WS_STEP_ANSWERED &&
+         p->step != WS_STEP_STREAM;
 }
 
 void ws_pending_next(struct ws_conn *c) {
@@ -122,6 +126,7 @@ void ws_pending_next(struct ws_conn *c) {
   p->used = 0;
   p->step = WS_STEP_HEAD;
   p->is_idle = true;
+  p->is_gone = false;
   p->shake = (struct ws_handshake){.is_upgrade = false};
   c->route = &c->server->route;
   c->options = &c->route->options;

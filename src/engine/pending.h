@@ -12,6 +12,7 @@ enum ws_pending_step {
   WS_STEP_HEAD,    /* a request is awaited, or its head read */
   WS_STEP_BODY,    /* its body is read */
   WS_STEP_ASKED,   /* the host is thinking about it */
+  WS_STEP_STREAM,  /* the host writes the body of its answer (answer.c) */
   WS_STEP_PROXY,   /* a PROXY header is read (peer.c) */
   WS_STEP_ANSWERED /* the last answer is given, the connection ends */
 };
@@ -36,6 +37,8 @@ struct ws_pending {
   uint32_t requests;
   uint8_t step;
   bool is_idle;     /* between two requests */
+  bool is_last;     /* WS_STEP_STREAM: the connection ends with it */
+  bool is_gone;     /* whoever answers knows that the client has gone */
   bool is_refusing; /* an upgrade: whatever the answer, it is the last */
   struct ws_http_field fields[];
 };
@@ -43,6 +46,11 @@ struct ws_pending {
 /* NULL where there is none: it is open, or a client's. */
 static inline struct ws_pending *ws_pending_of(const struct ws_conn *c) {
   return ws_conn_is_client(c) ? NULL : (struct ws_pending *)c->phase;
+}
+
+/* The host is busy with a request; bytes behind it are kept meanwhile. */
+static inline bool ws_pending_is_busy(const struct ws_pending *p) {
+  return p->step == WS_STEP_ASKED || p->step == WS_STEP_STREAM;
 }
 
 /* Of a new connection, in PENDING; calls: what its phase does. NULL without

@@ -41,6 +41,26 @@ static bool has_no_body(int status) {
   return status < 200 || status == 204 || status == 304;
 }
 
+bool ws_response_has_body(const struct ws_answer *a) {
+  return !a->is_head && !has_no_body(a->status);
+}
+
+/* 7.1: HTTP/1.0 has no pieces: there the end of the connection is that of the
+ * body. */
+static bool has_pieces(const struct ws_conn *c) {
+  return ws_pending_of(c)->http.minor != 0;
+}
+
+static bool add_length(struct ws_conn *c, struct ws_buf *out,
+                       const struct ws_answer *a) {
+  if (a->status == 204 || a->status < 200) return true;
+  if (a->is_stream)
+    return !ws_response_has_body(a) || !has_pieces(c) ||
+           add(out, "Transfer-Encoding: chunked\r\n");
+  if (a->status == 304 && !a->body.n) return true;
+  return addf(out, "Content-Length: %zu\r\n", a->body.n);
+}
+
 static bool write_head(struct ws_conn *c, struct ws_buf *out,
                        const struct ws_answer *a) {
   struct ws_io *io = c->stream.loop->io;
@@ -53,11 +73,10 @@ static bool write_head(struct ws_conn *c, struct ws_buf *out,
                                     : "Connection: close\r\n");
   else if (ws_pending_of(c)->http.minor == 0)
     ok = ok && add(out, "Connection: keep-alive\r\n");
-  if (!a->has_type && a->body.n && !has_no_body(a->status))
+  if (!a->has_type && (a->body.n || a->is_stream) && !has_no_body(a->status))
     ok = ok && add(out, "Content-Type: text/plain; charset=utf-8\r\n");
-  if (a->status != 204 && a->status >= 200 && (a->status != 304 || a->body.n))
-    ok = ok && addf(out, "Content-Length: %zu\r\n", a->body.n);
-  return ok && ws_buf_append(out, a->fields.p, a->fields.n) && add(out, "\r\n");
+  return ok && add_length(c, out, a) &&
+         ws_buf_append(out, a->fields.p, a->fields.n) && add(out, "\r\n");
 }
 
 static bool send_out(struct ws_conn *c, const struct ws_answer *a) {
@@ -82,6 +101,34 @@ bool ws_response_write(struct ws_conn *c, const struct ws_answer *a) {
   bool ok = write_head(c, out, a) && send_out(c, a);
   ws_buf_free(out);
   return ok;
+}
+
+static bool send_small(struct ws_conn *c, const void *data, size_t n) {
+  uint8_t *to = ws_stream_reserve(&c->stream, n);
+  if (!to) return false;
+  memcpy(to, data, n);
+  ws_stream_commit(&c->stream, n);
+  return true;
+}
+
+bool ws_response_piece(struct ws_conn *c, const void *data, size_t n) {
+  char head[24];
+  int h = has_pieces(c) ? snprintf(head, sizeof head, "%zx\r\n", n) : 0;
+  size_t tail = h ? 2 : 0, len = (size_t)h + n + tail;
+  if (len > WS_CORK_PAYLOAD)
+    return ws_stream_write(&c->stream, (uint8_t *)head, (size_t)h, data, n) &&
+           (!tail || send_small(c, "\r\n", tail));
+  uint8_t *to = ws_stream_reserve(&c->stream, len);
+  if (!to) return false;
+  memcpy(to, head, (size_t)h);
+  memcpy(to + h, data, n);
+  if (tail) memcpy(to + h + n, "\r\n", tail);
+  ws_stream_commit(&c->stream, len);
+  return true;
+}
+
+bool ws_response_last_piece(struct ws_conn *c) {
+  return !has_pieces(c) || send_small(c, "0\r\n\r\n", 5);
 }
 
 void ws_response_continue(struct ws_conn *c) {

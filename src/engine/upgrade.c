@@ -3,9 +3,9 @@
 #include "engine/upgrade.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "engine/answer.h"
 #include "engine/conn.h"
 #include "engine/conn_flow.h"
 #include "engine/conn_read.h"
@@ -21,37 +21,6 @@
 
 void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status) {
   if (ws_pending_is_answerable(c)) ws_server_refused(c->server, c, why, status);
-}
-
-void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
-                     bool has_type, struct ws_slice body) {
-  if (!ws_pending_is_answerable(c)) return;
-  struct ws_pending *p = ws_pending_of(c);
-  struct ws_answer a = {.status = status,
-                        .fields = fields,
-                        .body = body,
-                        .has_type = has_type,
-                        .is_head = p->shake.method == WS_HEAD};
-  p->requests++;
-  c->server->stats.requests++;
-  a.is_last = p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
-              c->is_eof || p->requests >= c->server->http.keepalive_requests;
-  if (!ws_response_write(c, &a)) {
-    ws_conn_cut(c, 1006, "out of memory");
-  } else if (a.is_last) {
-    p->step = WS_STEP_ANSWERED;
-    ws_conn_end(c, 1006, "not upgraded");
-  } else {
-    ws_pending_next(c);
-  }
-}
-
-void ws_conn_respond_status(struct ws_conn *c, int status,
-                            struct ws_slice fields) {
-  char text[64];
-  int n =
-    snprintf(text, sizeof text, "%d %s\n", status, ws_handshake_reason(status));
-  ws_conn_respond(c, status, fields, false, (struct ws_slice){text, (size_t)n});
 }
 
 static void refuse_for(struct ws_conn *c, enum ws_refusal why, int status,
@@ -347,7 +316,7 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
   ws_stream_cork(&c->stream);
   parse(c);
   p = ws_pending_of(c);
-  if (p && c->state == WS_CONN_PENDING && p->step == WS_STEP_ASKED)
+  if (p && c->state == WS_CONN_PENDING && ws_pending_is_busy(p))
     ws_pending_stash(c);
   ws_stream_uncork(&c->stream);
 }
@@ -360,13 +329,15 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
     ws_loop_late(loop, &c->stream.late);
   }
   if (p->step == WS_STEP_PROXY && !ws_peer_read(c)) return;
-  if (p->step != WS_STEP_HEAD && p->step != WS_STEP_BODY) return;
+  if (p->step == WS_STEP_ANSWERED || p->step == WS_STEP_PROXY) return;
   if (c->stream.queued) return;
   if (!ws_loop_prepare(loop)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
-  if (got & WS_AGAIN && p->n && p->is_idle) {
+  if (ws_pending_is_busy(p)) {
+    if (got & WS_READ) ws_answer_read_on(c);
+  } else if (got & WS_AGAIN && p->n && p->is_idle) {
     take_bytes(c, NULL, 0);
   } else if (got & WS_READ) {
     struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
@@ -396,6 +367,10 @@ static void after_flush(struct ws_conn *c) {
     ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
     if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
   }
+  if (c->is_drain_awaited && c->stream.queued <= c->options->low_water) {
+    c->is_drain_awaited = false;
+    ws_conn_host(c)->drained(c, false);
+  }
   ws_pending_update(c);
 }
 
@@ -414,6 +389,9 @@ static void on_deadline(struct ws_conn *c) {
     ws_pending_update(c);
   } else if (c->stream.is_blocked) {
     ws_conn_cut(c, 1006, "write stalled");
+  } else if (p->step == WS_STEP_STREAM) {
+    ws_pending_set_deadline(c, 0);
+    ws_pending_update(c);
   } else if (p->step == WS_STEP_ASKED) {
     refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
   } else if (p->is_idle || p->n == 0) {
@@ -424,10 +402,17 @@ static void on_deadline(struct ws_conn *c) {
   }
 }
 
+/* It is over before it was open: whoever is answering is told. */
+static void free_phase(struct ws_conn *c) {
+  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.loop->in_turn)
+    ws_answer_tell_gone(c);
+  ws_pending_free(c);
+}
+
 static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .on_deadline = on_deadline,
                                             .after_flush = after_flush,
-                                            .free = ws_pending_free};
+                                            .free = free_phase};
 
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
   if (!ws_pending_new(c, peer, &calls)) return false;

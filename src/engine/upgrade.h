@@ -11,19 +11,7 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer);
 /* Makes room: answers 503, or closes. */
 void ws_upgrade_shed(struct ws_conn *c);
 
-/* The answer to a request (or to an upgrade that is refused). fields: header
- * lines, each with CR LF, checked by the caller; Content-Length, Date and
- * Connection are added, a Content-Type where there is a body and none is
- * given (has_type). body.p NULL with a length: only the length is told, for
- * HEAD and 304. Ignored when there is nothing to answer any more. */
-void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
-                     bool has_type, struct ws_slice body);
-
-/* The same; the body is the status as text. */
-void ws_conn_respond_status(struct ws_conn *c, int status,
-                            struct ws_slice fields);
-
-/* Counts what ws_conn_respond is about to answer as a refusal, if it is. */
+/* Counts what is about to be answered as a refusal, if it is. */
 void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status);
 
 /* The 101; the connection opens. subprotocol: static or the route's, p NULL
