@@ -18,8 +18,8 @@ SETUP = tools/setup.sh
 
 PREFIX = /usr/local
 DESTDIR =
-INST_LUADIR = $(PREFIX)/share/lua/5.4
-INST_LIBDIR = $(PREFIX)/lib/lua/5.4
+INST_LUADIR = $(PREFIX)/share/lua/$(lua_version)
+INST_LIBDIR = $(PREFIX)/lib/lua/$(lua_version)
 INST_BINDIR = $(PREFIX)/bin
 INST_SHAREDIR = $(PREFIX)/share
 INSTALL = install
@@ -38,8 +38,18 @@ in_path = $(wildcard $(addsuffix /$(1),$(subst :, ,$(PATH))))
 quote = '$(subst ','\'',$(1))'
 dir_with = $(patsubst %/$(1),%,$(firstword $(wildcard $(addsuffix /$(1),$(2)))))
 
-LUA = $(notdir $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua, \
-  $(call in_path,$(name))) lua5.4))
+# Lua 5.4 or 5.5, whichever there is; or LUA=/path/to/lua, with LUA_INCDIR where
+# its headers are in no usual place.
+LUA = $(notdir $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua5.5 lua-5.5 \
+  lua55 lua,$(call in_path,$(name))) lua5.4))
+lua_version := $(or $(shell $(LUA) -e \
+  'io.write((_VERSION:match "5%.%d+"))' 2>/dev/null),5.4)
+lua_names = lua$(lua_version) lua-$(lua_version) lua$(subst .,,$(lua_version))
+# Where an interpreter that was given by its path may have its headers.
+lua_prefix = $(filter-out /usr /usr/local, \
+  $(patsubst %/bin/,%,$(filter %/bin/,$(dir $(LUA)))))
+lua_places = $(foreach prefix,$(lua_prefix),$(addprefix $(prefix)/include, \
+  $(addprefix /,$(lua_names)) /))
 
 ifeq ($(OS),Darwin)
 BREW := $(patsubst %/bin/brew,%,$(firstword $(call in_path,brew) \
@@ -47,11 +57,12 @@ BREW := $(patsubst %/bin/brew,%,$(firstword $(call in_path,brew) \
 # The keg-only ones stand in opt/ alone.
 OPENSSL_DIR = $(wildcard $(BREW)/opt/openssl@3)
 EV_DIR = $(wildcard $(BREW)/opt/libev)
-lua_places = $(addprefix $(BREW)/opt/lua@5.4/include/,lua5.4 lua) \
-  $(BREW)/include/lua5.4
+lua_places += $(foreach keg,lua@$(lua_version) lua, \
+  $(addprefix $(BREW)/opt/$(keg)/include/,lua$(lua_version) lua)) \
+  $(BREW)/include/lua$(lua_version)
 endif
 lua_places += $(foreach prefix,/usr /usr/local, \
-  $(addprefix $(prefix)/include/,lua5.4 lua-5.4 lua54)) \
+  $(addprefix $(prefix)/include/,$(lua_names))) \
   /usr/include /usr/local/include
 
 LUA_INCDIR = $(call dir_with,lua.h,$(lua_places))
@@ -213,11 +224,13 @@ jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(cpus))
 again = @$(MAKE) --no-print-directory
 
 # Paths of the user's own stay behind ours; without any, Lua's defaults do.
+lua_path = LUA_PATH_$(subst .,_,$(lua_version))
+lua_cpath = LUA_CPATH_$(subst .,_,$(lua_version))
 lua_env = \
-  LUA_PATH_5_4="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$\
-  $${LUA_PATH_5_4:-$${LUA_PATH:-;}}" \
-  LUA_CPATH_5_4="$(abspath $(BUILD))/?.so;$\
-  $${LUA_CPATH_5_4:-$${LUA_CPATH:-;}}"
+  $(lua_path)="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$\
+  $${$(lua_path):-$${LUA_PATH:-;}}" \
+  $(lua_cpath)="$(abspath $(BUILD))/?.so;$\
+  $${$(lua_cpath):-$${LUA_CPATH:-;}}"
 
 # busted's own first line would find any Lua, often 5.1.
 busted = $(LUA) "$$(command -v busted)" --ignore-lua

@@ -319,8 +319,9 @@ function common.start(script, options)
   local words = { "env -u LD_PRELOAD timeout 60 env" }
   local function add(word) words[#words + 1] = quote(word) end
   add("LD_PRELOAD=" .. (os.getenv "LD_PRELOAD" or ""))
-  add("LUA_PATH_5_4=" .. package.path)
-  add("LUA_CPATH_5_4=" .. package.cpath)
+  local version = _VERSION:match "%d.%d":gsub("%.", "_")
+  add("LUA_PATH_" .. version .. "=" .. package.path)
+  add("LUA_CPATH_" .. version .. "=" .. package.cpath)
   for name, value in pairs(o.env or {}) do add(name .. "=" .. value) end
   add(os.getenv "LUA" or "lua5.4")
   add(path)

@@ -503,8 +503,8 @@ describe("ws.static", function()
         end]]
       write("swap.lua", script)
       symlink(outside, "site/race/link")
-      local swapper = assert(io.popen("lua5.4 " .. tree .. "/swap.lua " ..
-        tree .. "/site/race"))
+      local swapper = assert(io.popen((os.getenv "LUA" or "lua5.4")
+        .. " " .. tree .. "/swap.lua " .. tree .. "/site/race"))
       assert.equal("ready", swapper:read())
       local seen, calls, limit = {}, 0, os.time() + 30
       repeat
