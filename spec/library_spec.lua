@@ -460,14 +460,21 @@ local function strings(text)
   end
 end
 
+-- Semicolons inside of strings end no statement.
+local function hide(text)
+  return (text:gsub('"[^"\n]*"', function(s) return (s:gsub(";", "\1")) end))
+end
+
 -- The strings in what a pattern captures in the files, comments left out.
 local function messages(files, ...)
   local found = {}
   for _, path in ipairs(lines_of("ls " .. files)) do
-    local text = read(path):gsub("/%*.-%*/", "")
+    local text = hide(read(path):gsub("/%*.-%*/", ""))
     for _, pattern in ipairs { ... } do
       for part in text:gmatch(pattern) do
-        for _, message in ipairs(strings(part)) do found[message] = path end
+        for _, message in ipairs(strings((part:gsub("\1", ";")))) do
+          found[message] = path
+        end
       end
     end
   end
