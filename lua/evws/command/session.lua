@@ -23,6 +23,7 @@ end
 function session.plainly(why)
   return (tostring(why):gsub("^[^:\n]*:%d+: ", "")
     :gsub("^bad argument #%d+ to '[^']*' %((.*)%)$", "%1")
+    :gsub("give headers = %b{}", "--auth USER:PASSWORD gives it")
     :gsub("^bad option '([%a_]+)' %((.*)%)$", function(name, what)
       return "--" .. name:gsub("s$", ""):gsub("_", "-") .. ": " .. what
     end))
