@@ -135,7 +135,7 @@ endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
-  docs fuzz install uninstall clean help flags build-core build-all build-fuzz \
+  docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts counts run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -170,6 +170,11 @@ $(whole): $(BUILD)/bench/counts/whole.o $(BUILD)/flags
 
 $(BUILD)/bench/counts/whole.o: ws_cflags += -fvisibility=default
 endif
+
+# The one place where the version stands; between releases it ends in -dev.
+version = $(shell cat VERSION)
+$(BUILD)/src/binding/module.o: ws_cppflags += -DWS_VERSION=$(version)
+$(BUILD)/src/binding/module.o: VERSION
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -343,40 +348,47 @@ counts:
 	  FLAGS="$(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))" \
 	  bench/counts/run $(if $(RECORD),record)
 
+## dist: the release of what is committed: build/dist/evws-VERSION.tar.gz
+dist:
+	@tools/dist.sh build/dist
+
 # Installing.
+
+addon_files = config.json $(shell find library -name '*.lua')
+
+# Files, the folder they are in, and where they go.
+define put
+for file in $(1); do \
+  $(INSTALL) -d "$(DESTDIR)$(3)/$$(dirname "$$file")" && \
+  $(INSTALL) -m 644 "$(2)/$$file" "$(DESTDIR)$(3)/$$file" || exit 1; \
+done
+endef
+define take
+for file in $(1); do rm -f "$(DESTDIR)$(2)/$$file"; done
+endef
 
 ## install: below PREFIX (and DESTDIR), or INST_LUADIR, INST_LIBDIR and so on
 install: $(core)
-	@for file in $(lua_files); do \
-	  $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$$(dirname "$$file")" && \
-	  $(INSTALL) -m 644 "lua/$$file" "$(DESTDIR)$(INST_LUADIR)/$$file" || \
-	  exit 1; \
-	done
-	@$(INSTALL) -d "$(DESTDIR)$(INST_LIBDIR)/evws"
+	@$(call put,$(lua_files),lua,$(INST_LUADIR))
+	@$(call put,$(share_files),share,$(INST_SHAREDIR))
+	@$(call put,$(addon_files),.,$(INST_SHAREDIR)/evws)
+	@$(INSTALL) -d "$(DESTDIR)$(INST_LIBDIR)/evws" "$(DESTDIR)$(INST_BINDIR)"
 	@$(INSTALL) -m 755 $(core) "$(DESTDIR)$(INST_LIBDIR)/evws/core.so"
-	@$(INSTALL) -d "$(DESTDIR)$(INST_BINDIR)"
 	@sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/evws >$(BUILD)/evws.command
 	@$(INSTALL) -m 755 $(BUILD)/evws.command "$(DESTDIR)$(INST_BINDIR)/evws"
 	@rm $(BUILD)/evws.command
-	@for file in $(share_files); do \
-	  $(INSTALL) -d "$(DESTDIR)$(INST_SHAREDIR)/$$(dirname "$$file")" && \
-	  $(INSTALL) -m 644 "share/$$file" "$(DESTDIR)$(INST_SHAREDIR)/$$file" || \
-	  exit 1; \
-	done
 
 ## uninstall: what install has put there
 uninstall:
-	@for file in $(lua_files); do \
-	  rm -f "$(DESTDIR)$(INST_LUADIR)/$$file"; \
-	done
+	@$(call take,$(lua_files),$(INST_LUADIR))
+	@$(call take,$(share_files),$(INST_SHAREDIR))
+	@$(call take,$(addon_files),$(INST_SHAREDIR)/evws)
 	@rm -f "$(DESTDIR)$(INST_LIBDIR)/evws/core.so" \
 	  "$(DESTDIR)$(INST_BINDIR)/evws"
-	@for file in $(share_files); do \
-	  rm -f "$(DESTDIR)$(INST_SHAREDIR)/$$file"; \
+	@for folder in "$(INST_LUADIR)" "$(INST_LIBDIR)" "$(INST_SHAREDIR)"; do \
+	  find "$(DESTDIR)$$folder/evws" -depth -type d \
+	    -exec rmdir '{}' ';' 2>/dev/null || true; \
 	done
-	@-rmdir "$(DESTDIR)$(INST_LUADIR)/evws/command" \
-	  "$(DESTDIR)$(INST_LUADIR)/evws" \
-	  "$(DESTDIR)$(INST_LIBDIR)/evws" 2>/dev/null || true
 
 ## clean: remove build/
 clean:

@@ -10,13 +10,17 @@ description = {
     evws speaks WebSocket (RFC 6455) from Lua: servers and clients, with and
     without TLS, callbacks or plain loops, on libev.]],
   homepage = "https://github.com/evws/evws",
+  maintainer = "evws maintainers",
   issues_url = "https://github.com/evws/evws/issues",
   license = "MIT",
   labels = { "websocket", "network", "server", "client", "libev" }
 }
 supported_platforms = { "unix" }
 dependencies = {
-  "lua >= 5.4, < 5.5"
+  "lua >= 5.4, < 5.6"
+}
+test_dependencies = {
+  "busted"
 }
 external_dependencies = {
   EV = { header = "ev.h", library = "ev" },
@@ -30,6 +34,7 @@ build = {
   variables = {
     BUILD = "build/rock",
     CFLAGS = "$(CFLAGS) -O3",
+    LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
     EV_INCDIR = "$(EV_INCDIR)",
     EV_LIBDIR = "$(EV_LIBDIR)",
@@ -46,7 +51,8 @@ build = {
     INST_LIBDIR = "$(LIBDIR)",
     INST_BINDIR = "$(BINDIR)",
     INST_SHAREDIR = "$(PREFIX)/share"
-  }
+  },
+  copy_directories = { "docs", "examples", "library" }
 }
 test = {
   type = "command",

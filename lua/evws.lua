@@ -1,6 +1,13 @@
 -- evws: WebSockets for Lua. The engine is evws.core, in C; what is better
 -- said in Lua is in evws.*. The reference is library/evws.lua.
 
+-- The C module would say "undefined symbol". This much every Lua can read.
+if _VERSION ~= "Lua 5.4" and _VERSION ~= "Lua 5.5" then
+  local jit = rawget(_G, "jit")
+  error("evws needs Lua 5.4 or 5.5, and this is "
+    .. (jit and jit.version or _VERSION), 0)
+end
+
 local core = require "evws.core"
 
 local ws = {

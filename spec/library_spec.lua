@@ -288,7 +288,7 @@ local function anchors_of(text)
   return anchors
 end
 
-local documents = lines_of "ls README.md CHANGELOG.md docs/*.md"
+local documents = lines_of "ls *.md docs/*.md"
 
 -- A sample is run as it stands in a process of its own. What it listens on is
 -- a free port, and what it connects to is an echo server beside it.
@@ -432,7 +432,8 @@ describe("documents", function()
   end)
 
   it("name the version that is next", function()
-    assert.is_truthy(read "CHANGELOG.md":find(ws.version, 1, true))
+    local number = ws.version:match "^[%d.]+"
+    assert.is_truthy(read "CHANGELOG.md":find(number, 1, true))
   end)
 end)
 

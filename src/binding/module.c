@@ -23,7 +23,9 @@
 #include "transport/linger.h"
 #include "transport/random.h"
 
-#define VERSION "0.1.0"
+/* WS_VERSION is what stands in the file VERSION; the Makefile hands it over. */
+#define AS_STRING(x) #x
+#define STRING(x) AS_STRING(x)
 #define RANDOM_MAX 65536
 
 static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
@@ -196,7 +198,7 @@ int luaopen_evws_core(lua_State *L) {
   luaL_newlib(L, functions);
   ws_options_push_defaults(L);
   lua_setfield(L, -2, "defaults");
-  lua_pushliteral(L, VERSION);
+  lua_pushliteral(L, STRING(WS_VERSION));
   lua_setfield(L, -2, "version");
   ws_file_open_lib(L);
   lua_setfield(L, -2, "file");
