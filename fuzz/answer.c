@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   static char text[FUZZ_MAX];
   struct ws_http_field fields[FIELDS_MAX];
   struct fuzz_input in = {bytes, n};
-  struct ws_extension wish = {n & 1, true, true, 15, 15};
+  struct ws_extension wish = {n & 1, true, true, 15, 15, n & 2};
   char key[WS_KEY_LEN];
   struct ws_http h;
   if (n > 8192) return 0;
@@ -103,9 +103,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   struct ws_slice head = fuzz_take(&in, in.n);
   check_request(key, head, offered);
   head.n = fill_in(text, head, key);
-  head.p = (char *)fuzz_fenced(&two, text, head.n);
+  char *answer = (char *)fuzz_fenced(&two, text, head.n);
+  head.p = answer;
   init(&h, fields);
-  int result = ws_http_response(&h, head.p, head.n);
+  int result = ws_http_response(&h, answer, head.n);
   if (result <= 0) return 0;
   head.n = (size_t)result;
   check_answer(&h, head, key, offered, &wish);

@@ -283,7 +283,7 @@ static void set_options(struct app *a, uint8_t limits) {
   o->read_ahead = a->flags & READS_AHEAD;
   o->close_when_full = a->flags & CLOSES_FULL;
   o->protocol.wish =
-    (struct ws_extension){true, limits & 4, limits & 8, 15, 15};
+    (struct ws_extension){true, limits & 4, limits & 8, 15, 15, false};
   o->protocol.deflate_level = (struct ws_deflate_level){1, 1};
   o->protocol.deflate_threshold = 1;
   o->protocol.max_ratio = WS_NO_LIMIT;

@@ -71,14 +71,24 @@ static int status_line(struct ws_slice s) {
   return version((struct ws_slice){s.p, 8});
 }
 
-/* A field line; what it says is compared with *f. */
-static int field(const struct ws_http_field *f, const char *bytes,
-                 struct ws_slice s) {
+/* How long is the name that a field line begins with? */
+static size_t name_len(struct ws_slice s) {
   size_t i = 0;
   while (i < s.n && is_tchar(s.p[i])) i++;
+  return i;
+}
+
+static int field(struct ws_slice s) {
+  size_t i = name_len(s);
   if (i == 0 || i == s.n || s.p[i] != ':' || !is_text(skip(s, i)))
     return WS_ERR_BAD_REQUEST;
-  if (!f) return WS_OK;
+  return WS_OK;
+}
+
+/* What a field line says is what *f says. */
+static void check_field(const struct ws_http_field *f, const char *bytes,
+                        struct ws_slice s) {
+  size_t i = name_len(s);
   struct ws_slice name = {s.p, i}, value = skip(s, i + 1);
   while (value.n > 0 && strchr(" \t", value.p[0])) value = skip(value, 1);
   while (value.n > 0 && strchr(" \t", value.p[value.n - 1])) value.n--;
@@ -88,7 +98,6 @@ static int field(const struct ws_http_field *f, const char *bytes,
   FUZZ_CHECK((size_t)(bytes + f->value - s.p) <= s.n);
   for (int id = 1; id < WS_HTTP_IDS; id++)
     FUZZ_CHECK(is_name(name, known[id]) == (f->id == id));
-  return WS_OK;
 }
 
 /* A line is too long as soon as a byte lies beyond the limit that is not the
@@ -100,8 +109,10 @@ static bool is_over(struct ws_slice line, size_t max, bool has_end) {
   return len > max;
 }
 
-/* Reads the line at *at, of which the LF may be missing. 1: go on. head:
- * where the field lines start, 0 for the line before them. */
+enum { FIELD = 1, FOLD = 2 };
+
+/* Reads the line at *at, of which the LF may be missing. FIELD or FOLD: go on.
+ * head: where the field lines start, 0 for the line before them. */
 static int line(const struct ws_http *h, struct ws_slice all, size_t *at,
                 uint32_t n, size_t head, bool is_response) {
   const char *lf = memchr(all.p + *at, '\n', all.n - *at);
@@ -109,35 +120,61 @@ static int line(const struct ws_http *h, struct ws_slice all, size_t *at,
   struct ws_slice s = {all.p + *at, end - *at};
   bool is_start = head == 0;
   bool is_empty = !is_start && (s.n == 0 || (s.n == 1 && *s.p == '\r'));
+  bool is_fold =
+    is_response && !is_start && s.n > 0 && strchr(" \t", *s.p) && *s.p != 0;
   if (is_start && is_over(s, h->max_line, lf)) return WS_ERR_URI_TOO_LONG;
   if (!is_start && !is_empty &&
-      (n == h->max_fields || end + (lf != NULL) - head > h->max_head ||
+      ((n == h->max_fields && !is_fold) ||
+       end + (lf != NULL) - head > h->max_head ||
        is_over(s, h->max_field_line, lf)))
     return WS_ERR_HEADERS_TOO_BIG;
   if (!lf) return 0;
   *at = end + 1;
   if (s.n == 0 || s.p[--s.n] != '\r') return WS_ERR_BAD_REQUEST;
   if (is_empty) return (int)*at;
-  int err = is_start ? (is_response ? status_line(s) : request_line(s))
-                     : field(n < h->n_fields ? &h->fields[n] : NULL, all.p, s);
-  return err ? err : 1;
+  if (is_fold) return n > 0 && is_text(s) ? FOLD : WS_ERR_BAD_REQUEST;
+  int err =
+    is_start ? (is_response ? status_line(s) : request_line(s)) : field(s);
+  return err ? err : FIELD;
+}
+
+/* Of a whole head whose fields start at `at`: RFC 9112 5.2, then each line. */
+static void check_fields(const struct ws_http *h, struct ws_slice bytes,
+                         size_t at, const char *read, bool is_response) {
+  static char text[FUZZ_MAX];
+  memcpy(text, bytes.p, bytes.n);
+  for (size_t i = at; is_response && i + 2 < bytes.n; i++)
+    if (memcmp(text + i, "\r\n ", 3) == 0 || memcmp(text + i, "\r\n\t", 3) == 0)
+      memset(text + i, ' ', 2);
+  FUZZ_CHECK(memcmp(text, read, bytes.n) == 0);
+  for (uint32_t i = 0; i < h->n_fields; i++) {
+    const char *lf = memchr(text + at, '\n', bytes.n - at);
+    FUZZ_CHECK(lf != NULL);
+    size_t end = (size_t)(lf - text);
+    check_field(&h->fields[i], text,
+                (struct ws_slice){text + at, end - 1 - at});
+    at = end + 1;
+  }
+  FUZZ_CHECK(bytes.n == at + 2);
 }
 
 void head_check(const struct ws_http *h, int result, struct ws_slice bytes,
-                bool is_response) {
+                const char *read, bool is_response) {
   size_t at = 0, head = 0;
   uint32_t n = 0;
   for (int i = 0; i < 4 && !is_response; i++)
     if (bytes.n >= at + 2 && memcmp(bytes.p + at, "\r\n", 2) == 0) at += 2;
   int want = at < bytes.n ? line(h, bytes, &at, 0, 0, is_response) : 0;
   head = at;
-  while (want == 1) {
-    size_t before = at;
+  while (want == FIELD || want == FOLD) {
     want = at < bytes.n ? line(h, bytes, &at, n, head, is_response) : 0;
-    if (want == 1 && at > before) n++;
+    if (want == FIELD) n++;
   }
   FUZZ_CHECK(result == want);
-  if (want > 0) FUZZ_CHECK(n == h->n_fields);
+  if (want <= 0) return;
+  FUZZ_CHECK(n == h->n_fields);
+  bytes.n = (size_t)want;
+  check_fields(h, bytes, head, read, is_response);
 }
 
 size_t head_count(const struct ws_http *h, struct ws_slice bytes,

@@ -187,17 +187,62 @@ describe("our client", function()
   end))
 
   it("refuses a malformed head: BI-39", guarded(function()
-    for _, line in ipairs { "X : y", ": y", " X: y", "X\0: y", "X: \0",
-      "X: \r", "X: a\r\n b", "X: \127", "X" } do
+    for _, line in ipairs { "X : y", ": y", "X\0: y", "X: \0", "X: \r",
+      "X: a\r\n \0", "X: \127", "X", "X: a\r\nb" } do
       local raw, result = dial(accepting { line })
       assert.same({ nil, "the answer is not HTTP" }, { result() })
       raw:close()
     end
-    local raw, result = dial(function(accept)
-      return (accepting()(accept):gsub("\r\n", "\n"))
-    end)
-    assert.same({ nil, "the answer is not HTTP" }, { result() })
-    raw:close()
+    assert.equal("the answer is not HTTP",
+      (why_not(switching .. "\r\n " .. usual[1] .. "\r\n\r\n")))
+  end))
+
+  it("names line breaks that are none: BI-39", guarded(function()
+    local why = "lines of the answer end in LF without CR"
+    for _, change in ipairs { { "\r", "" }, { "\r\n\r\n$", "\r\n\n" },
+      { "\r\nSec", "\nSec" }, { "Protocols\r", "Protocols" } } do
+      local raw, result = dial(function(accept)
+        return (accepting()(accept):gsub(table.unpack(change)))
+      end)
+      assert.same({ nil, why }, { result() })
+      raw:close()
+    end
+    assert.equal(why, (why_not "HTTP/1.1 403 Forbidden\nX: y\n\n"))
+    for _, bytes in ipairs { "220 mail.example\n", "SSH-2.0-x\n", "\n" } do
+      assert.equal("the answer is not HTTP", (why_not(bytes)))
+    end
+  end))
+
+  it("takes folded fields, as RFC 9112 5.2 asks", guarded(function()
+    for _, bytewise in ipairs { false, true } do
+      local outcome, raw = kit.dial { subprotocols = { "chat" } }
+      local key = kit.read_request(raw):match "Sec%-WebSocket%-Key: (%S+)\r\n"
+      local bytes = common.head { switching, "Upgrade:", " websocket",
+        "Connection: keep-alive,", "\t upgrade", "Server: a", "  b ", " ",
+        "Sec-WebSocket-Protocol:", " \t", " chat",
+        "Sec-WebSocket-Accept:", " " .. handshake.accept(key) }
+      raw[bytewise and "send_bytewise" or "send"](raw, bytes)
+      t.wait(function() return outcome.done end, "the end of connect")
+      local conn = assert(outcome[1], outcome[2])
+      assert.equal("chat", conn.subprotocol)
+      echoes(conn, raw)
+    end
+    assert.same({ "403 Forbidden", 403 },
+      { why_not "HTTP/1.1 403 Forbidden\r\nX: a\r\n b\r\n\r\n" })
+    local raw, result = dial(accepting({}, nil,
+      "HTTP/1.1 103 Early Hints\r\nLink: </a>,\r\n </b>\r\n\r\n"))
+    echoes(assert(result()), raw)
+  end))
+
+  it("refuses a sub-protocol of no name", guarded(function()
+    for _, line in ipairs { "Sec-WebSocket-Protocol:",
+      "Sec-WebSocket-Protocol: \t", "Sec-WebSocket-Protocol:\r\n " } do
+      for _, offered in ipairs { {}, { "chat" } } do
+        local raw, result = dial(accepting { line }, { subprotocols = offered })
+        assert.same({ nil, "an empty Sec-WebSocket-Protocol" }, { result() })
+        raw:close()
+      end
+    end
   end))
 
   it("takes the bytes behind the 101 for the first frames: BI-40",

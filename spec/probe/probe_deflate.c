@@ -74,7 +74,11 @@ static void push_extension(lua_State *L, const struct ws_extension *e) {
   lua_setfield(L, -2, "client_bits");
 }
 
-typedef int parse_head(struct ws_http *h, const char *bytes, size_t n);
+typedef int parse_head(struct ws_http *h, char *bytes, size_t n);
+
+static int parse_request(struct ws_http *h, char *bytes, size_t n) {
+  return ws_http_request(h, bytes, n);
+}
 
 /* Parses a copy of argument 1 that ends where its userdata ends. */
 static const char *parse(lua_State *L, parse_head *parse_it,
@@ -96,7 +100,7 @@ static int choose(lua_State *L) {
   char text[WS_EXTENSION_MAX];
   struct ws_http h;
   size_t n = 0;
-  const char *bytes = parse(L, ws_http_request, &h);
+  const char *bytes = parse(L, parse_request, &h);
   if (!ws_extension_choose(&h, bytes, &wish, &agreed, text, &n)) return 0;
   push_extension(L, &agreed);
   lua_pushlstring(L, text, n);

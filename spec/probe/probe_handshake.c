@@ -23,7 +23,11 @@ void probe_open_handshake(lua_State *L);
 
 #define FIELDS_MAX 1000
 
-typedef int parse_head(struct ws_http *h, const char *bytes, size_t n);
+typedef int parse_head(struct ws_http *h, char *bytes, size_t n);
+
+static int parse_request(struct ws_http *h, char *bytes, size_t n) {
+  return ws_http_request(h, bytes, n);
+}
 
 /* Parses a copy of argument `arg` that ends where its userdata ends. */
 static const char *parse(lua_State *L, int arg, parse_head *parse_it,
@@ -65,7 +69,7 @@ static int check(lua_State *L) {
   struct ws_http h;
   const char *why;
   int err;
-  const char *bytes = parse(L, 1, ws_http_request, &h, &err);
+  const char *bytes = parse(L, 1, parse_request, &h, &err);
   if (err <= 0) return refused(L, err, "parse");
   err = ws_handshake_check(&h, bytes, &hs, &why);
   if (err) return refused(L, err, why);
@@ -92,7 +96,7 @@ static int subprotocols(lua_State *L) {
   struct ws_slice name;
   size_t iter = 0;
   int err;
-  const char *bytes = parse(L, 1, ws_http_request, &h, &err);
+  const char *bytes = parse(L, 1, parse_request, &h, &err);
   if (err <= 0) return refused(L, err, "parse");
   lua_newtable(L);
   for (lua_Integer i = 1;

@@ -5,11 +5,13 @@
  *   the piece lengths (what is left comes as a last piece). Each call of the
  *   parser gets a fresh copy of exactly what has come so far, in which all
  *   finished lines are blotted out: nothing finished may be looked at again.
+ *   What the parser has written over line breaks is in the result.
  *   limits: { headers=, line=, field_line=, head= }
  *   result.len     what the parser returned last: a length, 0 or an error
  *   result.at      how many bytes it had then
  *   result.calls   how often it was called
  *   result.scanned bytes between where a call started to scan and what it had
+ *   result.bare_lf that of ws_http_has_bare_lf, of a BAD_REQUEST
  *   and, for a whole head, method, target, status, reason, minor, fields (a
  *   list of { name=, value=, id= })
  *   Raises when the parser goes back, or answers the same question twice in
@@ -27,7 +29,7 @@
 
 void probe_open_http(lua_State *L);
 
-typedef int parse_head(struct ws_http *h, const char *bytes, size_t n);
+typedef int parse_head(struct ws_http *h, char *bytes, size_t n);
 
 static uint32_t limit(lua_State *L, int t, const char *name, uint32_t def) {
   lua_Integer n = def;
@@ -53,10 +55,17 @@ static size_t next_cut(lua_State *L, int cuts, int call, size_t at,
   return n <= 0 || (size_t)n > len - at ? len : at + (size_t)n;
 }
 
+/* Blanks in place of line breaks are kept. */
+static void keep_blanks(char *bytes, const char *copy, size_t from, size_t n) {
+  for (size_t i = from; i < n; i++)
+    if (copy[i] == ' ' && (bytes[i] == '\r' || bytes[i] == '\n'))
+      bytes[i] = ' ';
+}
+
 /* One call with a copy of its own; *what says what is wrong, if anything. */
-static int parse_copy(parse_head *parse, struct ws_http *h, const char *bytes,
+static int parse_copy(parse_head *parse, struct ws_http *h, char *bytes,
                       size_t n, const char **what) {
-  uint32_t pos = h->pos;
+  uint32_t pos = h->pos, line = h->line;
   char *copy = malloc(n ? n : 1);
   int len, again;
   if (!copy) abort();
@@ -67,6 +76,7 @@ static int parse_copy(parse_head *parse, struct ws_http *h, const char *bytes,
   if (len == 0 && h->pos != n) *what = "the parser has not scanned everything";
   again = parse(h, copy, n);
   if (len != again) *what = "the parser changed its mind";
+  keep_blanks(bytes, copy, line < 2 ? 0 : line - 2, n);
   free(copy);
   return len;
 }
@@ -100,10 +110,11 @@ static void set_head(lua_State *L, const struct ws_http *h, const char *bytes) {
 
 static int parse_all(lua_State *L, parse_head *parse) {
   size_t n, at = 0, scanned = 0;
-  const char *bytes = luaL_checklstring(L, 1, &n), *what = NULL;
+  const char *text = luaL_checklstring(L, 1, &n), *what = NULL;
   struct ws_http h = {0};
   int len = 0, calls = 0;
   lua_settop(L, 3);
+  char *bytes = memcpy(lua_newuserdatauv(L, n, 0), text, n);
   h.max_fields = limit(L, 3, "headers", 100);
   h.max_line = limit(L, 3, "line", 8192);
   h.max_field_line = limit(L, 3, "field_line", 8192);
@@ -117,17 +128,25 @@ static int parse_all(lua_State *L, parse_head *parse) {
     len = parse_copy(parse, &h, bytes, at, &what);
     if (what) return luaL_error(L, "%s (at %d)", what, (int)at);
   } while (len == 0 && at < n);
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 11);
   set_integer(L, "len", len);
   set_integer(L, "at", (lua_Integer)at);
   set_integer(L, "calls", calls);
   set_integer(L, "scanned", (lua_Integer)scanned);
+  if (len == WS_ERR_BAD_REQUEST) {
+    lua_pushboolean(L, ws_http_has_bare_lf(&h, bytes, at));
+    lua_setfield(L, -2, "bare_lf");
+  }
   if (len > 0) set_head(L, &h, bytes);
   return 1;
 }
 
+static int parse_request(struct ws_http *h, char *bytes, size_t n) {
+  return ws_http_request(h, bytes, n);
+}
+
 static int request(lua_State *L) {
-  return parse_all(L, ws_http_request);
+  return parse_all(L, parse_request);
 }
 
 static int response(lua_State *L) {

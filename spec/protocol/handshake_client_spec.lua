@@ -69,6 +69,9 @@ describe("handshake of a client", function()
       answer(up, connection, "sec-websocket-accept:\t" .. accept .. " \t"),
       answer(up, "Connection: x", connection, "Server: y", accepted),
       answer(accepted, connection, up, "Content-Length: 0"),
+      -- folded (RFC 9112 5.2)
+      answer("Upgrade:", " websocket", "Connection:", "\tkeep-alive,",
+             "\tUpgrade", "Sec-WebSocket-Accept: ", " " .. accept, " "),
     } do
       assert.is_false(handshake.check_answer(bytes, key))
     end
@@ -114,6 +117,15 @@ describe("handshake of a client", function()
     local function chosen(...) return answer(up, connection, accepted, ...) end
     local name = "Sec-WebSocket-Protocol: "
     assert.is_false(handshake.check_answer(chosen(), key, "chat"))
+    assert.equal("chat", handshake.check_answer(chosen(name, " chat"), key,
+                                                "chat"))
+    for _, offered in ipairs { "", "chat" } do
+      for _, line in ipairs { name, name .. "\t ", name:sub(1, -2) } do
+        local _, err, why = handshake.check_answer(chosen(line), key, offered)
+        assert.same({ protocol_error, "an empty Sec-WebSocket-Protocol" },
+                    { err, why })
+      end
+    end
     fails { chosen(name .. "chat"), chosen(name) }
     fails({
       chosen(name .. "other"), chosen(name .. "CHAT"), chosen(name),
@@ -121,6 +133,7 @@ describe("handshake of a client", function()
       chosen(name .. "chats"), chosen(name .. "chat", name .. "chat"),
       chosen(name .. "v2", name .. "chat"),
       chosen(name .. "chat,"), chosen(name .. "\"chat\""),
+      chosen(name .. "ch", " at"), chosen(name, name .. "chat"),
     }, "chat, v2")
   end)
 end)

@@ -221,6 +221,88 @@ describe("http", function()
     end
   end)
 
+  describe("takes a folded field of a response (5.2)", function()
+    local function with_lines(lines)
+      return "HTTP/1.1 200 OK\r\n" .. lines .. "\r\n"
+    end
+
+    it("for one value, in which its line breaks are blanks", function()
+      for sent, value in pairs {
+        ["a\r\n b"] = "a   b", ["a\r\n\tb"] = "a  \tb",
+        ["a \t\r\n \t b \t"] = "a \t   \t b",
+        ["a\r\n b\r\n c"] = "a   b   c", ["\r\n a"] = "a",
+        [" \t\r\n \t a\t"] = "a", ["\r\n \r\n\ta"] = "a",
+        ["a\r\n "] = "a", ["a\r\n \t \r\n "] = "a", ["\r\n \r\n "] = "",
+        ["a\r\n \r\n b"] = "a      b", ["a,\r\n b:c"] = "a,   b:c",
+        ["\r\n a\r\n b"] = "a   b", ["\xFF\r\n \x80"] = "\xFF   \x80",
+      } do
+        local bytes = with_lines("A: x\r\nB:" .. sent .. "\r\nC: y\r\n")
+        local head = response(bytes)
+        assert.equal(#bytes, head.len, ("%q"):format(sent))
+        assert.same({ 3, "x", value, "y" }, { #head.fields,
+          head.fields[1].value, head.fields[2].value, head.fields[3].value })
+        bytes = with_lines("B:" .. sent .. "\r\n")
+        head = response(bytes)
+        assert.same({ #bytes, 1, value },
+                    { head.len, #head.fields, head.fields[1].value })
+      end
+    end)
+
+    it("as a list", function()
+      local head = response(with_lines("Connection: keep-alive,\r\n upgrade,"
+        .. "\r\n\tx \r\n ,\r\n y\r\n"))
+      assert.same({ "keep-alive", "upgrade", "x", "y" },
+                  http.elements(head.fields[1].value))
+    end)
+
+    it("within the limits", function()
+      local fold = "A: b\r\n" .. (" c\r\n"):rep(9)
+      local bytes = with_lines(fold)
+      assert.equal(#bytes, response(bytes, { headers = 1, head = #fold,
+                                             field_line = 4 }).len)
+      assert.equal(too_big, response(bytes, { headers = 0 }).len)
+      assert.equal(too_big, response(bytes, { head = #fold - 1 }).len)
+      assert.equal(too_big, response(with_lines("A: b\r\n  cdef\r\n"),
+                                     { field_line = 5 }).len)
+      assert.equal(too_big, response(with_lines(fold .. "D: e\r\n"),
+                                     { headers = 1 }).len)
+      assert.equal(too_big, http.response("HTTP/1.1 200 OK\r\nA: b\r\n"
+        .. (" c\r\n"):rep(10000)).len)
+    end)
+
+    it("only where there is one, and holds what a field may", function()
+      local list = { with_lines " A: b\r\n", with_lines " \r\n",
+                     with_lines "\t\r\nA: b\r\n" }
+      for _, line in ipairs { " a\0", " \127", " a\rb", " \v", "\v", " a\r",
+                              "\f a", "\0" } do
+        list[#list + 1] = with_lines("A: b\r\n" .. line .. "\r\n")
+        list[#list + 1] = with_lines("A: b\r\n c\r\n" .. line .. "\r\n")
+      end
+      refuses(response, bad, list)
+    end)
+
+    it("but none of a request", function()
+      refuses(request, bad, { with "A: b\r\n c\r\n", with "A:\r\n\tb\r\n",
+                              with "A: b\r\n \r\n" })
+    end)
+  end)
+
+  it("tells that a response has line breaks without CR", function()
+    for _, bytes in ipairs { (rfc_response:gsub("\r", "")),
+      (rfc_response:gsub("\r\nConn", "\nConn")),
+      rfc_response:sub(1, -3) .. "\n", "HTTP/1.1 101 x\n", "HTTP/\n",
+      rfc_response:sub(1, -5) .. "\n\n" } do
+      local result = response(bytes)
+      assert.same({ bad, true }, { result.len, result.bare_lf })
+    end
+    for _, bytes in ipairs { "HTTP/1.1 20 x\r\n", "SSH-2.0-x\n", "\n", "x\r\n",
+      "HTTP/1.1 200 OK\r\nA b\r\nC: d\n\n", "HTTP/1.1 200 OK\rA: b\r\n",
+      "220 mail.example\n", "HTT\n", "{}\n" } do
+      local result = response(bytes)
+      assert.same({ bad, false }, { result.len, result.bare_lf }, bytes)
+    end
+  end)
+
   describe("limits", function()
     it("the start line, at the byte that is too many", function()
       local function line(n)

@@ -228,7 +228,10 @@ static void take_answer(struct ws_conn *c) {
   if (r == WS_ERR_HEADERS_TOO_BIG) {
     give_up(c, "the head of the answer is too big");
   } else if (r < 0) {
-    give_up(c, "the answer is not HTTP");
+    bool has_lf = r == WS_ERR_BAD_REQUEST &&
+                  ws_http_has_bare_lf(&cl->http, bytes, cl->answer.len);
+    give_up(c, has_lf ? "lines of the answer end in LF without CR"
+                      : "the answer is not HTTP");
   } else if (cl->http.status != 101) {
     refused(c);
   } else if (ws_handshake_check_answer(

@@ -108,6 +108,7 @@ static const char *check_subprotocol(const char *bytes,
   if (index->n[WS_HTTP_SEC_WEBSOCKET_PROTOCOL] > 1)
     return "more than one Sec-WebSocket-Protocol";
   chosen = ws_http_value(bytes, f);
+  if (chosen.n == 0) return "an empty Sec-WebSocket-Protocol";
   while (ws_http_next_element(&offered, &name))
     if (ws_slice_equal(name, chosen)) {
       *subprotocol = chosen;

@@ -197,6 +197,21 @@ static int take_field(struct ws_http *h, const char *line, size_t len) {
   return WS_OK;
 }
 
+/* RFC 9112 5.2: a line that starts with a blank goes on with the field before
+ * it. The line break becomes blanks, so that the value is one again. */
+static int take_fold(struct ws_http *h, char *line, size_t len) {
+  size_t from = 0;
+  if (h->n_fields == 0 || !is_text(line, len)) return WS_ERR_BAD_REQUEST;
+  struct ws_http_field *f = &h->fields[h->n_fields - 1];
+  memset(line - 2, ' ', 2);
+  while (from < len && is_blank(line[from])) from++;
+  while (len > from && is_blank(line[len - 1])) len--;
+  if (from == len) return WS_OK; /* nothing but blanks */
+  if (f->value_len == 0) f->value = h->line + (uint32_t)from;
+  f->value_len = h->line + (uint32_t)len - f->value;
+  return WS_OK;
+}
+
 /* Is a line, of which len bytes without LF are there, longer than max? A CR
  * right behind the limit may be the one that ends the line. */
 static bool is_over(const char *line, size_t len, size_t max) {
@@ -204,53 +219,58 @@ static bool is_over(const char *line, size_t len, size_t max) {
 }
 
 /* The limits, for the line of which bytes[h->line, end) are there without LF,
- * bytes[h->line, taken) with it. The empty line at the end is no field. */
+ * bytes[h->line, taken) with it. The empty line at the end is no field, nor is
+ * a line that goes on with one. */
 static int check_limits(const struct ws_http *h, const char *bytes, size_t end,
-                        size_t taken) {
+                        size_t taken, bool may_fold) {
   const char *line = bytes + h->line;
   size_t len = end - h->line;
   if (h->step == START_LINE)
     return is_over(line, len, h->max_line) ? WS_ERR_URI_TOO_LONG : WS_OK;
   if (len == 0 || (len == 1 && *line == '\r')) return WS_OK;
-  if (h->n_fields == h->max_fields || taken - h->head > h->max_head ||
-      is_over(line, len, h->max_field_line))
+  bool is_field = !may_fold || !is_blank(*line);
+  if ((is_field && h->n_fields == h->max_fields) ||
+      taken - h->head > h->max_head || is_over(line, len, h->max_field_line))
     return WS_ERR_HEADERS_TOO_BIG;
   return WS_OK;
 }
 
 /* RFC 9112 2.2: an empty line in front of a request is no part of it. Some
  * clients end a body by one that its length does not count. */
-static bool is_skipped(struct ws_http *h, size_t len, bool is_response) {
-  if (len > 0 || is_response || h->skipped == SKIPPED_MAX) return false;
+static bool is_skipped(struct ws_http *h, size_t len) {
+  if (len > 0 || h->skipped == SKIPPED_MAX) return false;
   h->skipped++;
   return true;
 }
 
-/* One whole line, without its CR LF. */
+/* One whole line, without its CR LF; of a response, `response` is it, too. */
 static int take_line(struct ws_http *h, const char *line, size_t len,
-                     bool is_response) {
+                     char *response) {
   if (h->step == START_LINE) {
-    if (is_skipped(h, len, is_response)) return WS_OK;
-    int err = is_response ? take_status_line(h, line, len)
-                          : take_request_line(h, line, len);
+    if (!response && is_skipped(h, len)) return WS_OK;
+    int err = response ? take_status_line(h, line, len)
+                       : take_request_line(h, line, len);
     if (err) return err;
     h->step = FIELD_LINES;
     h->head = h->line + (uint32_t)len + 2;
     return WS_OK;
   }
+  if (len > 0 && response && is_blank(*line))
+    return take_fold(h, response, len);
   if (len > 0) return take_field(h, line, len);
   h->step = DONE;
   return WS_OK;
 }
 
-/* After an error nothing has moved: to ask again is to be told the same. */
+/* After an error nothing has moved: to ask again is to be told the same. Of a
+ * response, `response` are the bytes, too. */
 static int read_head(struct ws_http *h, const char *bytes, size_t n,
-                     bool is_response) {
+                     char *response) {
   if (n > INT_MAX) n = INT_MAX; /* offsets and lengths have to fit */
   while (h->step != DONE && h->pos < n) {
     const char *lf = memchr(bytes + h->pos, '\n', n - h->pos);
     size_t end = lf ? (size_t)(lf - bytes) : n, taken = lf ? end + 1 : n;
-    int err = check_limits(h, bytes, end, taken);
+    int err = check_limits(h, bytes, end, taken, response != NULL);
     if (err) return err;
     if (!lf) {
       h->pos = (uint32_t)n;
@@ -259,7 +279,8 @@ static int read_head(struct ws_http *h, const char *bytes, size_t n,
     /* RFC 9112 2.2 allows a bare LF; whoever reads it otherwise than its
      * neighbour opens the door to smuggling */
     if (end == h->line || bytes[end - 1] != '\r') return WS_ERR_BAD_REQUEST;
-    err = take_line(h, bytes + h->line, end - 1 - h->line, is_response);
+    err = take_line(h, bytes + h->line, end - 1 - h->line,
+                    response ? response + h->line : NULL);
     if (err) return err;
     h->line = h->pos = (uint32_t)taken;
   }
@@ -279,11 +300,18 @@ void ws_http_reset(struct ws_http *h) {
 }
 
 int ws_http_request(struct ws_http *h, const char *bytes, size_t n) {
-  return read_head(h, bytes, n, false);
+  return read_head(h, bytes, n, NULL);
 }
 
-int ws_http_response(struct ws_http *h, const char *bytes, size_t n) {
-  return read_head(h, bytes, n, true);
+int ws_http_response(struct ws_http *h, char *bytes, size_t n) {
+  return read_head(h, bytes, n, bytes);
+}
+
+bool ws_http_has_bare_lf(const struct ws_http *h, const char *bytes, size_t n) {
+  const char *line = bytes + h->line;
+  const char *lf = n > h->line ? memchr(line, '\n', n - h->line) : NULL;
+  bool is_http = h->step != START_LINE || (n >= 5 && !memcmp(line, "HTTP/", 5));
+  return lf && is_http && (lf == line || lf[-1] != '\r');
 }
 
 void ws_http_index_fields(const struct ws_http *h,

@@ -6,11 +6,11 @@
  * calls. Nothing is allocated: the caller lends the array of fields.
  *
  * Strict means: lines end in CR LF and in nothing else; no whitespace before
- * a colon; no line folding; no empty name; names are tokens; values hold no
- * control byte but HTAB (bytes from 0x80 are passed on); one space between
- * the parts of a request line; a version that reads HTTP/1.0 or HTTP/1.1
- * (another HTTP/d.d is WS_ERR_VERSION). Up to four empty lines, each of CR LF,
- * may stand in front of a request (2.2). */
+ * a colon; no line folding in requests; no empty name; names are tokens;
+ * values hold no control byte but HTAB (bytes from 0x80 are passed on); one
+ * space between the parts of a request line; a version that reads HTTP/1.0 or
+ * HTTP/1.1 (another HTTP/d.d is WS_ERR_VERSION). Up to four empty lines, each
+ * of CR LF, may stand in front of a request (2.2). */
 #ifndef EVWS_HTTP_H
 #define EVWS_HTTP_H
 
@@ -81,8 +81,13 @@ void ws_http_reset(struct ws_http *h);
  * byte as soon as the line that holds it is complete or over its limit. */
 int ws_http_request(struct ws_http *h, const char *bytes, size_t n);
 
-/* The same for a response; what is malformed is BAD_REQUEST here too. */
-int ws_http_response(struct ws_http *h, const char *bytes, size_t n);
+/* The same for a response; what is malformed is BAD_REQUEST here too. A field
+ * may be folded (RFC 9112 5.2): the line breaks in its value are written over
+ * by blanks. Each of its lines has to keep to max_field_line. */
+int ws_http_response(struct ws_http *h, char *bytes, size_t n);
+
+/* Is a response a BAD_REQUEST for a line that ends in LF without CR? */
+bool ws_http_has_bare_lf(const struct ws_http *h, const char *bytes, size_t n);
 
 static inline struct ws_slice ws_http_name(const char *bytes,
                                            const struct ws_http_field *f) {
