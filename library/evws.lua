@@ -578,13 +578,20 @@ function server:close(options) end
 ---@return string? message
 function server:route(pattern, route) end
 
----As `conn:publish`, to all who have subscribed to the topic.
+---As `conn:publish`, to all who have subscribed to the topic, but for those that
+---the options name.
 ---@param topic string
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
+---@param options? evws.PublishOptions
 ---@return integer? count
 ---@return string? message
-function server:publish(topic, message, kind) end
+function server:publish(topic, message, kind, options) end
+
+---@class evws.PublishOptions
+---Connections that do not get the message; those of other servers, and those
+---that have not subscribed, do not matter.
+---@field except? evws.Conn[]
 
 ---As `server:publish`, to every open connection of the server.
 ---@param message string

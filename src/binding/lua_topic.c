@@ -4,6 +4,7 @@
 
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
+#include "binding/option_values.h"
 #include "engine/topic.h"
 
 #define TOPIC_MAX 65535
@@ -70,7 +71,10 @@ static int conn_publish(lua_State *L) {
   uint8_t opcode = ws_check_message(L, 3, &message);
   if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
     return ws_push_closed(L);
-  return push_count(L, ws_topic_publish(c->server, c, name, opcode, message));
+  const struct ws_conn *self = c;
+  struct ws_except except = {&self, 1};
+  return push_count(L,
+                    ws_topic_publish(c->server, except, name, opcode, message));
 }
 
 /* ---- of a server ---- */
@@ -79,12 +83,43 @@ static bool is_usable(const struct ws_server *s) {
   return !s->is_gone && !ws_loop_is_forked(s->loop);
 }
 
+static const char *const publish_options[] = {"except", NULL};
+
+/* { except = connections } at arg, or nothing: those of this server. What is
+ * pushed holds the list. */
+static struct ws_except check_except(lua_State *L, int arg,
+                                     const struct ws_server *s) {
+  struct ws_except except = {NULL, 0};
+  if (lua_isnoneornil(L, arg)) return except;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  ws_option_names(L, arg, "publish", publish_options);
+  if (lua_getfield(L, arg, "except") == LUA_TNIL) return except;
+  if (!lua_istable(L, -1))
+    luaL_error(L, "bad option 'except' (a list of connections expected)");
+  int list = lua_gettop(L);
+  size_t n = lua_rawlen(L, list);
+  const struct ws_conn **conns =
+    lua_newuserdatauv(L, (n ? n : 1) * sizeof *conns, 0);
+  for (size_t i = 0; i < n; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    struct lua_conn *lc = luaL_testudata(L, -1, WS_CONN_NAME);
+    if (!lc)
+      luaL_error(L, "bad option 'except' (entry %I is no connection)",
+                 (LUAI_UACINT)i + 1);
+    if (lc->c.server == s) conns[except.n++] = &lc->c;
+    lua_pop(L, 1);
+  }
+  except.conns = conns;
+  return except;
+}
+
 static int server_publish(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice name = check_topic(L, 2), message;
   uint8_t opcode = ws_check_message(L, 3, &message);
+  struct ws_except except = check_except(L, 5, s);
   if (!is_usable(s)) return ws_push_closed(L);
-  return push_count(L, ws_topic_publish(s, NULL, name, opcode, message));
+  return push_count(L, ws_topic_publish(s, except, name, opcode, message));
 }
 
 static int server_broadcast(lua_State *L) {

@@ -8,6 +8,7 @@
  * then the message is not for it. */
 #include "engine/publish.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/conn_send.h"
@@ -89,7 +90,7 @@ static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
   const struct ws_protocol_env *env = &ts->server->route.options.protocol;
   if (message.n > SIZE_MAX - WS_FRAME_HEAD_MAX || !make_entry(ts)) return NULL;
   struct ws_entry *e = &ts->log[ts->n_log];
-  *e = (struct ws_entry){.except = 0};
+  *e = (struct ws_entry){.except = 0, .others = NULL};
   if (!add_plain(ts, &e->plain, opcode, message)) return NULL;
   if (ts->n_packed && message.n >= env->deflate_threshold)
     add_packed(ts, &e->packed, opcode, message);
@@ -112,6 +113,7 @@ static void clear(struct ws_topics *ts) {
   for (size_t i = 0; i < ts->n_log; i++) {
     ws_block_release(ts->log[i].plain.range.block);
     ws_block_release(ts->log[i].packed.range.block);
+    ws_mem_free(ts->log[i].others);
   }
   ts->n_log = 0;
   ts->log_bytes = 0;
@@ -139,8 +141,22 @@ static void set_seen(const struct ws_topics *ts, struct ws_member *m) {
   m->at = ts->n_log;
 }
 
+static bool is_among(const struct ws_entry *e, uint64_t id) {
+  size_t from = 0, to = e->n_others;
+  while (from < to) {
+    size_t mid = from + (to - from) / 2;
+    if (e->others[mid] < id)
+      from = mid + 1;
+    else
+      to = mid;
+  }
+  return from < e->n_others && e->others[from] == id;
+}
+
 static bool is_for(const struct ws_member *m, const struct ws_entry *e) {
-  return e->except != m->conn->id && ws_member_find(m, e->topic);
+  uint64_t id = m->conn->id;
+  if (e->except == id || (e->others && is_among(e, id))) return false;
+  return ws_member_find(m, e->topic);
 }
 
 static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
@@ -273,16 +289,53 @@ static int64_t tell_slow(struct ws_topics *ts) {
   return lost;
 }
 
-int64_t ws_publish(struct ws_topics *ts, const struct ws_conn *from,
+static int compare(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The ids of those that have subscribed, sorted, each once. False without
+ * memory. */
+static bool leave_out(struct ws_except except, const struct ws_topic *t,
+                      uint64_t **ids, size_t *n) {
+  *ids = NULL;
+  *n = 0;
+  if (except.n == 0) return true;
+  if (!(*ids = ws_mem_alloc(except.n * sizeof **ids))) return false;
+  for (size_t i = 0; i < except.n; i++) {
+    const struct ws_conn *c = except.conns[i];
+    if (c->ahead && ws_member_find(ws_member_of(c), t)) (*ids)[(*n)++] = c->id;
+  }
+  qsort(*ids, *n, sizeof **ids, compare);
+  size_t kept = 0;
+  for (size_t i = 0; i < *n; i++)
+    if (kept == 0 || (*ids)[kept - 1] != (*ids)[i]) (*ids)[kept++] = (*ids)[i];
+  *n = kept;
+  return true;
+}
+
+int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
                    struct ws_topic *t, uint8_t opcode,
                    struct ws_slice message) {
-  bool is_own = from && from->ahead && ws_member_find(ws_member_of(from), t);
-  int64_t n = (int64_t)t->n - is_own;
-  if (n == 0) return 0;
-  struct ws_entry *e = append(ts, opcode, message);
-  if (!e) return -1;
+  uint64_t one = 0, *ids = NULL;
+  size_t n_ids = 0;
+  if (except.n == 1) { /* the usual case needs no memory */
+    const struct ws_conn *c = except.conns[0];
+    n_ids = c->ahead && ws_member_find(ws_member_of(c), t);
+    if (n_ids) one = c->id;
+  } else if (!leave_out(except, t, &ids, &n_ids)) {
+    return -1;
+  }
+  int64_t n = (int64_t)t->n - (int64_t)n_ids;
+  struct ws_entry *e = n ? append(ts, opcode, message) : NULL;
+  if (!e) {
+    ws_mem_free(ids);
+    return n ? -1 : 0;
+  }
   e->topic = t;
-  e->except = is_own ? from->id : 0;
+  e->others = ids;
+  e->n_others = n_ids;
+  e->except = one;
   n -= tell_slow(ts);
   if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES)
     flush(ts);

@@ -6,9 +6,15 @@
 
 struct ws_topic;
 
-/* Sends a message to the subscribers of a topic but for `from`, as
+/* Connections that do not get a message. */
+struct ws_except {
+  const struct ws_conn *const *conns;
+  size_t n;
+};
+
+/* Sends a message to the subscribers of a topic but for some, as
  * ws_topic_publish says. */
-int64_t ws_publish(struct ws_topics *ts, const struct ws_conn *from,
+int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
                    struct ws_topic *t, uint8_t opcode, struct ws_slice message);
 
 /* What was published for a member is sent or queued now. */

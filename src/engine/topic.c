@@ -1,7 +1,6 @@
 /* topic.c: publish and subscribe, as connections and servers ask for it. */
 #include "engine/topic.h"
 
-#include "engine/publish.h"
 #include "engine/topic_table.h"
 
 static struct ws_topics *topics_of(struct ws_server *s) {
@@ -138,18 +137,19 @@ void ws_topic_opened(struct ws_conn *c) {
 
 /* ---- publishing ---- */
 
-int64_t ws_topic_publish(struct ws_server *s, const struct ws_conn *from,
+int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_slice name, uint8_t opcode,
                          struct ws_slice message) {
   struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  return t ? ws_publish(s->topics, from, t, opcode, message) : 0;
+  return t ? ws_publish(s->topics, except, t, opcode, message) : 0;
 }
 
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
                            struct ws_slice message) {
   struct ws_topics *ts = topics_of(s);
   struct ws_topic *t = ts ? everybody(ts) : NULL;
-  return t ? ws_publish(ts, NULL, t, opcode, message) : -1;
+  return t ? ws_publish(ts, (struct ws_except){NULL, 0}, t, opcode, message)
+           : -1;
 }
 
 void ws_topics_free(struct ws_server *s) {

@@ -8,6 +8,7 @@
 #define EVWS_TOPIC_H
 
 #include "engine/conn_base.h"
+#include "engine/publish.h"
 
 /* From now on c gets what is published to the topic. WS_OK also when it did
  * before; WS_ERR_CLOSED, WS_ERR_MEMORY. Of a server's connections only. */
@@ -22,10 +23,10 @@ struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i);
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 
-/* Sends a message to the subscribers of a topic, without the connection
- * `from` (NULL: to all). Returns to how many; those whose queue is full are
- * not among them. -1 without memory: nothing was sent. */
-int64_t ws_topic_publish(struct ws_server *s, const struct ws_conn *from,
+/* Sends a message to the subscribers of a topic, without these connections.
+ * Returns to how many; those whose queue is full are not among them. -1
+ * without memory: nothing was sent. */
+int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_slice name, uint8_t opcode,
                          struct ws_slice message);
 

@@ -41,7 +41,9 @@ struct ws_part {
 
 struct ws_entry {
   struct ws_topic *topic;
-  uint64_t except; /* id of who published it, 0: nobody to leave out */
+  uint64_t except;  /* id of one to leave out, 0: nobody */
+  uint64_t *others; /* of several, sorted; NULL: none */
+  size_t n_others;
   struct ws_part plain;
   struct ws_part packed; /* by permessage-deflate; no block: it is not */
 };
