@@ -82,16 +82,19 @@ static bool chunk_size(struct ws_slice line, uint64_t *size) {
 static void check_whole(const struct result *r, struct ws_slice in) {
   struct ws_slice line;
   uint64_t size;
-  size_t sum = 0;
+  size_t sum = 0, heads = 0;
   in.n = (size_t)r->taken;
   for (;;) {
     FUZZ_CHECK(next_line(&in, &line) && chunk_size(line, &size));
+    heads += line.n + 2;
+    FUZZ_CHECK(heads <= 4096 + 8 * sum);
     if (size == 0) break;
     FUZZ_CHECK(size <= in.n && sum + size <= r->n);
     FUZZ_CHECK(memcmp(in.p, r->data + sum, size) == 0);
     sum += size;
     in = (struct ws_slice){in.p + size, in.n - size};
     FUZZ_CHECK(next_line(&in, &line) && line.n == 0);
+    heads += 2;
   }
   FUZZ_CHECK(sum == r->n);
   do {

@@ -66,9 +66,11 @@ describe("HTTP on a connection", function()
     local server, bodies = keeper(g)
     local heavy = "1;" .. ("e"):rep(1000) .. "\r\nx\r\n"
     refused(server, 400, coded .. heavy:rep(40))
+    refused(server, 400, coded .. ("1;eee\r\nx\r\n"):rep(5000))
+    refused(server, 400, coded .. ("00001\r\nx\r\n"):rep(5000))
     refused(server, 400, coded .. "1;" .. ("e"):rep(17000) .. "\r\n")
     assert.same({}, bodies)
-    local light = ("1;" .. ("e"):rep(80) .. "\r\nx\r\n"):rep(1000)
+    local light = ("1;ee\r\nx\r\n"):rep(1000)
     local _, _, _, client = common.answer(server, coded .. light
       .. "0\r\n\r\n")
     client:close()

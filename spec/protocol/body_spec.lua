@@ -115,11 +115,11 @@ describe("body", function()
       assert.equal("", (chunked("100000\r\n")))
     end)
 
-    it("a chunk head without data at 16 KiB (BI-36)", function()
+    it("a chunk head without data at 4 KiB (BI-36)", function()
       local function head(n) return "1;" .. ("e"):rep(n - 4) .. "\r\n" end
-      assert.equal("x", (body.feed("chunked", head(16384) .. "x")))
-      assert.equal(bad, (select(2, body.feed("chunked", head(16385) .. "x"))))
-      assert.same({ nil, bad, 16384 },
+      assert.equal("x", (body.feed("chunked", head(4096) .. "x")))
+      assert.equal(bad, (select(2, body.feed("chunked", head(4097) .. "x"))))
+      assert.same({ nil, bad, 4096 },
                   { body.feed("chunked", "1;" .. ("e"):rep(100000), 1) })
     end)
 
@@ -147,7 +147,35 @@ describe("body", function()
       local chunk = "1;" .. ("e"):rep(200) .. "\r\nx\r\n"
       local _, err, at = body.feed("chunked", chunk:rep(2000))
       assert.equal(bad, err)
-      assert.is_true(at < 40000)
+      assert.is_true(at < 5000)
+    end)
+
+    it("eight bytes of head for a byte pass, nine do not", function()
+      for _, head in ipairs { "0001", "1;ee", "0a;", "00a;xyzzy", "1;" } do
+        local size = tonumber(head:match "%x+", 16)
+        local bytes = (head .. "\r\n" .. ("x"):rep(size) .. "\r\n"):rep(50000)
+        assert.equal(50000 * size,
+                     #body.feed("chunked", bytes .. "0\r\n\r\n"))
+      end
+      for _, head in ipairs { "00001", "1;eee", "2;" .. ("e"):rep(11),
+                              "0000000000000001" } do
+        local size = tonumber(head:match "%x+", 16)
+        local chunk = head .. "\r\n" .. ("x"):rep(size) .. "\r\n"
+        local _, err, at = body.feed("chunked", chunk:rep(50000))
+        assert.equal(bad, err, head)
+        assert.is_true(at < 4096 * 10)
+      end
+    end)
+
+    it("what went before counts, in both ways", function()
+      local large = "8000\r\n" .. ("d"):rep(0x8000) .. "\r\n"
+      local heavy = ("1;" .. ("e"):rep(1000) .. "\r\nx\r\n")
+      assert.equal(0x8000 + 200,
+                   #body.feed("chunked", large .. heavy:rep(200)))
+      assert.equal(bad, (select(2, body.feed("chunked",
+                                             heavy:rep(200) .. large))))
+      assert.equal(bad, (select(2, body.feed("chunked",
+                                             large .. heavy:rep(300)))))
     end)
 
     it("chunks of one byte without extensions pass", function()

@@ -8,9 +8,10 @@
 
 #include "protocol/http.h"
 
-#define DIGITS_MAX 16 /* of a 64-bit size */
-#define OVERHEAD_MAX (16 * 1024)
-#define OVERHEAD_RATIO 100
+#define DIGITS_MAX 16      /* of a 64-bit size */
+#define HEADS_RATIO 8      /* bytes around the data, for each byte of it */
+#define HEADS_FREE 4096    /* and without any */
+#define TRAILERS_MAX 16384 /* bytes */
 
 /* The steps of the chunked coding in their order; a body whose length is
  * known stays in DATA. */
@@ -126,8 +127,8 @@ static int take_byte(struct ws_body *b, char c) {
 /* Extensions and chunks of one byte cost their sender little and everybody
  * else a lot. */
 static bool is_overweight(const struct ws_body *b) {
-  if (b->step >= TRAILER) return b->overhead > OVERHEAD_MAX;
-  return b->overhead > OVERHEAD_MAX + OVERHEAD_RATIO * b->total;
+  if (b->step >= TRAILER) return b->overhead > TRAILERS_MAX;
+  return b->overhead > HEADS_FREE + HEADS_RATIO * b->total;
 }
 
 static size_t take_data(struct ws_body *b, const char *bytes, size_t n,

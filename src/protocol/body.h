@@ -34,8 +34,8 @@ bool ws_body_is_done(const struct ws_body *b);
  * (may be fewer than n: call again), 0 only when n is 0 or the body is done,
  * or an error: BAD_REQUEST for a malformed chunk (sizes are hexadecimal
  * digits only, 16 at most; lines end in CR LF; an extension holds no control
- * byte), when chunk heads outweigh the data (more than 16 KiB + 100 times
- * the data), or for more than 16 KiB of trailers; BODY_TOO_BIG over max.
+ * byte), when chunk heads outweigh the data (more than 4 KiB and 8 times the
+ * data), or for more than 16 KiB of trailers; BODY_TOO_BIG over max.
  * Trailers are checked like fields and dropped. */
 int64_t ws_body_feed(struct ws_body *b, const char *bytes, size_t n,
                      struct ws_slice *data);
