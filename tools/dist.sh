@@ -1,8 +1,7 @@
 #!/bin/sh
 # Makes a release of what is committed: tools/dist.sh <folder>     (make dist)
 #
-#   <folder>/evws-VERSION.tar.gz   what is in git, without what .gitattributes
-#                                  keeps out; the same bytes each time
+#   <folder>/evws-VERSION.tar.gz   what is in git; the same bytes each time
 #   <folder>/evws-VERSION-1.rockspec   whose source is the tag vVERSION; while
 #                                  VERSION ends in -dev, the branch main
 #
