@@ -5,7 +5,10 @@
 -- ticket, good once and for 30 seconds, which they offer as a sub-protocol
 -- (a query would stand in every log). Beyond one's own machine: over TLS.
 local ws = require "evws"
-local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1]) or 5000
+local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1] or 5000)
+local policy = { headers = { ["Content-Security-Policy"] =
+  "default-src 'self'; img-src data:; frame-ancestors 'none'" } }
+local page, common = ws.static(here .. "auth", policy), ws.static(here)
 
 local function random()
   local file <close> = assert(io.open("/dev/urandom", "rb"))
@@ -55,10 +58,14 @@ local function use_ticket(request)
   end
 end
 
-local page = ws.static(here .. "auth")
+if not port then
+  io.stderr:write(arg[1], " is no port\n")
+  os.exit(1)
+end
 local server, why = ws.listen { port = port, path = "/ws", origins = "same",
   hosts = "auto", subprotocols = { "echo" },
   on_request = function(request)
+    if request.path == "/style.css" then return common(request) end
     if request.path ~= "/ticket" then return page(request) end
     if request.method ~= "POST" then return 405, nil, { Allow = "POST" } end
     return give_ticket(request)

@@ -4,7 +4,11 @@
 -- "NAME PRICE": the last one at once, then four a second. Prices move only
 -- while somebody looks. A slow reader misses some, which does no harm here.
 local ws = require "evws"
-local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1]) or 5000
+local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1] or 5000)
+local policy = { headers = { ["Content-Security-Policy"] =
+  "default-src 'self'; img-src data:; frame-ancestors 'none'" } }
+local page, common = ws.static(here .. "broadcast", policy), ws.static(here)
+local is_common = { ["/style.css"] = true, ["/chart.js"] = true }
 
 local prices = { ALFA = 120, BETA = 80, GAMMA = 45 }
 local server, why, timer
@@ -26,9 +30,15 @@ local function tick()
   end
 end
 
+if not port then
+  io.stderr:write(arg[1], " is no port\n")
+  os.exit(1)
+end
 server, why = ws.listen { port = port, path = "/ticker", origins = "same",
   max_message = 64, max_queued = 16 * 1024,
-  on_request = ws.static(here .. "broadcast"),
+  on_request = function(request)
+    return (is_common[request.path] and common or page)(request)
+  end,
   on_message = function(conn, message)
     local sign, name = message:match "^([+-])(%u+)$"
     if not prices[name] then

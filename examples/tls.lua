@@ -2,8 +2,12 @@
 -- Without files of your own, tools/certificate.sh makes some to try it with.
 local ws = require "evws"
 local made = "build/certificates/"
-local port, certificate, key = tonumber(arg[1]) or 5001, arg[2], arg[3]
+local port, certificate, key = tonumber(arg[1] or 5001), arg[2], arg[3]
 
+if not port then
+  io.stderr:write(arg[1], " is no port\n")
+  os.exit(1)
+end
 if not certificate then
   assert(os.execute "tools/certificate.sh")
   certificate, key = made .. "localhost.pem", made .. "localhost.key"

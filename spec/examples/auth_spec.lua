@@ -88,9 +88,8 @@ describe("the token sample", function()
     assert.not_equal(anna, (other:wait "^anna%s+(%x+)$"))
   end)
 
-  it("serves its page, and says when its port is taken", function()
-    local _, _, body = kit.http(child, "GET", "/")
-    assert.is_truthy(body:find("WebSocket with a Token", 1, true))
-    kit.refuses_a_taken_port "auth"
+  it("serves its page, and refuses ports that are taken or none", function()
+    kit.has_page(child, "WebSocket with a Token")
+    kit.refuses_ports "auth"
   end)
 end)

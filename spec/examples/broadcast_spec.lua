@@ -91,9 +91,8 @@ describe("the ticker", function()
     kit.expect_close(conn, 1009)
   end)
 
-  it("serves its page, and says when its port is taken", function()
-    local _, _, body = kit.http(child, "GET", "/")
-    assert.is_truthy(body:find("WebSocket Ticker", 1, true))
-    kit.refuses_a_taken_port "broadcast"
+  it("serves its page, and refuses ports that are taken or none", function()
+    kit.has_page(child, "WebSocket Ticker")
+    kit.refuses_ports "broadcast"
   end)
 end)

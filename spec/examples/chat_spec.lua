@@ -10,24 +10,59 @@ describe("the chat", function()
   before_each(function() child = kit.serve "chat" end)
   after_each(kit.cleanup)
 
-  local function enter(room, name, here)
-    local conn = assert(kit.connect(child, "/chat/" .. room))
-    conn:send("name " .. name)
-    kit.expect(conn, "here " .. (here or name))
-    return conn
+  -- The next line but for those that tell of rooms, which come when they like.
+  local function heard(conn, seconds)
+    local line, why, code
+    repeat
+      line, why, code = conn:receive(seconds or kit.limit)
+    until not line or not line:find "^rooms "
+    return line, why, code
   end
 
-  local function said(conn)
-    local message = assert(conn:receive(kit.limit))
-    local id, name, text = message:match "^said (%d+) (%S+) (.*)$"
-    assert(id, message)
+  local function expect(conn, line)
+    assert.equal(line, (heard(conn)))
+  end
+
+  local function connect(room)
+    return assert(kit.connect(child, "/chat/" .. room))
+  end
+
+  -- Enters, and returns what was said there last as well.
+  local function enter(room, name, here)
+    local conn, before = connect(room), {}
+    conn:send("name " .. name)
+    local line
+    repeat
+      line = assert(heard(conn))
+      before[#before + 1] = line
+    until line:find "^here "
+    assert.equal("here " .. (here or name), table.remove(before))
+    return conn, before
+  end
+
+  local function parse(line)
+    local id, name, text = line:match "^said (%d+) (%S+) (.*)$"
+    assert(id, line)
     return name, text, math.tointeger(id)
+  end
+
+  local function said(conn) return parse(assert(heard(conn))) end
+
+  local function ended(conn, code)
+    local line, why, got = heard(conn)
+    assert.same({ nil, "closed", code }, { line, why, got })
+  end
+
+  local function rooms(conn)
+    local line
+    repeat line = assert(conn:receive(kit.limit)) until line:find "^rooms "
+    return line
   end
 
   it("tells everybody in a room what one says, and no other room", function()
     local anna, carl = enter("one", "anna"), enter("two", "carl")
     local ben = enter("one", "ben", "anna ben")
-    kit.expect(anna, "joined ben")
+    expect(anna, "joined ben")
     anna:send "say hello to you"
     for _, conn in ipairs { anna, ben } do
       local name, text = said(conn)
@@ -45,54 +80,72 @@ describe("the chat", function()
     local anna = enter("one", "anna")
     for i = 1, 8 do anna:send("say " .. i) end
     for i = 1, 8 do assert.equal(tostring(i), (select(2, said(anna)))) end
-    local ben, last = enter("one", "ben", "anna ben"), 0
-    for i = 1, 8 do
-      local name, text, id = said(ben)
+    local _, before = enter("one", "ben", "anna ben")
+    local last = 0
+    assert.equal(8, #before)
+    for i, line in ipairs(before) do
+      local name, text, id = parse(line)
       assert.same({ "anna", tostring(i) }, { name, text })
       assert.is_true(id > last)
       last = id
     end
-    kit.expect(anna, "joined ben")
-    assert.is_nil((anna:receive(0.05)))
+    expect(anna, "joined ben")
+    assert.is_nil((heard(anna, 0.05)))
   end)
 
   it("keeps no more than the last 50", function()
     local speakers = {}
     for i = 1, 6 do
-      speakers[i] = assert(kit.connect(child, "/chat/one"))
+      speakers[i] = connect "one"
       speakers[i]:send("name n" .. i)
       for k = 1, 9 do speakers[i]:send(("say %d"):format(9 * (i - 1) + k)) end
       repeat
         local message = assert(speakers[i]:receive(kit.limit))
       until message:find((" n%d %d$"):format(i, 9 * i))
     end
-    local late = enter("one", "late", "late n1 n2 n3 n4 n5 n6")
-    for i = 5, 54 do assert.equal(tostring(i), (select(2, said(late)))) end
-    assert.is_nil((late:receive(0.05)))
+    local _, before = enter("one", "late", "late n1 n2 n3 n4 n5 n6")
+    assert.equal(50, #before)
+    for i, line in ipairs(before) do
+      assert.equal(tostring(i + 4), (select(2, parse(line))))
+    end
   end)
 
   it("lets nobody have a name that is there, in whatever case", function()
     local anna = enter("one", "Anna")
-    local other = assert(kit.connect(child, "/chat/one"))
+    local other = connect "one"
     other:send "name aNNa"
-    kit.expect(other, "sorry somebody here has this name already")
+    expect(other, "sorry somebody here has this name already")
     other:send "name anna2"
-    kit.expect(other, "here Anna anna2")
-    kit.expect(anna, "joined anna2")
+    expect(other, "here Anna anna2")
+    expect(anna, "joined anna2")
     enter("two", "anna")
   end)
 
   it("tells who leaves, and the name is free again", function()
     local anna = enter("one", "anna")
     local ben = enter("one", "ben", "anna ben")
-    kit.expect(anna, "joined ben")
+    expect(anna, "joined ben")
     ben:close()
-    kit.expect(anna, "left ben")
+    expect(anna, "left ben")
     ben = enter("one", "ben", "anna ben")
-    kit.expect(anna, "joined ben")
+    expect(anna, "joined ben")
     ben:terminate()
-    kit.expect(anna, "left ben")
+    expect(anna, "left ben")
   end)
+
+  it("tells everybody which rooms there are, and how many are in them",
+    function()
+      local watch = connect "one"
+      assert.equal("rooms ", rooms(watch))
+      enter("two", "anna")
+      repeat until rooms(watch) == "rooms two 1"
+      local ben = enter("two", "ben", "anna ben")
+      enter("one", "carl")
+      repeat until rooms(watch) == "rooms one 1 two 2"
+      assert.equal("rooms one 1 two 2", rooms(connect "three"))
+      ben:close()
+      repeat until rooms(watch) == "rooms one 1 two 1"
+    end)
 
   it("forgets a room that everybody has left", function()
     local anna = enter("one", "anna")
@@ -100,48 +153,48 @@ describe("the chat", function()
     said(anna)
     local watch = enter("two", "watch")
     anna:close()
-    kit.expect_close(anna, 1000)
+    ended(anna, 1000)
     watch:send "say after"
     said(watch)
-    local ben = enter("one", "ben")
-    assert.is_nil((ben:receive(0.05)))
+    local _, before = enter("one", "ben")
+    assert.same({}, before)
   end)
 
   it("refuses names that are empty, long, or hard to see", function()
-    local conn = assert(kit.connect(child, "/chat/one"))
+    local conn = connect "one"
     for _, name in ipairs { "", "a b", ("x"):rep(25), "<b>", "a\nb",
       "a\u{200b}", "a\u{a0}", "a\u{202e}b", "a," } do
       conn:send("name " .. name)
-      kit.expect(conn, "sorry a name is up to 24 letters, digits, _ or -")
+      expect(conn, "sorry a name is up to 24 letters, digits, _ or -")
     end
     conn:send("name " .. ("ü"):rep(24))
-    kit.expect(conn, "here " .. ("ü"):rep(24))
+    expect(conn, "here " .. ("ü"):rep(24))
   end)
 
   it("refuses what is too long or empty, and puts it on one line", function()
     local anna = enter("one", "anna")
     for _, text in ipairs { "", "   ", "\n", ("x"):rep(501) } do
       anna:send("say " .. text)
-      kit.expect(anna, "sorry 1 to 500 characters")
+      expect(anna, "sorry 1 to 500 characters")
     end
     anna:send("say " .. ("ü"):rep(500))
     assert.equal(("ü"):rep(500), (select(2, said(anna))))
     anna:send "say a\nsaid 1 ben b"
     assert.equal("a said 1 ben b", (select(2, said(anna))))
     anna:send(("x"):rep(4097))
-    kit.expect_close(anna, 1009)
+    ended(anna, 1009)
   end)
 
   it("ends who speaks without a name, twice names, or sends bytes", function()
-    local conn = assert(kit.connect(child, "/chat/one"))
+    local conn = connect "one"
     conn:send "say hello"
-    kit.expect_close(conn, 1008)
+    ended(conn, 1008)
     conn = enter("one", "anna")
     conn:send "name ben"
-    kit.expect_close(conn, 1008)
-    conn = assert(kit.connect(child, "/chat/one"))
+    ended(conn, 1008)
+    conn = connect "one"
     conn:send("name anna", "binary")
-    kit.expect_close(conn, 1008)
+    ended(conn, 1008)
   end)
 
   it("ends who floods", function()
@@ -165,12 +218,9 @@ describe("the chat", function()
       { origin = "http://localhost:" .. child.port }))
   end)
 
-  it("serves its page, and says when its port is taken", function()
-    local status, headers, body = kit.http(child, "GET", "/")
-    assert.equal(200, status)
-    assert.equal("text/html; charset=utf-8", headers["content-type"])
-    assert.is_truthy(body:find("WebSocket Chat", 1, true))
-    kit.refuses_a_taken_port "chat"
+  it("serves its page, and refuses ports that are taken or none", function()
+    kit.has_page(child, "WebSocket Chat")
+    kit.refuses_ports "chat"
   end)
 
   it("is found again by clients when it comes back", function()

@@ -8,12 +8,13 @@ describe("the dashboard", function()
   before_each(function() child = kit.serve "dashboard" end)
   after_each(kit.cleanup)
 
+  -- The last line of a message: what comes first has those of a minute.
   local function numbers(conn)
-    local fields = {}
-    for name, number in assert(conn:receive(kit.limit)):gmatch "(%S+)=(%S+)" do
+    local fields, message = {}, assert(conn:receive(kit.limit))
+    for name, number in message:match "[^\n]*$":gmatch "(%S+)=(%S+)" do
       fields[name] = assert(tonumber(number), name)
     end
-    return fields
+    return fields, select(2, message:gsub("\n", "")) + 1
   end
 
   it("sends its numbers at once and every second", function()
@@ -29,6 +30,15 @@ describe("the dashboard", function()
     assert.is_true(second.now > first.now)
     local third = numbers(conn)
     assert.is_true(third.now - second.now > 0.5)
+  end)
+
+  it("sends what was before to who comes later", function()
+    local early = assert(kit.connect(child, "/stats"))
+    local seen = {}
+    for i = 1, 3 do seen[i] = numbers(early).now end
+    local now, count = numbers(assert(kit.connect(child, "/stats")))
+    assert.is_true(count >= 3)
+    assert.is_true(now.now >= seen[3])
   end)
 
   it("counts the load that is made on its echo", function()
@@ -53,9 +63,8 @@ describe("the dashboard", function()
     assert.is_truthy(body:find "\nevws_connections%S* 0\n")
   end)
 
-  it("serves its page, and says when its port is taken", function()
-    local _, _, body = kit.http(child, "GET", "/")
-    assert.is_truthy(body:find("WebSocket Dashboard", 1, true))
-    kit.refuses_a_taken_port "dashboard"
+  it("serves its page, and refuses ports that are taken or none", function()
+    kit.has_page(child, "WebSocket Dashboard")
+    kit.refuses_ports "dashboard"
   end)
 end)

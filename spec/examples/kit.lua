@@ -7,6 +7,8 @@
 --   kit.expect(conn, text)       the next message is this
 --   kit.expect_close(conn, code) nothing comes any more but this code
 --   kit.http(child, method, path[, fields]) -> status, headers, body
+--   kit.has_page(child, title)   the page, all that it needs, and no more
+--   kit.refuses_ports(name)      a port that is taken, or is none
 --   kit.cleanup()                for after_each
 
 local t = require "spec.helper"
@@ -56,15 +58,42 @@ function kit.http(child, method, path, fields)
   return raw:read_http()
 end
 
--- The one line that it says, and exit 1, when its port is taken.
-function kit.refuses_a_taken_port(name)
-  local server = t.listen { host = "localhost" }
-  local child = children.start(("examples/%s.lua %d"):format(name,
-    server.port))
+-- The page may load what stands beside it, and finds it there; the sources of
+-- the samples are not served.
+function kit.has_page(child, title)
+  local status, headers, body = kit.http(child, "GET", "/")
+  assert.equal(200, status)
+  assert.equal("text/html; charset=utf-8", headers["content-type"])
+  assert.is_truthy(body:find("<title>" .. title .. "</title>", 1, true))
+  assert.matches("^default%-src 'self'; ", headers["content-security-policy"])
+  local n = 0
+  for path in body:gmatch '%s[sh]r[ce]f?="([%w/.]+)"' do
+    if path:find "%." then
+      n = n + 1
+      path = path:find "^/" and path or "/" .. path
+      assert.equal(200, (kit.http(child, "GET", path)), path)
+    end
+  end
+  assert.is_true(n > 0)
+  assert.is_nil(body:find("<script>", 1, true) or body:find("<style", 1, true))
+  for _, path in ipairs { "/chat.lua", "/../chat.lua", "/auth/page.js" } do
+    assert.equal(404, (kit.http(child, "GET", path)), path)
+  end
+end
+
+-- One line and exit 1.
+local function refuses(name, port, pattern)
+  local child = children.start(("examples/%s.lua %s"):format(name, port))
   assert.equal(1, child:ended())
   assert.equal("", child:output())
-  assert.matches(("^cannot listen on localhost port %d: [^\n]+\n$"):format(
-    server.port), child:errors())
+  assert.matches(pattern, child:errors())
+end
+
+function kit.refuses_ports(name)
+  local server = t.listen { host = "localhost" }
+  refuses(name, server.port,
+    ("^cannot listen on localhost port %d: [^\n]+\n$"):format(server.port))
+  refuses(name, "abc", "^abc is no port\n$")
 end
 
 function kit.cleanup()

@@ -35,8 +35,8 @@ describe("examples/tls.lua", function()
     assert.matches("^[^\n]*nowhere.pem[^\n]*\n$", child:errors())
   end)
 
-  it("says when its port is taken", function()
-    kit.refuses_a_taken_port "tls"
+  it("refuses ports that are taken or none", function()
+    kit.refuses_ports "tls"
   end)
 end)
 
@@ -67,7 +67,7 @@ describe("examples/client.lua", function()
     assert.equal(0, client:ended())
   end)
 
-  it("is told by the echo that its port is taken", function()
-    kit.refuses_a_taken_port "echo"
+  it("is told by the echo which ports are taken or none", function()
+    kit.refuses_ports "echo"
   end)
 end)
