@@ -247,8 +247,19 @@ asan_env = LD_PRELOAD=$(asan_lib) \
   check_initialization_order=1 \
   UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
+# The first line of a sample says what it is, up to its command.
+samples = for file in examples/*.lua; do \
+  name=$${file\#\#*/}; \
+  printf '  %-10s %s\n' "$${name%.lua}" \
+    "$$(sed 's/^-- //; s/: lua5.4 .*//; s/: make .*//; s/:$$//; q' \
+    "$$file")"; \
+  done
+
 ## run: set up, build, start a sample: make run [EXAMPLE=chat] [ARGS=8080]
 run:
+	@if [ ! -f examples/$(call quote,$(EXAMPLE)).lua ]; then \
+	  echo "make run: no sample" $(call quote,'$(EXAMPLE)'). \
+	    "EXAMPLE is one of these:"; $(samples); exit 2; fi >&2
 	@$(SETUP) run
 	$(again) $(jobs) build-core
 	@exec env $(lua_env) $(LUA) examples/$(EXAMPLE).lua $(ARGS)
