@@ -131,6 +131,10 @@ ifeq ($(OS),Linux)
 load = $(BUILD)/evws_load
 load_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/load/*.c))
 whole = $(BUILD)/evws_whole.so
+# Its server without Lua.
+engine = $(BUILD)/evws_engine
+engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
+  $(filter-out src/binding/%,$(sources)) bench/servers/engine.c)
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
@@ -162,6 +166,11 @@ $(load): $(load_objects) $(BUILD)/flags
 	@echo "  LINK $@"
 	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(load_objects) $(ws_libs) \
 	  $(LDLIBS)
+
+$(engine): $(engine_objects) $(BUILD)/flags
+	@echo "  LINK $@"
+	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(engine_objects) \
+	  $(ws_libs) -lm $(LDLIBS)
 
 $(whole): $(BUILD)/bench/counts/whole.o $(BUILD)/flags
 	@echo "  LINK $@"
@@ -285,8 +294,8 @@ fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \
 
 build-core: $(core) ; @:
 build-fuzz: $(fuzz_targets) ; @:
-build-all: $(core) $(probe) $(load) ; @:
-build-counts: $(core) $(load) $(whole) ; @:
+build-all: $(core) $(probe) $(load) $(engine) ; @:
+build-counts: $(core) $(load) $(engine) $(whole) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \

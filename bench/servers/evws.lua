@@ -1,7 +1,7 @@
 -- The server that is measured: what comes to /echo goes back, what comes to
 -- /broadcast goes to everyone there. Plain, over TLS, and with compression:
 --
---   lua5.4 bench/echo.lua [PORT [TLS_PORT [DEFLATE_PORT]]]
+--   lua5.4 bench/servers/evws.lua [PORT [TLS_PORT [DEFLATE_PORT]]]
 --
 -- Ports are printed when all of them listen; 0, the default, is any free one.
 
