@@ -354,7 +354,8 @@ local ws = {}
 ---beats a parameter, a parameter the `*`. However a path is spelled, it is the
 ---same: `/café` is `/caf%C3%A9` and `/caf%c3%a9`, `%7E` is `~`, but `%2F` is no
 ---`/` (RFC 3986 6.2.2). What a route does not set it takes from the options
----beside `routes`, `on_upgrade` included, `on_request` not.
+---beside `routes`, `on_upgrade` included; `on_request` and `on_closing` it does
+---not.
 ---@field routes? table<string, evws.RouteOptions>
 ---
 ---Called for a plain HTTP request for which neither `path` nor a route is
@@ -380,6 +381,13 @@ local ws = {}
 ---end
 ---```
 ---@field on_request? fun(request: evws.Request): integer?, (string|fun(out: evws.Body))?, table<string, string|string[]>?
+---
+---Called when the server begins to close, by `server:close` or by a signal, and
+---lets nobody new in; connections are still open, and bodies are still written.
+---They are told when it has returned, or after `seconds`, which is a quarter of
+---the time that closing may take. A route has its own, and all are called. Not
+---called where the timeout is 0.
+---@field on_closing? fun(server: evws.Server, seconds: number)
 ---
 ---Called for a valid upgrade whose origin is accepted, before it is answered.
 ---Returns nothing: accept; a table `{ subprotocol =, headers =, data = }`:
@@ -457,6 +465,7 @@ local ws = {}
 ---options beside `routes`: without it they are answered with 426.
 ---@field on_request? fun(request: evws.Request): integer?, (string|fun(out: evws.Body))?, table<string, string|string[]>?
 ---@field upgrade_timeout? number|false
+---@field on_closing? fun(server: evws.Server, seconds: number)
 
 ---The options of `ws.connect`.
 ---@class evws.ConnectOptions: evws.ConnectionOptions

@@ -8,6 +8,7 @@
 #include "binding/deliver.h"
 #include "binding/log.h"
 #include "binding/lua_body.h"
+#include "binding/lua_closing.h"
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
@@ -168,6 +169,7 @@ void ws_host_fill(struct ws_host *host) {
     .drained = on_drained,
     .ended = on_ended,
     .closed = on_closed,
+    .closing = ws_closing_begin,
     .server_gone = ws_server_gone,
   };
   ws_log_fill(host);

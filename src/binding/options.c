@@ -86,6 +86,7 @@ static const struct option options[] = {
   {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "on_chunk", .type = OTHER, .scope = BOTH},
   {.name = "on_close", .type = OTHER, .scope = BOTH},
+  {.name = "on_closing", .type = OTHER, .scope = SERVE},
   {.name = "on_drain", .type = OTHER, .scope = BOTH},
   {.name = "on_error", .type = OTHER, .scope = BOTH},
   {.name = "on_full", .type = OTHER, .scope = BOTH},
@@ -168,13 +169,18 @@ static bool is_message_handler(const char *name) {
   return strcmp(name, "on_message") == 0 || strcmp(name, "on_chunk") == 0;
 }
 
+/* What stands beside the routes is not for them. */
+static bool is_own(const char *name) {
+  return strcmp(name, "on_request") == 0 || strcmp(name, "on_closing") == 0;
+}
+
 void ws_options_inherit(lua_State *L, int route, int listener) {
   bool has_own = ws_option_is_given(L, route, "on_message") ||
                  ws_option_is_given(L, route, "on_chunk");
   for (size_t i = 0; i < N_OPTIONS; i++) {
     if (!(options[i].scope & WS_FOR_ROUTE)) continue;
     if (has_own && is_message_handler(options[i].name)) continue;
-    if (strcmp(options[i].name, "on_request") == 0) continue;
+    if (is_own(options[i].name)) continue;
     if (lua_getfield(L, route, options[i].name) == LUA_TNIL) {
       lua_getfield(L, listener, options[i].name);
       lua_setfield(L, route, options[i].name);

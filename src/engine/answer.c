@@ -68,7 +68,7 @@ bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,
   p->is_last = a.is_last;
   ws_pending_set_deadline(c, 0);
   ws_pending_update(c);
-  if (c->server->is_closing) ws_answer_tell_gone(c);
+  if (c->server->is_leaving) ws_answer_tell_gone(c);
   return true;
 }
 
@@ -78,7 +78,7 @@ static bool is_streaming(const struct ws_conn *c) {
 }
 
 bool ws_answer_is_open(const struct ws_conn *c) {
-  return is_streaming(c) && !c->server->is_closing && !c->stream.error;
+  return is_streaming(c) && !c->server->is_leaving && !c->stream.error;
 }
 
 enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n) {

@@ -40,11 +40,19 @@ static void tell(struct ws_server *s, uint64_t n) {
   }
 }
 
-static void on_farewell(struct ws_timer *t) {
-  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, farewell.timer);
+static void tell_some(struct ws_server *s) {
+  struct ws_timer *t = &s->farewell.timer;
   tell(s, WS_FAREWELL_BATCH);
   if (!s->farewell.left) return;
   if (!ws_loop_timer(s->loop, t, s->farewell.step)) tell(s, UINT64_MAX);
+}
+
+static void on_farewell(struct ws_timer *t) {
+  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, farewell.timer);
+  if (s->is_leaving)
+    tell_some(s);
+  else
+    ws_farewell_go(s);
 }
 
 void ws_farewell_init(struct ws_server *s) {
@@ -60,28 +68,50 @@ static void hurry_pending(struct ws_server *s) {
     struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
     struct ws_pending *p = ws_pending_of(c);
     if (c->state != WS_CONN_PENDING || !p || p->step == WS_STEP_ASKED) continue;
-    if (p->step == WS_STEP_STREAM)
-      ws_answer_tell_gone(c);
-    else if (p->is_idle && !p->n)
+    if (p->step == WS_STEP_STREAM) continue;
+    if (p->is_idle && !p->n)
       ws_conn_cut(c, 1006, "server closed");
     else
       ws_pending_hurry(c, WS_LISTENER_LATE);
   }
 }
 
+/* Who writes a body is told that it cannot go on. */
+static void tell_streams(struct ws_server *s) {
+  struct ws_list *e;
+  for (e = s->conns.next; e != &s->conns; e = e->next) {
+    struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    struct ws_pending *p = ws_pending_of(c);
+    if (c->state == WS_CONN_PENDING && p && p->step == WS_STEP_STREAM)
+      ws_answer_tell_gone(c);
+  }
+}
+
+void ws_farewell_go(struct ws_server *s) {
+  struct ws_farewell *f = &s->farewell;
+  double batches = (double)s->n_conns / WS_FAREWELL_BATCH;
+  if (s->is_gone || s->is_leaving) return;
+  s->is_leaving = true;
+  f->left = s->n_conns;
+  f->step = WS_FAREWELL_STEP;
+  if (batches * f->step > f->timeout / 4) f->step = f->timeout / 4 / batches;
+  tell_streams(s);
+  tell_some(s);
+  ws_server_check_gone(s);
+}
+
 static void begin(struct ws_server *s, int code, struct ws_slice reason,
                   double timeout) {
   struct ws_farewell *f = &s->farewell;
-  double batches = (double)s->n_conns / WS_FAREWELL_BATCH;
+  double first = timeout / 4;
   f->code = (uint16_t)code;
-  f->left = s->n_conns;
+  f->timeout = timeout;
   f->reason_len = (uint8_t)reason.n;
   if (reason.n) memcpy(f->reason, reason.p, reason.n);
-  f->step = WS_FAREWELL_STEP;
-  if (batches * f->step > timeout / 4) f->step = timeout / 4 / batches;
   hurry_pending(s);
   ws_listener_stop(s);
-  on_farewell(&f->timer);
+  bool is_asked = timeout > 0 && s->host->closing && s->host->closing(s, first);
+  if (!is_asked || !ws_loop_timer(s->loop, &f->timer, first)) ws_farewell_go(s);
 }
 
 void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,
@@ -91,6 +121,9 @@ void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,
     s->is_closing = true;
     begin(s, code, reason, timeout);
   }
-  if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) cut_all(s);
+  if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) {
+    ws_farewell_go(s);
+    cut_all(s);
+  }
   ws_server_check_gone(s);
 }

@@ -13,7 +13,11 @@
 /* Readies the timers of a server that starts. */
 void ws_farewell_init(struct ws_server *s);
 
-/* Stops listening, sends a close frame with this code to everyone, and cuts
+/* The host has done what it had to do first (host->closing). Harmless when
+ * repeated, or when the server is gone. */
+void ws_farewell_go(struct ws_server *s);
+
+/* Stops listening, lets the host do what it has to, sends a close frame with this code to everyone, and cuts
  * after `timeout` seconds what is left (0: at once). host->server_gone follows
  * in a later turn, was_cut tells whether somebody had to be cut. */
 void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,

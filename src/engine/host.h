@@ -78,6 +78,10 @@ struct ws_host {
    * no memory for that now, it is tried again a little later. */
   bool (*closed)(struct ws_conn *);
 
+  /* A server begins to close. True: the host has something to do first, for
+   * at most so many seconds, and calls ws_farewell_go then. May be NULL. */
+  bool (*closing)(struct ws_server *, double seconds);
+
   /* A server has come to its end: no listener and no connection is left. */
   void (*server_gone)(struct ws_server *);
 

@@ -7,7 +7,7 @@ void ws_server_stop_farewell(struct ws_server *s) {
 }
 
 void ws_server_check_gone(struct ws_server *s) {
-  if (!s->is_closing || s->is_gone || s->n_conns) return;
+  if (!s->is_leaving || s->is_gone || s->n_conns) return;
   s->is_gone = true;
   ws_server_stop_farewell(s);
   s->host->server_gone(s);

@@ -75,8 +75,9 @@ struct ws_listener {
 /* What everybody is told at the end (farewell.c). */
 struct ws_farewell {
   struct ws_timer timer;
-  double step;   /* seconds */
-  uint64_t left; /* connections that may not have been told */
+  double step;    /* seconds */
+  double timeout; /* of the whole */
+  uint64_t left;  /* connections that may not have been told */
   uint16_t code;
   uint8_t reason_len;
   char reason[WS_REASON_MAX];
@@ -114,6 +115,7 @@ struct ws_server {
   struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
   bool is_foreign; /* the option fd: somebody else may listen on it too */
   bool is_closing, is_gone, was_cut;
+  bool is_leaving; /* it is closing, and everybody is being told */
 };
 
 /* Tells host->server_gone when a closing server has nothing left. */
