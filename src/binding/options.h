@@ -12,7 +12,8 @@
 void ws_options_check(lua_State *L, int arg, const char *function, int scope);
 
 /* What a route does not set itself it takes from the listener's table, but
- * for on_request and on_closing, which are there for others. Both are checked copies. */
+ * for on_request and on_closing, which are there for others. Both are checked
+ * copies. */
 void ws_options_inherit(lua_State *L, int route, int listener);
 
 /* Fills in defaults, then what the table says. */

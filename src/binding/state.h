@@ -90,7 +90,7 @@ struct lua_server {
   struct ws_server s; /* first */
   struct ws_list link;
   struct ws_task *waiting; /* for the end, by their `next` */
-  uint32_t n_closing; /* on_closing that have not returned */
+  uint32_t n_closing;      /* on_closing that have not returned */
   bool is_started;
 };
 

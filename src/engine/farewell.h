@@ -17,9 +17,10 @@ void ws_farewell_init(struct ws_server *s);
  * repeated, or when the server is gone. */
 void ws_farewell_go(struct ws_server *s);
 
-/* Stops listening, lets the host do what it has to, sends a close frame with this code to everyone, and cuts
- * after `timeout` seconds what is left (0: at once). host->server_gone follows
- * in a later turn, was_cut tells whether somebody had to be cut. */
+/* Stops listening, lets the host do what it has to, sends a close frame with
+ * this code to everyone, and cuts after `timeout` seconds what is left (0: at
+ * once). host->server_gone follows in a later turn, was_cut tells whether
+ * somebody had to be cut. */
 void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,
                        double timeout);
 
