@@ -40,7 +40,9 @@
   _(transport) \
   _(foreign) \
   _(dial) \
-  _(names)
+  _(names) \
+  _(faults) \
+  _(reserve)
 /* clang-format on */
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);

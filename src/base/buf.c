@@ -92,6 +92,14 @@ void ws_mem_free(void *p) {
   free(p);
 }
 
+void *ws_mem_lend(void *p, size_t size, bool is_last) {
+  if (size == 0) {
+    free(p);
+    return NULL;
+  }
+  return is_failing() && !is_last ? NULL : realloc(p, size);
+}
+
 /* Gives the buffer `cap` bytes (>= len), those in use at the front. With
  * consumed bytes in front a resize would copy them too and then move the
  * rest, so a new block is cheaper; it also leaves *b alone on failure. */

@@ -17,6 +17,10 @@ void *ws_mem_zero(size_t size);
 void *ws_mem_resize(void *p, size_t size);
 void ws_mem_free(void *p);
 
+/* For others (reserve.c): not counted, and a size of 0 frees. is_last: this
+ * one is not made to fail. */
+void *ws_mem_lend(void *p, size_t size, bool is_last);
+
 /* Bytes that are allocated in this process, as the allocator rounds them. */
 size_t ws_mem_used(void);
 

@@ -20,12 +20,14 @@ struct lua_input {
   struct ws_watch watch;
   struct ws_state *st;
   struct ws_task *waiting;
+  bool is_deaf;         /* it cannot be watched: reading might wait */
   bool has_keys;        /* a terminal that is set to give keys, not lines */
   struct termios lines; /* what it is set back to */
 };
 
 static void on_ready(struct ws_watch *w) {
   struct lua_input *i = WS_LIST_ENTRY(w, struct lua_input, watch);
+  i->is_deaf = w->got & WS_DEAF;
   ws_loop_unwatch(&i->st->loop, w);
   if (i->waiting) ws_task_wake(i->waiting, WS_WAKE_DONE);
 }
@@ -51,9 +53,12 @@ static int read_once(lua_State *L, struct lua_input *i, double timeout) {
 static int input_k(lua_State *L, const struct ws_woken *w) {
   struct lua_input *i = lua_touserdata(L, 1);
   ws_loop_unwatch(&i->st->loop, &i->watch);
-  if (w->why == WS_WAKE_DONE) return read_once(L, i, w->time_left);
+  if (w->why == WS_WAKE_DONE && !i->is_deaf)
+    return read_once(L, i, w->time_left);
   lua_pushnil(L);
-  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
+  lua_pushstring(L, w->why == WS_WAKE_DONE      ? "closed"
+                    : w->why == WS_WAKE_TIMEOUT ? "timeout"
+                                                : "interrupted");
   return 2;
 }
 

@@ -248,7 +248,7 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_client *cl = client_of(c);
   struct ws_loop *loop = c->stream.loop;
   if (got & WS_WRITE) ws_stream_flush(&c->stream);
-  if (!(got & WS_READ)) return;
+  if (!(got & WS_READ) || c->stream.error) return;
   if (!ws_loop_prepare(loop)) {
     give_up(c, "out of memory");
     return;

@@ -32,6 +32,7 @@ static const char *describe(int error) {
   case EPIPE: return "connection reset";
   case ETIMEDOUT: return "connection timed out";
   case ENOMEM: return "out of memory";
+  case ENOSPC: return "too many watched descriptors";
   default: return "connection lost";
   }
 }
@@ -241,10 +242,12 @@ static void on_ready(struct ws_watch *w) {
   uint8_t got = w->got;
   w->got = 0;
   if (c->state == WS_CONN_PENDING) {
+    if (got & WS_DEAF) ws_stream_fail(s, w->error);
     c->phase->calls->on_ready(c, got);
     return;
   }
-  if (got & WS_WRITE) {
+  if (got & (WS_WRITE | WS_DEAF)) {
+    if (got & WS_DEAF) ws_stream_fail(s, w->error);
     ws_stream_flush(s);
     ws_loop_late(s->loop, &s->late);
   }

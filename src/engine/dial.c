@@ -17,6 +17,8 @@ static const char *describe(int error) {
   case EHOSTUNREACH: return "host unreachable";
   case EMFILE:
   case ENFILE: return "too many open files";
+  case ENOSPC: return "too many watched descriptors";
+  case ENOMEM: return "not enough memory";
   default: return error ? strerror(error) : "cannot connect";
   }
 }
@@ -91,9 +93,9 @@ static void on_ready(struct ws_watch *w) {
   struct ws_dial_attempt *a = WS_LIST_ENTRY(w, struct ws_dial_attempt, watch);
   struct ws_dial *d = a->dial;
   struct ws_io *io = d->loop->io;
-  int error = 0;
+  int error = w->got & WS_DEAF ? w->error : 0, r = 0;
   w->got = 0;
-  int r = io->ops->getsockopt(io, w->fd, SOL_SOCKET, SO_ERROR, &error);
+  if (!error) r = io->ops->getsockopt(io, w->fd, SOL_SOCKET, SO_ERROR, &error);
   if (r == 0 && error == 0) {
     d->winner = d->lookup.list[a - d->attempts];
     d->peer = &d->winner;

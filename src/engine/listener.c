@@ -11,6 +11,18 @@
 #define BACKLOG_MAX 65536   /* that are taken when a server closes */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 
+static void want_accept(struct ws_server *s, bool on) {
+  for (int i = 0; i < s->n_listeners; i++)
+    ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
+}
+
+/* Without memory for the timer nothing would begin again: then it goes on. */
+static void pause_accept(struct ws_server *s) {
+  bool is_set = ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+  want_accept(s, false);
+  if (!is_set) want_accept(s, true);
+}
+
 static void shed_oldest(struct ws_server *s) {
   if (s->n_pending < s->http.max_pending) return;
   struct ws_pending *oldest =
@@ -46,11 +58,8 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
     ws_pending_hurry(c, WS_LISTENER_LATE);
   }
   ws_server_tell_accepted(c);
-}
-
-static void want_accept(struct ws_server *s, bool on) {
-  for (int i = 0; i < s->n_listeners; i++)
-    ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
+  /* there was no memory to watch it: who waits is better off waiting */
+  if (c->stream.watch.got & WS_DEAF && !s->is_closing) pause_accept(s);
 }
 
 static void take_spare(struct ws_server *s) {
@@ -61,12 +70,6 @@ static void take_spare(struct ws_server *s) {
 static void drop_spare(struct ws_server *s) {
   if (s->spare_fd >= 0) s->loop->io->ops->close(s->loop->io, s->spare_fd);
   s->spare_fd = -1;
-}
-
-/* Without memory for the timer nothing would begin again: then it goes on. */
-static void pause_accept(struct ws_server *s) {
-  if (ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN))
-    want_accept(s, false);
 }
 
 /* No descriptor is left: the spare one is given up for as long as it takes
@@ -96,8 +99,14 @@ static void on_acceptable(struct ws_watch *w) {
   struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
   struct ws_server *s = l->server;
   struct ws_io *io = s->loop->io;
+  bool is_deaf = w->got & WS_DEAF;
   w->got = 0;
-  for (int i = 0; i < ACCEPTS_PER_TURN && w->fd >= 0; i++) {
+  if (is_deaf) {
+    ws_server_warn_deaf(s, w->error);
+    pause_accept(s);
+    return;
+  }
+  for (int i = 0; i < ACCEPTS_PER_TURN && w->want; i++) {
     struct ws_address peer;
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) {

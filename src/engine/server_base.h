@@ -112,6 +112,7 @@ struct ws_server {
   struct ws_text *last_origin; /* equal ones are shared */
   double warned_origin;        /* when a refusal was last logged */
   double warned_tls;           /* likewise, of a handshake */
+  double warned_deaf;          /* likewise, of a socket to be watched */
   struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
   bool is_foreign; /* the option fd: somebody else may listen on it too */
   bool is_closing, is_gone, was_cut;

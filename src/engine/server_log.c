@@ -126,6 +126,13 @@ void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
                   ws_server_escape(text, origin));
 }
 
+void ws_server_warn_deaf(struct ws_server *s, int error) {
+  if (ws_server_may_warn(s, &s->warned_deaf))
+    ws_server_log(s, WS_LOG_WARNING,
+                  "cannot watch the listening socket (%s): trying again",
+                  strerror(error));
+}
+
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
   char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
   if (!ws_server_may_warn(s, &s->warned_tls)) return;

@@ -324,6 +324,14 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
 static void on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_loop *loop = c->stream.loop;
   struct ws_pending *p = ws_pending_of(c);
+  if (got & WS_DEAF) {
+    if (!p->requests)
+      ws_server_refused(c->server, c,
+                        c->stream.error == ENOMEM ? WS_REFUSED_MEMORY
+                                                  : WS_REFUSED_DESCRIPTORS,
+                        0);
+    return;
+  }
   if (got & WS_WRITE) {
     ws_stream_flush(&c->stream);
     ws_loop_late(loop, &c->stream.late);

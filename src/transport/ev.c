@@ -13,9 +13,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/reserve.h"
 #include "transport/driver.h"
 #include "transport/io_kernel.h"
 #include "transport/wakefd.h"
+
+#define COVERED_FIRST 64 /* watchers and descriptors, before there is any */
 
 struct caught {
   ev_signal watcher;
@@ -44,6 +47,10 @@ struct ws_ev {
   double when;    /* what wake_at was last told */
   bool is_stale;  /* the kernel does not know all that is watched */
   bool is_stepping, has_run;
+
+  unsigned watched; /* watchers of descriptors */
+  unsigned covered; /* so many, of descriptors below covered_fds, can */
+  int covered_fds;  /* make libev ask for no more than the reserve has */
 };
 
 static void release_one(struct ws_ev *e, struct caught *c, int signum);
@@ -55,11 +62,29 @@ static ev_io *io_of(struct ws_watch *w) {
   return (ev_io *)(void *)w->slot;
 }
 
+/* libev has stopped the watcher. It looks at the kernel's side again only
+ * when the watcher is set anew. */
+static void refused(struct ws_ev *e, struct ws_watch *w) {
+  ev_io *i = io_of(w);
+  int error = ws_wakefd_why(w->fd);
+  if (error == 0) {
+    ev_io_set(i, w->fd, i->events);
+    ev_io_start(e->ev, i);
+    return;
+  }
+  e->watched--;
+  ws_loop_deaf(e->loop, w, error);
+}
+
 static void on_io(struct ev_loop *ev, ev_io *io, int events) {
   struct ws_ev *e = io->data;
   struct ws_watch *w =
     (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
   (void)ev;
+  if (events & EV_ERROR) {
+    refused(e, w);
+    return;
+  }
   if (events & EV_READ) w->got |= WS_READ;
   if (events & EV_WRITE) w->got |= WS_WRITE;
   if (!ws_list_is_linked(&w->ready)) ws_list_append(&e->loop->ready, &w->ready);
@@ -77,12 +102,46 @@ static void became_stale(struct ws_ev *e) {
   if (!e->is_stepping) set_wakefd(e);
 }
 
+/* What libev's arrays may come to need for so many watchers and descriptors:
+ * each at least doubles when it grows, and is rounded up to pages. */
+static size_t need(unsigned watchers, int fds) {
+  return 32768 + watchers * (size_t)96 + (size_t)fds * 64;
+}
+
+static bool reserve(struct ws_ev *e, unsigned watchers, int fds) {
+  size_t had = e->covered ? need(e->covered, e->covered_fds) : 0;
+  if (!ws_reserve_grow(need(watchers, fds) - had)) return false;
+  e->covered = watchers;
+  e->covered_fds = fds;
+  return true;
+}
+
+/* libev would end the process when it gets no memory for one watcher more:
+ * it is set aside before, by doubling, or just enough. */
+static bool cover(struct ws_ev *e, int fd) {
+  unsigned n = e->watched + 1;
+  if (n <= e->covered && fd < e->covered_fds) return true;
+  unsigned least = n > e->covered ? n : e->covered;
+  int least_fds = fd < e->covered_fds ? e->covered_fds : fd + 1;
+  return reserve(e, n > e->covered ? 2 * n : least,
+                 fd < e->covered_fds ? least_fds : 2 * fd) ||
+         reserve(e, least, least_fds);
+}
+
 static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
   ev_io *i = io_of(w);
   became_stale(e);
-  if (ev_is_active(i)) ev_io_stop(e->ev, i);
+  if (ev_is_active(i)) {
+    ev_io_stop(e->ev, i);
+    e->watched--;
+  }
   if (!want) return;
+  if (!cover(e, w->fd)) {
+    ws_loop_deaf(e->loop, w, ENOMEM);
+    return;
+  }
+  e->watched++;
   int events =
     (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
   ev_io_init(i, on_io, w->fd, events);
@@ -137,11 +196,22 @@ static struct ev_loop *default_loop(void) {
   return ev;
 }
 
+static void free_reserve(struct ws_ev *e) {
+  if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
+}
+
+static struct ev_loop *make_loop(struct ws_ev *e, bool is_default) {
+  ev_set_allocator(ws_reserve_alloc);
+  if (!reserve(e, COVERED_FIRST, COVERED_FIRST)) return NULL;
+  return is_default ? default_loop() : ev_loop_new(EVFLAG_AUTO);
+}
+
 struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   struct ws_ev *e = ws_mem_zero(sizeof *e);
   if (!e) return NULL;
-  e->ev = is_default ? default_loop() : ev_loop_new(EVFLAG_AUTO);
+  e->ev = make_loop(e, is_default);
   if (!e->ev) {
+    free_reserve(e);
     ws_mem_free(e);
     return NULL;
   }
@@ -182,6 +252,7 @@ void ws_ev_free(struct ws_ev *e) {
     ws_wakefd_close(&e->wakefd);
   }
   if (!e->is_default) ev_loop_destroy(e->ev);
+  free_reserve(e);
   ws_mem_free(e);
 }
 

@@ -23,7 +23,8 @@ struct ws_io;
 enum ws_ready {
   WS_READ = 1,
   WS_WRITE = 2,
-  WS_AGAIN = 4 /* not from the kernel: bytes were left in user space */
+  WS_AGAIN = 4, /* not from the kernel: bytes were left in user space */
+  WS_DEAF = 8   /* it could not be watched: w->error tells why */
 };
 
 /* One descriptor that is watched. */
@@ -32,6 +33,7 @@ struct ws_watch {
   void (*fn)(struct ws_watch *); /* called in the turn with `got` set */
   int fd;                        /* -1 when there is none */
   uint8_t want, got;             /* enum ws_ready */
+  uint16_t error;                /* an errno, beside WS_DEAF */
   void *slot[6];                 /* the provider's own */
 };
 
@@ -90,7 +92,9 @@ struct ws_io_ops {
   void (*lookup_cancel)(struct ws_io *, struct ws_lookup *);
 
   /* From now on `want` of w->fd is watched (0: nothing). What is ready is put
-   * into w->got, and w on the loop's ready list. */
+   * into w->got, and w on the loop's ready list. Where the system refuses to
+   * watch it, that is WS_DEAF, and nothing more is heard: whoever wants to
+   * try again watches nothing, and then anew. */
   void (*watch)(struct ws_io *, struct ws_watch *, uint8_t want);
 
   /* A turn is wanted at this time of `now` at the latest; a negative time:

@@ -27,6 +27,10 @@ static void end(struct ending *l) {
 static void on_ready(struct ws_watch *w) {
   struct ending *l = WS_LIST_ENTRY(w, struct ending, watch);
   struct ws_loop *loop = l->loop;
+  if (w->got & WS_DEAF) {
+    end(l);
+    return;
+  }
   w->got = 0;
   for (int i = 0; i < READS_PER_TURN; i++) {
     ssize_t r =

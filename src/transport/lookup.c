@@ -39,6 +39,7 @@ struct channel {
   struct ws_list asked, answered; /* its look-ups */
   struct ws_io *io;
   int ends[2];
+  bool is_deaf; /* it could not be watched */
 };
 
 /* A name that is looked up. */
@@ -373,15 +374,31 @@ static struct ws_lookup *next_answer(struct ws_io *io) {
   return l;
 }
 
+/* Nothing will be heard by the channel: all that it was for have failed. */
+static struct ws_lookup *next_failed(struct ws_io *io) {
+  struct channel *c = find_channel(io);
+  struct ws_list *e = c && c->is_deaf ? ws_list_shift(&c->asked) : NULL;
+  if (!e) return NULL;
+  struct ws_lookup *l = WS_LIST_ENTRY(e, struct ws_lookup, own);
+  l->error = "the name look-up cannot be watched";
+  leave(l);
+  l->slot[1] = NULL;
+  close_channel(c);
+  return l;
+}
+
 static void on_answers(struct ws_watch *w) {
-  struct ws_io *io = WS_LIST_ENTRY(w, struct channel, watch)->io;
+  struct channel *c = WS_LIST_ENTRY(w, struct channel, watch);
+  struct ws_io *io = c->io;
   struct ws_lookup *l;
   char bytes[64];
+  c->is_deaf = w->got & WS_DEAF;
   w->got = 0;
   while (read(w->fd, bytes, sizeof bytes) == sizeof bytes) continue;
   do {
     pthread_mutex_lock(&lock);
     l = next_answer(io);
+    if (!l) l = next_failed(io);
     pthread_mutex_unlock(&lock);
     if (l) l->done(l);
   } while (l);

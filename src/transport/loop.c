@@ -241,6 +241,13 @@ void ws_loop_again(struct ws_loop *loop, struct ws_watch *w) {
   changed(loop);
 }
 
+void ws_loop_deaf(struct ws_loop *loop, struct ws_watch *w, int error) {
+  w->got |= WS_DEAF;
+  w->error = (uint16_t)error;
+  if (!ws_list_is_linked(&w->ready)) ws_list_append(&loop->ready, &w->ready);
+  changed(loop);
+}
+
 void ws_loop_watch(struct ws_loop *loop, struct ws_watch *w, uint8_t want) {
   if (w->want == want) return;
   w->want = want;

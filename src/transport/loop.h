@@ -118,6 +118,9 @@ double ws_loop_wake(const struct ws_loop *loop);
 /* Calls w->fn in the next turn with WS_AGAIN in w->got. */
 void ws_loop_again(struct ws_loop *loop, struct ws_watch *w);
 
+/* For the provider: w cannot be watched, for this errno. */
+void ws_loop_deaf(struct ws_loop *loop, struct ws_watch *w, int error);
+
 /* Starts, changes, ends watching. Stopping also takes w off the ready list. */
 void ws_loop_watch(struct ws_loop *loop, struct ws_watch *w, uint8_t want);
 void ws_loop_unwatch(struct ws_loop *loop, struct ws_watch *w);

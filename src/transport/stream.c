@@ -151,7 +151,7 @@ ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
   return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
 }
 
-static void broke(struct ws_stream *s, int error) {
+void ws_stream_fail(struct ws_stream *s, int error) {
   if (!s->error) s->error = error;
   forget(s);
   ws_loop_late(s->loop, &s->late);
@@ -168,7 +168,7 @@ static ssize_t offer_tls(struct ws_stream *s, const struct iovec *iov, int n) {
   ssize_t r = ws_tls_write(s->tls, s->watch.fd, iov, n);
   count_left(s, before);
   if (r < 0) {
-    broke(s, (int)-r);
+    ws_stream_fail(s, (int)-r);
     return -1;
   }
   if (r > 0 || ws_tls_left(s->tls) != before)
@@ -182,7 +182,7 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   const struct ws_io_ops *ops = s->loop->io->ops;
   ssize_t r;
   if (ws_loop_is_forked(s->loop)) { /* a child came back out of a handler */
-    broke(s, EPIPE);
+    ws_stream_fail(s, EPIPE);
     return -1;
   }
   if (s->tls) return offer_tls(s, iov, n);
@@ -193,7 +193,7 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
   } while (r == -EINTR);
   if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
   if (r < 0) {
-    broke(s, (int)-r);
+    ws_stream_fail(s, (int)-r);
     return -1;
   }
   return r;
@@ -236,7 +236,7 @@ static void flush_cork(struct ws_stream *s) {
   ssize_t r = offer(s, &iov, 1);
   if (r < 0 || ((size_t)r == n && !s->tls)) return;
   if (!queue_copy(s, loop->cork + r, n - (size_t)r))
-    broke(s, ENOMEM);
+    ws_stream_fail(s, ENOMEM);
   else
     blocked(s, is_refused(s, true));
 }
@@ -292,7 +292,7 @@ static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
     size_t len = iov[i].iov_len, off = skip < len ? skip : len;
     skip -= off;
     if (!queue_copy(s, (uint8_t *)iov[i].iov_base + off, len - off)) {
-      broke(s, ENOMEM);
+      ws_stream_fail(s, ENOMEM);
       return false;
     }
   }
@@ -309,7 +309,7 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
   if (s->queue.head) {
     if (queue_copy(s, head, head_len) && queue_copy(s, payload, len))
       return true;
-    broke(s, ENOMEM);
+    ws_stream_fail(s, ENOMEM);
     return false;
   }
   if (s->loop->corked == s && s->loop->cork_len) {
@@ -372,7 +372,7 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
     if ((size_t)taken == total && !s->tls) return true;
   }
   if (!queue_rest(s, iov[0], r, n, (size_t)taken)) {
-    broke(s, ENOMEM);
+    ws_stream_fail(s, ENOMEM);
     return false;
   }
   if (may_offer) blocked(s, is_refused(s, true));

@@ -72,6 +72,9 @@ size_t ws_stream_subject(const struct ws_stream *s,
 #define WS_STREAM_REASON_MAX 120
 void ws_stream_why(const struct ws_stream *s, char out[WS_STREAM_REASON_MAX]);
 
+/* It is broken, for this errno, as when the kernel says so. */
+void ws_stream_fail(struct ws_stream *s, int error);
+
 /* Forgets what is queued, stops watching, closes the descriptor if there is
  * one. Harmless when repeated. */
 void ws_stream_close(struct ws_stream *s);

@@ -2,6 +2,7 @@
 #include "transport/wakefd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -33,7 +34,18 @@ void ws_wakefd_set(struct ws_wakefd *w, double when) {
   timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+int ws_wakefd_why(int fd) {
+  struct ws_wakefd w = {.fd = epoll_create1(EPOLL_CLOEXEC), .timer = -1};
+  int error = w.fd < 0 ? ENOMEM : add(&w, fd) ? 0 : errno;
+  ws_wakefd_close(&w);
+  return error;
+}
+
 #else
+
+int ws_wakefd_why(int fd) {
+  return fcntl(fd, F_GETFD) < 0 ? errno : ENOMEM;
+}
 
 int ws_wakefd_open(struct ws_wakefd *w, int behind) {
   (void)behind;

@@ -19,4 +19,9 @@ void ws_wakefd_close(struct ws_wakefd *w);
  * once for 0, never for a negative time. What was set before is forgotten. */
 void ws_wakefd_set(struct ws_wakefd *w, double when);
 
+/* Why the system has refused to watch the descriptor, which it does not tell
+ * through libev: an errno, found out by asking for the same once more; 0 when
+ * it does not refuse it now. */
+int ws_wakefd_why(int fd);
+
 #endif
