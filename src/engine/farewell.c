@@ -120,6 +120,7 @@ void ws_farewell_begin(struct ws_server *s, int code, struct ws_slice reason,
   if (!s->is_closing) {
     s->is_closing = true;
     begin(s, code, reason, timeout);
+    if (s->is_gone) return; /* nobody was there: no timer outlives it */
   }
   if (timeout <= 0 || !ws_loop_timer(s->loop, &s->limit, timeout)) {
     ws_farewell_go(s);
