@@ -77,6 +77,74 @@ describe("HTTP on a connection", function()
     assert.same({ ("x"):rep(1000) }, bodies)
   end))
 
+  it("BI-36 keeps of a body what it holds, and nothing beside",
+    guarded(function(g)
+      local size, n = 1 << 20, 16
+      local server, bodies = keeper(g, { max_body = size })
+      local data = ("x"):rep(size)
+      for framing, bytes in pairs {
+        ["Content-Length: " .. size] = data,
+        ["Transfer-Encoding: chunked"] = "100000\r\n" .. data
+          .. "\r\n0\r\n\r\n",
+        -- six bytes and more for each that counts
+        ["Transfer-Encoding:\tchunked"] = ("1\r\nx\r\n"):rep(size)
+          .. "0\r\n\r\n",
+      } do
+        local clients = {}
+        for i = 1, n do
+          clients[i] = t.raw(server):send(post(framing)):flush()
+        end
+        local most = bytes:sub(1, -2)
+        collectgarbage()
+        local before = common.statm()
+        for i = 1, n do clients[i]:send(most):flush() end
+        common.rest(20)
+        collectgarbage()
+        local held = common.statm() - before
+        if not common.is_sanitized then
+          assert.is_true(held < 2 * n * size, held)
+        end
+        for i = 1, n do
+          clients[i]:send(bytes:sub(-1) .. get)
+          assert.equal(200, (clients[i]:read_http()))
+          assert.equal(200, (clients[i]:read_http()))
+          clients[i]:close()
+          assert.is_true(bodies[2 * i - 1] == data and bodies[2 * i] == "")
+        end
+        for i = 1, 2 * n do bodies[i] = nil end
+        collectgarbage()
+      end
+    end))
+
+  it("BI-36 does not read what nobody asked for", guarded(function(g)
+    local ways = {
+      { {}, "/", 426 }, { { path = "/ws" }, "/ws", 426 },
+      { { path = "/ws" }, "/", 404 },
+      { { routes = { ["/a"] = {} } }, "/b", 404 },
+      { { routes = { ["/a"] = {} } }, "/a", 426 },
+    }
+    for _, way in ipairs(ways) do
+      local options, path, want = table.unpack(way)
+      options.bystander = { path = options.path
+        or options.routes and "/a" or nil }
+      local server = g:listen(options)
+      for _, framing in ipairs { "Content-Length: 1000000", "Content-Length: 5",
+                                 "Transfer-Encoding: chunked" } do
+        for _, more in ipairs { "X: y", "Expect: 100-continue" } do
+          -- the answer is there before a byte of the body
+          local client = t.raw(server):send(head { "POST " .. path
+            .. " HTTP/1.1", "Host: a", framing, more })
+          local status, headers = client:read_http()
+          assert.same({ want, "close" },
+            { status, headers.connection:match "close" })
+          client:send(("x"):rep(100000))
+          client:expect_eof()
+          client:close()
+        end
+      end
+    end
+  end))
+
   it("BI-37 refuses a Content-Length that is not digits, or two, with 400",
     guarded(function(g)
       local server, bodies = keeper(g)

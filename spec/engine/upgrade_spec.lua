@@ -306,6 +306,46 @@ describe("plain requests", function()
     assert.equal(200, (client:read_http()))
   end)
 
+  it("are told apart wherever their bytes are cut", function()
+    local seen = {}
+    local server = t.listen { on_request = function(r)
+      if r.query == "late" then t.ws.sleep(0) end
+      seen[#seen + 1] = r.path .. " " .. r.headers.x .. " " .. r.body
+      return 200, r.body
+    end }
+    local function one(i, late)
+      local body = ("%d"):format(i):rep(i)
+      local path = "/" .. i .. (late and "?late" or "")
+      if i % 2 == 0 then
+        return request("POST", path, "X: " .. i .. "\r\nContent-Length: "
+          .. #body .. "\r\n", body)
+      end
+      return request("POST", path, "X: " .. i .. "\r\n"
+        .. "Transfer-Encoding: chunked\r\n", ("%x;a\r\n%s\r\n"):format(#body,
+        body) .. "0\r\nT: u\r\n\r\n")
+    end
+    local want, bytes = {}, { {}, {} }
+    for i = 1, 4 do
+      want[i] = ("/%d %d %s"):format(i, i, ("%d"):format(i):rep(i))
+      bytes[1][i], bytes[2][i] = one(i), one(i, true)
+    end
+    for _, list in ipairs(bytes) do
+      local all = table.concat(list)
+      for cut = 0, #all, 3 do
+        seen = {}
+        local client = t.raw(server):send(all:sub(1, cut)):flush()
+        if cut > 0 then t.turn() end
+        client:send(all:sub(cut + 1))
+        for i = 1, 4 do
+          local status, _, body = client:read_http()
+          assert.same({ 200, ("%d"):format(i):rep(i) }, { status, body })
+        end
+        assert.same(want, seen)
+        client:close()
+      end
+    end
+  end)
+
   it("with a body over max_body are 413", function()
     local server = notes { max_body = 10 }
     local client = t.raw(server)

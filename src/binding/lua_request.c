@@ -192,6 +192,7 @@ static int request_body(lua_State *L) {
   lua_replace(L, 1);
   ws_route_take(L, lc);
   ws_push_request(L, lc);
+  ws_buf_free(&ws_pending_of(&lc->c)->body); /* it is Lua's now */
   ws_body_remember(L);
   return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : JUDGE_ORIGIN);
 }

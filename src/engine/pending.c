@@ -2,6 +2,8 @@
  * among those that have not asked for anything, its deadline. */
 #include "engine/pending.h"
 
+#include <string.h>
+
 #define READ_ON_MAX (64 * 1024) /* bytes kept while the host is busy */
 
 void ws_pending_set_deadline(struct ws_conn *c, double seconds) {
@@ -91,15 +93,37 @@ void ws_pending_set_bytes(struct ws_pending *p, const char *bytes) {
     ws_handshake_check(&p->http, bytes, &p->shake, &why);
 }
 
+/* The head, and n bytes behind it, stand in the buffer: they are all. */
+static void set_kept(struct ws_pending *p, size_t n) {
+  p->used = p->head;
+  p->n = p->head + n;
+  ws_pending_set_bytes(p, (char *)ws_buf_begin(&p->buf));
+}
+
 bool ws_pending_stash(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  if (p->n == 0 || (p->buf.len && p->bytes == (char *)ws_buf_begin(&p->buf)))
-    return true;
-  if (!ws_buf_append(&p->buf, p->bytes, p->n)) {
+  size_t left = p->n - p->used;
+  const char *rest = p->bytes + p->used;
+  if (p->n == 0) return true;
+  if (p->buf.len && p->bytes == (char *)ws_buf_begin(&p->buf)) {
+    memmove(ws_buf_begin(&p->buf) + p->head, rest, left);
+    p->buf.len = p->head + left;
+  } else if (!ws_buf_append(&p->buf, p->bytes, p->head) ||
+             !ws_buf_append(&p->buf, rest, left)) {
     ws_conn_cut(c, 1006, "out of memory");
     return false;
   }
-  ws_pending_set_bytes(p, (char *)ws_buf_begin(&p->buf));
+  set_kept(p, left);
+  return true;
+}
+
+bool ws_pending_keep(struct ws_conn *c, const char *bytes, size_t n) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (!ws_buf_append(&p->buf, bytes, n)) {
+    ws_conn_cut(c, 1006, "out of memory");
+    return false;
+  }
+  set_kept(p, n);
   return true;
 }
 
@@ -123,7 +147,7 @@ void ws_pending_next(struct ws_conn *c) {
   p->bytes = (char *)p->buf.data;
   if (left) p->bytes = (char *)ws_buf_begin(&p->buf);
   p->n = left;
-  p->used = 0;
+  p->head = p->used = 0;
   p->step = WS_STEP_HEAD;
   p->is_idle = true;
   p->is_gone = false;

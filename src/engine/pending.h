@@ -32,7 +32,8 @@ struct ws_pending {
   struct ws_body coding;
   const char *bytes; /* the request: in buf, or in the loop's read buffer */
   size_t n;          /* bytes there */
-  size_t used;       /* of them, by this request */
+  size_t head;       /* of them, by the head; 0 while it is read */
+  size_t used;       /* of them, by this request as far as it was read */
   uint32_t deadline;
   uint32_t requests;
   uint8_t step;
@@ -82,8 +83,12 @@ uint32_t ws_pending_due(const struct ws_conn *c);
  * in their new place. */
 void ws_pending_set_bytes(struct ws_pending *p, const char *bytes);
 
-/* Keeps what stands in the loop's buffer. False without memory: it is cut. */
+/* Keeps what stands in the loop's buffer: the head, and what was not read yet;
+ * not what was read of the body. False without memory: it is cut. */
 bool ws_pending_stash(struct ws_conn *c);
+
+/* The same for n bytes behind the body of a request whose head is kept. */
+bool ws_pending_keep(struct ws_conn *c, const char *bytes, size_t n);
 
 /* Can it be answered (still)? */
 bool ws_pending_is_answerable(const struct ws_conn *c);

@@ -186,20 +186,21 @@ static struct ws_route *answering(struct ws_server *s, struct ws_route *found) {
   return by->asks_request ? by : NULL;
 }
 
-/* A plain request: on a WebSocket route it should have been an upgrade. */
-static void take_plain(struct ws_conn *c) {
+/* The head of a plain request: on a WebSocket route it should have been an
+ * upgrade. Whatever its body, one that nobody asked for is not read. */
+static bool find_answering(struct ws_conn *c) {
   struct ws_server *s = c->server;
   struct ws_route *route = ws_route_find(s, ws_pending_of(c)->shake.path);
   struct ws_route *by = answering(s, route);
   if (by) {
     c->route = by;
     c->options = &by->options;
-    ask(c, false);
   } else if (route) {
     refuse(c, 426, WS_RESPONSE_UPGRADE);
   } else {
     refuse(c, 404, "");
   }
+  return by != NULL;
 }
 
 /* ---- reading ---- */
@@ -216,27 +217,44 @@ static bool is_host_served(const struct ws_conn *c) {
   return false;
 }
 
-static void take_body(struct ws_conn *c) {
+/* Decodes what there is of the body. Returns the bytes used; or an error, and
+ * it is answered. */
+static int64_t decode(struct ws_conn *c, const char *bytes, size_t n) {
   struct ws_pending *p = ws_pending_of(c);
-  while (!ws_body_is_done(&p->coding) && p->used < p->n) {
+  size_t at = 0;
+  while (!ws_body_is_done(&p->coding) && at < n) {
     struct ws_slice data;
-    int64_t r =
-      ws_body_feed(&p->coding, p->bytes + p->used, p->n - p->used, &data);
+    int64_t r = ws_body_feed(&p->coding, bytes + at, n - at, &data);
     if (r < 0) {
       refuse(c, (int)-r, "");
-      return;
+      return r;
     }
-    p->used += (size_t)r;
+    at += (size_t)r;
     if (data.n && !ws_buf_append(&p->body, data.p, data.n)) {
       refuse_for(c, WS_REFUSED_MEMORY, 503, "");
-      return;
+      return WS_ERR_MEMORY;
     }
   }
-  if (!ws_body_is_done(&p->coding)) {
+  return (int64_t)at;
+}
+
+/* What stands of the body behind its head. */
+static void take_body(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  int64_t r = decode(c, p->bytes + p->used, p->n - p->used);
+  if (r < 0) return;
+  p->used += (size_t)r;
+  if (ws_body_is_done(&p->coding))
+    ask(c, false);
+  else
     ws_pending_stash(c);
-    return;
-  }
-  take_plain(c);
+}
+
+/* More of it, when the head is kept. */
+static void take_more(struct ws_conn *c, const char *bytes, size_t n) {
+  int64_t r = decode(c, bytes, n);
+  if (r < 0 || !ws_body_is_done(&ws_pending_of(c)->coding)) return;
+  if (ws_pending_keep(c, bytes + r, n - (size_t)r)) ask(c, false);
 }
 
 static void take_head(struct ws_conn *c) {
@@ -259,6 +277,7 @@ static void take_head(struct ws_conn *c) {
     take_upgrade(c);
     return;
   }
+  if (!find_answering(c)) return;
   uint64_t max = c->server->http.max_body;
   r = WS_OK;
   if (p->shake.is_chunked)
@@ -280,10 +299,6 @@ static void take_head(struct ws_conn *c) {
  * the next one waits for the next turn. */
 static void parse(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  if (p->step == WS_STEP_BODY) {
-    take_body(c);
-    return;
-  }
   if (p->is_idle && p->n) { /* a further request has begun */
     p->is_idle = false;
     ws_pending_set_deadline(c, c->server->http.handshake_timeout);
@@ -296,12 +311,13 @@ static void parse(struct ws_conn *c) {
   } else if (r == 0) {
     ws_pending_stash(c);
   } else {
-    p->used = (size_t)r;
+    p->head = p->used = (size_t)r;
     take_head(c);
   }
 }
 
-static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
+/* Of a head, or of several requests that came at once. */
+static void take_request(struct ws_conn *c, char *bytes, size_t n) {
   struct ws_pending *p = ws_pending_of(c);
   if (p->buf.len) {
     if (n && !ws_buf_append(&p->buf, bytes, n)) {
@@ -313,9 +329,16 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
   }
   ws_pending_set_bytes(p, bytes);
   p->n = n;
-  ws_stream_cork(&c->stream);
   parse(c);
-  p = ws_pending_of(c);
+}
+
+static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
+  ws_stream_cork(&c->stream);
+  if (ws_pending_of(c)->step == WS_STEP_BODY)
+    take_more(c, bytes, n);
+  else
+    take_request(c, bytes, n);
+  struct ws_pending *p = ws_pending_of(c);
   if (p && c->state == WS_CONN_PENDING && ws_pending_is_busy(p))
     ws_pending_stash(c);
   ws_stream_uncork(&c->stream);
