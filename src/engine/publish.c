@@ -12,123 +12,11 @@
 #include <string.h>
 
 #include "engine/conn_send.h"
-#include "engine/topic_table.h"
+#include "engine/topic_log.h"
 #include "protocol/compression.h"
-#include "protocol/frame.h"
 
-#define BLOCK (64 * 1024)
 #define LOG_BYTES (256 * 1024) /* more is not kept back to the turn's end */
-
-/* ---- the log ---- */
-
-/* Room for n bytes in the block that is being filled, or in a new one. Those
- * who hold the old one keep it. */
-static uint8_t *make_room(struct ws_block **block, size_t n) {
-  struct ws_block *c = *block;
-  size_t cap = n > BLOCK ? n : BLOCK;
-  if (!c || c->cap - c->len < n) {
-    if (n > SIZE_MAX - sizeof *c) return NULL;
-    if (!(c = ws_mem_alloc(sizeof *c + cap))) return NULL;
-    *c = (struct ws_block){.refs = 1, .cap = cap};
-    ws_block_release(*block);
-    *block = c;
-  }
-  return c->data + c->len;
-}
-
-static void take_part(struct ws_part *part, struct ws_block *c, uint8_t first,
-                      size_t head, size_t len) {
-  *part = (struct ws_part){
-    .range = {c, c->len, head + len}, .first = first, .head = (uint8_t)head};
-  c->refs++;
-  c->len += head + len;
-}
-
-static bool add_plain(struct ws_topics *ts, struct ws_part *part,
-                      uint8_t opcode, struct ws_slice message) {
-  uint8_t *to = make_room(&ts->plain, message.n + WS_FRAME_HEAD_MAX);
-  if (!to) return false;
-  size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
-  if (message.n) memcpy(to + head, message.p, message.n);
-  take_part(part, ts->plain, opcode, head, message.n);
-  return true;
-}
-
-/* Without memory, or where it does not get smaller, there is the plain one. */
-static void add_packed(struct ws_topics *ts, struct ws_part *part,
-                       uint8_t opcode, struct ws_slice message) {
-  const struct ws_protocol_env *env = &ts->server->route.options.protocol;
-  struct ws_deflate_pool *pool = &ts->server->loop->deflate;
-  struct ws_deflater *d;
-  uint8_t head[WS_FRAME_HEAD_MAX];
-  uint8_t *to = make_room(&ts->packed, message.n + sizeof head);
-  if (!to) return;
-  d = ws_deflater_take(pool, &env->deflate_level, WS_BITS_MAX, message.n);
-  if (!d) return;
-  size_t n = ws_deflater_whole(d, message.p, message.n, to, message.n);
-  ws_deflater_give(pool, d);
-  if (n == 0) return;
-  opcode |= WS_RSV1; /* RFC 7692 6.1 */
-  size_t n_head = ws_frame_encode(head, opcode | WS_FIN, n, NULL);
-  memmove(to + n_head, to, n);
-  memcpy(to, head, n_head);
-  take_part(part, ts->packed, opcode, n_head, n);
-}
-
-static bool make_entry(struct ws_topics *ts) {
-  size_t cap = ts->cap_log ? ts->cap_log * 2 : 16;
-  if (ts->n_log < ts->cap_log) return true;
-  struct ws_entry *log = ws_mem_resize(ts->log, cap * sizeof *log);
-  if (!log) return false;
-  ts->log = log;
-  ts->cap_log = cap;
-  return true;
-}
-
-static struct ws_entry *append(struct ws_topics *ts, uint8_t opcode,
-                               struct ws_slice message) {
-  const struct ws_protocol_env *env = &ts->server->route.options.protocol;
-  if (message.n > SIZE_MAX - WS_FRAME_HEAD_MAX || !make_entry(ts)) return NULL;
-  struct ws_entry *e = &ts->log[ts->n_log];
-  *e = (struct ws_entry){.except = 0, .others = NULL};
-  if (!add_plain(ts, &e->plain, opcode, message)) return NULL;
-  if (ts->n_packed && message.n >= env->deflate_threshold)
-    add_packed(ts, &e->packed, opcode, message);
-  ts->n_log++;
-  ts->log_bytes += e->plain.range.len + e->packed.range.len;
-  return e;
-}
-
-/* A block that nobody holds any more is filled again. */
-static void reuse(struct ws_block **block) {
-  struct ws_block *c = *block;
-  if (!c) return;
-  c->len = c->refs > 1 ? c->len : 0;
-  if (c->refs == 1 && c->cap <= BLOCK) return;
-  ws_block_release(c);
-  *block = NULL;
-}
-
-static void clear(struct ws_topics *ts) {
-  for (size_t i = 0; i < ts->n_log; i++) {
-    ws_block_release(ts->log[i].plain.range.block);
-    ws_block_release(ts->log[i].packed.range.block);
-    ws_mem_free(ts->log[i].others);
-  }
-  ts->n_log = 0;
-  ts->log_bytes = 0;
-  ts->epoch++;
-  reuse(&ts->plain);
-  reuse(&ts->packed);
-  ws_topics_sweep(ts);
-}
-
-void ws_publish_free(struct ws_topics *ts) {
-  clear(ts);
-  ws_block_release(ts->plain);
-  ws_block_release(ts->packed);
-  ws_mem_free(ts->log);
-}
+#define LOG_ENTRIES 4096
 
 /* ---- to the subscribers ---- */
 
@@ -153,10 +41,8 @@ static bool is_among(const struct ws_entry *e, uint64_t id) {
   return from < e->n_others && e->others[from] == id;
 }
 
-static bool is_for(const struct ws_member *m, const struct ws_entry *e) {
-  uint64_t id = m->conn->id;
-  if (e->except == id || (e->others && is_among(e, id))) return false;
-  return ws_member_find(m, e->topic);
+static bool is_left_out(const struct ws_entry *e, uint64_t id) {
+  return e->except == id || (e->others && is_among(e, id));
 }
 
 static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
@@ -177,16 +63,18 @@ static void count_sent(struct ws_conn *c, const struct ws_part *p) {
  * of this connection: that suits any peer whose window is as long as the
  * message, and our own compressor has to start afresh, for the peer's window
  * moves on without it. */
-static const struct ws_part *choose(struct ws_conn *c,
-                                    const struct ws_entry *e) {
+static const struct ws_part *choose(struct ws_conn *c, struct ws_entry *e) {
   struct ws_protocol *p = &c->protocol;
   size_t len = e->plain.range.len - e->plain.head;
-  if (!e->packed.range.block || !ws_compression_is_due(p, len) ||
+  if (!ws_compression_is_due(p, len) ||
       (p->extension.server_bits < WS_BITS_MAX &&
        len > (size_t)1 << p->extension.server_bits))
     return &e->plain;
+  const struct ws_part *small =
+    ws_topic_log_packed(c->server->topics, e, p->env);
+  if (!small) return &e->plain;
   ws_compression_forget(p);
-  return &e->packed;
+  return small;
 }
 
 static bool extend(struct ws_range *r, const struct ws_range *next) {
@@ -199,13 +87,14 @@ void ws_publish_catch_up(struct ws_conn *c) {
   struct ws_topics *ts = c->server->topics;
   struct ws_member *m = ws_member_of(c);
   struct ws_range ranges[WS_RANGES_MAX];
-  size_t i = seen(ts, m);
+  size_t from = seen(ts, m);
   int n = 0;
-  if (i == ts->n_log) return;
+  if (from == ts->n_log) return;
   set_seen(ts, m); /* the writing below comes back here */
-  for (; i < ts->n_log && c->ahead && !c->stream.error; i++) {
-    const struct ws_entry *e = &ts->log[i];
-    if (!is_for(m, e)) continue;
+  size_t n_mine = ws_topic_log_gather(ts, m, from);
+  for (size_t i = 0; i < n_mine && c->ahead && !c->stream.error; i++) {
+    struct ws_entry *e = &ts->log[ts->mine[i]];
+    if (is_left_out(e, c->id)) continue;
     const struct ws_part *p = choose(c, e);
     count_sent(c, p);
     if (n > 0 && extend(&ranges[n - 1], &p->range)) continue;
@@ -220,13 +109,17 @@ void ws_publish_catch_up(struct ws_conn *c) {
 }
 
 void ws_publish_note(struct ws_conn *c) {
+  struct ws_topics *ts = c->server->topics;
   struct ws_member *m = ws_member_of(c);
   bool was_slow = ws_list_is_linked(&m->slow);
   if ((c->stream.is_blocked || c->has_writer) == was_slow) return;
   if (was_slow) {
     ws_list_remove(&m->slow);
+    ts->n_slow--;
+    set_seen(ts, m); /* it was given what was its own at once */
   } else {
-    ws_list_append(&c->server->topics->slow, &m->slow);
+    ws_list_append(&ts->slow, &m->slow);
+    ts->n_slow++;
     ws_publish_catch_up(c);
   }
 }
@@ -243,7 +136,7 @@ static void flush(struct ws_topics *ts) {
         WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn);
     }
   }
-  clear(ts);
+  ws_topic_log_clear(ts);
 }
 
 void ws_publish_late(struct ws_late *late) {
@@ -252,7 +145,7 @@ void ws_publish_late(struct ws_late *late) {
 
 /* ---- publishing ---- */
 
-static enum ws_err give(struct ws_conn *c, const struct ws_entry *e) {
+static enum ws_err give(struct ws_conn *c, struct ws_entry *e) {
   const struct ws_part *p = choose(c, e);
   const struct ws_range *r = &p->range;
   if (c->stream.error) return WS_ERR_CLOSED;
@@ -271,20 +164,37 @@ static void count_miss(struct ws_conn *c) {
   c->route->traffic.dropped++;
 }
 
-/* How many slow ones the entry, which is the last, is not for after all. */
-static int64_t tell_slow(struct ws_topics *ts) {
+/* Is the entry, which is the last, not for this slow one after all? */
+static bool is_lost(struct ws_topics *ts, struct ws_member *m,
+                    struct ws_entry *e) {
+  struct ws_conn *c = m->conn;
+  set_seen(ts, m);
+  if (is_left_out(e, c->id)) return false;
+  enum ws_err err = give(c, e);
+  if (err == WS_ERR_FULL) count_miss(c);
+  return err != WS_OK;
+}
+
+/* How many slow ones lose it. Those of the topic are found among the slow or
+ * among its members, whichever are fewer. */
+static int64_t tell_slow(struct ws_topics *ts, struct ws_topic *t) {
+  struct ws_entry *e = &ts->log[ts->n_log - 1];
   struct ws_list *l, *next;
   int64_t lost = 0;
-  for (l = ts->slow.next; l != &ts->slow; l = next) {
-    struct ws_member *m = WS_LIST_ENTRY(l, struct ws_member, slow);
-    const struct ws_entry *e = &ts->log[ts->n_log - 1];
+  if (ts->n_slow <= t->n) {
+    for (l = ts->slow.next; l != &ts->slow; l = next) {
+      struct ws_member *m = WS_LIST_ENTRY(l, struct ws_member, slow);
+      next = l->next;
+      if (ws_member_find(m, t)) lost += is_lost(ts, m, e);
+    }
+    return lost;
+  }
+  for (l = t->members.next; l != &t->members; l = next) {
+    struct ws_subscription *sub =
+      WS_LIST_ENTRY(l, struct ws_subscription, link);
     next = l->next;
-    bool is_its = is_for(m, e);
-    set_seen(ts, m);
-    struct ws_conn *c = m->conn;
-    enum ws_err err = is_its ? give(c, e) : WS_OK;
-    if (err == WS_ERR_FULL) count_miss(c);
-    if (err != WS_OK) lost++;
+    if (ws_list_is_linked(&sub->member->slow))
+      lost += is_lost(ts, sub->member, e);
   }
   return lost;
 }
@@ -327,17 +237,17 @@ int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
     return -1;
   }
   int64_t n = (int64_t)t->n - (int64_t)n_ids;
-  struct ws_entry *e = n ? append(ts, opcode, message) : NULL;
+  struct ws_entry *e = n ? ws_topic_log_append(ts, t, opcode, message) : NULL;
   if (!e) {
     ws_mem_free(ids);
     return n ? -1 : 0;
   }
-  e->topic = t;
   e->others = ids;
   e->n_others = n_ids;
   e->except = one;
-  n -= tell_slow(ts);
-  if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES)
+  if (ts->n_slow) n -= tell_slow(ts, t);
+  if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES ||
+      ts->n_log >= LOG_ENTRIES)
     flush(ts);
   else
     ws_loop_late(ts->server->loop, &ts->late);

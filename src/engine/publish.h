@@ -27,7 +27,4 @@ void ws_publish_note(struct ws_conn *c);
 /* The end of the turn. */
 void ws_publish_late(struct ws_late *late);
 
-/* Gives back the log. */
-void ws_publish_free(struct ws_topics *ts);
-
 #endif

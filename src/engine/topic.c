@@ -1,7 +1,7 @@
 /* topic.c: publish and subscribe, as connections and servers ask for it. */
 #include "engine/topic.h"
 
-#include "engine/topic_table.h"
+#include "engine/topic_log.h"
 
 static struct ws_topics *topics_of(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
@@ -37,16 +37,16 @@ static struct ws_member *member_of(struct ws_topics *ts, struct ws_conn *c) {
   m->epoch = ts->epoch;
   m->at = ts->n_log;
   ws_list_init(&m->slow);
-  ts->n_packed += c->protocol.extension.is_on;
   c->ahead = &m->ahead;
   return m;
 }
 
 static void forget_member(struct ws_conn *c) {
   struct ws_member *m = ws_member_of(c);
-  c->server->topics->n_packed -= c->protocol.extension.is_on;
+  struct ws_topics *ts = c->server->topics;
+  if (ws_list_is_linked(&m->slow)) ts->n_slow--;
   ws_list_remove(&m->slow);
-  ws_mem_free(m->list);
+  ws_mem_free(m->slots);
   ws_mem_free(m);
   c->ahead = NULL;
 }
@@ -99,8 +99,9 @@ bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
 
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
   const struct ws_member *m = ws_member_of(c);
-  while (m && *i < m->n) {
-    const struct ws_text *name = m->list[(*i)++]->topic->name;
+  while (m && *i < m->cap) {
+    const struct ws_subscription *sub = m->slots[(*i)++];
+    const struct ws_text *name = sub ? sub->topic->name : NULL;
     if (name) return (struct ws_slice){name->text, name->len};
   }
   return (struct ws_slice){NULL, 0};
@@ -156,9 +157,7 @@ void ws_topics_free(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
   if (!ts) return;
   ws_list_remove(&ts->late.link);
-  ws_publish_free(ts);
-  ts->has_empty = true;
-  ws_topics_sweep(ts);
+  ws_topic_log_free(ts);
   ws_mem_free(ts->all);
   ws_mem_free(ts->buckets);
   ws_mem_free(ts);

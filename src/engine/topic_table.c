@@ -82,56 +82,57 @@ static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
   ws_mem_free(t);
 }
 
-/* What the log names has to stay: the address of
- * a topic is what its entries know of it. */
+/* What the log names has to stay: the address of a topic is what its entries
+ * know of it. */
 void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t) {
-  if (t->n || !t->name) return;
-  if (ts->n_log == 0)
+  if (t->n || !t->name || t->is_leaving) return;
+  if (ts->n_log == 0) {
     remove_topic(ts, t);
-  else
-    ts->has_empty = true;
+    return;
+  }
+  t->is_leaving = true;
+  t->leaving = ts->leaving;
+  ts->leaving = t;
 }
 
 void ws_topics_sweep(struct ws_topics *ts) {
-  struct ws_topic *t, *next;
-  if (!ts->has_empty) return;
-  ts->has_empty = false;
-  for (size_t i = 0; i < ts->n_buckets; i++) {
-    for (t = ts->buckets[i]; t; t = next) {
-      next = t->next;
-      if (t->n == 0) remove_topic(ts, t);
-    }
+  while (ts->leaving) {
+    struct ws_topic *t = ts->leaving;
+    ts->leaving = t->leaving;
+    t->is_leaving = false;
+    if (t->n == 0) remove_topic(ts, t);
   }
 }
 
 /* ---- members ---- */
 
+/* The slot of a topic, or an empty one where it would be; cap where all are
+ * others'. */
 static size_t place(const struct ws_member *m, const struct ws_topic *t) {
-  size_t first = 0, end = m->n;
-  while (first < end) {
-    size_t middle = first + (end - first) / 2;
-    if ((uintptr_t)m->list[middle]->topic < (uintptr_t)t)
-      first = middle + 1;
-    else
-      end = middle;
-  }
-  return first;
+  size_t mask = m->cap - 1, at = (size_t)t->hash & mask;
+  for (size_t i = 0; i < m->cap; i++, at = (at + 1) & mask)
+    if (!m->slots[at] || m->slots[at]->topic == t) return at;
+  return m->cap;
 }
 
 struct ws_subscription *ws_member_find(const struct ws_member *m,
                                        const struct ws_topic *t) {
   size_t at = place(m, t);
-  return at < m->n && m->list[at]->topic == t ? m->list[at] : NULL;
+  return at < m->cap ? m->slots[at] : NULL;
 }
 
+/* Few fill their slots, many leave a quarter of them empty. */
 static bool make_room(struct ws_member *m) {
-  size_t cap = m->cap ? m->cap * 2 : 1;
-  struct ws_subscription **list;
-  if (m->n < m->cap) return true;
-  list = ws_mem_resize(m->list, cap * sizeof(void *));
-  if (!list) return false;
-  m->list = list;
+  struct ws_subscription **old = m->slots;
+  size_t n_old = m->cap, cap = n_old ? n_old * 2 : 1;
+  if (m->n < (n_old < 4 ? n_old : n_old / 4 * 3)) return true;
+  struct ws_subscription **slots = ws_mem_zero(cap * sizeof(void *));
+  if (!slots) return false;
+  m->slots = slots;
   m->cap = cap;
+  for (size_t i = 0; i < n_old; i++)
+    if (old[i]) slots[place(m, old[i]->topic)] = old[i];
+  ws_mem_free(old);
   return true;
 }
 
@@ -141,9 +142,7 @@ bool ws_member_join(struct ws_member *m, struct ws_topic *t) {
     ws_mem_free(sub);
     return false;
   }
-  size_t at = place(m, t);
-  memmove(m->list + at + 1, m->list + at, (m->n - at) * sizeof(void *));
-  m->list[at] = sub;
+  m->slots[place(m, t)] = sub;
   m->n++;
   *sub = (struct ws_subscription){.topic = t, .member = m};
   ws_list_append(&t->members, &sub->link);
@@ -159,15 +158,36 @@ static void end(struct ws_topics *ts, struct ws_subscription *sub) {
   ws_topics_check_empty(ts, t);
 }
 
+/* Those behind an empty slot that are not where they would be first move up,
+ * so that nobody is looked for in vain. */
+static void close_gap(struct ws_member *m, size_t gap) {
+  size_t mask = m->cap - 1, at = gap;
+  for (size_t i = 1; i < m->cap; i++) {
+    at = (at + 1) & mask;
+    struct ws_subscription *sub = m->slots[at];
+    if (!sub) return;
+    size_t first = (size_t)sub->topic->hash & mask;
+    if (((at - first) & mask) < ((at - gap) & mask)) continue;
+    m->slots[gap] = sub;
+    m->slots[at] = NULL;
+    gap = at;
+  }
+}
+
 void ws_member_part(struct ws_topics *ts, struct ws_member *m,
                     const struct ws_topic *t) {
   size_t at = place(m, t);
-  end(ts, m->list[at]);
+  struct ws_subscription *sub = m->slots[at];
+  m->slots[at] = NULL;
   m->n--;
-  memmove(m->list + at, m->list + at + 1, (m->n - at) * sizeof(void *));
+  close_gap(m, at);
+  end(ts, sub);
 }
 
 void ws_member_part_all(struct ws_topics *ts, struct ws_member *m) {
-  for (size_t i = 0; i < m->n; i++) end(ts, m->list[i]);
-  m->n = 0;
+  for (size_t i = 0; i < m->cap; i++)
+    if (m->slots[i]) end(ts, m->slots[i]);
+  ws_mem_free(m->slots);
+  m->slots = NULL;
+  m->n = m->cap = 0;
 }

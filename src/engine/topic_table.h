@@ -6,13 +6,19 @@
 #include "base/hash.h"
 #include "engine/conn_base.h"
 
+#define WS_NO_ENTRY UINT32_MAX
+
 struct ws_topic {
   struct ws_topic *next; /* in its bucket */
   struct ws_list members;
   size_t n;
   uint64_t hash;
   struct ws_text *name; /* NULL: everybody's */
-  uint64_t flushed;     /* the log's epoch when it was last gone through */
+  uint64_t epoch;       /* the log's, when it was last named there */
+  uint64_t flushed;     /* and when it was last gone through */
+  uint32_t last;        /* its last entry, in that epoch */
+  bool is_leaving;      /* among those that go with the log */
+  struct ws_topic *leaving;
 };
 
 struct ws_subscription {
@@ -25,9 +31,10 @@ struct ws_subscription {
 struct ws_member {
   struct ws_ahead ahead; /* first */
   struct ws_conn *conn;
-  struct ws_list slow;           /* while bytes wait for the peer, or for the
-                                    end of a writer's message */
-  struct ws_subscription **list; /* by the topics' addresses */
+  struct ws_list slow; /* while bytes wait for the peer, or for the end of a
+                          writer's message */
+  /* Hashed by topic, with empty slots between. */
+  struct ws_subscription **slots;
   size_t n, cap;
   uint64_t epoch; /* of the log, when */
   size_t at;      /* it had seen so many entries */
@@ -39,13 +46,21 @@ struct ws_part {
   uint8_t first, head; /* the first byte; length of the head */
 };
 
+/* By permessage-deflate, as one kind of route wants it. */
+struct ws_packed {
+  struct ws_packed *next;
+  struct ws_deflate_level level;
+  struct ws_part part; /* no block: it does not get smaller */
+};
+
 struct ws_entry {
   struct ws_topic *topic;
   uint64_t except;  /* id of one to leave out, 0: nobody */
   uint64_t *others; /* of several, sorted; NULL: none */
   size_t n_others;
   struct ws_part plain;
-  struct ws_part packed; /* by permessage-deflate; no block: it is not */
+  struct ws_packed *packed; /* made when somebody wants it */
+  uint32_t before;          /* the same topic's last entry before it */
 };
 
 /* Of one server, from the first use. */
@@ -55,16 +70,17 @@ struct ws_topics {
   struct ws_hash_key key;
   struct ws_topic **buckets; /* a power of two of them */
   size_t n_buckets, n;
-  bool has_empty;       /* topics that go when the log names none any more */
-  struct ws_topic *all; /* everybody, once something was broadcast */
-  struct ws_list slow;  /* members that are caught up all the time */
+  struct ws_topic *leaving; /* go when the log names none any more */
+  struct ws_topic *all;     /* everybody, once something was broadcast */
+  struct ws_list slow;      /* members that are caught up all the time */
+  size_t n_slow;
   struct ws_entry *log;
+  uint32_t *mine; /* room for as many: of whoever is caught up */
   size_t n_log, cap_log, log_bytes;
   /* Blocks being filled, each with a count of its own: so that what belongs
    * together is one run. */
   struct ws_block *plain, *packed;
-  size_t n_packed; /* members with permessage-deflate */
-  uint64_t epoch;  /* 1 and up */
+  uint64_t epoch; /* 1 and up */
 };
 
 /* NULL: it has subscribed to nothing. */
