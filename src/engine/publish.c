@@ -1,5 +1,4 @@
-/* publish.c: the log of what is published in a turn, and how it reaches the
- * subscribers.
+/* publish.c: how what is published in a turn reaches the subscribers.
  *
  * A subscriber that keeps up is not looked at when something is published: at
  * the end of the turn it takes, from where it was in the log, all that is its
@@ -83,6 +82,54 @@ static bool extend(struct ws_range *r, const struct ws_range *next) {
   return true;
 }
 
+static void make_run(struct ws_topics *ts, const struct ws_member *m,
+                     size_t from) {
+  struct ws_run *r = &ts->run;
+  size_t n_mine = ws_topic_log_gather(ts, m, from);
+  *r = (struct ws_run){.topic = m->slots[0]->topic,
+                       .epoch = ts->epoch,
+                       .from = from,
+                       .to = ts->n_log};
+  for (size_t i = 0; i < n_mine && r->n >= 0; i++) {
+    const struct ws_entry *e = &ts->log[ts->mine[i]];
+    const struct ws_range *range = &e->plain.range;
+    r->has_except = r->has_except || e->except || e->others;
+    r->messages++;
+    r->bytes += range->len - e->plain.head;
+    if (r->n > 0 && extend(&r->ranges[r->n - 1], range)) continue;
+    if (r->n == WS_RANGES_MAX)
+      r->n = -1;
+    else
+      r->ranges[r->n++] = *range;
+  }
+}
+
+static bool is_any_left_out(const struct ws_topics *ts, size_t from,
+                            uint64_t id) {
+  for (uint32_t k = ts->run.topic->last; k != WS_NO_ENTRY && k >= from;
+       k = ts->log[k].before)
+    if (is_left_out(&ts->log[k], id)) return true;
+  return false;
+}
+
+/* A member of one topic, who does not compress: what it gets is what the one
+ * before it got. False where it is not that simple. */
+static bool take_run(struct ws_topics *ts, struct ws_conn *c,
+                     const struct ws_member *m, size_t from) {
+  struct ws_run *r = &ts->run;
+  if (m->cap != 1 || m->n != 1 || c->protocol.extension.is_on) return false;
+  if (r->topic != m->slots[0]->topic || r->epoch != ts->epoch ||
+      r->from != from || r->to != ts->n_log)
+    make_run(ts, m, from);
+  if (r->n < 0 || (r->has_except && is_any_left_out(ts, from, c->id)))
+    return false;
+  c->route->traffic.messages_out += r->messages;
+  c->route->traffic.bytes_out += r->bytes;
+  write_ranges(c, r->ranges, r->n);
+  if (c->ahead) ws_publish_note(c);
+  return true;
+}
+
 void ws_publish_catch_up(struct ws_conn *c) {
   struct ws_topics *ts = c->server->topics;
   struct ws_member *m = ws_member_of(c);
@@ -91,6 +138,7 @@ void ws_publish_catch_up(struct ws_conn *c) {
   int n = 0;
   if (from == ts->n_log) return;
   set_seen(ts, m); /* the writing below comes back here */
+  if (take_run(ts, c, m, from)) return;
   size_t n_mine = ws_topic_log_gather(ts, m, from);
   for (size_t i = 0; i < n_mine && c->ahead && !c->stream.error; i++) {
     struct ws_entry *e = &ts->log[ts->mine[i]];

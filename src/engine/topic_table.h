@@ -63,6 +63,18 @@ struct ws_entry {
   uint32_t before;          /* the same topic's last entry before it */
 };
 
+/* What the members of one topic alone get, who do not compress: the same for
+ * all who have seen the log so far. */
+struct ws_run {
+  const struct ws_topic *topic;
+  uint64_t epoch;
+  size_t from, to; /* entries of the log */
+  int n;           /* ranges; negative: too many */
+  bool has_except; /* some of it is not for everybody */
+  uint64_t messages, bytes;
+  struct ws_range ranges[WS_RANGES_MAX];
+};
+
 /* Of one server, from the first use. */
 struct ws_topics {
   struct ws_server *server;
@@ -80,6 +92,7 @@ struct ws_topics {
   /* Blocks being filled, each with a count of its own: so that what belongs
    * together is one run. */
   struct ws_block *plain, *packed;
+  struct ws_run run;
   uint64_t epoch; /* 1 and up */
 };
 
