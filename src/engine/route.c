@@ -1,11 +1,39 @@
 /* route.c: which connections share what: a path's route. */
 #include "engine/route.h"
 
+#include <string.h>
+
 #include "base/buf.h"
+#include "protocol/origin.h"
 
 struct ws_route *ws_route_find(struct ws_server *s, struct ws_slice path) {
   struct ws_route *route = ws_router_find(&s->router, path);
   return route || !s->serves_any ? route : &s->route;
+}
+
+bool ws_route_serves_host(const struct ws_server *s, struct ws_slice host) {
+  for (size_t i = 0; i < s->hosts.n; i++) {
+    const char *h = s->hosts.list[i];
+    if (ws_origin_host_matches(host, (struct ws_slice){h, strlen(h)}))
+      return true;
+  }
+  return s->hosts.n == 0;
+}
+
+bool ws_route_allows_origin(const struct ws_route *r, struct ws_slice origin,
+                            struct ws_slice host, bool is_secure) {
+  if (!origin.p) return !r->options.require_origin;
+  switch (r->origin_rule) {
+  case WS_ORIGIN_ANY:
+  case WS_ORIGIN_ASK: return true;
+  case WS_ORIGIN_SAME: return ws_origin_is_same(origin, host, is_secure);
+  case WS_ORIGIN_LIST: break;
+  }
+  for (size_t i = 0; i < r->origins.n; i++) {
+    const char *o = r->origins.list[i];
+    if (ws_origin_matches(origin, (struct ws_slice){o, strlen(o)})) return true;
+  }
+  return false;
 }
 
 static bool serve(struct ws_server *s, struct ws_route *route,

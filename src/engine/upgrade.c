@@ -13,7 +13,6 @@
 #include "engine/response.h"
 #include "engine/route.h"
 #include "engine/server_log.h"
-#include "protocol/origin.h"
 
 #define TLS_HANDSHAKE 22 /* the first byte of it (RFC 8446 5.1) */
 
@@ -38,22 +37,9 @@ static void refuse(struct ws_conn *c, int status, const char *fields) {
 /* ---- an upgrade ---- */
 
 bool ws_upgrade_is_origin_allowed(const struct ws_conn *c) {
-  const struct ws_route *r = c->route;
   const struct ws_handshake *shake = &ws_pending_of(c)->shake;
-  if (!shake->origin.p) return !r->options.require_origin;
-  switch (r->origin_rule) {
-  case WS_ORIGIN_ANY:
-  case WS_ORIGIN_ASK: return true;
-  case WS_ORIGIN_SAME:
-    return ws_origin_is_same(shake->origin, shake->host, ws_conn_is_secure(c));
-  case WS_ORIGIN_LIST: break;
-  }
-  for (size_t i = 0; i < r->origins.n; i++) {
-    const char *o = r->origins.list[i];
-    if (ws_origin_matches(shake->origin, (struct ws_slice){o, strlen(o)}))
-      return true;
-  }
-  return false;
+  return ws_route_allows_origin(c->route, shake->origin, shake->host,
+                                ws_conn_is_secure(c));
 }
 
 void ws_upgrade_refuse_origin(struct ws_conn *c) {
@@ -205,18 +191,6 @@ static bool find_answering(struct ws_conn *c) {
 
 /* ---- reading ---- */
 
-static bool is_host_served(const struct ws_conn *c) {
-  const struct ws_strings *hosts = &c->server->hosts;
-  struct ws_slice host = ws_pending_of(c)->shake.host;
-  if (!hosts->n) return true;
-  for (size_t i = 0; i < hosts->n; i++) {
-    const char *h = hosts->list[i];
-    if (ws_origin_host_matches(host, (struct ws_slice){h, strlen(h)}))
-      return true;
-  }
-  return false;
-}
-
 /* Decodes what there is of the body. Returns the bytes used; or an error, and
  * it is answered. */
 static int64_t decode(struct ws_conn *c, const char *bytes, size_t n) {
@@ -269,7 +243,7 @@ static void take_head(struct ws_conn *c) {
     return;
   }
   ws_peer_take_head(c);
-  if (!is_host_served(c)) {
+  if (!ws_route_serves_host(c->server, p->shake.host)) {
     refuse(c, 421, "");
     return;
   }
