@@ -403,6 +403,27 @@ describe("time runs out", function()
     assert_refused(408, client)
   end)
 
+  it("for one who says nothing but empty lines: it is closed", function()
+    local server = notes { handshake_timeout = limit,
+      http_keepalive = { timeout = 4 * limit } }
+    local client = t.raw(server):send "\r\n\r\n"
+    assert.is_nil((client:read_http()))
+    -- behind a body that does not count its line break: no request yet
+    for _, cut in ipairs { false, true } do
+      client = t.raw(server)
+      local body = request("POST", "/", "Content-Length: 2\r\n", "ab")
+      if cut then client:send(body):flush():send "\r\n"
+      else client:send(body .. "\r\n") end
+      assert.equal(200, (client:read_http()))
+      kit.during(2 * limit)
+      client:send(get "/again")
+      assert.equal(200, (client:read_http()))
+      client = t.raw(server):send(body .. "\r\n")
+      assert.equal(200, (client:read_http()))
+      assert.is_nil((client:read_http())) -- http_keepalive
+    end
+  end)
+
   it("between two requests: the connection is closed", function()
     local client = t.raw((notes { http_keepalive = { timeout = limit } }))
     client:send(get())

@@ -269,15 +269,19 @@ static void take_head(struct ws_conn *c) {
   take_body(c);
 }
 
+static bool has_begun(const struct ws_pending *p) {
+  return ws_http_has_begun(&p->http, p->n);
+}
+
 /* Goes through the bytes that are there, at most to the end of one request:
  * the next one waits for the next turn. */
 static void parse(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  if (p->is_idle && p->n) { /* a further request has begun */
+  int r = ws_http_request(&p->http, p->bytes, p->n);
+  if (p->is_idle && has_begun(p)) { /* a further request */
     p->is_idle = false;
     ws_pending_set_deadline(c, c->server->http.handshake_timeout);
   }
-  int r = ws_http_request(&p->http, p->bytes, p->n);
   if (r < 0) {
     bool is_tls = p->bytes[0] == TLS_HANDSHAKE;
     if (is_tls) ws_server_warn_tls(c->server, c);
@@ -380,7 +384,7 @@ static void after_flush(struct ws_conn *c) {
 }
 
 void ws_upgrade_shed(struct ws_conn *c) {
-  if (ws_pending_of(c)->is_idle || ws_pending_of(c)->n == 0) {
+  if (ws_pending_of(c)->is_idle || !has_begun(ws_pending_of(c))) {
     ws_conn_cut(c, 1006, "shed");
     ws_server_refused(c->server, c, WS_REFUSED_PENDING, 0);
   } else {
@@ -399,7 +403,7 @@ static void on_deadline(struct ws_conn *c) {
     ws_pending_update(c);
   } else if (p->step == WS_STEP_ASKED) {
     refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
-  } else if (p->is_idle || p->n == 0) {
+  } else if (p->is_idle || !has_begun(p)) {
     ws_conn_cut(c, 1006, "handshake timeout");
     if (!p->requests) ws_server_refused(c->server, c, WS_REFUSED_TIMEOUT, 0);
   } else {

@@ -81,6 +81,12 @@ void ws_http_reset(struct ws_http *h);
  * byte as soon as the line that holds it is complete or over its limit. */
 int ws_http_request(struct ws_http *h, const char *bytes, size_t n);
 
+/* Has a request begun, of which n bytes are there? Empty lines in front of it
+ * are none yet. */
+static inline bool ws_http_has_begun(const struct ws_http *h, size_t n) {
+  return h->head > 0 || n > h->line;
+}
+
 /* The same for a response; what is malformed is BAD_REQUEST here too. A field
  * may be folded (RFC 9112 5.2): the line breaks in its value are written over
  * by blanks. Each of its lines has to keep to max_field_line. */
