@@ -670,7 +670,9 @@ function server:metrics() end
 ---@class evws.Request
 ---As sent: `"GET"`.
 ---@field method string
----Without the query, not decoded: `"/chat/room%201"`.
+---Without the query, not decoded: `"/chat/room%201"`. `"*"` where OPTIONS asks
+---about the server as a whole, as load balancers may (RFC 9110 9.3.7); without
+---an answer of yours that is 204.
 ---@field path string
 ---The parameters of its route's pattern, decoded.
 ---@field params table<string, string>

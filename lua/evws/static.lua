@@ -258,6 +258,9 @@ local function serve(site, request, opened, name, size, seconds, nanoseconds)
 end
 
 local function handle(site, request)
+  if request.method == "OPTIONS" and request.path == "*" then -- 9.3.7
+    return 204, nil, add_common(site, { Allow = "GET, HEAD, OPTIONS" })
+  end
   if request.method ~= "GET" and request.method ~= "HEAD" then
     return refuse(site, 405, { Allow = "GET, HEAD" }) -- 15.5.6
   end

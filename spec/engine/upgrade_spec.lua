@@ -306,6 +306,47 @@ describe("plain requests", function()
     assert.equal(200, (client:read_http()))
   end)
 
+  it("by OPTIONS * ask about the server (RFC 9112 3.2.4)", function()
+    local options = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n"
+    local function ask(own, more, body)
+      own.on_message = echo
+      local client = t.raw(t.listen(own))
+      client:send(options .. (more or "") .. "\r\n" .. (body or ""))
+      local status, headers, text = client:read_http()
+      return client, status, headers.allow, text, headers.connection
+    end
+    local function told(own)
+      local client, status, allow, body = ask(own)
+      assert.same({ 204, "GET, HEAD, OPTIONS", "" }, { status, allow, body })
+      -- the connection serves on
+      client:send(options .. "\r\n")
+      assert.equal(204, (client:read_http()))
+      assert.equal(101, (client:upgrade { path = own.path or own.routes
+        and "/a" }))
+    end
+    told {}
+    told { path = "/ws" }
+    told { routes = { ["/a"] = {}, ["/:any"] = {}, ["/*"] = {} } }
+    told { routes = { ["/a"] = { on_request = error } } }
+    local seen
+    told { on_request = function(r) seen = r.method .. r.path end }
+    assert.equal("OPTIONS*", seen)
+    told { on_request = t.ws.static "spec" }
+    local _, status, allow, body = ask { on_request = function(r)
+      return 200, r.path, { Allow = "GET" }
+    end }
+    assert.same({ 200, "GET", "*" }, { status, allow, body })
+    -- a body that is not read ends the connection
+    for _, framing in ipairs { "Content-Length: 100000\r\n",
+                               "Transfer-Encoding: chunked\r\n" } do
+      local client, got, _, _, connection = ask({}, framing)
+      assert.same({ 204, "close" }, { got, connection })
+      client:send(("x"):rep(1000))
+      client:expect_eof()
+    end
+    assert.equal(421, (select(2, ask { hosts = { "other" } })))
+  end)
+
   it("are told apart wherever their bytes are cut", function()
     local seen = {}
     local server = t.listen { on_request = function(r)

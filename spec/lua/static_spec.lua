@@ -294,6 +294,14 @@ describe("ws.static", function()
       end
     end)
 
+    it("that stand for the server are told what it can do", function()
+      local status, body, headers = ask(serve, "*", nil, "OPTIONS")
+      assert.same({ 204, nil, "GET, HEAD, OPTIONS" },
+        { status, body, headers.Allow })
+      assert.equal(405, (ask(serve, "/", nil, "OPTIONS")))
+      assert.equal(405, (ask(serve, "*", nil, "POST")))
+    end)
+
     it("BI-65: with empty segments or an encoded slash are 404", function()
       for _, path in ipairs { "//", "//letters.txt", "/css//main.css",
           "/css//", "/css%2fmain.css", "/css%2Fmain.css", "/%2f",

@@ -154,7 +154,7 @@ static int answer_request(lua_State *L, struct ws_conn *c) {
   }
   ws_body_forget(L);
   if (lua_isnoneornil(L, 3))
-    ws_conn_respond_status(c, 404, (struct ws_slice){"", 0});
+    ws_conn_respond_nothing(c);
   else
     respond(L, c, 3, 200);
   return 0;

@@ -50,6 +50,15 @@ void ws_conn_respond_status(struct ws_conn *c, int status,
   ws_conn_respond(c, status, fields, false, (struct ws_slice){text, (size_t)n});
 }
 
+void ws_conn_respond_nothing(struct ws_conn *c) {
+  const struct ws_slice none = {"", 0};
+  if (!ws_pending_is_answerable(c)) return;
+  if (ws_slice_equal(ws_pending_of(c)->shake.path, WS_SLICE("*")))
+    ws_conn_respond(c, 204, WS_SLICE(WS_RESPONSE_ALLOW_ALL), false, none);
+  else
+    ws_conn_respond_status(c, 404, none);
+}
+
 /* ---- a body that is made meanwhile ---- */
 
 bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,

@@ -17,6 +17,10 @@ void ws_conn_respond(struct ws_conn *c, int status, struct ws_slice fields,
 void ws_conn_respond_status(struct ws_conn *c, int status,
                             struct ws_slice fields);
 
+/* Nobody has an answer: 404; but OPTIONS * is told what there is (RFC 9110
+ * 9.3.7): 204, with Allow. */
+void ws_conn_respond_nothing(struct ws_conn *c);
+
 /* The head alone leaves; the body follows by ws_answer_write until
  * ws_answer_end. False: none is wanted, and the request is answered. */
 bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,

@@ -11,6 +11,7 @@
 
 /* RFC 9110 15.5.6: what a 405 has to say; upgrades are by GET. */
 #define WS_RESPONSE_ALLOW "Allow: GET\r\n"
+#define WS_RESPONSE_ALLOW_ALL "Allow: GET, HEAD, OPTIONS\r\n"
 
 struct ws_answer {
   int status;

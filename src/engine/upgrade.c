@@ -172,15 +172,26 @@ static struct ws_route *answering(struct ws_server *s, struct ws_route *found) {
   return by->asks_request ? by : NULL;
 }
 
+/* OPTIONS * that no handler is there for. Its body, if it has one, is not
+ * read. */
+static void answer_options(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  p->is_refusing = p->shake.is_chunked || p->shake.content_length > 0;
+  ws_conn_respond_nothing(c);
+}
+
 /* The head of a plain request: on a WebSocket route it should have been an
  * upgrade. Whatever its body, one that nobody asked for is not read. */
 static bool find_answering(struct ws_conn *c) {
   struct ws_server *s = c->server;
-  struct ws_route *route = ws_route_find(s, ws_pending_of(c)->shake.path);
+  struct ws_slice path = ws_pending_of(c)->shake.path;
+  struct ws_route *route = ws_route_find(s, path);
   struct ws_route *by = answering(s, route);
   if (by) {
     c->route = by;
     c->options = &by->options;
+  } else if (ws_slice_equal(path, WS_SLICE("*"))) {
+    answer_options(c);
   } else if (route) {
     refuse(c, 426, WS_RESPONSE_UPGRADE);
   } else {
