@@ -39,6 +39,7 @@
   _(net) \
   _(transport) \
   _(foreign) \
+  _(memory) \
   _(dial) \
   _(names) \
   _(faults) \

@@ -170,5 +170,7 @@ void ws_deliver_control(struct ws_conn *c) {
   if (!t) return;
   t->done = control_done;
   lc->is_control_set = true;
-  ws_task_start_later(t, 1);
+  if (ws_task_start_later(t, 1)) return;
+  lc->is_control_set = false;
+  ws_conn_cut(c, 1006, "out of memory");
 }

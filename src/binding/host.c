@@ -28,10 +28,21 @@ static void greeted(struct lua_conn *lc) {
   ws_conn_resume(c);
 }
 
+/* No memory for on_open. Of a client: an attempt that failed. */
+static void not_opened(struct lua_conn *lc) {
+  lc->is_untold = !ws_conn_is_client(&lc->c);
+  ws_conn_cut(&lc->c, 1006, "out of memory");
+}
+
 static void open_done(struct ws_task *t, bool ok) {
+  struct lua_conn *lc = t->conn;
   (void)ok;
-  /* the on_open of a connection that was lost meanwhile has no say */
-  if (t->n == t->conn->opens) greeted(t->conn);
+  if (t->is_unbegun) {
+    lc->opens--;
+    not_opened(lc);
+  } else if (t->n == lc->opens) { /* else it was lost meanwhile: no say */
+    greeted(lc);
+  }
 }
 
 /* As the first time: whoever receives in on_open gets the messages. */
@@ -56,14 +67,15 @@ static void opened(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
   struct ws_task *t = lc->waiting, *next, *body;
   if (!(body = ws_conn_task_new(lc, open_body))) {
-    lc->is_untold =
-      !ws_conn_is_client(c); /* of a client: an attempt that failed */
+    not_opened(lc);
     return;
   }
   reopened(lc);
+  uint32_t n = body->n = lc->opens;
   body->done = open_done;
-  body->n = lc->opens;
+  body->is_untried = true;
   ws_task_start(body, 1);
+  if (lc->opens != n) return; /* it was not begun */
   for (; t; t = next) {
     next = t->next;
     if (t->wait_for == WS_FOR_OPEN) ws_task_wake_now(t, WS_WAKE_DONE);
@@ -86,6 +98,23 @@ static int close_body(lua_State *L) {
   return ws_task_call(L, 3);
 }
 
+static void close_done(struct ws_task *t, bool ok) {
+  (void)ok;
+  t->conn->is_close_due = t->is_unbegun;
+}
+
+/* False: there was no memory for on_close to begin. */
+static bool tell_end(struct lua_conn *lc) {
+  struct ws_task *t;
+  if (lc->is_untold) return true;
+  if (!(t = ws_conn_task_new(lc, close_body))) return false;
+  t->done = close_done;
+  t->is_untried = true;
+  lc->is_close_due = false;
+  ws_task_start(t, 1);
+  return !lc->is_close_due;
+}
+
 /* Those that wait now. One that is woken may wait again at once, behind them,
  * for the next connection of a client that reconnects. */
 static void on_ended(struct ws_conn *c) {
@@ -98,8 +127,7 @@ static void on_ended(struct ws_conn *c) {
 /* Whoever waits to receive goes on waiting when only an attempt failed. */
 static bool on_closed(struct ws_conn *c) {
   if (c->was_opened || !ws_retry_is_due(c)) on_ended(c);
-  bool is_told =
-    ws_lua_conn(c)->is_untold || ws_conn_task_start(ws_lua_conn(c), close_body);
+  bool is_told = tell_end(ws_lua_conn(c));
   if (is_told) ws_log_closed(ws_state_of_conn(c), c);
   return is_told;
 }

@@ -33,6 +33,7 @@ static int failure(lua_State *L, struct lua_conn *lc) {
 static int connect_k(lua_State *L, const struct ws_woken *w) {
   struct lua_conn *lc = ws_check_conn(L, -1);
   if (w->why == WS_WAKE_DONE) return 1;
+  ws_retry_end(&lc->c); /* nobody has it */
   if (w->why == WS_WAKE_CLOSED) return failure(L, lc);
   ws_conn_cut(&lc->c, 1006, "interrupted");
   lua_pushnil(L);

@@ -197,11 +197,18 @@ static int request_body(lua_State *L) {
   return go_on(L, LUA_OK, is_upgrade ? ASK_ORIGIN : JUDGE_ORIGIN);
 }
 
+static void no_memory(struct ws_conn *c) {
+  ws_upgrade_count(c, WS_REFUSED_MEMORY, 503);
+  ws_conn_respond_status(c, 503, (struct ws_slice){"", 0});
+}
+
 static void request_done(struct ws_task *t, bool ok) {
   struct ws_conn *c = &t->conn->c;
   struct ws_slice name, lines;
-  if (!ok) {
-    ws_answer_break(c);
+  if (!ok) ws_answer_break(c);
+  if (t->is_unbegun) {
+    no_memory(c);
+  } else if (!ok) {
     if (ws_pending_of(c)) ws_pending_of(c)->is_refusing = true;
     ws_upgrade_count(c, WS_REFUSED_HANDLER_ERROR, 500);
     ws_conn_respond_status(c, 500, (struct ws_slice){"", 0});
@@ -218,12 +225,12 @@ static void request_done(struct ws_task *t, bool ok) {
 void ws_request_handle(struct ws_conn *c, bool is_upgrade) {
   struct ws_task *t = ws_task_new(ws_state_of_conn(c));
   if (!t) {
-    ws_upgrade_count(c, WS_REFUSED_MEMORY, 503);
-    ws_conn_respond_status(c, 503, (struct ws_slice){"", 0});
+    no_memory(c);
     return;
   }
   ws_task_set_conn(t, ws_lua_conn(c));
   t->done = request_done;
+  t->is_untried = true;
   lua_pushcfunction(t->co, request_body);
   lua_pushlightuserdata(t->co, c);
   lua_pushboolean(t->co, is_upgrade);

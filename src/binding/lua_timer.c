@@ -6,6 +6,8 @@
 #include "binding/anchors.h"
 #include "binding/task.h"
 
+#define AGAIN 0.1 /* seconds, until there may be memory */
+
 struct lua_timer {
   struct ws_timer timer; /* first */
   struct ws_list link;   /* of the engine, while it is set or at work */
@@ -53,13 +55,13 @@ int ws_lua_spawn(lua_State *L) {
   ws_state_check_fork(L, st);
   int n = lua_gettop(L);
   struct ws_task *t = ws_task_new(st);
-  if (!t || !lua_checkstack(t->co, n + 2)) {
+  if (!t || !lua_checkstack(t->co, n + 4)) {
     if (t) ws_task_discard(t);
     return luaL_error(L, "not enough memory");
   }
   lua_pushcfunction(t->co, spawn_body);
   lua_xmove(L, t->co, n);
-  ws_task_start_later(t, n);
+  if (!ws_task_start_later(t, n)) return luaL_error(L, "not enough memory");
   return 0;
 }
 
@@ -72,18 +74,29 @@ static void retire(struct lua_timer *lt) {
 
 /* An `every` keeps to its rhythm; what it missed while the loop was held up
  * is left out. */
-static bool set_again(struct lua_timer *lt) {
+static void set_again(struct lua_timer *lt) {
   struct ws_loop *loop = &lt->st->loop;
   double now = ws_loop_now(loop), at = lt->timer.at + lt->interval;
   if (at < now) at = now;
-  return ws_loop_timer(loop, &lt->timer, at - now);
+  ws_loop_timer(loop, &lt->timer, at - now); /* there was room for it */
+}
+
+/* There was no memory for its function: once more, a little later. The next
+ * beat of an `every` comes by itself. */
+static void set_later(struct lua_timer *lt) {
+  bool is_set =
+    lt->timer.index || ws_loop_timer(&lt->st->loop, &lt->timer, AGAIN);
+  if (!is_set) retire(lt);
 }
 
 static void timer_done(struct ws_task *t, bool ok) {
   struct lua_timer *lt = t->arg;
   (void)ok;
   lt->is_running = false;
-  if (!lt->timer.index) retire(lt);
+  if (t->is_unbegun)
+    set_later(lt);
+  else if (!lt->timer.index)
+    retire(lt);
 }
 
 static int timer_body(lua_State *L) {
@@ -96,14 +109,15 @@ static int timer_body(lua_State *L) {
 static void on_timer(struct ws_timer *timer) {
   struct lua_timer *lt = WS_LIST_ENTRY(timer, struct lua_timer, timer);
   bool was_running = lt->is_running;
-  bool goes_on = lt->interval >= 0 && set_again(lt);
+  if (lt->interval >= 0) set_again(lt);
   if (was_running) return; /* it still waits: this beat is left out */
   struct ws_task *t = ws_task_new(lt->st);
   if (!t) {
-    if (!goes_on) retire(lt);
+    set_later(lt);
     return;
   }
   lt->is_running = true;
+  t->is_untried = true;
   t->arg = lt;
   t->done = timer_done;
   lua_pushcfunction(t->co, timer_body);

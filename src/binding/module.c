@@ -66,6 +66,11 @@ static int new_table_ref(lua_State *L) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static int text_ref(lua_State *L, const char *text) {
+  lua_pushstring(L, text);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 static void init(lua_State *L, struct ws_state *st) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   *st = (struct ws_state){.L = lua_tothread(L, -1),
@@ -97,11 +102,11 @@ static struct ws_state *new_state(lua_State *L) {
   ws_ev_attach(st->ev, &st->loop);
   st->anchors = new_table_ref(L);
   st->objects = new_table_ref(L);
-  lua_pushliteral(L, "log");
-  st->log_name = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushliteral(L, "attempt to yield out of a handler (use ws.sleep or "
-                     "ws.spawn)");
-  st->yield_error = luaL_ref(L, LUA_REGISTRYINDEX);
+  st->log_name = text_ref(L, "log");
+  st->yield_error = text_ref(L, "attempt to yield out of a handler (use "
+                                "ws.sleep or ws.spawn)");
+  st->lost_error = text_ref(L, "a waiting task was closed from outside");
+  st->main_error = text_ref(L, ""); /* its place is there without memory */
   ws_state_keep(L);
   ws_open_conn(L, st);
   ws_open_server(L);

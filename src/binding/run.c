@@ -50,7 +50,9 @@ static void start_main(lua_State *L, struct ws_state *st) {
   lua_pushcfunction(t->co, main_body);
   lua_pushvalue(L, 1);
   lua_xmove(L, t->co, 1);
-  ws_task_start_later(t, 1);
+  if (ws_task_start_later(t, 1)) return;
+  st->main = NULL;
+  luaL_error(L, "not enough memory");
 }
 
 /* An options table may stand for main, or behind it. */
@@ -105,7 +107,12 @@ int ws_lua_run(lua_State *L) {
   if (with_signals) ws_ev_release(st->ev);
   if (st->main) st->main->keeps_error = false; /* there is no run to raise it */
   st->main = NULL;
-  if (st->has_main_failed) return lua_error(L);
+  if (st->has_main_failed) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->main_error);
+    lua_pushboolean(L, false);
+    lua_rawseti(L, LUA_REGISTRYINDEX, st->main_error);
+    return lua_error(L);
+  }
   if (st->signals) {
     lua_pushnil(L);
     lua_pushliteral(L, "interrupted");

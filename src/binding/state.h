@@ -56,6 +56,8 @@ struct ws_state {
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
   int yield_error;      /* registry: what a stray coroutine.yield gets */
+  int lost_error;       /* and whoever closes a task that waits */
+  int main_error;       /* registry: what main raised, until ws.run raises it */
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
   struct ws_watchdog *watchdog; /* NULL: none */
@@ -84,6 +86,7 @@ struct lua_conn {
   bool was_callback;     /* before it was lost */
   uint32_t opens;        /* more than one: it reconnects */
   bool is_untold;        /* no memory for on_open: no on_close either */
+  bool is_close_due;     /* no memory for on_close: it is called again */
 };
 
 struct lua_server {

@@ -29,20 +29,38 @@ static void init(struct ws_task *t, struct ws_state *st) {
   t->timer.fn = on_timer;
 }
 
-struct ws_task *ws_task_new(struct ws_state *st) {
-  struct ws_list *at_rest = ws_list_shift(&st->pool);
-  struct ws_task *t;
-  if (at_rest) {
-    t = WS_LIST_ENTRY(at_rest, struct ws_task, link);
+static struct ws_task *make(struct ws_state *st) {
+  struct ws_task *t = ws_mem_alloc(sizeof *t);
+  if (!t) return NULL;
+  init(t, st);
+  if (ws_state_protect(st, make_thread, t)) return t;
+  ws_mem_free(t);
+  return NULL;
+}
+
+/* A debug hook stays with its coroutine, and Lua's library keeps the function
+ * beside it: neither is for whoever comes next. A script may set one at any
+ * time that still holds the coroutine of a task that has ended. */
+static bool is_hooked(const struct ws_task *t) {
+  return lua_gethook(t->co) != NULL;
+}
+
+static void drop(struct ws_task *t);
+
+static struct ws_task *from_pool(struct ws_state *st) {
+  struct ws_list *at_rest;
+  while ((at_rest = ws_list_shift(&st->pool))) {
+    struct ws_task *t = WS_LIST_ENTRY(at_rest, struct ws_task, link);
     st->pooled--;
-  } else {
-    if (!(t = ws_mem_alloc(sizeof *t))) return NULL;
-    init(t, st);
-    if (!ws_state_protect(st, make_thread, t)) {
-      ws_mem_free(t);
-      return NULL;
-    }
+    if (!is_hooked(t)) return t;
+    drop(t);
   }
+  return NULL;
+}
+
+struct ws_task *ws_task_new(struct ws_state *st) {
+  struct ws_task *t = from_pool(st);
+  if (!t && !(t = make(st))) return NULL;
   ws_list_append(&st->tasks, &t->link);
   return t;
 }
@@ -68,12 +86,12 @@ static void rest(struct ws_task *t) {
   struct ws_state *st = t->st;
   leave_conn(t);
   lua_settop(t->co, 0);
-  if (st->pooled >= POOL_MAX) {
+  if (st->pooled >= POOL_MAX || is_hooked(t)) {
     drop(t);
     return;
   }
   t->done = NULL;
-  t->keeps_error = t->is_busy = t->is_error = false;
+  t->keeps_error = t->is_busy = t->is_error = t->is_untried = false;
   ws_list_remove(&t->link);
   ws_list_append(&st->pool, &t->link);
   st->pooled++;
@@ -81,17 +99,6 @@ static void rest(struct ws_task *t) {
 
 void ws_task_discard(struct ws_task *t) {
   rest(t);
-}
-
-void ws_task_free_all(struct ws_state *st) {
-  struct ws_list *e1;
-  ws_list_splice(&st->pool, &st->tasks);
-  while ((e1 = ws_list_shift(&st->pool))) {
-    struct ws_task *t = WS_LIST_ENTRY(e1, struct ws_task, link);
-    ws_heap_clear(&st->loop.timers, &t->timer);
-    ws_list_remove(&t->job.link);
-    ws_mem_free(t);
-  }
 }
 
 /* ---- running ---- */
@@ -102,12 +109,27 @@ static void ended(struct ws_task *t, bool ok) {
   if (done) done(t, ok);
 }
 
-static void failed(struct ws_task *t) {
+/* The error on top of a thread's stack is taken: ws.run raises it, and gets it
+ * by the registry, for somebody else may drive the loop then; or it is told. */
+static void tell(struct ws_task *t, lua_State *from) {
   struct ws_state *st = t->st;
-  if (t->keeps_error)
-    lua_xmove(t->co, st->driver, 1); /* ws.run raises it */
-  else
-    st->failed(st, t->conn, t->co, t->is_error);
+  if (t->keeps_error) {
+    lua_rawseti(from, LUA_REGISTRYINDEX, st->main_error);
+    return;
+  }
+  st->failed(st, t->conn, from, t->is_error);
+  lua_pop(from, 1);
+}
+
+/* There was no memory before its body had called anything. */
+static bool is_unbegun(lua_State *co, int status) {
+  lua_Debug called;
+  return status == LUA_ERRMEM && !lua_getstack(co, 1, &called);
+}
+
+static void failed(struct ws_task *t, int status) {
+  t->is_unbegun = t->is_untried && is_unbegun(t->co, status);
+  if (!t->is_unbegun) tell(t, t->co);
   ended(t, false);
   lua_resetthread(t->co); /* closes its to-be-closed variables */
   drop(t);
@@ -116,14 +138,10 @@ static void failed(struct ws_task *t) {
 /* Somebody has closed its coroutine, or is about to: nothing of it may be
  * touched, and what it would have done is not done. */
 static void lost(struct ws_task *t) {
-  struct ws_state *st = t->st;
-  lua_State *L = ws_state_thread(st);
+  lua_State *L = ws_state_thread(t->st);
   if (lua_checkstack(L, 2)) {
-    lua_pushliteral(L, "a waiting task was closed from outside");
-    if (!t->keeps_error) {
-      st->failed(st, t->conn, L, t->is_error);
-      lua_pop(L, 1);
-    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->st->lost_error);
+    tell(t, L);
   }
   ended(t, false);
   drop(t);
@@ -147,7 +165,7 @@ static void run(struct ws_task *t, int n_args) {
       lua_settop(t->co, 0);
       lua_rawgeti(t->co, LUA_REGISTRYINDEX, st->yield_error);
     }
-    failed(t);
+    failed(t, status);
   }
 }
 
@@ -168,10 +186,37 @@ void ws_task_start(struct ws_task *t, int n_args) {
   run(t, n_args);
 }
 
-void ws_task_start_later(struct ws_task *t, int n_args) {
-  (void)n_args; /* all of its stack but the body */
-  t->is_waiting = false;
-  ws_loop_job(&t->st->loop, &t->job);
+/* 1: the body, then its arguments. */
+static int later_k(lua_State *L, const struct ws_woken *w) {
+  (void)w;
+  return ws_task_call(L, lua_gettop(L) - 1);
+}
+
+static int later_body(lua_State *L) {
+  struct ws_state *st = ws_state_of(L);
+  return ws_task_wait(L, st, st->current, later_k);
+}
+
+/* It waits from the first, so that nothing of it stands bare on a coroutine
+ * that a script may hold from the task that it was before. */
+bool ws_task_start_later(struct ws_task *t, int n_args) {
+  struct ws_state *st = t->st;
+  struct ws_task *before = st->current;
+  int n = 0;
+  t->woken = WS_WAKE_NONE;
+  t->until = -1;
+  lua_pushcfunction(t->co, later_body);
+  lua_insert(t->co, 1);
+  st->current = t;
+  int status = lua_resume(t->co, ws_state_thread(st), n_args + 1, &n);
+  st->current = before;
+  if (status != LUA_YIELD) { /* there was no memory to begin */
+    lua_resetthread(t->co);
+    drop(t);
+    return false;
+  }
+  ws_task_wake(t, WS_WAKE_DONE);
+  return true;
 }
 
 static void go_on(struct ws_task *t) {
@@ -183,11 +228,7 @@ static void go_on(struct ws_task *t) {
 }
 
 static void on_job(struct ws_job *job) {
-  struct ws_task *t = WS_LIST_ENTRY(job, struct ws_task, job);
-  if (t->is_waiting)
-    go_on(t);
-  else
-    run(t, lua_gettop(t->co) - 1);
+  go_on(WS_LIST_ENTRY(job, struct ws_task, job));
 }
 
 /* ---- waking ---- */
@@ -234,6 +275,20 @@ bool ws_task_set_timeout(struct ws_task *t, double seconds) {
   return ws_loop_timer(&t->st->loop, &t->timer, seconds);
 }
 
+/* ---- the end of the state ---- */
+
+void ws_task_free_all(struct ws_state *st) {
+  struct ws_list *e1;
+  st->current = st->main = NULL;
+  ws_list_splice(&st->pool, &st->tasks);
+  while ((e1 = ws_list_shift(&st->pool))) {
+    struct ws_task *t = WS_LIST_ENTRY(e1, struct ws_task, link);
+    settle(t, WS_WAKE_CLOSED); /* what it waited for is there a while longer */
+    ws_list_remove(&t->job.link);
+    ws_mem_free(t);
+  }
+}
+
 /* ---- waiting ---- */
 
 /* While a finalizer runs the collector refuses to answer (Lua 5.4.4 on). */
@@ -250,7 +305,7 @@ static bool is_own(lua_State *L, const struct ws_state *st) {
 }
 
 bool ws_task_can_wait(lua_State *L, struct ws_state *st) {
-  if (st->is_logging) return false;
+  if (st->is_logging || st->is_closed) return false;
   if (is_own(L, st)) return true;
   return !st->current && !st->loop.in_turn && !is_in_finalizer(L);
 }

@@ -72,6 +72,8 @@ struct ws_task {
   bool is_waiting, is_busy /* counted in conn's busy */;
   bool keeps_error; /* its error is left on the driver's stack */
   bool is_error;    /* runs an error handler: its own errors go to stderr */
+  bool is_untried;  /* done wants to hear where there is no memory to begin */
+  bool is_unbegun;  /* that was so: nobody was called, nothing was told */
 };
 
 /* A task at rest, its stack empty; NULL without memory. Push body and
@@ -88,8 +90,8 @@ int ws_task_call(lua_State *L, int n_args);
 /* Runs it until it ends or waits. May be called in a turn only. */
 void ws_task_start(struct ws_task *t, int n_args);
 
-/* Starts it in this turn or the next. */
-void ws_task_start_later(struct ws_task *t, int n_args);
+/* Starts it in this turn or the next; false without memory, and it is gone. */
+bool ws_task_start_later(struct ws_task *t, int n_args);
 
 /* The task that can wait in L: the running one, or *here as a driver of the
  * loop. Raises where neither is possible. */

@@ -68,7 +68,7 @@ void ws_task_error(struct ws_state *st, struct lua_conn *lc, lua_State *from,
     const char *text = lua_type(from, -1) == LUA_TSTRING
                          ? lua_tostring(from, -1)
                          : "an error that is no string";
-    ws_log_print("error in an error handler: ", text, true);
+    ws_log_print(is_last ? "error in an error handler: " : "", text, true);
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
 }
