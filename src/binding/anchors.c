@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "engine/conn.h"
 #include "engine/conn_flow.h"
 
 #define BUCKET 256
@@ -66,8 +67,7 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_state *st,
   struct lua_conn *lc = lua_newuserdatauv(L, sizeof *lc, UV_CONN_COUNT);
   memset(lc, 0, sizeof *lc);
   lc->magic = &magic;
-  lc->c.is_freed = true; /* until the engine has made a connection of it */
-  lc->c.state = WS_CONN_CLOSED;
+  ws_conn_blank(&lc->c); /* until the engine has made a connection of it */
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->conn_meta);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, handlers);
@@ -90,7 +90,6 @@ void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
-  lc->c.state = WS_CONN_PENDING;
   if (st->n_free)
     st->n_free--;
   else

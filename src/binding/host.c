@@ -169,9 +169,7 @@ static int make_conn(lua_State *L) {
 static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
   struct ws_state *st = WS_LIST_ENTRY(host, struct ws_state, host);
   struct making m = {.st = st, .handlers = s->route.user};
-  if (!ws_state_protect(st, make_conn, &m)) return NULL;
-  m.made->c.is_freed = false;
-  return &m.made->c;
+  return ws_state_protect(st, make_conn, &m) ? &m.made->c : NULL;
 }
 
 static void on_free(struct ws_conn *c) {

@@ -185,13 +185,10 @@ static void check_options(lua_State *L) {
 /* False without memory: it is no connection then. */
 static bool start(struct ws_state *st, struct lua_conn *lc,
                   struct ws_client_request *what) {
-  lc->c.is_freed = false;
   bool ok = ws_retry_start(&lc->c, &st->loop, ++st->loop.last_id, what);
   ws_tls_context_release(what->tls);
-  if (ok) return true;
-  lc->c.is_freed = true;
-  ws_anchor_drop(st, lc);
-  return false;
+  if (!ok) ws_anchor_drop(st, lc);
+  return ok;
 }
 
 int ws_lua_connect(lua_State *L) {

@@ -79,6 +79,7 @@ static struct lua_server *new_server(lua_State *L, struct ws_state *st) {
   struct ws_server *s = &ls->s;
   memset(ls, 0, sizeof *ls);
   ws_list_init(&ls->link);
+  s->loop = &st->loop;
   s->is_gone = true;
   s->host = s->route.host = &st->host;
   s->route.server = s;

@@ -16,9 +16,18 @@
 #include "engine/conn_send.h"
 #include "transport/linger.h"
 
-/* Of one that is over: its route goes with the server, and somebody may still
- * look at it. */
+/* Of one that is over, or was never begun: a server's route goes with the
+ * server, a client's with its object, and somebody may still look. */
 static const struct ws_conn_options no_options;
+static struct ws_route no_route;
+
+void ws_conn_blank(struct ws_conn *c) {
+  c->is_freed = true;
+  c->state = WS_CONN_CLOSED;
+  c->options = &no_options;
+  c->route = &no_route;
+  c->latency = -1;
+}
 
 static const struct ws_keeper *keeper_of(const struct ws_conn *c) {
   return c->route->keeper;
@@ -100,12 +109,14 @@ static void release(struct ws_conn *c) {
   keeper_of(c)->stop(c);
   give_back(c);
   c->options = &no_options;
+  if (!ws_conn_is_client(c)) c->route = &no_route;
 }
 
 static void free_conn(struct ws_conn *c) {
   struct ws_host *host = ws_conn_host(c);
+  const struct ws_keeper *keeper = keeper_of(c);
   release(c);
-  keeper_of(c)->left(c);
+  keeper->left(c);
   host->free_conn(c);
 }
 
@@ -118,6 +129,7 @@ void ws_conn_abandon(struct ws_conn *c) {
     ws_stream_farewell(&c->stream);
   }
   release(c);
+  c->server = NULL;
 }
 
 void ws_conn_dispose(struct ws_conn *c) {
@@ -133,9 +145,8 @@ void ws_conn_dispose(struct ws_conn *c) {
     ws_buf_free(&c->rare->controls);
     ws_buf_free(&c->rare->writing.behind);
   }
-  if (ws_conn_is_client(c) && c->route) keeper_of(c)->dispose(c);
-  c->route = NULL;
-  c->options = &no_options;
+  if (c->route != &no_route) keeper_of(c)->dispose(c);
+  ws_conn_blank(c);
   ws_mem_free(c->rare);
   c->rare = NULL;
 }
@@ -260,6 +271,8 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
   ws_stream_init(&c->stream, loop, fd, on_ready, on_late);
   ws_deadline_init(&c->deadline);
   ws_list_init(&c->link);
+  c->state = WS_CONN_PENDING;
+  c->is_freed = false;
   c->route = route;
   c->options = &route->options;
   c->id = id;

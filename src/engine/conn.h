@@ -5,7 +5,11 @@
 
 #include "engine/conn_base.h"
 
-/* Makes zeroed memory a connection on a connected descriptor. */
+/* Makes zeroed memory a connection that is over: all that may be asked of one
+ * may be asked of it. */
+void ws_conn_blank(struct ws_conn *c);
+
+/* Makes zeroed or blank memory a connection on a connected descriptor. */
 void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
                   struct ws_route *route, int fd, uint64_t id);
 

@@ -96,7 +96,8 @@ static bool unqueue(struct ws_conn *c, struct ws_event *ev) {
   if (!is_control(ev)) return true;
   c->rare->queue_controls--;
   if (c->mode == WS_CALLBACK) return true;
-  ws_conn_keep_control(c, ev); /* it was queued when messages were called out */
+  if (!c->is_freed) /* it was queued when messages were called out */
+    ws_conn_keep_control(c, ev);
   return false;
 }
 
