@@ -235,11 +235,11 @@ describe("routes", function()
     collectgarbage()
     raw:finish()
     t.wait(function() return closed end)
-    t.pump(server.close, server)
     collectgarbage()
     local n = 0
     for _ in pairs(held) do n = n + 1 end
     assert.equal(2, n)
+    t.pump(server.close, server)
     server = nil -- luacheck: ignore 311
     t.cleanup() -- holds it, too
     t.wait(function()

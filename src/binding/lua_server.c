@@ -21,13 +21,16 @@
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
 
-/* Nothing of it is left: the object is an ordinary one from now on. */
+/* Nothing of it is left: the object is an ordinary one from now on. Its
+ * handlers, which may name it, are let go: no connection will ask for them. */
 void ws_server_gone(struct ws_server *s) {
   struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
   struct ws_state *st = ws_state_of_loop(s->loop);
+  lua_State *L = ws_state_thread(st);
   ws_list_remove(&ls->link);
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
-  ws_object_drop(ws_state_thread(st), st, ls);
+  ws_object_drop(L, st, ls);
+  if (lua_checkstack(L, 3)) ws_route_unref(L, ls);
   ws_log_server(st, "server_closed", s);
 }
 
