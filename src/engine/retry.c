@@ -122,8 +122,10 @@ static double next_delay(struct ws_conn *c, struct ws_retry *r) {
   return r->delay * (1 - how->jitter * (double)chance / 4294967296.0);
 }
 
+/* It may have ended in this very turn, before its time or behind it. */
 static void on_time(struct ws_timer *t) {
   struct ws_retry *r = WS_LIST_ENTRY(t, struct ws_retry, timer);
+  if (r->conn->state != WS_CONN_PENDING) return;
   r->is_due = false;
   ws_client_again(r->conn, &r->what);
 }
