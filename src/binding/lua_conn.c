@@ -115,8 +115,7 @@ static int conn_shutdown(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   struct ws_slice reason;
   int code = check_code(L, lc, 2, &reason);
-  if (lc->c.state != WS_CONN_OPEN || !ws_is_usable(lc))
-    return ws_push_closed(L);
+  if (!ws_conn_can_send(&lc->c) || !ws_is_usable(lc)) return ws_push_closed(L);
   ws_retry_end(&lc->c);
   ws_conn_shutdown(&lc->c, code, reason);
   lua_pushboolean(L, true);

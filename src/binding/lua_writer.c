@@ -84,7 +84,7 @@ int ws_lua_writer(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   bool is_text = ws_check_kind(L, 2) == WS_OP_TEXT;
   struct lua_writer *w;
-  if (lc->c.has_writer)
+  if (lc->c.has_writer && ws_conn_can_send(&lc->c))
     return luaL_error(L, "another writer of the connection is not finished");
   lua_settop(L, 1);
   w = lua_newuserdatauv(L, sizeof *w, 1);
