@@ -174,8 +174,9 @@ static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
 
 static void on_free(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
-  on_ended(c); /* ended between two attempts */
-  if (lc->tasks == 0) ws_anchor_drop(ws_state_of_conn(c), lc);
+  lc->tasks++; /* whoever is woken may be the last one that holds it */
+  on_ended(c);
+  ws_anchor_leave(ws_state_of_conn(c), lc);
 }
 
 static bool is_at_work(struct ws_conn *c) {

@@ -42,7 +42,9 @@ static void ask(lua_State *L, const struct asking *a,
   lua_xmove(L, t->co, 1);
   lua_pushnumber(t->co, a->seconds);
   lua_xmove(L, t->co, 1);
-  ws_task_start_later(t, 3);
+  if (ws_task_start_later(t, 3)) return;
+  a->ls->n_closing--;
+  luaL_error(L, "not enough memory");
 }
 
 static int ask_all(lua_State *L) {
