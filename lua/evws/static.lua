@@ -5,8 +5,10 @@
 -- whatever happens to the tree meanwhile. Sections are those of RFC 9110.
 -- Bytes of a request meet plain searches and anchored linear patterns only.
 
-local file = require("evws.core").file
+local core = require "evws.core"
 local http_date = require "evws.http_date"
+
+local file = core.file
 
 local byte, find, format = string.byte, string.find, string.format
 local lower, match, sub = string.lower, string.match, string.sub
@@ -282,32 +284,13 @@ local function handle(site, request)
   return refuse(site, is_passing[code] and 503 or 404)
 end
 
--- Levenshtein's distance, for "did you mean".
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = byte(a, i) == byte(b, j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
-    end
-  end
-  return row[#b]
-end
-
 local function unknown_option(name)
+  local known = {}
+  for option in pairs(defaults) do known[#known + 1] = option end
+  table.sort(known)
+  local nearest = core.suggest(tostring(name), known)
   local text = format("unknown option '%s' for 'static'", tostring(name))
-  local closest, least
-  for known in pairs(defaults) do
-    local d = distance(sub(tostring(name), 1, 40), known)
-    if d <= #known // 2 and (not least or d < least) then
-      closest, least = known, d
-    end
-  end
-  return closest and format("%s (did you mean '%s'?)", text, closest) or text
+  return nearest and format("%s (did you mean '%s'?)", text, nearest) or text
 end
 
 -- What may stand in a header: no control byte, so no second line.

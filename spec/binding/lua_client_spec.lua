@@ -383,7 +383,8 @@ describe("connect", function()
       ["boolean or { initial =, maximum =, jitter = } expected, got 1"] = 1,
       ["unknown field 'max'"] = { max = 1 },
       ["unknown field '1'"] = { 5 },
-      ["a number as 'initial' expected, got 1"] = { initial = "1" },
+      [ [[a number as 'initial' expected, got the string "1" (tonumber?)]] ]
+        = { initial = "1" },
       ["a number as 'jitter' expected, got true"] = { jitter = true },
     } do
       contains(kit.refusal(function()

@@ -30,9 +30,10 @@ describe("the option compression", function()
   end)
 
   it("refuses anything else", function()
-    for _, value in ipairs { 1, "true", print } do
+    for text, value in pairs { ["1"] = 1, ['the string "true"'] = "true",
+      ["a function"] = print } do
       assert.equal(prefix .. "' (a boolean or a table expected, got "
-        .. tostring(value) .. ")", refused(value))
+        .. text .. ")", refused(value))
     end
   end)
 
@@ -55,7 +56,8 @@ describe("the option compression", function()
       for _, value in ipairs { bounds[1] - 1, bounds[2] + 1, 9.5, "9", true,
         nan, -1 } do
         assert.equal(("%s.%s' (a whole number from %d to %d expected, got %s)")
-          :format(prefix, name, bounds[1], bounds[2], value),
+          :format(prefix, name, bounds[1], bounds[2],
+            value == "9" and 'the string "9" (tonumber?)' or value),
           refused { [name] = value })
       end
     end

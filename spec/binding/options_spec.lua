@@ -132,15 +132,19 @@ describe("options", function()
 
     it("that are no numbers are told what was expected", function()
       for _, row in ipairs {
-        { "idle_timeout", "5", "number or false expected, got 5" },
+        { "idle_timeout", "5",
+          [[number or false expected, got the string "5" (tonumber?)]] },
         { "idle_timeout", true, "number or false expected, got true" },
         { "idle_timeout", 0, "seconds above 0 expected, got 0" },
         { "idle_timeout", -1.5, "seconds above 0 expected, got -1.5" },
         { "max_body", false, "number expected, got false" },
-        { "max_body", "5", "number expected, got 5" },
+        { "max_body", "5",
+          [[number expected, got the string "5" (tonumber?)]] },
         { "max_body", -1, "a whole number of at least 0 expected, got -1" },
         { "max_body", 0.5, "a whole number of at least 0 expected, got 0.5" },
-        { "max_message", "", "number or false expected, got " },
+        { "max_message", "", [[number or false expected, got the string ""]] },
+        { "max_message", "1k",
+          [[number or false expected, got the string "1k"]] },
         { "max_queued", 0, "a whole number of at least 1 expected, got 0" },
         { "concurrency", 60001,
           "a whole number from 1 to 60000 expected, got 60001" },
@@ -150,7 +154,19 @@ describe("options", function()
         { "max_header_line", 1 << 21,
           "a whole number from 64 to 1048576 expected, got 2097152" },
         { "backlog", 0, "an integer from 1 to 65535 expected, got 0" },
-        { "backlog", "10", "an integer from 1 to 65535 expected, got 10" },
+        { "backlog", "10", "an integer from 1 to 65535 expected, got the "
+          .. 'string "10" (tonumber?)' },
+        { "port", "8080", "an integer from 0 to 65535 expected, got the "
+          .. 'string "8080" (tonumber?)' },
+        { "port", t.echo, "an integer from 0 to 65535 expected, got a "
+          .. "function" },
+        { "reuse_port", "yes", [[boolean expected, got the string "yes"]] },
+        { "host", { "a" }, "string expected, got a table" },
+        { "host", io.stdout, "string expected, got a FILE*" },
+        { "reuse_port", "a\0\27", "boolean expected, got the string "
+          .. [["a\x00\x1b"]] },
+        { "reuse_port", ("ä"):rep(21), "boolean expected, got the string "
+          .. '"' .. ("ä"):rep(20) .. '..."' },
         { "message_rate", 5, "{ burst =, rate = } or false expected, got 5" },
       } do
         local name, value, text = table.unpack(row)
@@ -162,7 +178,7 @@ describe("options", function()
       assert.matches("^bad option 'idle_timeout' %(seconds above 0 expected, "
         .. "got %-?nan%)$", refused { port = 0, idle_timeout = nan })
       assert.matches("^bad option 'control_rate' %({ burst =, rate = } with "
-        .. "numbers expected, got table: ",
+        .. "numbers expected, got a table%)$",
         refused { port = 0, control_rate = { burst = 0, rate = 1 } })
       assert.equal("bad option 'control_rate' (unknown field 'x')",
         refused { port = 0, control_rate = { x = 1 } })

@@ -320,9 +320,10 @@ describe("the options of proxies", function()
     assert.equal("bad option 'trusted_proxies' (a list of strings expected)",
       refusal { trusted_proxies = { loopback = true } })
     assert.equal("bad option 'trusted_proxies' (a list of addresses and "
-      .. "ranges expected, got loopback)",
+      .. [[ranges expected, got the string "loopback")]],
       refusal { trusted_proxies = "loopback" })
-    assert.equal("bad option 'proxy_protocol' (boolean expected, got v1)",
+    assert.equal("bad option 'proxy_protocol' (boolean expected, got the "
+      .. [[string "v1")]],
       refusal { proxy_protocol = "v1", trusted_proxies = { "::1" } })
     assert.equal("option 'proxy_protocol' needs 'trusted_proxies'",
       refusal { proxy_protocol = true })

@@ -451,7 +451,7 @@ describe("TLS options", function()
     assert.has_error(with("verify", "required"),
       "option 'tls.ca' is missing ('tls.verify' needs it)")
     assert.has_error(dial { verify = "none" },
-      "bad option 'tls.verify' (boolean expected, got none)")
+      "bad option 'tls.verify' (boolean expected, got the string \"none\")")
     assert.has_error(dial { server_name = "a b" },
       "bad option 'tls.server_name' ('a b' is no host name)")
     assert.has_error(with("hosts", { pair }), "bad option 'tls.hosts' "
@@ -461,8 +461,10 @@ describe("TLS options", function()
     assert.has_error(with("hosts", { a = 1 }), "bad option 'tls.hosts' "
       .. "({ certificate =, key = } expected, got 1)")
     assert.has_error(with("hosts", { a = { certificat = "a" } }),
-      "bad option 'tls.hosts' (unknown field 'certificat')")
+      "bad option 'tls.hosts' (unknown field 'certificat', did you mean "
+      .. "'certificate'?)")
     assert.has_error(with("ca", "a\0b"),
-      "bad option 'tls.ca' (string without a zero byte expected, got a)")
+      "bad option 'tls.ca' (string without a zero byte expected, got the "
+      .. [[string "a\x00b")]])
   end)
 end)

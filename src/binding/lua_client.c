@@ -82,7 +82,7 @@ static double read_timeout(lua_State *L) {
     seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
       luaL_error(L, "bad option 'timeout' (seconds above 0 expected, got %s)",
-                 luaL_tolstring(L, -1, NULL));
+                 ws_option_got_number(L, -1));
   }
   lua_pop(L, 1);
   return seconds;
@@ -95,7 +95,7 @@ static double read_field(lua_State *L, const char *name, double absent) {
     value = lua_tonumber(L, -1);
   else if (type != LUA_TNIL)
     luaL_error(L, "bad option 'reconnect' (a number as '%s' expected, got %s)",
-               name, luaL_tolstring(L, -1, NULL));
+               name, ws_option_got_number(L, -1));
   lua_pop(L, 1);
   return value;
 }
@@ -120,7 +120,7 @@ static struct ws_reconnect read_reconnect(lua_State *L) {
     luaL_error(L,
                "bad option 'reconnect' (boolean or { initial =, maximum =, "
                "jitter = } expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   }
   lua_pop(L, 1);
   return r;

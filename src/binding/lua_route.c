@@ -73,7 +73,7 @@ static void read_path(lua_State *L, struct ws_server *s) {
   struct ws_slice pattern;
   if (lua_type(L, -1) != LUA_TSTRING)
     luaL_error(L, "bad option 'path' (string expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   pattern.p = lua_tolstring(L, -1, &pattern.n);
   if (!ws_router_is_pattern(pattern, &why))
     luaL_error(L, "bad option 'path' ('%s': %s)", path, why);
@@ -84,7 +84,7 @@ static void read_routes(lua_State *L, struct ws_server *s) {
   int routes = lua_gettop(L);
   if (!lua_istable(L, routes))
     luaL_error(L, "bad option 'routes' (a table of paths expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   for (lua_pushnil(L); lua_next(L, routes); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
       luaL_error(L, "bad option 'routes' (a table of paths expected)");

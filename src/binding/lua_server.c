@@ -184,7 +184,7 @@ static double read_timeout(lua_State *L) {
       luaL_error(L,
                  "bad option 'timeout' (seconds of at least 0 expected, "
                  "got %s)",
-                 luaL_tolstring(L, -1, NULL));
+                 ws_option_got_number(L, -1));
   }
   lua_pop(L, 1);
   return seconds;

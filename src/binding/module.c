@@ -16,6 +16,7 @@
 #include "binding/lua_writer.h"
 #include "binding/options.h"
 #include "binding/run.h"
+#include "binding/suggest.h"
 #include "binding/task.h"
 #include "binding/task_error.h"
 #include "binding/watchdog.h"
@@ -192,6 +193,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"spawn", ws_lua_spawn},
                                      {"step", ws_lua_step},
                                      {"stop", ws_lua_stop},
+                                     {"suggest", ws_lua_suggest},
                                      {"timeout", ws_lua_timeout},
                                      {NULL, NULL}};
 

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "binding/option_values.h"
+#include "binding/suggest.h"
 
 struct field {
   const char *name;
@@ -26,20 +27,15 @@ static const struct field fields[N_FIELDS] = {
 static const char takeover_name[] = "context_takeover";
 
 static int unknown(lua_State *L, const char *name) {
-  const char *best = takeover_name;
-  int least = ws_option_distance(name, best);
-  for (size_t i = 0; i < N_FIELDS; i++) {
-    int d = ws_option_distance(name, fields[i].name);
-    if (d < least) {
-      least = d;
-      best = fields[i].name;
-    }
-  }
-  if (least < (int)strlen(name) / 3 + 2) /* farther is no typing error */
+  struct ws_guess g;
+  ws_guess_begin(&g, name);
+  ws_guess_try(&g, takeover_name);
+  for (size_t i = 0; i < N_FIELDS; i++) ws_guess_try(&g, fields[i].name);
+  if (g.best)
     return luaL_error(L,
                       "bad option 'compression' (unknown field '%s', did you "
                       "mean '%s'?)",
-                      name, best);
+                      name, g.best);
   return luaL_error(L, "bad option 'compression' (unknown field '%s')", name);
 }
 
@@ -66,7 +62,7 @@ static lua_Integer read_number(lua_State *L, const struct field *f) {
                  "bad option 'compression.%s' (a whole number from %I to %I "
                  "expected, got %s)",
                  f->name, (LUAI_UACINT)f->least, (LUAI_UACINT)f->most,
-                 luaL_tolstring(L, -1, NULL));
+                 ws_option_got_number(L, -1));
   }
   lua_pop(L, 1);
   return v;
@@ -76,7 +72,7 @@ static int bad_takeover(lua_State *L) {
   return luaL_error(L,
                     "bad option 'compression.context_takeover' (a boolean or "
                     "{ server =, client = } with booleans expected, got %s)",
-                    luaL_tolstring(L, -1, NULL));
+                    ws_option_got(L, -1));
 }
 
 /* One side of the table at the top of the stack; absent: false. */
@@ -113,7 +109,7 @@ void ws_options_compression(lua_State *L, int arg, struct ws_protocol_env *o) {
     luaL_error(L,
                "bad option 'compression' (a boolean or a table expected, got "
                "%s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   o->wish = (struct ws_extension){.is_on = lua_toboolean(L, -1)};
   if (type != LUA_TTABLE) {
     lua_newtable(L);

@@ -59,7 +59,7 @@ void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
     luaL_error(L,
                "bad option 'origins' (\"*\", \"same\", a list of origins "
                "or a function expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   }
   lua_pop(L, 1);
 }
@@ -98,7 +98,7 @@ void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {
     luaL_error(L,
                "bad option 'hosts' (\"*\", \"auto\" or a list of host "
                "names expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   }
   lua_pop(L, 1);
 }
@@ -118,7 +118,7 @@ void ws_options_subprotocols(lua_State *L, int arg, struct ws_strings *list) {
     luaL_error(L,
                "bad option 'subprotocols' (a list of names expected, got "
                "%s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   lua_pop(L, 1);
 }
 
@@ -165,7 +165,7 @@ void ws_options_proxies(lua_State *L, int arg, struct ws_server *s) {
     luaL_error(L,
                "bad option 'trusted_proxies' (a list of addresses and ranges "
                "expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   lua_pop(L, 1);
   s->proxy_protocol = ws_option_bool(L, arg, "proxy_protocol", false);
   if (s->proxy_protocol && !s->trusted.n)
@@ -185,7 +185,7 @@ void ws_options_push_handlers(lua_State *L, int arg) {
     }
     if (!lua_isfunction(L, -1))
       luaL_error(L, "bad option '%s' (function expected, got %s)", handlers[i],
-                 luaL_tolstring(L, -1, NULL));
+                 ws_option_got(L, -1));
     lua_setfield(L, -2, handlers[i]);
   }
   if (lua_getfield(L, arg, "origins") == LUA_TFUNCTION)

@@ -2,9 +2,14 @@
  * in no struct: read one by one, by name; and what is said of a bad one. */
 #include "binding/option_values.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
+
+#include "binding/suggest.h"
+
+#define GOT_MAX 40 /* bytes of a string in a message */
 
 bool ws_option_is_given(lua_State *L, int arg, const char *name) {
   bool yes = lua_getfield(L, arg, name) != LUA_TNIL;
@@ -12,9 +17,59 @@ bool ws_option_is_given(lua_State *L, int arg, const char *name) {
   return yes;
 }
 
+/* A string as one would write it, cut where it gets long. */
+static void push_quoted(lua_State *L, int at) {
+  luaL_Buffer b;
+  char hex[8];
+  size_t n, most;
+  const char *text = lua_tolstring(L, at, &n);
+  for (most = n < GOT_MAX ? n : GOT_MAX;
+       most < n && most && ((unsigned char)text[most] & 0xC0) == 0x80;)
+    most--; /* not inside of a character */
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "the string \"");
+  for (size_t i = 0; i < most; i++) {
+    unsigned char c = (unsigned char)text[i];
+    snprintf(hex, sizeof hex, "\\x%02x", c);
+    if (c < ' ' || c == 0x7F)
+      luaL_addstring(&b, hex);
+    else
+      luaL_addchar(&b, text[i]);
+  }
+  luaL_addstring(&b, most < n ? "...\"" : "\"");
+  luaL_pushresult(&b);
+}
+
+const char *ws_option_got(lua_State *L, int at) {
+  switch (lua_type(L, at)) {
+  case LUA_TSTRING: push_quoted(L, lua_absindex(L, at)); break;
+  case LUA_TNONE: lua_pushliteral(L, "nothing"); break;
+  case LUA_TNIL:
+  case LUA_TBOOLEAN:
+  case LUA_TNUMBER: luaL_tolstring(L, at, NULL); break;
+  default:
+    if (luaL_getmetafield(L, at, "__name") != LUA_TSTRING)
+      lua_pushstring(L, luaL_typename(L, at));
+    lua_pushfstring(L, "a %s", lua_tostring(L, -1));
+  }
+  return lua_tostring(L, -1);
+}
+
+const char *ws_option_got_number(lua_State *L, int at) {
+  int i = lua_absindex(L, at);
+  bool is_text = lua_type(L, i) == LUA_TSTRING && lua_isnumber(L, i);
+  const char *got = ws_option_got(L, i);
+  return is_text ? lua_pushfstring(L, "%s (tonumber?)", got) : got;
+}
+
 int ws_option_bad(lua_State *L, const char *name, const char *expected) {
   return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
-                    luaL_tolstring(L, -1, NULL));
+                    ws_option_got(L, -1));
+}
+
+int ws_option_bad_number(lua_State *L, const char *name, const char *expected) {
+  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
+                    ws_option_got_number(L, -1));
 }
 
 const char *ws_option_string(lua_State *L, int arg, const char *name,
@@ -52,7 +107,7 @@ lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
                  "bad option '%s' (an integer from %I to %I expected, got "
                  "%s)",
                  name, (LUAI_UACINT)least, (LUAI_UACINT)most,
-                 luaL_tolstring(L, -1, NULL));
+                 ws_option_got_number(L, -1));
     }
   }
   lua_pop(L, 1);
@@ -66,36 +121,37 @@ static bool is_known(lua_State *L, const char *const names[]) {
   return *names != NULL;
 }
 
+/* The nearest of the names to the key of lua_next, or NULL. */
+static const char *nearest(lua_State *L, const char *const names[]) {
+  struct ws_guess g;
+  if (lua_type(L, -2) != LUA_TSTRING) return NULL;
+  ws_guess_begin(&g, lua_tostring(L, -2));
+  while (*names) ws_guess_try(&g, *names++);
+  return g.best;
+}
+
 void ws_option_fields(lua_State *L, const char *name,
                       const char *const fields[]) {
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-    if (!is_known(L, fields))
-      luaL_error(L, "bad option '%s' (unknown field '%s')", name,
-                 luaL_tolstring(L, -2, NULL));
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (is_known(L, fields)) continue;
+    const char *best = nearest(L, fields);
+    const char *field = luaL_tolstring(L, -2, NULL);
+    if (best)
+      luaL_error(L, "bad option '%s' (unknown field '%s', did you mean '%s'?)",
+                 name, field, best);
+    luaL_error(L, "bad option '%s' (unknown field '%s')", name, field);
+  }
 }
 
 void ws_option_names(lua_State *L, int arg, const char *function,
                      const char *const names[]) {
-  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1))
-    if (!is_known(L, names))
-      luaL_error(L, "unknown option '%s' for '%s'", luaL_tolstring(L, -2, NULL),
-                 function);
-}
-
-int ws_option_distance(const char *a, const char *b) {
-  int row[64], n = (int)strlen(b);
-  if (n >= 64 || strlen(a) >= 64) return 9;
-  for (int j = 0; j <= n; j++) row[j] = j;
-  for (int i = 1; a[i - 1]; i++) {
-    int diagonal = row[0];
-    row[0] = i;
-    for (int j = 1; j <= n; j++) {
-      int best = diagonal + (a[i - 1] != b[j - 1]);
-      if (row[j] + 1 < best) best = row[j] + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      diagonal = row[j];
-      row[j] = best;
-    }
+  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+    if (is_known(L, names)) continue;
+    const char *best = nearest(L, names);
+    const char *name = luaL_tolstring(L, -2, NULL);
+    if (best)
+      luaL_error(L, "unknown option '%s' for '%s' (did you mean '%s'?)", name,
+                 function, best);
+    luaL_error(L, "unknown option '%s' for '%s'", name, function);
   }
-  return row[n];
 }

@@ -20,8 +20,15 @@ lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
                               lua_Integer absent, lua_Integer least,
                               lua_Integer most);
 
+/* What a value is, for "got %s": strings are quoted and cut. Pushes it. */
+const char *ws_option_got(lua_State *L, int at);
+
+/* The same where a number was expected: "8080" wants to be one. */
+const char *ws_option_got_number(lua_State *L, int at);
+
 /* Raises: the value on top of the stack is not what was expected. */
 int ws_option_bad(lua_State *L, const char *name, const char *expected);
+int ws_option_bad_number(lua_State *L, const char *name, const char *expected);
 
 /* The table on top of the stack, the value of this option, has no other fields
  * than these (the list ends with NULL). */
@@ -31,8 +38,5 @@ void ws_option_fields(lua_State *L, const char *name,
 /* The table at arg, of a method's options, has no other keys than these. */
 void ws_option_names(lua_State *L, int arg, const char *function,
                      const char *const names[]);
-
-/* Edits (one character more, less or other) between two names, at most 9. */
-int ws_option_distance(const char *a, const char *b);
 
 #endif

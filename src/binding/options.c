@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "binding/option_compression.h"
+#include "binding/suggest.h"
 
 enum type { SECONDS, COUNT, FLAG, RATE, OTHER };
 enum place { CONN, HTTP, ELSEWHERE };
@@ -115,25 +116,27 @@ static const struct option options[] = {
 
 /* ---- names ---- */
 
+static bool has(const char *name, int scope) {
+  size_t i = 0;
+  while (i < N_OPTIONS && strcmp(name, options[i].name) != 0) i++;
+  return i < N_OPTIONS && options[i].scope & scope;
+}
+
 static int unknown(lua_State *L, const char *name, const char *function,
                    int scope) {
-  const char *best = NULL;
-  int least = (int)strlen(name) / 3 + 2; /* farther is no typing error */
-  for (size_t i = 0; i < N_OPTIONS; i++) {
-    if (scope == WS_FOR_ROUTE && options[i].scope & WS_FOR_LISTEN &&
-        strcmp(name, options[i].name) == 0)
-      return luaL_error(L, "option '%s' belongs to 'listen', not to a route",
-                        name);
-    if (!(options[i].scope & scope)) continue;
-    int d = ws_option_distance(name, options[i].name);
-    if (d < least) {
-      least = d;
-      best = options[i].name;
-    }
-  }
-  if (best)
+  struct ws_guess g;
+  if (scope == WS_FOR_ROUTE && has(name, WS_FOR_LISTEN))
+    return luaL_error(L, "option '%s' belongs to 'listen', not to a route",
+                      name);
+  if (ws_suggest_other(L, name, has, scope))
+    return luaL_error(L, "unknown option '%s' for '%s' %s", name, function,
+                      lua_tostring(L, -1));
+  ws_guess_begin(&g, name);
+  for (size_t i = 0; i < N_OPTIONS; i++)
+    if (options[i].scope & scope) ws_guess_try(&g, options[i].name);
+  if (g.best)
     return luaL_error(L, "unknown option '%s' for '%s' (did you mean '%s'?)",
-                      name, function, best);
+                      name, function, g.best);
   return luaL_error(L, "unknown option '%s' for '%s'", name, function);
 }
 
@@ -198,7 +201,8 @@ static double read_number(lua_State *L, const struct option *o) {
     return -1;
   }
   if (lua_type(L, -1) != LUA_TNUMBER)
-    ws_option_bad(L, o->name, o->can_be_off ? "number or false" : "number");
+    ws_option_bad_number(L, o->name,
+                         o->can_be_off ? "number or false" : "number");
   v = lua_tonumber(L, -1);
   bool is_whole = o->type != COUNT || v == floor(v);
   if (isnan(v) || v < o->least || !is_whole || (o->type == SECONDS && v <= 0) ||

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "binding/option_values.h"
+#include "binding/suggest.h"
 
 #define LISTEN WS_FOR_LISTEN
 #define CONNECT WS_FOR_CONNECT
@@ -22,25 +23,21 @@ static const struct {
 
 static int unknown(lua_State *L, const char *name, const char *function,
                    int scope) {
-  const char *best = NULL;
-  int least = (int)strlen(name) / 3 + 2; /* as for the options themselves */
-  for (size_t i = 0; i < N_FIELDS; i++) {
-    int d = ws_option_distance(name, fields[i].name);
-    if (!(fields[i].scope & scope) || d >= least) continue;
-    least = d;
-    best = fields[i].name;
-  }
-  if (best)
+  struct ws_guess g;
+  ws_guess_begin(&g, name);
+  for (size_t i = 0; i < N_FIELDS; i++)
+    if (fields[i].scope & scope) ws_guess_try(&g, fields[i].name);
+  if (g.best)
     return luaL_error(L,
                       "unknown option 'tls.%s' for '%s' (did you mean "
                       "'tls.%s'?)",
-                      name, function, best);
+                      name, function, g.best);
   return luaL_error(L, "unknown option 'tls.%s' for '%s'", name, function);
 }
 
 static int bad(lua_State *L, const char *name, const char *expected) {
   return luaL_error(L, "bad option 'tls.%s' (%s expected, got %s)", name,
-                    expected, luaL_tolstring(L, -1, NULL));
+                    expected, ws_option_got(L, -1));
 }
 
 /* Every key of the table at `from` is known. Pushes a plain copy. */
@@ -211,7 +208,7 @@ bool ws_options_tls(lua_State *L, int arg, const char *function, int scope,
     return false;
   } else if (type != LUA_TTABLE) {
     luaL_error(L, "bad option 'tls' (table expected, got %s)",
-               luaL_tolstring(L, -1, NULL));
+               ws_option_got(L, -1));
   }
   push_copy(L, from, function, scope);
   lua_replace(L, from);
