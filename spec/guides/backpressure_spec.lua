@@ -1,0 +1,109 @@
+-- docs/guides/backpressure.md: a bridge holds little, however much it passes.
+
+local t = require "spec.helper"
+local guide = require "spec.guides.kit"
+local ws = t.ws
+
+local MIB = 1 << 20
+
+describe("the guide to backpressure", function()
+  local directory
+
+  before_each(function() directory = guide.write "backpressure" end)
+  after_each(guide.cleanup)
+
+  local function bridge_to(server)
+    return guide.start(directory, "bridge.lua", ("ws://127.0.0.1:%d/")
+      :format(server.port), 0)
+  end
+
+  it("passes on what comes, and back, with its kind", function()
+    local child = bridge_to(t.listen { on_message = t.echo })
+    local conn = assert(guide.connect(child, "/"))
+    for _, message in ipairs { "", "text", ("x"):rep(MIB) } do
+      for _, kind in ipairs { "text", "binary" } do
+        conn:send(message, kind)
+        local got, of = conn:receive(guide.limit)
+        assert.is_true(got == message)
+        assert.equal(kind, of)
+      end
+    end
+  end)
+
+  it("passes on how a side ends", function()
+    local ended
+    local server = t.listen { on_message = function(conn, message)
+      if message == "end" then conn:close(4002, "as you like") end
+    end, on_close = function(_, code) ended = code end }
+    local child = bridge_to(server)
+    local conn = assert(guide.connect(child, "/"))
+    conn:send "end"
+    guide.expect_close(conn, 4002)
+    ended = nil
+    assert(guide.connect(child, "/")):close(4003)
+    t.wait(function() return ended == 4003 end, "the code")
+    assert(guide.connect(child, "/")):terminate()
+    t.wait(function() return ended == 1001 end, "the loss")
+  end)
+
+  it("says that there is nobody", function()
+    local server = t.listen {}
+    local child = bridge_to(server)
+    server:close()
+    guide.expect_close(assert(guide.connect(child, "/")), 1014)
+  end)
+
+  it("holds little of 24 MiB each way, for sides that read slowly", function()
+    local messages, size = 384, 64 * 1024
+    local function fill(conn)
+      for i = 1, messages do
+        conn:send(("%8d"):format(i):rep(size // 8), "binary")
+        conn:drain()
+      end
+    end
+    local function empty(conn)
+      for i = 1, messages do
+        local message = assert(conn:receive())
+        assert(message == ("%8d"):format(i):rep(size // 8))
+        if i % 32 == 0 then ws.sleep(0.02) end -- the other one waits
+      end
+      return true
+    end
+    local got
+    local server = t.listen { max_queued = false, on_open = function(conn)
+      ws.spawn(fill, conn)
+      got = empty(conn)
+    end }
+    local child = bridge_to(server)
+    local before = guide.most_memory(child)
+    local conn = assert(guide.connect(child, "/", { max_queued = false }))
+    t.pump(function()
+      ws.spawn(fill, conn)
+      assert.is_true(empty(conn))
+    end)
+    t.wait(function() return got end, "the server's side")
+    if before then
+      assert.is_true(guide.most_memory(child) - before < 8 * MIB)
+    end
+  end)
+
+  it("does not stall as two that lead to each other", function()
+    local far = bridge_to(t.listen { on_message = t.echo,
+      max_queued = false })
+    local near = guide.start(directory, "bridge.lua",
+      ("ws://localhost:%d/"):format(far.port), 0)
+    local conn = assert(guide.connect(near, "/", { max_queued = false }))
+    local n = 2000
+    t.pump(function()
+      ws.spawn(function()
+        for i = 1, n do
+          conn:send(("%8d"):format(i):rep(512))
+          conn:drain()
+        end
+      end)
+      for i = 1, n do
+        assert.equal(("%8d"):format(i), assert(conn:receive()):sub(1, 8))
+      end
+    end)
+  end)
+end)

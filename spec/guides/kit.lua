@@ -1,0 +1,96 @@
+-- What the specs of docs/guides/ share: each takes the programs out of its
+-- page, into files of their own, and runs them as they stand there.
+--
+--   guide.read(name) -> { { language =, file =, text = } }   the blocks of
+--     docs/guides/NAME.md; the first line of each names its file
+--   guide.write(name) -> directory   with all of these files, until cleanup
+--   guide.start(directory, arguments) -> child   arguments[1] is the file;
+--     child.port is what it says first; see spec/binding/kit.lua for the rest
+--   guide.connect(child, path[, options]) -> conn   with limits of time
+--   guide.expect(conn, text)         the next message is this
+--   guide.expect_close(conn, code)   nothing comes any more but this code
+--   guide.cleanup()                  for after_each
+
+local t = require "spec.helper"
+local children = require "spec.binding.kit"
+local ws = t.ws
+local assert = require "luassert"
+
+local guide = { limit = t.limit * t.factor }
+local directories, conns = {}, {}
+
+function guide.read(name)
+  local file = assert(io.open(("docs/guides/%s.md"):format(name)))
+  local page = file:read "a"
+  file:close()
+  local blocks = {}
+  for language, text in page:gmatch "\n```(%l+)\n(.-\n)```\n" do
+    blocks[#blocks + 1] = { language = language, text = text,
+      file = text:match "^[-#]+ ([%w_]+%.?%l*)[:\n]" }
+  end
+  return blocks, page
+end
+
+function guide.write(name)
+  local directory = os.tmpname()
+  os.remove(directory)
+  assert(os.execute("mkdir " .. directory))
+  directories[#directories + 1] = directory
+  for _, block in ipairs(guide.read(name)) do
+    local file = assert(io.open(directory .. "/" .. block.file, "w"))
+    assert(file:write(block.text))
+    assert(file:close())
+  end
+  return directory
+end
+
+function guide.start(directory, ...)
+  local child = children.start(("%s/%s"):format(directory,
+    table.concat({ ... }, " ")))
+  child.port = tonumber((child:wait ".*localhost:(%d+)"))
+  return child
+end
+
+function guide.connect(child, path, options)
+  local own = { timeout = guide.limit }
+  for name, value in pairs(options or {}) do own[name] = value end
+  local conn, why, status = ws.connect(("ws://localhost:%d%s"):format(
+    child.port, path), own)
+  conns[#conns + 1] = conn
+  return conn, why, status
+end
+
+function guide.expect(conn, text)
+  local message, why = conn:receive(guide.limit)
+  if message ~= text then
+    error(("%q expected, got %q"):format(text, message or why), 2)
+  end
+end
+
+function guide.expect_close(conn, code)
+  local message, why, got = conn:receive(guide.limit)
+  if message or why ~= "closed" or got ~= code then
+    error(("Close %d expected, got %q %s"):format(code, message or why,
+      got), 2)
+  end
+end
+
+-- The most memory that a child has had, in bytes; nil where nobody tells.
+function guide.most_memory(child)
+  local file <close> = io.open(("/proc/%s/status"):format(child.pid))
+  local kilobytes = file and file:read "a":match "VmHWM:%s*(%d+) kB"
+  return kilobytes and tonumber(kilobytes) * 1024
+end
+
+function guide.cleanup()
+  for _, conn in ipairs(conns) do conn:terminate() end
+  conns = {}
+  children.cleanup()
+  t.cleanup()
+  for _, directory in ipairs(directories) do
+    os.execute("rm -r " .. directory)
+  end
+  directories = {}
+end
+
+return guide
