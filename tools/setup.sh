@@ -20,7 +20,8 @@ have_any() {
 }
 
 build='cc lua_h ev openssl zlib lua'
-test="$build busted luarocks zip git certificates python nginx haproxy"
+test="$build busted luarocks zip git certificates python nginx haproxy
+  cqueues luv socket"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
@@ -100,6 +101,9 @@ can() {
     git) have git ;;
     certificates) have openssl ;;
     python) python3 -c 'import zlib' >/dev/null 2>&1 ;;
+    # For a guide's spec, where there are packages for that Lua.
+    cqueues | luv | socket) ! have apt-get || "$lua" -e \
+      "assert(_VERSION ~= 'Lua 5.4' or require '$1')" >/dev/null 2>&1 ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
@@ -162,6 +166,9 @@ packages() {
     git) choose git git git git ;;
     certificates) choose openssl openssl openssl openssl@3 ;;
     python) choose python3 python3 python3 '' ;;
+    cqueues) choose lua-cqueues '' '' '' ;;
+    luv) choose lua-luv '' '' '' ;;
+    socket) choose lua-socket '' '' '' ;;
     sanitizers) choose '' '' 'libasan libubsan' '' ;;
     luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
     clang_format) choose clang-format clang-extra-tools \

@@ -44,3 +44,34 @@ describe("the guides", function()
     end
   end)
 end)
+
+-- What is named there as being of evws is: "`conn:send(...)`, `conn.state`".
+describe("docs/coming-from.md", function()
+  it("names what there is", function()
+    local library, n = read "library/evws.lua", 0
+    local page = read "docs/coming-from.md"
+    for right in page:gmatch "\n|[^\n]- | ([^\n]-) |" do
+      for code in right:gmatch "`([^`]+)`" do
+        for owner, name in code:gmatch "(%l+)[.:]([%l_]+)" do
+          if ("ws conn server request"):find(owner, 1, true) then
+            n = n + 1
+            assert(library:find("\nfunction " .. owner .. "[.:]" .. name
+              .. "%(") or library:find("@field " .. name .. "[? ]"),
+              owner .. " " .. name)
+          end
+        end
+        local option = code:match "^([%l_]+)$"
+        for name in (code:match "^%b{}$" or code:match "[({].*[})]" or "")
+          :gmatch "[{,] ?([%l_]+) =" do
+          n = n + 1
+          assert(library:find("@field " .. name .. "[? ]"), name)
+        end
+        if option and option:find "_" then
+          n = n + 1
+          assert(library:find("@field " .. option .. "[? ]"), option)
+        end
+      end
+    end
+    assert.is_true(n > 100)
+  end)
+end)
