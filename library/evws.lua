@@ -209,7 +209,8 @@ local ws = {}
 ---
 ---Seconds after which a ping is sent when nothing was heard, default `120`, up
 ---to a tenth less so that many connections do not act as one; `false`: no
----pings. Keeps proxies from closing the connection. RFC 6455 5.5.2.
+---pings. Keeps proxies from closing the connection, also while evws is not
+---reading (a handler at work, a pause). RFC 6455 5.5.2.
 ---@field keepalive_interval? number|false
 ---
 ---Seconds without a single byte from the peer, while evws is reading, after
@@ -219,8 +220,9 @@ local ws = {}
 ---raises.
 ---@field keepalive_timeout? number|false
 ---
----Seconds without a message, while evws is reading, after which the connection
----is closed, default `false`: never. The peer sees Close 1001, `on_close` gets
+---Seconds without a message, or bytes of one in either direction, while evws is
+---reading, after which the connection is closed, default `false`: never. Pings
+---and pongs do not count. The peer sees Close 1001, `on_close` gets
 ---`1001, "idle timeout"`.
 ---@field idle_timeout? number|false
 ---
@@ -989,8 +991,10 @@ function conn:publish(topic, message, kind) end
 ---@return string? message
 function conn:ping(payload) end
 
----Stops reading from the peer: nothing is delivered, pings are not answered and
----`keepalive_timeout` does not count until `resume`.
+---Stops reading from the peer: nothing is delivered, pings are not answered,
+---`keepalive_timeout` and `idle_timeout` do not count until `resume`. Our own
+---pings go on, and a peer that has reset the connection or ended it with nothing
+---left to read is noticed within seconds.
 ---@return evws.Conn conn itself
 function conn:pause() end
 

@@ -125,6 +125,12 @@ static ssize_t io_recv(struct ws_io *io, int fd, void *to, size_t n) {
   return (ssize_t)n;
 }
 
+static int io_hangup(struct ws_io *io, int fd) {
+  (void)io;
+  (void)fd;
+  return 0;
+}
+
 static ssize_t io_peek(struct ws_io *io, int fd, void *to, size_t n) {
   size_t at = use(io, fd)->in_at;
   ssize_t r = io_recv(io, fd, to, n);
@@ -237,6 +243,7 @@ void sim_init(struct sim *s) {
                               .setsockopt = io_setsockopt,
                               .recv = io_recv,
                               .peek = io_peek,
+                              .hangup = io_hangup,
                               .readv = io_readv,
                               .send = io_send,
                               .writev = io_writev,

@@ -54,6 +54,12 @@ static ssize_t fake_send(struct ws_io *io, int fd, const void *bytes,
   return fake_writev(io, fd, &iov, 1);
 }
 
+static int fake_hangup(struct ws_io *io, int fd) {
+  (void)io;
+  (void)fd;
+  return 0;
+}
+
 static ssize_t fake_recv(struct ws_io *io, int fd, void *to, size_t n) {
   (void)io;
   (void)fd;
@@ -214,6 +220,7 @@ void fake_io_init(struct fake_io *f) {
     .writev = fake_writev,
     .recv = fake_recv,
     .peek = fake_recv,
+    .hangup = fake_hangup,
     .close = fake_close,
     .shutdown = fake_shutdown,
     .now = fake_now,

@@ -21,6 +21,23 @@ static void judge_unheard(struct ws_conn *c) {
   ws_conn_resume(c);
 }
 
+/* Nothing is read now, so an end is not heard of. What was read and not taken
+ * yet may be the peer's Close: that comes first. */
+static void judge_unread(struct ws_conn *c) {
+  struct ws_io *io = c->stream.loop->io;
+  uint8_t byte;
+  if (ws_stream_is_reading(&c->stream) || c->is_eof) return;
+  int fd = c->stream.watch.fd, gone = io->ops->hangup(io, fd);
+  if (gone < 0) {
+    c->stream.error = -gone;
+    ws_loop_late(c->stream.loop, &c->stream.late);
+  } else if (gone && !c->rest && !ws_conn_has_queue(c) &&
+             io->ops->peek(io, fd, &byte, 1) == 0) {
+    c->is_eof = true;
+    ws_conn_end(c, 1006, "connection closed without a close frame");
+  }
+}
+
 static void judge_silence(struct ws_conn *c) {
   const struct ws_conn_options *o = c->options;
   struct ws_loop *loop = c->stream.loop;
@@ -34,15 +51,17 @@ static void judge_silence(struct ws_conn *c) {
     ws_conn_cut(c, 1006, "keepalive timeout");
     return;
   }
-  if (is_past(c, c->messaged, o->idle_timeout)) {
+  if (is_past(c, ws_flow_last_sign(c), o->idle_timeout))
     ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "idle timeout");
-    return;
-  }
-  if (o->keepalive_interval > 0 &&
-      (int32_t)(loop->tick - ws_flow_ping_due(c)) >= 0) {
-    ws_conn_ping(c, NULL, 0);
-    ws_compression_forget(&c->protocol); /* idle: its memory is for others */
-  }
+}
+
+/* Also while nothing is read: a proxy wants to hear something, and a write
+ * that fails tells of a peer that is gone. */
+static void judge_ping(struct ws_conn *c) {
+  if (c->state != WS_CONN_OPEN || c->options->keepalive_interval <= 0) return;
+  if ((int32_t)(c->stream.loop->tick - ws_flow_ping_due(c)) < 0) return;
+  ws_conn_ping(c, NULL, 0);
+  ws_compression_forget(&c->protocol); /* idle: its memory is for others */
 }
 
 void ws_conn_on_deadline(struct ws_deadline *d) {
@@ -71,7 +90,9 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
     ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "max lifetime");
   else if (c->state == WS_CONN_OPEN) {
     judge_silence(c);
+    judge_ping(c);
     judge_unheard(c);
+    judge_unread(c);
   }
   if (c->state != WS_CONN_PENDING && !c->is_freed) ws_conn_update(c);
 }

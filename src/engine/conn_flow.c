@@ -6,6 +6,7 @@
 #include "engine/conn_flow.h"
 
 #define TELL_AGAIN 0.1 /* seconds, when there was no memory to tell the end */
+#define LOOK_AGAIN 2.0 /* whether a peer that is not read is still there */
 
 static void consider(uint32_t *next, uint32_t now, uint32_t tick) {
   if ((int32_t)(tick - now) < (int32_t)(*next - now)) *next = tick;
@@ -26,6 +27,11 @@ uint32_t ws_flow_ping_due(const struct ws_conn *c) {
   return last + ws_flow_jittered(c, c->options->keepalive_interval);
 }
 
+uint32_t ws_flow_last_sign(const struct ws_conn *c) {
+  uint32_t taken = c->stream.progress;
+  return (int32_t)(taken - c->messaged) > 0 ? taken : c->messaged;
+}
+
 /* The earliest tick at which there is something to look at. */
 static uint32_t next_deadline(const struct ws_conn *c) {
   const struct ws_conn_options *o = c->options;
@@ -37,12 +43,15 @@ static uint32_t next_deadline(const struct ws_conn *c) {
   if ((c->is_close_left || c->is_close_pending) && o->close_timeout > 0)
     consider(&next, now, c->closing_since + ws_loop_ticks(o->close_timeout));
   if (c->state != WS_CONN_OPEN) return next;
+  if (o->keepalive_interval > 0) consider(&next, now, ws_flow_ping_due(c));
+  if (!ws_stream_is_reading(&c->stream))
+    consider(&next, now, now + ws_loop_ticks(LOOK_AGAIN));
   if (ws_flow_is_silence_counted(c)) {
-    if (o->keepalive_interval > 0) consider(&next, now, ws_flow_ping_due(c));
     if (o->keepalive_timeout > 0)
       consider(&next, now, c->heard + ws_loop_ticks(o->keepalive_timeout));
     if (o->idle_timeout > 0)
-      consider(&next, now, c->messaged + ws_loop_ticks(o->idle_timeout));
+      consider(&next, now,
+               ws_flow_last_sign(c) + ws_loop_ticks(o->idle_timeout));
   }
   if (ws_flow_is_unheard(c))
     consider(&next, now, c->messaged + ws_loop_ticks(WS_UNHEARD));

@@ -88,6 +88,10 @@ uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds);
 /* When the next keepalive ping is due. */
 uint32_t ws_flow_ping_due(const struct ws_conn *c);
 
+/* When there was a sign of life last: a message, bytes of one, or bytes of
+ * ours that the peer took. */
+uint32_t ws_flow_last_sign(const struct ws_conn *c);
+
 /* ---- changes ---- */
 
 /* Does the connection want bytes from its descriptor? */

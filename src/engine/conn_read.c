@@ -244,9 +244,16 @@ static void ended(struct ws_conn *c) {
     ws_conn_end(c, 1006, "eof without close_notify");
 }
 
+/* Bytes that have come of the message that is being received. */
+static uint64_t gathered(const struct ws_conn *c) {
+  const struct ws_protocol *p = &c->protocol;
+  return p->message ? p->message->len : p->have;
+}
+
 static void read_more(struct ws_conn *c) {
   struct ws_loop *loop = c->stream.loop;
   size_t room = 0, over = 0;
+  uint64_t had = gathered(c);
   uint8_t *space = ws_protocol_space(&c->protocol, &room);
   struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
   ssize_t r = ws_stream_read(&c->stream, space ? iov : iov + 1, space ? 2 : 1);
@@ -269,6 +276,9 @@ static void read_more(struct ws_conn *c) {
   }
   /* a full buffer: there may be more, which the next turn will see */
   ws_conn_input(c, loop->read_buffer, over);
+  /* bytes of a message that is not complete are a sign of life too */
+  if (c->options->idle_timeout > 0 && gathered(c) != had)
+    c->messaged = loop->tick;
 }
 
 void ws_conn_read(struct ws_conn *c) {

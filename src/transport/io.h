@@ -68,6 +68,9 @@ struct ws_io_ops {
   int (*getsockopt)(struct ws_io *, int fd, int level, int name, int *value);
   ssize_t (*recv)(struct ws_io *, int fd, void *to, size_t n);
   ssize_t (*peek)(struct ws_io *, int fd, void *to, size_t n); /* they stay */
+  /* Has the peer ended its half (1), or is the connection gone (a negated
+   * errno)? Nothing is read. 0: neither, as far as can be told. */
+  int (*hangup)(struct ws_io *, int fd);
   ssize_t (*readv)(struct ws_io *, int fd, const struct iovec *, int n);
   ssize_t (*send)(struct ws_io *, int fd, const void *bytes, size_t n);
   ssize_t (*writev)(struct ws_io *, int fd, const struct iovec *, int n);

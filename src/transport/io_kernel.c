@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -14,6 +15,10 @@
 #include <unistd.h>
 
 #include "transport/lookup.h"
+
+#ifndef POLLRDHUP
+#define POLLRDHUP 0 /* macOS: an end is noticed when it is read */
+#endif
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
@@ -115,6 +120,18 @@ static ssize_t k_peek(struct ws_io *io, int fd, void *to, size_t n) {
   return result(recv(fd, to, n, MSG_PEEK));
 }
 
+static int k_hangup(struct ws_io *io, int fd) {
+  struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+  int error = 0;
+  socklen_t len = sizeof error;
+  (void)io;
+  if (poll(&p, 1, 0) <= 0) return 0;
+  if (!(p.revents & (POLLERR | POLLHUP))) return (p.revents & POLLRDHUP) != 0;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
+    return -error;
+  return -ECONNRESET;
+}
+
 static ssize_t k_readv(struct ws_io *io, int fd, const struct iovec *iov,
                        int n) {
   (void)io;
@@ -202,6 +219,7 @@ void ws_io_kernel_fill(struct ws_io_ops *ops) {
     .getsockopt = k_getsockopt,
     .recv = k_recv,
     .peek = k_peek,
+    .hangup = k_hangup,
     .readv = k_readv,
     .send = k_send,
     .writev = k_writev,
