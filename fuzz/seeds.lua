@@ -319,5 +319,6 @@ end
 
 seed("url", "ws+unix:/run/a.sock:/path?q", "ws+unix:///run/a.sock", "ws+unix::",
   "WS://a", "ws://a:0", "ws://a:65536/", "ws://a?q", "ws://a/#f",
-  "wss://[::1]:1/",
+  "wss://[::1]:1/", "ws://[fe80::1%25eth0]:1/", "ws://[fe80::1%eth0]",
+  "ws://a:/",
   "http://a", "ws:///", "ws://a b/", "ws://u:p@a/")

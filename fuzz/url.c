@@ -22,9 +22,15 @@ static void check_inet(struct ws_slice text, const struct ws_url *url) {
   FUZZ_CHECK(url->target.p == end + (url->target.p > end && *end == ':'));
   FUZZ_CHECK(url->target.p + url->target.n == text.p + text.n);
   FUZZ_CHECK(url->target.n == 0 || strchr("/?", url->target.p[0]));
+  char text_of_host[WS_URL_HOST_MAX];
+  struct ws_slice host = {text_of_host, ws_url_write_host(url, text_of_host)};
   FUZZ_CHECK(is_inside(url->authority, url->host) && url->host.n > 0);
-  FUZZ_CHECK(ws_origin_parse_host(url->authority, &name, &port));
+  FUZZ_CHECK(ws_origin_parse_host(host, &name, &port));
   FUZZ_CHECK(ws_slice_equal(name, url->host));
+  FUZZ_CHECK(host.n == url->authority.n - (url->zone.n ? url->zone.n + 3 : 0));
+  if (url->zone.n)
+    FUZZ_CHECK(is_inside(url->authority, url->zone) && host.p[0] == '[' &&
+               url->zone.p == url->host.p + url->host.n + 3);
   FUZZ_CHECK(url->port == (port > 0 ? port : url->is_secure ? 443 : 80));
   FUZZ_CHECK(url->port > 0 && url->port <= 65535);
 }

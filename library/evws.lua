@@ -760,7 +760,9 @@ function body:on_close(fn) end
 -- ---------------------------------------------------------------------------
 
 ---Opens a connection to `ws://host[:port]/path?query`, to `wss://...` over TLS,
----or to a Unix socket: `ws+unix:/path/of/socket:/path?query`. RFC 6455 3, 4.1.
+---or to a Unix socket: `ws+unix:/path/of/socket:/path?query`. An IPv6 address
+---stands in brackets and may name its interface: `ws://[fe80::1%25eth0]/` (RFC
+---6874). RFC 6455 3, 4.1.
 ---
 ---Waits for the open connection. With `on_open` among the options it returns at
 ---once, the connection being `"connecting"`; if it cannot be opened, `on_close`

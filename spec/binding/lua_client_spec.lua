@@ -65,6 +65,23 @@ describe("connect", function()
       assert.equal("::1", conn.remote_address)
     end)
 
+    it("of an IPv6 address with its zone, which is kept to itself", function()
+      local seen = {}
+      local server = t.listen { host = "::1", origins = "same", on_message =
+        function(conn) conn:terminate() end,
+        on_upgrade = function(r) seen[#seen + 1] = r.host end }
+      local host = "[::1]:" .. server.port
+      -- the number of the loopback interface
+      local url = ("ws://[::1%%251]:%d/"):format(server.port)
+      local conn <close> = assert(ws.connect(url, { reconnect = {
+        initial = 0.01, jitter = 0 }, origin = "http://" .. host }))
+      conn:send "again"
+      t.wait(function() return #seen == 2 and conn.state == "open" end)
+      assert.same({ host, host }, seen)
+      local _, why = ws.connect "ws://[fe80::1%25no-such-zone]/"
+      assert.equal("no such network interface", why)
+    end)
+
     it("of a Unix socket", function()
       local path = os.tmpname()
       os.remove(path)

@@ -1,5 +1,5 @@
-/* probe_url: parse(text) -> { host=, authority=, socket=, target=, port=,
- * secure= } | nil, why. The text is a heap copy of exactly its size. */
+/* probe_url: parse(text) -> { host=, zone=, authority=, socket=, target=,
+ * port=, secure= } | nil, why; authority: as it is sent. The text is a heap copy of exactly its size. */
 #include "probe.h"
 
 #include <stdlib.h>
@@ -20,7 +20,10 @@ static void set_slice(lua_State *L, const char *name, struct ws_slice s) {
 static void push_url(lua_State *L, const struct ws_url *url) {
   lua_newtable(L);
   set_slice(L, "host", url->host);
-  set_slice(L, "authority", url->authority);
+  if (url->zone.n) set_slice(L, "zone", url->zone);
+  char text[WS_URL_HOST_MAX];
+  set_slice(L, "authority",
+            (struct ws_slice){text, ws_url_write_host(url, text)});
   set_slice(L, "socket", url->socket);
   set_slice(L, "target", url->target);
   lua_pushinteger(L, url->port);

@@ -72,6 +72,39 @@ describe("a URL", function()
     end
   end)
 
+  it("may name the zone of an address, which is not sent (RFC 6874)",
+    function()
+      for text, want in pairs {
+        ["[fe80::1%25eth0]"] = { "fe80::1", "eth0", "[fe80::1]", 80 },
+        ["[fe80::1%25eth0]:8080"] = { "fe80::1", "eth0", "[fe80::1]:8080",
+                                      8080 },
+        ["[fe80::1%25eth0]:"] = { "fe80::1", "eth0", "[fe80::1]", 80 },
+        ["[FE80::A%252]"] = { "FE80::A", "2", "[FE80::A]", 80 },
+        ["[::1%25br-1.a_b~Z]"] = { "::1", "br-1.a_b~Z", "[::1]", 80 },
+        ["[fe80::1%2525]"] = { "fe80::1", "25", "[fe80::1]", 80 },
+        ["[fe80::ffff:1.2.3.4%25x]"] = { "fe80::ffff:1.2.3.4", "x",
+                                         "[fe80::ffff:1.2.3.4]", 80 },
+      } do
+        local u = assert(url.parse("ws://" .. text .. "/x%25y]"), text)
+        assert.same(want, { u.host, u.zone, u.authority, u.port })
+        assert.equal("/x%25y]", u.target)
+      end
+      local zone = ("z"):rep(125)
+      assert.equal(zone, url.parse("wss://[fe80::1%25" .. zone .. "]").zone)
+      refuses("the zone is not written as in [fe80::1%25eth0]", {
+        "ws://[fe80::1%eth0]", "ws://[fe80::1%25]", "ws://[fe80::1%]/",
+        "ws://[fe80::1%2]", "ws://[fe80::1%26eth0]", "ws://[fe80::1%25a+b]",
+        "ws://[fe80::1%25a%20b]", "ws://[fe80::1%25a:1]",
+        "ws://[fe80::1%25a%25b]", "ws://[fe80::1%25[a]",
+        "ws://[fe80::1%25z" .. zone .. "]", "ws://[%eth0]" })
+      refuses("the host is malformed", { "ws://[%25eth0]", "ws://fe80::1%25a/",
+        "ws://[fe80::1]%25a", "ws://a%25b/", "ws://[1.2.3.4%25a]",
+        "ws://[fe80::1%25a", "ws://[fe80::1%25a]x", "ws://[fe80::1%25a]:x",
+        "ws://[fe80::1%25a]:65536", "ws://[fe80::g%25a]",
+        "ws://[a%25a]", "ws://[[fe80::1%25a]" })
+      refuses("the port is 0", { "ws://[fe80::1%25a]:0" })
+    end)
+
   it("of ws+unix has the path of a socket, and a path behind it", function()
     for text, want in pairs {
       ["ws+unix:/run/a.sock"] = { "/run/a.sock", "" },

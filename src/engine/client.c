@@ -73,10 +73,11 @@ static bool write_request(struct ws_client *cl,
       !ws_buf_append(&cl->offered, what->subprotocols.p, what->subprotocols.n))
     return false;
   struct ws_slice whole = {(char *)cl->target.data, cl->target.len};
-  char text[WS_EXTENSION_MAX];
+  char text[WS_EXTENSION_MAX], name[WS_URL_HOST_MAX];
   struct ws_slice extensions = {text, ws_extension_offer(cl->wish, text)};
-  return ws_handshake_write_request(&cl->request, what->url.authority, whole,
-                                    cl->key, what->origin, what->subprotocols,
+  struct ws_slice host = {name, ws_url_write_host(&what->url, name)};
+  return ws_handshake_write_request(&cl->request, host, whole, cl->key,
+                                    what->origin, what->subprotocols,
                                     extensions, what->fields);
 }
 
@@ -139,7 +140,9 @@ static void dial(struct ws_client *cl, struct ws_loop *loop,
                  const struct ws_url *url) {
   char host[512];
   struct ws_slice name = url->socket.p ? url->socket : url->host;
-  snprintf(host, sizeof host, "%.*s", (int)name.n, name.p);
+  struct ws_slice zone = url->zone;
+  snprintf(host, sizeof host, "%.*s%s%.*s", (int)name.n, name.p,
+           zone.n ? "%" : "", (int)zone.n, zone.n ? zone.p : "");
   cl->dial.done = on_dialed;
   ws_dial_start(&cl->dial, loop, host, url->port, url->socket.p ? host : NULL);
 }

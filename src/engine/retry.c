@@ -9,7 +9,7 @@
 #include "engine/route.h"
 #include "transport/random.h"
 
-#define SLICES 8
+#define SLICES 9
 
 struct ws_retry {
   struct ws_timer timer;
@@ -29,10 +29,10 @@ static struct ws_retry *retry_of(const struct ws_conn *c) {
 /* All slices of a request, to be copied one by one. */
 static void list_slices(struct ws_client_request *what,
                         struct ws_slice *list[SLICES]) {
-  struct ws_slice *all[SLICES] = {&what->url.host,   &what->url.authority,
-                                  &what->url.socket, &what->url.target,
-                                  &what->origin,     &what->subprotocols,
-                                  &what->fields,     &what->server_name};
+  struct ws_slice *all[SLICES] = {
+    &what->url.host,     &what->url.zone,   &what->url.authority,
+    &what->url.socket,   &what->url.target, &what->origin,
+    &what->subprotocols, &what->fields,     &what->server_name};
   memcpy(list, all, sizeof all);
 }
 

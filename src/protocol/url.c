@@ -5,6 +5,8 @@
 
 #include "protocol/origin.h"
 
+#define ZONE_MAX 128 /* bytes, with its mark */
+
 static bool starts_with(struct ws_slice *text, const char *scheme) {
   struct ws_slice want = {scheme, strlen(scheme)};
   struct ws_slice have = {text->p, want.n};
@@ -54,6 +56,48 @@ static const char *parse_unix(struct ws_slice text, struct ws_url *url) {
   return NULL;
 }
 
+/* "%25eth0" in front of the bracket that ends an address; n 0: none. */
+static struct ws_slice find_zone(struct ws_slice authority) {
+  const char *end = authority.p + authority.n;
+  const char *mark = memchr(authority.p, '%', authority.n);
+  const char *close = mark ? memchr(mark, ']', (size_t)(end - mark)) : NULL;
+  if (!close || authority.p[0] != '[') return (struct ws_slice){end, 0};
+  return (struct ws_slice){mark, (size_t)(close - mark)};
+}
+
+/* RFC 6874 2: one character at least; those that would have to be escaped are
+ * in no interface's name. */
+static bool is_zone(struct ws_slice s) {
+  if (s.n < 4 || s.n > ZONE_MAX || memcmp(s.p, "%25", 3) != 0) return false;
+  for (size_t i = 3; i < s.n; i++) {
+    char c = ws_lower(s.p[i]);
+    if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+        !memchr("-._~", c, 4))
+      return false;
+  }
+  return true;
+}
+
+size_t ws_url_write_host(const struct ws_url *url, char out[WS_URL_HOST_MAX]) {
+  struct ws_slice a = url->authority, zone = find_zone(a);
+  size_t before = (size_t)(zone.p - a.p), after = a.n - before - zone.n;
+  memcpy(out, a.p, before);
+  if (after) memcpy(out + before, zone.p + zone.n, after);
+  return before + after;
+}
+
+/* Judges host[:port] without its zone. */
+static bool parse_authority(struct ws_url *url, size_t zone_len, long *port) {
+  char text[WS_URL_HOST_MAX];
+  struct ws_slice host = {text, 0};
+  if (url->authority.n - zone_len > sizeof text) return false;
+  host.n = ws_url_write_host(url, text);
+  if (!ws_origin_parse_host(host, &url->host, port)) return false;
+  /* what was found in the copy stands in the original */
+  url->host.p = url->authority.p + (url->host.p - text);
+  return true;
+}
+
 /* host[:port], and what follows. */
 static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
   long port;
@@ -64,8 +108,11 @@ static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
            "{ authorization = ... }";
   if (!is_ascii(url->authority))
     return "the host is not in its ASCII form (punycode)";
-  if (!ws_origin_parse_host(url->authority, &url->host, &port))
-    return "the host is malformed";
+  struct ws_slice zone = find_zone(url->authority);
+  if (zone.n && !is_zone(zone))
+    return "the zone is not written as in [fe80::1%25eth0]";
+  if (!parse_authority(url, zone.n, &port)) return "the host is malformed";
+  if (zone.n) url->zone = (struct ws_slice){zone.p + 3, zone.n - 3};
   if (port == 0) return "the port is 0";
   if (port > 0) url->port = (int)port;
   /* RFC 3986 3.2.3: a colon without a port is left out */
