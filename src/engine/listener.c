@@ -6,6 +6,7 @@
 #include "engine/conn.h"
 #include "engine/server_log.h"
 #include "engine/upgrade.h"
+#include "transport/linger.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
 #define BACKLOG_MAX 65536   /* that are taken when a server closes */
@@ -32,6 +33,10 @@ static void shed_oldest(struct ws_server *s) {
 
 static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   struct ws_loop *loop = s->loop;
+  /* those on their way out have descriptors too, and go for who comes */
+  while (s->n_conns + loop->n_lingers >= s->http.max_connections &&
+         ws_linger_cut(loop))
+    continue;
   if (s->n_conns >= s->http.max_connections) {
     loop->io->ops->close(loop->io, fd);
     ws_server_refused(s, NULL, WS_REFUSED_CONNECTIONS, 0);
@@ -112,7 +117,7 @@ static void on_acceptable(struct ws_watch *w) {
     if (fd >= 0) {
       admit(s, fd, &peer);
     } else if (fd == -EMFILE || fd == -ENFILE) {
-      shed(s, w);
+      if (!ws_linger_cut(s->loop)) shed(s, w);
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
       return;
     } else if (fd != -EINTR && fd != -ECONNABORTED) {

@@ -21,7 +21,14 @@ static void end(struct ending *l) {
   ws_loop_timer_stop(loop, &l->timer);
   loop->io->ops->close(loop->io, l->watch.fd);
   ws_list_remove(&l->link);
+  loop->n_lingers--;
   ws_loop_free_later(loop, l);
+}
+
+bool ws_linger_cut(struct ws_loop *loop) {
+  if (!loop->n_lingers) return false;
+  end(WS_LIST_ENTRY(loop->lingers.next, struct ending, link));
+  return true;
 }
 
 static void on_ready(struct ws_watch *w) {
@@ -62,12 +69,13 @@ void ws_linger_start(struct ws_loop *loop, int fd, enum ws_linger who) {
   l->watch.fn = on_ready;
   ws_list_init(&l->watch.ready);
   l->timer.fn = on_time;
+  if (loop->n_lingers >= WS_LINGERS_MAX) ws_linger_cut(loop);
   ws_list_append(&loop->lingers, &l->link);
+  loop->n_lingers++;
   ws_loop_watch(loop, &l->watch, WS_READ);
   if (!ws_loop_timer(loop, &l->timer, WS_LINGER_SECONDS)) end(l);
 }
 
 void ws_linger_stop(struct ws_loop *loop) {
-  while (!ws_list_is_empty(&loop->lingers))
-    end(WS_LIST_ENTRY(loop->lingers.next, struct ending, link));
+  while (ws_linger_cut(loop)) continue;
 }

@@ -9,6 +9,7 @@
 
 #define WS_LINGER_SECONDS 0.9 /* peers allow a server a second to be gone */
 #define WS_LINGER_BYTES (16 * 1024 * 1024)
+#define WS_LINGERS_MAX 1024 /* of a loop; beyond them the oldest is cut */
 
 /* RFC 6455 7.1.1: the server ends TCP first, so that TIME_WAIT, which a
  * server can reopen, is not the client's. */
@@ -19,6 +20,10 @@ enum ws_linger {
 
 /* Takes over a connected descriptor. Whatever fails, it is closed. */
 void ws_linger_start(struct ws_loop *loop, int fd, enum ws_linger who);
+
+/* Closes the one that has lingered for longest, to make room; false where
+ * there is none. Their number is loop->n_lingers. */
+bool ws_linger_cut(struct ws_loop *loop);
 
 /* Closes all that linger now. */
 void ws_linger_stop(struct ws_loop *loop);

@@ -60,7 +60,8 @@ struct ws_loop {
   struct ws_list ready; /* watches */
   struct ws_list jobs;
   struct ws_list late;
-  struct ws_list lingers; /* linger.c: descriptors on their way out */
+  struct ws_list lingers; /* linger.c: descriptors on their way out, */
+  size_t n_lingers;       /* the oldest first; so many */
   struct ws_list dead;    /* memory to give back at the end of the turn */
   struct ws_wheel wheel;
   void (*on_deadline)(struct ws_deadline *); /* all of them are connections */
