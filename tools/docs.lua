@@ -2,11 +2,30 @@
 -- where functions, options and properties are described:
 --
 --   lua tools/docs.lua >docs/api.md      (make docs)
+--
+-- Functions stand first, in the order of the sections there; options and types
+-- follow, for they are looked up. A table of contents leads to each.
 
-local out = {}
+-- What is put out: { title =, lines =, headings = }. The first has no title,
+-- the options are one.
+local options = { title = "Options and types", lines = {}, headings = {} }
+local sections = { { lines = {}, headings = {} } }
+local home = sections[1] -- by the last title
+local section = home
 
 local function put(...)
-  out[#out + 1] = table.concat { ... }
+  section.lines[#section.lines + 1] = table.concat { ... }
+end
+
+local function put_heading(name)
+  section.headings[#section.headings + 1] = name
+  put("### ", name, "\n")
+end
+
+local function begin_section(title)
+  home = title == "Options" and options
+    or { title = title, lines = {}, headings = {} }
+  if home ~= options then sections[#sections + 1] = home end
 end
 
 -- Lines of a comment as Markdown: those of a paragraph become one line.
@@ -108,14 +127,18 @@ local function result_of(rest)
 end
 
 local function put_function(block, signature)
-  put("### ", code(signature), "\n")
+  section = home
+  put_heading(code(signature))
   put(text(block.lines), "\n")
   put_values("Arguments:", block.params)
   put_values("Returns:", block.returns)
 end
 
 local function put_class(block, name, parent)
-  put("### ", name, "\n")
+  -- what no section has is a type, but for the module itself
+  local is_type = name:find "Options$" or home == sections[1]
+  section = is_type and name ~= "evws" and options or home
+  put_heading(name)
   local words = text(block.lines)
   if words ~= "" then put(words, "\n") end
   if parent:find "^evws" then
@@ -137,7 +160,8 @@ local function annotation(block, line)
     put_field(field, rest, block.lines)
     block.lines = {}
   elseif alias then
-    put("### ", alias, "\n")
+    section = home == sections[1] and options or home
+    put_heading(alias)
     put(code(means), "\n")
     if #block.lines > 0 then put(text(block.lines), "\n") end
     block.lines = {}
@@ -163,7 +187,7 @@ local function run(library)
     elseif line:find "^%-%- %-%-%-" then
       title = not title
     elseif title then
-      put("## ", plain, "\n")
+      begin_section(plain)
     elseif comment then
       block.lines[#block.lines + 1] = comment
     elseif plain and not manners then
@@ -182,6 +206,26 @@ local function run(library)
   end
 end
 
+-- As the web makes anchors of headings.
+local function anchor(heading)
+  return "#" .. heading:lower():gsub("[^%w %-_]", ""):gsub(" ", "-")
+end
+
+local function contents()
+  local list = { "## Contents\n" }
+  for i = 2, #sections do
+    local one, links = sections[i], {}
+    for _, heading in ipairs(one.headings) do
+      local name = heading:gsub("%(.*%)", "")
+      links[#links + 1] = ("[%s](%s)"):format(name, anchor(heading))
+    end
+    list[#list + 1] = ("- [%s](%s): %s"):format(one.title, anchor(one.title),
+      table.concat(links, ", "))
+  end
+  list[#list + 1] = ""
+  return list
+end
+
 local folder = (arg[0]:match "^(.*)/tools/" or ".") .. "/library/"
 put [[
 # Reference
@@ -192,6 +236,13 @@ for _, name in ipairs { "evws", "evws/messagepack" } do
   local file = assert(io.open(folder .. name .. ".lua"))
   run(file:read "a")
   file:close()
+end
+sections[#sections + 1] = options
+local out = {}
+for i, one in ipairs(sections) do
+  if i == 2 then table.move(contents(), 1, 2 * #sections, #out + 1, out) end
+  if one.title then out[#out + 1] = "## " .. one.title .. "\n" end
+  table.move(one.lines, 1, #one.lines, #out + 1, out)
 end
 local page = table.concat(out, "\n"):gsub("\n\n\n+", "\n\n"):gsub("%s*$", "\n")
 io.write(page)

@@ -11,7 +11,7 @@ describe("the guide to reconnecting", function()
   -- The marks of the lines that it has printed: "start-n".
   local function marks_of(child)
     local marks = {}
-    for mark in child:output():gmatch "(%x+%-%d+) [^\n]+\n" do
+    for mark in child:output():gmatch "([%d.]+%-%d+) [^\n]+\n" do
       marks[#marks + 1] = mark
     end
     return marks
@@ -67,8 +67,8 @@ describe("the guide to reconnecting", function()
     guide.start(directory, "feed.lua", port)
     wait_for_lines(child, 3)
     local marks = marks_of(child)
-    local start = marks[before + 1]:match "^%x+"
-    assert.not_equal(start, marks[before]:match "^%x+")
+    local start = marks[before + 1]:match "^[%d.]+"
+    assert.not_equal(start, marks[before]:match "^[%d.]+")
     for i = before + 1, #marks do
       assert.equal(("%s-%d"):format(start, i - before), marks[i])
     end
