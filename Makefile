@@ -140,7 +140,7 @@ lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
   docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
-  build-counts counts run-specs FORCE
+  build-counts build-bench counts bench run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -296,6 +296,7 @@ build-core: $(core) ; @:
 build-fuzz: $(fuzz_targets) ; @:
 build-all: $(core) $(probe) $(load) $(engine) ; @:
 build-counts: $(core) $(load) $(engine) $(whole) ; @:
+build-bench: $(core) $(load) $(engine) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
@@ -359,6 +360,19 @@ soak:
 	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) bench/soak.lua \
 	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
 	  $(or $(CONNECTIONS),5000)
+
+## bench: evws and its peers measured; writes docs/benchmarks.md
+#   [UWS=dir with uWebSockets and uSockets] [ROUNDS=8] [SECONDS=1], and for a
+#   look, written to build/bench: [CASES="echo-20-16 ..."] [PEERS="evws ..."]
+bench:
+	@$(SETUP) bench
+	$(again) $(jobs) build-bench
+	@BUILD="$(BUILD)" LUA="$(LUA)" CC="$(CC)" UWS="$(abspath $(UWS))" \
+	  CASES="$(CASES)" PEERS="$(PEERS)" ROUNDS="$(or $(ROUNDS),8)" \
+	  SECONDS_EACH="$(if $(filter file,$(origin SECONDS)),1,$(SECONDS))" \
+	  bench/run
+	@$(LUA) bench/report.lua build/bench/results.txt \
+	  $(if $(CASES)$(PEERS),build/bench,docs)
 
 ## counts: instructions per message against the recorded ones [RECORD=1]
 counts:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts
+#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts | bench
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -19,6 +19,7 @@ have_any() {
   return 1
 }
 
+wishes= # what it goes on without, too
 build='cc lua_h ev openssl zlib lua'
 test="$build busted luarocks zip git certificates python nginx haproxy
   cqueues luv socket"
@@ -30,7 +31,10 @@ case ${1:-run} in
   peers) needs="$build node npm websockets curl chromium nginx certificates" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   counts) needs="$build certificates valgrind" ;;
-  *) die "unknown job '$1': run, test, asan, lint, peers, fuzz or counts" ;;
+  bench)
+    needs="$build certificates"
+    wishes='lws node npm websockets gorilla lua_http resty' ;;
+  *) die "unknown job '$1': see the head of tools/setup.sh" ;;
 esac
 
 temporary=$(mktemp -d) || exit 1
@@ -114,6 +118,12 @@ can() {
     websockets) /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1 ;;
     curl) have curl ;;
     valgrind) have valgrind ;;
+    lws) links '#include <libwebsockets.h>' '' -lwebsockets ;;
+    gorilla) have go &&
+      [ -d /usr/share/gocode/src/github.com/gorilla/websocket ] ;;
+    lua_http) has_lua_http ;;
+    resty) [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] &&
+      [ -n "$(find -L /usr/share/lua/5.1 -path '*/websocket/server.lua')" ] ;;
     fuzzer) have_fuzzer ;;
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
@@ -127,6 +137,16 @@ have_fuzzer() {
   echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' >"$temporary/ask.c"
   have clang && clang -fsanitize=fuzzer,address,undefined \
     -o "$temporary/ask" "$temporary/ask.c" >/dev/null 2>&1
+}
+
+# For which Lua is up to the system.
+has_lua_http() {
+  for one in "$lua" lua5.3 luajit lua5.1; do
+    if "$one" -e 'require "http.websocket"' >/dev/null 2>&1; then
+      return 0
+    fi
+  done
+  return 1
 }
 
 # -lname with the -L flags of the Makefile.
@@ -181,6 +201,11 @@ packages() {
       python3-websockets '' ;;
     curl) choose curl curl curl curl ;;
     valgrind) choose valgrind valgrind valgrind '' ;;
+    lws) choose libwebsockets-dev libwebsockets-dev libwebsockets-devel \
+      libwebsockets ;;
+    gorilla) choose 'golang-go golang-github-gorilla-websocket-dev' '' '' '' ;;
+    lua_http) choose 'lua-http lua5.1' '' '' '' ;;
+    resty) choose 'libnginx-mod-http-lua lua-nginx-websocket' '' '' '' ;;
     fuzzer) choose 'clang libclang-rt-dev' 'clang compiler-rt' \
       'clang compiler-rt' llvm ;;
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
@@ -233,17 +258,23 @@ install() {
   esac
 }
 
-if find_missing; then exit 0; fi
+provide() {
+  if find_missing; then return; fi
+  find_manager || die "missing: $missing; no apt-get, apk, dnf or brew here"
+  if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ] && ! have sudo; then
+    die "missing: $missing; installing needs root, and there is no sudo"
+  fi
+  list=
+  for need in $missing; do list="$list $(packages "$need")"; done
+  # shellcheck disable=SC2086
+  set -- $list
+  [ $# -gt 0 ] || die "missing: $missing; $manager has no package for it"
+  say "installing $* ($manager)"
+  install "$@" || die "$manager could not install: $*"
+  find_missing || die "still missing after installing: $missing"
+}
 
-find_manager || die "missing: $missing; no apt-get, apk, dnf or brew here"
-if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ] && ! have sudo; then
-  die "missing: $missing; installing needs root, and there is no sudo"
-fi
-list=
-for need in $missing; do list="$list $(packages "$need")"; done
-# shellcheck disable=SC2086
-set -- $list
-[ $# -gt 0 ] || die "missing: $missing; $manager has no package for it"
-say "installing $* ($manager)"
-install "$@" || die "$manager could not install: $*"
-find_missing || die "still missing after installing: $missing"
+provide
+for wish in $wishes; do
+  (needs=$wish && provide) || say "going on without $wish"
+done
