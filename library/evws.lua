@@ -176,7 +176,8 @@ local ws = {}
 ---
 ---Called when a handler of this connection raised an error; `ws.on_error` is,
 ---where this is missing. The peer sees Close 1011 without a reason (500, while
----the request is being answered); the message never leaves the process.
+---the request is being answered); the message never leaves the process. The
+---traceback begins with the handler and the path: `in on_message of /ws: `.
 ---@field on_error? fun(conn: evws.Conn, message: string, traceback: string)
 ---
 ---Sub-protocols in order of preference: `{ "v2", "v1" }`. A server chooses the
@@ -1267,8 +1268,8 @@ function ws.watchdog(seconds, fn) end
 ---answered, and what is known of the peer; docs/metrics.md has the reasons),
 ---`opened` (id, path, address, port), `closed` (the same, code, reason,
 ---seconds it was open). Level `"warning"`: `warning` (message). Level
----`"error"`: `handler_error` (id, path, address, port, message), which goes to
----`on_error` as well.
+---`"error"`: `handler_error` (id, path, address, port, handler, message), which
+---goes to `on_error` as well.
 ---
 ---Text that came from a peer is cut at 128 bytes, and everything in it but
 ---printable ASCII is `\xNN`: a value is never more than one line. The function

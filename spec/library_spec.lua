@@ -524,6 +524,7 @@ describe("docs/errors.md", function()
     expect_all(messages(
       "src/binding/[!f]*.c src/binding/fields.c", "luaL_error(%b())",
       "luaL_argerror(%b())", "luaL_argcheck(%b())"), 50)
+    expect_all(messages("src/binding/fields.c", "return refuse(%b())"), 6)
     expect_all(messages("src/binding/options.c",
       "[^%w_]ws_option_bad[_number]*%(L, o?[^()]*%)"), 5)
     expect_all(messages("src/protocol/url.c src/protocol/origin.c",

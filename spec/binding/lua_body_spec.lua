@@ -290,7 +290,7 @@ describe("a function as body", function()
     end })
     assert.equal(500, (raw:upgrade()))
     contains(t.wait(function() return errors[5] end).message,
-      "bad body (string expected, got function)")
+      "returned a function as body: a string expected")
   end)
 end)
 

@@ -34,7 +34,7 @@ static int call_on_chunk(lua_State *L) {
   if (lua_isnil(L, -1)) return 0;
   lua_insert(L, 1);
   lua_pushboolean(L, true);
-  return ws_task_call(L, 4);
+  return ws_task_call(L, 4, "on_chunk");
 }
 
 /* Whole messages go to the function (or nil) on top of the stack, which is

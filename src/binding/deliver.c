@@ -23,6 +23,7 @@ static int after_message(lua_State *L, int status, lua_KContext ctx) {
 static int push_chunk(lua_State *L, const struct ws_event *ev) {
   ws_push_handler(L, 1, "on_chunk");
   if (lua_isnil(L, -1)) return -1;
+  ws_state_of(L)->current->handler = "on_chunk";
   lua_pushvalue(L, 1);
   lua_pushlstring(L, (const char *)ev->data, ev->len);
   lua_pushvalue(L, ev->opcode == WS_OP_TEXT ? 2 : 3);
@@ -31,8 +32,10 @@ static int push_chunk(lua_State *L, const struct ws_event *ev) {
 }
 
 static int push_control(lua_State *L, const struct ws_event *ev) {
-  ws_push_handler(L, 1, ev->type == WS_EVENT_PING ? "on_ping" : "on_pong");
+  const char *name = ev->type == WS_EVENT_PING ? "on_ping" : "on_pong";
+  ws_push_handler(L, 1, name);
   if (lua_isnil(L, -1)) return -1;
+  ws_state_of(L)->current->handler = name;
   lua_pushvalue(L, 1);
   lua_pushlstring(L, (const char *)ev->data, ev->len);
   return 2;
@@ -61,6 +64,7 @@ static int message_body(lua_State *L) {
   while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
          ws_conn_next(c, &ev)) {
     int n = 3;
+    t->handler = "on_message";
     if (ev.type == WS_EVENT_MESSAGE) {
       lua_getiuservalue(L, 1, UV_ON_MESSAGE);
       lua_pushvalue(L, 1);

@@ -14,7 +14,8 @@ struct ws_fields {
 };
 
 /* Pushes the header lines of the table at index arg (or of nothing): name to
- * value, or to a list of values. Raises for what cannot be sent. */
-void ws_push_fields(lua_State *L, int arg, struct ws_fields *out);
+ * value, or to a list of values. False, with a sentence pushed instead, for
+ * what cannot be sent. */
+bool ws_push_fields(lua_State *L, int arg, struct ws_fields *out);
 
 #endif

@@ -60,7 +60,7 @@ static int open_body(lua_State *L) {
   ws_push_handler(L, 1, "on_open");
   if (lua_isnil(L, -1)) return 0;
   lua_pushvalue(L, 1);
-  return ws_task_call(L, 1);
+  return ws_task_call(L, 1, "on_open");
 }
 
 static void opened(struct ws_conn *c) {
@@ -95,7 +95,7 @@ static int close_body(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_pushinteger(L, ws_conn_code(&lc->c));
   lua_pushlstring(L, reason.p, reason.n);
-  return ws_task_call(L, 3);
+  return ws_task_call(L, 3, "on_close");
 }
 
 static void close_done(struct ws_task *t, bool ok) {
@@ -137,7 +137,7 @@ static int drain_body(lua_State *L) {
   ws_push_handler(L, 1, "on_drain");
   if (lua_isnil(L, -1)) return 0;
   lua_pushvalue(L, 1);
-  return ws_task_call(L, 1);
+  return ws_task_call(L, 1, "on_drain");
 }
 
 static void on_drained(struct ws_conn *c, bool was_high) {

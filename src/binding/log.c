@@ -262,10 +262,11 @@ void ws_log_server(struct ws_state *st, const char *event,
 }
 
 void ws_log_error(struct ws_state *st, const struct ws_conn *c,
-                  const char *text) {
-  struct ws_log_field f[5];
+                  const char *handler, const char *text) {
+  struct ws_log_field f[6];
   if (!ws_log_wants(st)) return;
   size_t n = c ? identify(c, f) : 0;
+  if (handler) f[n++] = TEXT("handler", slice_of(handler));
   f[n++] = TEXT("message", slice_of(text));
   ws_log_event(st, "error", "handler_error", f, n);
 }

@@ -28,7 +28,7 @@ void ws_log_server(struct ws_state *st, const char *event,
                    const struct ws_server *s);
 /* c: NULL for a task's or a timer's. */
 void ws_log_error(struct ws_state *st, const struct ws_conn *c,
-                  const char *text);
+                  const char *handler, const char *text);
 
 void ws_log_fill(struct ws_host *host);
 

@@ -106,7 +106,7 @@ static int gone_body(lua_State *L) {
   if (!lua_isfunction(L, -1)) return 0;
   lua_pushnil(L);
   lua_setiuservalue(L, 1, UV_ON_GONE);
-  return ws_task_call(L, 0);
+  return ws_task_call(L, 0, "request:on_close");
 }
 
 void ws_body_gone(struct ws_conn *c) {

@@ -148,7 +148,8 @@ static void read_options(lua_State *L, struct lua_conn *lc,
   what->reconnect = read_reconnect(L);
   what->subprotocols = push_subprotocols(L, 2, &lc->c.route->subprotocols);
   lua_getfield(L, 2, "headers");
-  ws_push_fields(L, lua_gettop(L), &f);
+  if (!ws_push_fields(L, lua_gettop(L), &f))
+    luaL_error(L, "bad option 'headers' (%s)", lua_tostring(L, -1));
   what->fields.p = lua_tolstring(L, -1, &what->fields.n);
 }
 

@@ -17,7 +17,7 @@ static int closing_body(lua_State *L) {
   lua_pushvalue(L, 3);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  return ws_task_call(L, 2);
+  return ws_task_call(L, 2, "on_closing");
 }
 
 struct asking {

@@ -1,6 +1,8 @@
 /* lua_request.c: on_request and on_upgrade, and what they answer. */
 #include "binding/lua_request.h"
 
+#include <string.h>
+
 #include "binding/anchors.h"
 #include "binding/fields.h"
 #include "binding/lua_body.h"
@@ -13,13 +15,73 @@
 
 /* ---- answers ---- */
 
+enum { LEAST_UPGRADE = 300, LEAST_REQUEST = 200 };
+
+#define PATH_SHOWN 100 /* bytes */
+
+/* " (app.lua:12)" of the handler, where it is one in Lua. */
+static void push_where(lua_State *L, const char *hook) {
+  lua_Debug ar;
+  ws_push_handler(L, 1, hook);
+  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1)) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  lua_getinfo(L, ">S", &ar);
+  lua_pushfstring(L, " (%s:%d)", ar.short_src, ar.linedefined);
+}
+
+/* What a handler returned is wrong: says which one, and for what request. The
+ * script may have done anything to the table of the request. */
+static int bad_answer(lua_State *L, int least, const char *what) {
+  const char *hook = least == LEAST_UPGRADE ? "on_upgrade" : "on_request";
+  ws_state_of(L)->current->handler = NULL; /* it stands in the message */
+  luaL_checkstack(L, 8, NULL);
+  push_where(L, hook);
+  const char *where = lua_tostring(L, -1);
+  lua_pushliteral(L, "method");
+  lua_rawget(L, 2);
+  lua_pushliteral(L, "path");
+  lua_rawget(L, 2);
+  const char *method = lua_tostring(L, -2), *path = lua_tostring(L, -1);
+  if (path && lua_rawlen(L, -1) > PATH_SHOWN)
+    path = lua_pushfstring(L, "%s...", lua_pushlstring(L, path, PATH_SHOWN));
+  lua_pushfstring(L, "%s%s of %s %s", hook, where, method ? method : "?",
+                  path ? path : "?");
+  return luaL_error(L, "%s %s", lua_tostring(L, -1), what);
+}
+
 static int check_status(lua_State *L, int at, int least) {
   int is_int;
   lua_Integer status = lua_tointegerx(L, at, &is_int);
-  if (!is_int || status < least || status > 599)
-    luaL_error(L, "bad status (%d to 599 expected, got %s)", least,
-               luaL_tolstring(L, at, NULL));
-  return (int)status;
+  if (is_int && status >= least && status <= 599) return (int)status;
+  lua_pushfstring(L,
+                  least == LEAST_UPGRADE
+                    ? "returned %s: nothing, a table or a status (300 to 599) "
+                      "expected"
+                    : "returned %s: nothing or a status (200 to 599) expected",
+                  ws_option_got(L, at));
+  return bad_answer(L, least, lua_tostring(L, -1));
+}
+
+/* Pushes the header lines of the table at an index. */
+static struct ws_slice push_lines(lua_State *L, int at, int least,
+                                  struct ws_fields *f) {
+  struct ws_slice lines;
+  if (!ws_push_fields(L, at, f)) {
+    lua_pushfstring(L, "returned bad headers: %s", lua_tostring(L, -1));
+    bad_answer(L, least, lua_tostring(L, -1));
+  }
+  lines.p = lua_tolstring(L, -1, &lines.n);
+  return lines;
+}
+
+static void check_body(lua_State *L, int at, int least) {
+  if (lua_isnoneornil(L, at) || lua_isstring(L, at)) return;
+  lua_pushfstring(L, "returned %s as body: a string%s expected",
+                  ws_option_got(L, at),
+                  least == LEAST_UPGRADE ? "" : " or a function");
+  bad_answer(L, least, lua_tostring(L, -1));
 }
 
 /* status, body, headers at `at`. */
@@ -28,32 +90,60 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
   struct ws_slice body = {NULL, 0}, lines;
   int status = check_status(L, at, least);
   bool is_head = ws_pending_of(c) && ws_pending_of(c)->shake.method == WS_HEAD;
-  if (!lua_isnoneornil(L, at + 1) && !lua_isstring(L, at + 1))
-    luaL_error(L, "bad body (string expected, got %s)",
-               luaL_typename(L, at + 1));
+  check_body(L, at + 1, least);
   f.may_tell_length = is_head || status == 304;
-  ws_push_fields(L, at + 2, &f);
-  lines.p = lua_tolstring(L, -1, &lines.n);
+  lines = push_lines(L, at + 2, least, &f);
   if (!lua_isnoneornil(L, at + 1))
     body.p = lua_tolstring(L, at + 1, &body.n);
   else if (f.has_length)
     body.n = (size_t)f.length;
-  if (least == 300) ws_upgrade_count(c, WS_REFUSED_APPLICATION, status);
+  if (least == LEAST_UPGRADE)
+    ws_upgrade_count(c, WS_REFUSED_APPLICATION, status);
   ws_conn_respond(c, status, lines, f.has_type, body);
 }
 
 /* status, function, headers at 3: the head leaves. Is the body wanted? */
 static bool begin(lua_State *L, struct ws_conn *c) {
   struct ws_fields f = {.has_type = false};
-  struct ws_slice lines;
-  int status = check_status(L, 3, 200);
-  ws_push_fields(L, 5, &f);
-  lines.p = lua_tolstring(L, -1, &lines.n);
+  int status = check_status(L, 3, LEAST_REQUEST);
+  struct ws_slice lines = push_lines(L, 5, LEAST_REQUEST, &f);
   return ws_answer_begin(c, status, lines, f.has_type);
 }
 
-static const char *const accept_options[] = {"data", "headers", "subprotocol",
-                                             NULL};
+/* The table at 3 has no other keys. */
+static void check_accept(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (strcmp(key, "data") == 0 || strcmp(key, "headers") == 0 ||
+        strcmp(key, "subprotocol") == 0)
+      continue;
+    lua_pushfstring(L,
+                    "returned a table with '%s': data, headers and subprotocol "
+                    "may be in it (a refusal is: return 403, body, headers)",
+                    luaL_tolstring(L, -2, NULL));
+    bad_answer(L, LEAST_UPGRADE, lua_tostring(L, -1));
+  }
+}
+
+/* The one in the table at 3, or what the route prefers; keeps it pushed. */
+static struct ws_slice push_subprotocol(lua_State *L, struct ws_conn *c) {
+  struct ws_slice name = {NULL, 0};
+  int type = lua_getfield(L, 3, "subprotocol");
+  if (type == LUA_TNIL) return ws_pending_of(c) ? ws_upgrade_choose(c) : name;
+  if (type != LUA_TSTRING) {
+    lua_pushfstring(L, "returned %s as subprotocol: a string expected",
+                    ws_option_got(L, -1));
+    bad_answer(L, LEAST_UPGRADE, lua_tostring(L, -1));
+  }
+  name.p = lua_tolstring(L, -1, &name.n);
+  if (ws_pending_of(c) &&
+      !ws_upgrade_offers(c, name)) { /* 4.1: it would fail */
+    lua_pushfstring(L, "returned subprotocol '%s', which was not offered",
+                    name.p);
+    bad_answer(L, LEAST_UPGRADE, lua_tostring(L, -1));
+  }
+  return name;
+}
 
 /* { subprotocol=, headers=, data= } at 3, or nil. Returns the sub-protocol and
  * the header lines: the connection is opened when the task has ended. */
@@ -67,20 +157,13 @@ static int accept_with(lua_State *L, struct ws_conn *c) {
     lua_pushliteral(L, "");
     return 2;
   }
-  ws_option_names(L, 3, "on_upgrade", accept_options);
+  check_accept(L);
   lua_getfield(L, 3, "data");
   lua_setiuservalue(L, 1, UV_DATA);
   lua_getfield(L, 3, "headers");
-  if (lua_getfield(L, 3, "subprotocol") != LUA_TNIL) {
-    name.p = luaL_checklstring(L, -1, &name.n);
-    if (ws_pending_of(c) &&
-        !ws_upgrade_offers(c, name)) /* 4.1: it would fail */
-      luaL_error(L, "subprotocol '%s' was not offered", name.p);
-  } else if (ws_pending_of(c)) {
-    name = ws_upgrade_choose(c);
-  }
+  name = push_subprotocol(L, c);
   lua_pushlstring(L, name.p, name.n);
-  ws_push_fields(L, 4, &f);
+  push_lines(L, 4, LEAST_UPGRADE, &f);
   return 2;
 }
 
@@ -98,7 +181,9 @@ enum {
 
 static int go_on(lua_State *L, int status, lua_KContext step);
 
-static int call(lua_State *L, int n_args, int n_results, lua_KContext next) {
+static int call(lua_State *L, const char *hook, int n_args, int n_results,
+                lua_KContext next) {
+  ws_state_of(L)->current->handler = hook;
   lua_callk(L, n_args, n_results, next, go_on);
   return go_on(L, LUA_OK, next);
 }
@@ -112,7 +197,7 @@ static int ask_origin(lua_State *L, lua_KContext next) {
     return go_on(L, LUA_OK, next);
   }
   lua_pushvalue(L, 2);
-  return call(L, 2, 1, next);
+  return call(L, "origins", 2, 1, next);
 }
 
 /* 3: is the origin welcome? */
@@ -125,7 +210,7 @@ static int ask_upgrade(lua_State *L, struct ws_conn *c) {
   ws_push_handler(L, 1, "on_upgrade");
   if (lua_isnil(L, -1)) return go_on(L, LUA_OK, ANSWER_UPGRADE);
   lua_pushvalue(L, 2);
-  return call(L, 1, 3, ANSWER_UPGRADE);
+  return call(L, "on_upgrade", 1, 3, ANSWER_UPGRADE);
 }
 
 /* 3: as above; a plain request is told of it, and decides itself. */
@@ -135,13 +220,13 @@ static int ask_request(lua_State *L) {
   lua_settop(L, 2);
   ws_push_handler(L, 1, "on_request");
   lua_pushvalue(L, 2);
-  return call(L, 1, 3, ANSWER_REQUEST);
+  return call(L, "on_request", 1, 3, ANSWER_REQUEST);
 }
 
 static int answer_upgrade(lua_State *L, struct ws_conn *c) {
   ws_body_forget(L);
   if (lua_isnoneornil(L, 3) || lua_istable(L, 3)) return accept_with(L, c);
-  respond(L, c, 3, 300);
+  respond(L, c, 3, LEAST_UPGRADE);
   return 0;
 }
 
@@ -150,13 +235,13 @@ static int answer_request(lua_State *L, struct ws_conn *c) {
     if (!begin(L, c)) return go_on(L, LUA_OK, END_BODY);
     lua_pushvalue(L, 4);
     ws_body_push(L, ws_lua_conn(c));
-    return call(L, 1, 0, END_BODY);
+    return call(L, "on_request", 1, 0, END_BODY);
   }
   ws_body_forget(L);
   if (lua_isnoneornil(L, 3))
     ws_conn_respond_nothing(c);
   else
-    respond(L, c, 3, 200);
+    respond(L, c, 3, LEAST_REQUEST);
   return 0;
 }
 

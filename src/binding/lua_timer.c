@@ -46,7 +46,7 @@ int ws_lua_sleep(lua_State *L) {
 
 /* 1: the function, then its arguments. */
 static int spawn_body(lua_State *L) {
-  return ws_task_call(L, lua_gettop(L) - 1);
+  return ws_task_call(L, lua_gettop(L) - 1, NULL);
 }
 
 int ws_lua_spawn(lua_State *L) {
@@ -103,7 +103,7 @@ static int timer_body(lua_State *L) {
   struct lua_timer *lt = lua_touserdata(L, 1);
   ws_object_push(L, lt->st, lt);
   lua_getiuservalue(L, -1, 1);
-  return ws_task_call(L, 0);
+  return ws_task_call(L, 0, NULL);
 }
 
 static void on_timer(struct ws_timer *timer) {

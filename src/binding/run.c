@@ -35,7 +35,7 @@ static void main_done(struct ws_task *t, bool ok) {
 }
 
 static int main_body(lua_State *L) {
-  return ws_task_call(L, 0);
+  return ws_task_call(L, 0, NULL);
 }
 
 static void start_main(lua_State *L, struct ws_state *st) {

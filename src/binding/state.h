@@ -42,8 +42,7 @@ struct ws_state {
   struct ws_list tasks;    /* all others */
   unsigned pooled;
   /* ws_task_error, which stands above the pool */
-  void (*failed)(struct ws_state *, struct lua_conn *, lua_State *from,
-                 bool is_last);
+  void (*failed)(const struct ws_task *, lua_State *from);
   struct ws_list servers; /* struct lua_server */
   struct ws_list timers;  /* struct lua_timer that are set */
 

@@ -91,6 +91,7 @@ static void rest(struct ws_task *t) {
     return;
   }
   t->done = NULL;
+  t->handler = NULL;
   t->keeps_error = t->is_busy = t->is_error = t->is_untried = false;
   ws_list_remove(&t->link);
   ws_list_append(&st->pool, &t->link);
@@ -117,7 +118,7 @@ static void tell(struct ws_task *t, lua_State *from) {
     lua_rawseti(from, LUA_REGISTRYINDEX, st->main_error);
     return;
   }
-  st->failed(st, t->conn, from, t->is_error);
+  st->failed(t, from);
   lua_pop(from, 1);
 }
 
@@ -176,7 +177,8 @@ static int returned(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-int ws_task_call(lua_State *L, int n_args) {
+int ws_task_call(lua_State *L, int n_args, const char *handler) {
+  if (handler) ws_state_of(L)->current->handler = handler;
   lua_callk(L, n_args, 0, 0, returned);
   return 0;
 }
@@ -189,7 +191,7 @@ void ws_task_start(struct ws_task *t, int n_args) {
 /* 1: the body, then its arguments. */
 static int later_k(lua_State *L, const struct ws_woken *w) {
   (void)w;
-  return ws_task_call(L, lua_gettop(L) - 1);
+  return ws_task_call(L, lua_gettop(L) - 1, NULL);
 }
 
 static int later_body(lua_State *L) {

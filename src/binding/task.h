@@ -59,6 +59,7 @@ struct ws_task {
   struct ws_task *next;  /* in a list of those who wait */
   struct ws_task **list; /* that list; NULL: in none */
   struct lua_conn *conn; /* whose handler it runs */
+  const char *handler;   /* and which; NULL: none, or a script's function */
   struct lua_conn *on;   /* what it waits for */
   void *arg;             /* for done; so is n */
   uint32_t n;
@@ -84,8 +85,9 @@ struct ws_task *ws_task_new(struct ws_state *st);
 void ws_task_set_conn(struct ws_task *t, struct lua_conn *lc);
 
 /* Calls the function below n_args arguments, on top of the stack, as the last
- * thing that a body (or what a body calls so) does: it may wait. */
-int ws_task_call(lua_State *L, int n_args);
+ * thing that a body (or what a body calls so) does: it may wait. Its errors are
+ * those of the handler of this name; NULL: nothing is said of it. */
+int ws_task_call(lua_State *L, int n_args, const char *handler);
 
 /* Runs it until it ends or waits. May be called in a turn only. */
 void ws_task_start(struct ws_task *t, int n_args);

@@ -6,6 +6,9 @@
 #include "binding/conn_task.h"
 #include "binding/log.h"
 #include "engine/conn_send.h"
+#include "engine/pending.h"
+
+#define PATH_SHOWN 100 /* bytes */
 
 static int default_error(lua_State *L) {
   ws_log_print("", lua_tostring(L, 3), true);
@@ -26,33 +29,70 @@ static void push_text(lua_State *L, int index) {
   lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
 }
 
-/* Arguments: connection or NULL, the thread that failed, its error value.
- * Calls on_error(conn, message, traceback). */
+static void push_cut(lua_State *L, struct ws_slice text) {
+  bool is_long = text.n > PATH_SHOWN;
+  lua_pushlstring(L, text.p, is_long ? PATH_SHOWN : text.n);
+  if (is_long) lua_pushfstring(L, "%s...", lua_tostring(L, -1));
+}
+
+/* "in on_message of /ws: ", or of a request: "in on_request of GET /x: ". */
+static void push_place(lua_State *L, const struct ws_conn *c,
+                       const char *handler) {
+  const struct ws_pending *p = c ? ws_pending_of(c) : NULL;
+  if (!c || !handler) {
+    lua_pushliteral(L, "");
+  } else if (p && ws_pending_is_busy(p)) {
+    lua_pushlstring(L, p->bytes + p->http.method, p->http.method_len);
+    push_cut(L, p->shake.path);
+    lua_pushfstring(L, "in %s of %s %s: ", handler, lua_tostring(L, -2),
+                    lua_tostring(L, -1));
+  } else if (c->meta) {
+    push_cut(L, (struct ws_slice){c->meta->text, c->meta->path_len});
+    lua_pushfstring(L, "in %s of %s: ", handler, lua_tostring(L, -1));
+  } else {
+    lua_pushfstring(L, "in %s: ", handler);
+  }
+}
+
+/* Arguments: connection or NULL, the thread that failed, the handler's name or
+ * NULL, its error value. Calls on_error(conn, message, traceback). */
 static int error_body(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
   lua_State *from = lua_touserdata(L, 2);
-  bool has_conn = lua_touserdata(L, 1) != NULL;
-  if (has_conn)
+  const char *handler = lua_touserdata(L, 3);
+  struct ws_conn *c = lua_touserdata(L, 1); /* the first of its object */
+  if (c)
     ws_conn_task_take(L);
   else
     lua_pushnil(L), lua_replace(L, 1);
-  push_text(L, 3);
-  ws_log_error(st, has_conn ? &ws_check_conn(L, 1)->c : NULL,
-               lua_tostring(L, -1));
-  luaL_traceback(L, from, lua_tostring(L, -1), 0); /* 1 . 3 message trace */
+  push_text(L, 4); /* 5: the message */
+  ws_log_error(st, c, handler, lua_tostring(L, 5));
+  push_place(L, c, handler);
+  lua_pushvalue(L, 5);
+  lua_concat(L, 2);
+  luaL_traceback(L, from, lua_tostring(L, -1), 0);
+  lua_insert(L, 6); /* the traceback */
   lua_pushnil(L);
-  if (has_conn) ws_push_handler(L, 1, "on_error");
+  if (c) ws_push_handler(L, 1, "on_error");
   if (lua_isnil(L, -1)) lua_rawgeti(L, LUA_REGISTRYINDEX, st->on_error);
   if (!lua_isfunction(L, -1)) lua_pushcfunction(L, default_error);
   lua_pushvalue(L, 1);
-  lua_pushvalue(L, 4);
   lua_pushvalue(L, 5);
-  return ws_task_call(L, 3);
+  lua_pushvalue(L, 6);
+  return ws_task_call(L, 3, NULL);
 }
 
-void ws_task_error(struct ws_state *st, struct lua_conn *lc, lua_State *from,
-                   bool is_last) {
-  struct ws_task *t = is_last ? NULL : ws_task_new(st);
+static void print_error(lua_State *from, const char *before) {
+  const char *text = lua_type(from, -1) == LUA_TSTRING
+                       ? lua_tostring(from, -1)
+                       : "an error that is no string";
+  ws_log_print(before, text, true);
+}
+
+void ws_task_error(const struct ws_task *failed, lua_State *from) {
+  struct ws_state *st = failed->st;
+  struct lua_conn *lc = failed->conn;
+  struct ws_task *t = failed->is_error ? NULL : ws_task_new(st);
   bool has_room = t && lua_checkstack(t->co, 8) && lua_checkstack(from, 1);
   if (t && !has_room) ws_task_discard(t);
   if (has_room) {
@@ -61,14 +101,12 @@ void ws_task_error(struct ws_state *st, struct lua_conn *lc, lua_State *from,
     lua_pushcfunction(t->co, error_body);
     lua_pushlightuserdata(t->co, lc);
     lua_pushlightuserdata(t->co, from);
+    lua_pushlightuserdata(t->co, (void *)failed->handler);
     lua_pushvalue(from, -1);
     lua_xmove(from, t->co, 1);
-    ws_task_start(t, 3);
+    ws_task_start(t, 4);
   } else {
-    const char *text = lua_type(from, -1) == LUA_TSTRING
-                         ? lua_tostring(from, -1)
-                         : "an error that is no string";
-    ws_log_print(is_last ? "error in an error handler: " : "", text, true);
+    print_error(from, failed->is_error ? "error in an error handler: " : "");
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
 }

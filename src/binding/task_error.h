@@ -2,13 +2,12 @@
 #ifndef EVWS_BINDING_TASK_ERROR_H
 #define EVWS_BINDING_TASK_ERROR_H
 
-#include "binding/state.h"
+#include "binding/task.h"
 
 /* Takes the error on top of the stack of a thread that failed to on_error,
- * and ends the connection it was about (which may be NULL). is_last: it came
- * from an error handler, so it goes to stderr. */
-void ws_task_error(struct ws_state *st, struct lua_conn *lc, lua_State *from,
-                   bool is_last);
+ * and ends the connection that the failed task was about, if it was about one.
+ * What came from an error handler goes to stderr. */
+void ws_task_error(const struct ws_task *failed, lua_State *from);
 
 /* ws.on_error(f) */
 int ws_lua_on_error(lua_State *L);
