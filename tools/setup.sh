@@ -2,6 +2,7 @@
 # Sees to it that this machine can do a job:
 #
 #   tools/setup.sh run | test | asan | lint | peers | fuzz | counts | bench
+#     [more...]  and what else is needed, one capability each
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -22,13 +23,14 @@ have_any() {
 wishes= # what it goes on without, too
 build='cc lua_h ev openssl zlib lua'
 test="$build busted luarocks zip git certificates python nginx haproxy
-  cqueues luv socket"
+  cqueues luv socket cjson"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
-  peers) needs="$build node npm websockets curl chromium nginx certificates" ;;
+  peers) needs="$build node npm websockets curl chromium nginx certificates
+    cjson" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   counts) needs="$build certificates valgrind" ;;
   bench)
@@ -36,6 +38,10 @@ case ${1:-run} in
     wishes='lws node npm websockets gorilla lua_http resty' ;;
   *) die "unknown job '$1': see the head of tools/setup.sh" ;;
 esac
+if [ $# -gt 1 ]; then
+  shift
+  needs="$needs $*"
+fi
 
 temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
@@ -108,6 +114,7 @@ can() {
     # For a guide's spec, where there are packages for that Lua.
     cqueues | luv | socket) ! have apt-get || "$lua" -e \
       "assert(_VERSION ~= 'Lua 5.4' or require '$1')" >/dev/null 2>&1 ;;
+    cjson) "$lua" -e 'require "cjson"' >/dev/null 2>&1 ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
@@ -186,6 +193,7 @@ packages() {
     git) choose git git git git ;;
     certificates) choose openssl openssl openssl openssl@3 ;;
     python) choose python3 python3 python3 '' ;;
+    cjson) choose lua-cjson lua5.4-cjson lua-cjson '' ;;
     cqueues) choose lua-cqueues '' '' '' ;;
     luv) choose lua-luv '' '' '' ;;
     socket) choose lua-socket '' '' '' ;;
