@@ -8,7 +8,8 @@ description = {
   summary = "WebSocket server and client with an engine in C",
   detailed = [[
     evws speaks WebSocket (RFC 6455) from Lua: servers and clients, with and
-    without TLS, callbacks or plain loops, on libev.]],
+    without TLS, callbacks or plain loops, on libev. SignalR hubs for the
+    official clients (these need lua-cjson).]],
   homepage = "https://github.com/evws/evws",
   maintainer = "evws maintainers",
   issues_url = "https://github.com/evws/evws/issues",

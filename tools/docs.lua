@@ -232,7 +232,7 @@ put [[
 
 <!-- made by `make docs` from library/; edits here are lost -->
 ]]
-for _, name in ipairs { "evws", "evws/messagepack" } do
+for _, name in ipairs { "evws", "evws/signalr", "evws/messagepack" } do
   local file = assert(io.open(folder .. name .. ".lua"))
   run(file:read "a")
   file:close()

@@ -1,0 +1,96 @@
+-- context.lua: what a method gets as its first argument: who calls, and what
+-- can be done about it.
+
+local clients = require "evws.signalr.clients"
+
+local context = {}
+
+local methods = {}
+
+-- The session of a context. A key of its own: `pairs` shows nothing else.
+local of = setmetatable({}, { __mode = "k" })
+context.session_of = of
+
+function methods:join(group)
+  local session = of[self]
+  return session.hub.groups:join(session, group, 2)
+end
+
+function methods:leave(group)
+  local session = of[self]
+  return session.hub.groups:leave(session, group, 2)
+end
+
+-- Ends the connection, by default for good (Context.Abort).
+function methods:close(options)
+  options = options or {}
+  of[self]:finish(options.error, options.allow_reconnect == true,
+    options.error)
+  return true
+end
+
+function methods:on_closed(fn)
+  local session = of[self]
+  if type(fn) ~= "function" then
+    error(("bad argument #1 to 'on_closed' (function expected, got %s)")
+      :format(type(fn)), 2)
+  end
+  if session.is_over then
+    require "evws".spawn(fn, self)
+  else
+    session.on_closed = session.on_closed or {}
+    table.insert(session.on_closed, fn)
+  end
+  return self
+end
+
+local properties = {}
+
+function properties.items(session, ctx)
+  ctx.items = {}
+  return ctx.items
+end
+
+function properties.clients(session, ctx)
+  ctx.clients = clients.of_caller(session)
+  return ctx.clients
+end
+
+function properties.request(session)
+  local conn = session.transport and session.transport.conn
+  return conn and conn.request or session.request
+end
+
+function properties.id(session) return session.id end
+function properties.user(session) return session.user end
+function properties.data(session) return session.data end
+function properties.is_closed(session) return session.is_over end
+
+function properties.transport(session)
+  return session.transport and session.transport.name
+end
+
+function properties.protocol(session)
+  return session.protocol and session.protocol.name
+end
+
+local meta = { __name = "evws.signalr.context" }
+
+function meta.__index(self, name)
+  local method = methods[name]
+  if method then return method end
+  local property = properties[name]
+  return property and property(of[self], self)
+end
+
+function meta.__tostring(self)
+  return "evws.signalr.context: " .. of[self].id
+end
+
+function context.new(session)
+  local ctx = setmetatable({}, meta)
+  of[ctx] = session
+  return ctx
+end
+
+return context

@@ -1,0 +1,113 @@
+-- front.lua: a plain request to what answers it, by method and id; and who may
+-- come in at all. The table of answers is that of ASP.NET Core's dispatcher.
+
+local ws = require "evws"
+local cors = require "evws.signalr.cors"
+local negotiate = require "evws.signalr.negotiate"
+
+local front = {}
+
+local most_new = 8192 -- sessions that no transport has come for
+
+-- Names as ASP.NET reads them: without regard to case.
+local function query_of(request)
+  local fields = {}
+  for name, value in pairs(ws.parse_query(request.query)) do
+    fields[name:lower()] = value
+  end
+  if fields.id == "" then fields.id = nil end
+  return fields
+end
+
+-- The query and the user; or nil, nil, and a refusal.
+function front.admit(hub, request)
+  local options = hub.options
+  if options.authorize then
+    local status, body, headers = options.authorize(request)
+    if status ~= nil then return nil, nil, status, body, headers end
+  end
+  return query_of(request), options.user_id and options.user_id(request)
+end
+
+-- The session of a token, which must be this user's; or nil and a status.
+function front.find(hub, token, user)
+  local session = hub.by_token[token]
+  if not session then return nil, 404 end
+  if session.user ~= user then return nil, 403 end
+  return session
+end
+
+local function negotiated(hub, request, query, user)
+  if request.method ~= "POST" then return 405, nil, { Allow = "POST" } end
+  if hub.is_closing or hub.n_new >= most_new then return 503 end
+  local headers = { ["Content-Type"] = "application/json" }
+  local version, refusal = negotiate.version(query.negotiateversion,
+    hub.options.minimum_version)
+  if not version then return 200, refusal, headers end
+  local is_stateful = hub.options.stateful_reconnect
+    and query.usestatefulreconnect == "true"
+  local session = hub:session(user, is_stateful)
+  if version == 0 then hub:rename(session, session.id) end
+  return 200, negotiate.answer(session, version, hub.transports, is_stateful),
+    headers
+end
+
+local function posted(hub, request, session)
+  local transport = session.transport
+  if session.state == "new" or not transport then return 404 end
+  if transport.name == "WebSockets" then return 405 end
+  if not session:post(request.body) then return 404 end
+  return 200, "", { ["Content-Type"] = "text/plain" }
+end
+
+local function deleted(hub, request, session)
+  local transport = session.transport
+  if not transport or transport.name ~= "LongPolling" then return 400 end
+  session:leave_quietly()
+  return 202, ""
+end
+
+-- GET: an event stream or a poll, for a session that has no other transport.
+local function got(hub, request, session)
+  local accept = request.headers.accept or ""
+  local name = accept:find("text/event-stream", 1, true)
+    and "ServerSentEvents" or "LongPolling"
+  local has = session.transport
+  if not hub.offers[name] then return 404 end
+  if has and has.name ~= name or session.is_claimed then return 400 end
+  return hub.serve[name](hub, request, session)
+end
+
+local methods = { GET = got, POST = posted, DELETE = deleted }
+
+local function answer(hub, request, is_negotiation)
+  local query, user, status, body, headers = front.admit(hub, request)
+  if not query then return status, body, headers end
+  if is_negotiation then return negotiated(hub, request, query, user) end
+  local handle = methods[request.method]
+  if not handle then
+    return 405, nil, { Allow = "GET, POST, DELETE" }
+  end
+  if not query.id then return 400 end
+  local left = request.method == "GET" and hub.leaving[query.id]
+  if left then return left:poll(request) end
+  local session
+  session, status = front.find(hub, query.id, user)
+  if not session then return status end
+  return handle(hub, request, session)
+end
+
+-- on_request of a hub's path, or of its negotiation.
+function front.handler(hub, is_negotiation)
+  return function(request)
+    if not cors.is_allowed(request) then return 403 end
+    local status, body, headers = cors.preflight(request)
+    if not status then
+      status, body, headers = answer(hub, request, is_negotiation)
+      headers = cors.fields(request, headers)
+    end
+    return status, body, headers
+  end
+end
+
+return front

@@ -1,0 +1,215 @@
+-- hub.lua: a hub: its options and methods, its sessions, what they are told
+-- together.
+
+local ws = require "evws"
+local clients = require "evws.signalr.clients"
+local clock = require "evws.signalr.clock"
+local errors = require "evws.signalr.errors"
+local events = require "evws.signalr.events"
+local front = require "evws.signalr.front"
+local groups = require "evws.signalr.groups"
+local json = require "evws.signalr.json"
+local messagepack = require "evws.signalr.messagepack"
+local negotiate = require "evws.signalr.negotiate"
+local options = require "evws.signalr.options"
+local polling = require "evws.signalr.polling"
+local session = require "evws.signalr.session"
+local websockets = require "evws.signalr.websockets"
+
+local hub = { __name = "evws.signalr.hub" }
+hub.__index = hub
+
+local makers = { json = json.new, messagepack = messagepack.new }
+
+-- From its options. Raises at the line `level` calls up.
+function hub.new(given, level)
+  local read, methods = options.read(given, level + 1)
+  local self = setmetatable({ options = read, methods = methods,
+    protocols = {}, speakers = {}, by_token = {}, by_id = {}, n_sessions = 0,
+    clock = clock.new(), beat = 0, n_new = 0, leaving = {},
+    transports = read.transports, offers = {},
+    counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
+      records_out = 0, sessions = 0 } }, hub)
+  for _, name in ipairs(read.protocols) do
+    self.protocols[name] = makers[name](read.max_depth)
+  end
+  for _, name in ipairs(read.transports) do self.offers[name] = true end
+  self.groups = groups.new(read.name or "", self.by_id)
+  self.clients = clients.new(self)
+  self.beats = read.keepalive_interval and math.ceil(read.keepalive_interval)
+  return self
+end
+
+-- ---- time ----
+
+-- A second has passed: the clock, and the pings of those whose turn it is.
+function hub:tick()
+  self.clock:tick()
+  if self.beats then
+    local records = {}
+    for protocol in pairs(self.speakers) do
+      records[protocol] = protocol.ping
+    end
+    self.groups:deliver("p", tostring(self.clock.now % self.beats), records)
+  end
+  if self.n_sessions == 0 then self:rest() end
+end
+
+function hub:rest()
+  if self.timer then self.timer:cancel() end
+  self.timer = nil
+end
+
+-- ---- sessions ----
+
+-- A new one, for a user or for nobody. is_stateful: both sides want that.
+function hub:session(user, is_stateful)
+  local id = negotiate.new_id(ws.random)
+  local one = session.new(self, id, negotiate.new_id(ws.random), user)
+  one.is_stateful = is_stateful or nil
+  self.by_token[one.token], self.by_id[id] = one, one
+  self.n_sessions, self.n_new = self.n_sessions + 1, self.n_new + 1
+  self.counts.sessions = self.counts.sessions + 1
+  self.timer = self.timer or ws.every(1, function() self:tick() end)
+  return one
+end
+
+-- Found by another token from now on.
+function hub:rename(one, token)
+  self.by_token[one.token] = nil
+  one.token = token
+  self.by_token[token] = one
+end
+
+-- It has shaken hands: from now on it gets what is sent to all.
+function hub:opened(one)
+  self.speakers[one.protocol] = (self.speakers[one.protocol] or 0) + 1
+  local beat
+  if self.beats and one.transport.wants_pings ~= false then
+    self.beat = (self.beat + 1) % self.beats
+    beat = tostring(self.beat)
+  end
+  self.groups:enter(one, beat)
+end
+
+-- Nobody finds it any more.
+function hub:forget(one)
+  if self.by_token[one.token] ~= one then return end
+  self.by_token[one.token], self.by_id[one.id] = nil, nil
+  self.n_sessions = self.n_sessions - 1
+  if one.state == "new" then self.n_new = self.n_new - 1 end
+end
+
+function hub:closed(one)
+  self.clock:drop(one)
+  self.groups:exit(one)
+  local protocol = one.protocol
+  if not protocol then return end
+  local left = self.speakers[protocol] - 1
+  self.speakers[protocol] = left > 0 and left or nil
+end
+
+-- ---- where it is served ----
+
+hub.serve = { ServerSentEvents = events.serve, LongPolling = polling.serve }
+
+-- The routes of a path, for ws.listen or server:route.
+function hub:routes(path)
+  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
+    error("bad argument #1 to 'routes' (a path expected)", 2)
+  end
+  if not self.options.name and self.groups.prefix == groups.prefix_of "" then
+    self.groups.prefix = groups.prefix_of(path)
+  end
+  local origins = self.options.origins
+  local function closing(server, seconds) self:retire(server, seconds) end
+  local route = { origins = origins, on_closing = closing,
+    on_request = front.handler(self, false),
+    upgrade_timeout = self.options.poll_timeout + 10 }
+  websockets.fill(self, route)
+  if not self.offers.WebSockets then
+    route.on_upgrade = function() return 404 end
+  end
+  return { [path] = route, [path .. "/negotiate"] = { origins = origins,
+    on_request = front.handler(self, true),
+    on_upgrade = function() return 404 end } }
+end
+
+function hub:mount(server, path)
+  for pattern, route in pairs(self:routes(path)) do
+    local ok, why = server:route(pattern, route)
+    if not ok then return nil, why end
+  end
+  return server
+end
+
+-- ---- the end ----
+
+local batch, step = 100, 0.1 -- sessions at a time, seconds between
+
+-- Close records to these sessions, a batch at a time, over so many seconds at
+-- most: they may come back, but not all at once.
+local function farewell(sessions, seconds, allow_reconnect)
+  local steps = #sessions / batch
+  local pause = math.min(step, seconds / math.max(steps, 1))
+  for i, one in ipairs(sessions) do
+    one:finish(nil, allow_reconnect, "the server closes")
+    if i % batch == 0 then ws.sleep(pause) end
+  end
+end
+
+local function sessions_of(self, server)
+  local list = {}
+  for _, one in pairs(self.by_token) do
+    local conn = one.transport and one.transport.conn
+    if not server or not conn or conn.server == server then
+      list[#list + 1] = one
+    end
+  end
+  return list
+end
+
+-- A server of the hub begins to close.
+function hub:retire(server, seconds)
+  self.groups.servers[server] = nil
+  if not next(self.groups.servers) then self.is_closing = true end
+  farewell(sessions_of(self, server), seconds * 0.8, true)
+end
+
+-- Says Close to everybody, in batches, and waits until all are told.
+function hub:close(given)
+  given = given or {}
+  if type(given) ~= "table" then
+    error("bad argument #1 to 'close' (table expected)", 2)
+  end
+  self.is_closing = true
+  farewell(sessions_of(self), (given.timeout or 10) / 4,
+    given.allow_reconnect ~= false)
+  return true
+end
+
+function hub:stats()
+  local stats = { sessions = {}, records_in = self.counts.records_in,
+    records_out = self.counts.records_out,
+    invocations = self.counts.invocations, errors = self.counts.failures,
+    ignored = self.counts.ignored }
+  for _, name in ipairs(self.transports) do stats.sessions[name] = 0 end
+  for _, one in pairs(self.by_token) do
+    local name = one.transport and one.transport.name
+    if name then stats.sessions[name] = stats.sessions[name] + 1 end
+  end
+  return stats
+end
+
+-- An error of a method or hook, unless it was raised on purpose.
+function hub:report(one, caught)
+  if errors.is_deliberate(caught) then return end
+  local report = self.options.on_error
+  local text = caught.traceback or caught.text
+  ws.spawn(function()
+    if not report then error(text, 0) end
+    report(one.transport and one.transport.conn, caught.text, text)
+  end)
+end
+
+return hub

@@ -1,0 +1,240 @@
+-- options.lua: the options of signalr.hub: names, types, defaults, and the
+-- methods with what each of them takes.
+
+local options = {}
+
+options.defaults = {
+  origins = "same",
+  detailed_errors = false,
+  keepalive_interval = 15,
+  client_timeout = 30,
+  handshake_timeout = 15,
+  disconnect_timeout = 15,
+  close_timeout = 5,
+  stall_timeout = 10,
+  max_record = 32 * 1024,
+  max_buffered = 64 * 1024,
+  max_queued = 1024 * 1024,
+  parallel_invocations = 1,
+  stream_buffer = 10,
+  max_streams = 100,
+  max_depth = 64,
+  stateful_reconnect = false,
+  replay_buffer = 100000,
+  minimum_version = 0,
+  poll_timeout = 90,
+}
+
+local function is_whole(least, most)
+  return function(value)
+    return math.type(value) == "integer" and value >= least and value <= most,
+      ("a whole number from %d to %d"):format(least, most)
+  end
+end
+
+local function is_seconds(value)
+  return type(value) == "number" and value > 0 and value < math.huge,
+    "seconds above 0"
+end
+
+local function or_false(check)
+  return function(value)
+    local ok, expected = check(value)
+    return value == false or ok, expected .. ", or false"
+  end
+end
+
+local function is_type(kind)
+  return function(value) return type(value) == kind, kind end
+end
+
+local function is_list_of(known)
+  return function(value)
+    local expected = "a list of " .. table.concat(known, ", ")
+    if type(value) ~= "table" or #value == 0 then return false, expected end
+    for _, name in ipairs(value) do
+      local found = false
+      for _, other in ipairs(known) do found = found or name == other end
+      if not found then return false, expected end
+    end
+    return true
+  end
+end
+
+local transports = { "WebSockets", "ServerSentEvents", "LongPolling" }
+
+local function any() return true end
+
+local large = 1 << 40
+
+local checks = {
+  methods = is_type "table", streams = is_type "table",
+  on_connected = is_type "function", on_disconnected = is_type "function",
+  authorize = is_type "function", user_id = is_type "function",
+  on_error = is_type "function", filters = is_type "table",
+  origins = any, compression = any, message_rate = any, max_lifetime = any,
+  protocols = is_list_of { "json", "messagepack" },
+  transports = is_list_of(transports),
+  detailed_errors = is_type "boolean",
+  keepalive_interval = or_false(is_seconds),
+  client_timeout = or_false(is_seconds),
+  handshake_timeout = is_seconds, disconnect_timeout = is_seconds,
+  poll_timeout = is_seconds, close_timeout = is_seconds,
+  stall_timeout = is_seconds,
+  max_record = or_false(is_whole(64, 0x7fffffff)),
+  max_buffered = is_whole(1, large), max_queued = is_whole(1, large),
+  parallel_invocations = is_whole(1, 60000),
+  stream_buffer = is_whole(1, 1000000), max_streams = is_whole(0, 1000000),
+  max_depth = is_whole(1, 500),
+  stateful_reconnect = is_type "boolean", replay_buffer = is_whole(1, large),
+  minimum_version = is_whole(0, 1),
+  name = is_type "string",
+}
+options.checks = checks
+
+-- Edits (one character more, less or other) between two names.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal
+    diagonal, row[0] = row[0], i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      diagonal, row[j] = row[j],
+        math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+    end
+  end
+  return row[#b]
+end
+
+local function unknown(name, level)
+  local best, least
+  for other in pairs(checks) do
+    local edits = type(name) == "string" and distance(name, other) or 9
+    if not least or edits < least then best, least = other, edits end
+  end
+  local hint = least <= 2 and (" (did you mean '%s'?)"):format(best) or ""
+  error(("unknown option '%s' for 'hub'%s"):format(tostring(name), hint),
+    level + 1)
+end
+
+local method_fields = { uploads = "integer", args = "args",
+  authorize = "function" }
+
+-- What its own parameters say about a function: how many arguments at least
+-- and at most, when so many parameters are ours.
+local function span_of(fn, ours)
+  local info = debug.getinfo(fn, "u")
+  local n = math.max(info.nparams - ours, 0)
+  return n, info.isvararg and math.huge or n
+end
+
+-- { name =, fn =, is_stream =, uploads =, least =, most =, authorize = }
+local function read_method(name, value, is_stream, level)
+  local function bad(what)
+    error(("bad method '%s' (%s expected)"):format(tostring(name), what),
+      level + 2)
+  end
+  if type(name) ~= "string" or name == "" or not utf8.len(name) then
+    bad "a name"
+  end
+  local fields = type(value) == "table" and value or { value }
+  local fn = fields[1]
+  if type(fn) ~= "function" then bad "a function, or a table with one" end
+  for field in pairs(fields) do
+    if field ~= 1 and not method_fields[field] then
+      bad "{ function, uploads =, args =, authorize = }"
+    end
+  end
+  local uploads, args = fields.uploads or 0, fields.args
+  if math.type(uploads) ~= "integer" or uploads < 0 then
+    bad "a number of uploads"
+  end
+  if fields.authorize and type(fields.authorize) ~= "function" then
+    bad "a function 'authorize'"
+  end
+  local least, most = span_of(fn, 1 + uploads + (is_stream and 1 or 0))
+  if math.type(args) == "integer" then
+    least, most = args, args
+  elseif type(args) == "table" then
+    least, most = args[1], args[2]
+  elseif args ~= nil then
+    bad "a number of arguments, or { least, most }"
+  end
+  if math.type(least) ~= "integer" or least < 0 or type(most) ~= "number"
+    or most < least then
+    bad "a number of arguments, or { least, most }"
+  end
+  return { name = name, fn = fn, is_stream = is_stream, uploads = uploads,
+    least = least, most = most, authorize = fields.authorize }
+end
+
+local function lower(name)
+  return (name:gsub("[A-Z]", string.lower))
+end
+options.lower = lower
+
+local function read_methods(given, level)
+  local methods = {}
+  for _, kind in ipairs { "methods", "streams" } do
+    for name, value in pairs(given[kind] or {}) do
+      local method = read_method(name, value, kind == "streams", level + 1)
+      local key = lower(name)
+      if methods[key] then
+        local one, other = methods[key].name, name
+        if other < one then one, other = other, one end
+        error(("methods '%s' and '%s' have the same name"):format(one, other),
+          level + 1)
+      end
+      methods[key] = method
+    end
+  end
+  return methods
+end
+
+local filter_fields = { invoke = true, connected = true, disconnected = true }
+
+local function check_filters(filters, level)
+  for _, filter in ipairs(filters) do
+    local ok = type(filter) == "table"
+    for field, fn in pairs(ok and filter or {}) do
+      ok = ok and filter_fields[field] and type(fn) == "function"
+    end
+    if not ok then
+      error("bad option 'filters' (a list of { invoke =, connected =, "
+        .. "disconnected = } expected)", level + 1)
+    end
+  end
+end
+
+-- A checked copy with every default, and the methods by their names in lower
+-- case. Raises at the line `level` calls up.
+function options.read(given, level)
+  if type(given) ~= "table" then
+    error(("bad argument #1 to 'hub' (table expected, got %s)"):format(
+      type(given)), level + 1)
+  end
+  local read = {}
+  for name, value in pairs(options.defaults) do read[name] = value end
+  for name, value in pairs(given) do
+    if not checks[name] then unknown(name, level + 1) end
+    local ok, expected = checks[name](value)
+    if not ok then
+      error(("bad option '%s' for 'hub' (%s expected)"):format(name, expected),
+        level + 1)
+    end
+    read[name] = value
+  end
+  read.protocols = read.protocols or { "json", "messagepack" }
+  read.transports = read.transports or transports
+  local interval, timeout = read.keepalive_interval, read.client_timeout
+  if interval and timeout and timeout <= interval then
+    error("bad option 'client_timeout' for 'hub' (more than "
+      .. "'keepalive_interval' expected)", level + 1)
+  end
+  check_filters(read.filters or {}, level + 1)
+  return read, read_methods(given, level + 1)
+end
+
+return options

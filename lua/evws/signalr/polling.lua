@@ -1,0 +1,102 @@
+-- polling.lua: a session over long polling: what there is to say waits for the
+-- next request, or a request waits for it.
+
+local ws = require "evws"
+
+local polling = {}
+
+local transport = { name = "LongPolling", can_binary = true,
+  wants_pings = false }
+transport.__index = transport
+
+local lingering = 15 -- seconds that the last records wait for their poll
+
+function transport:send(bytes)
+  if self.bytes > 0 and self.bytes + #bytes > self.hub.options.max_queued then
+    return nil, "queue full"
+  end
+  self.waiting[#self.waiting + 1] = bytes
+  self.bytes = self.bytes + #bytes
+  self:wake "data"
+  return true
+end
+
+function transport:buffered() return self.bytes end
+
+function transport:drain(seconds)
+  self.room = self.room or ws.queue(1)
+  return self.room:take(seconds)
+end
+
+-- The poll that waits is told why it goes on.
+function transport:wake(why)
+  if self.poller then self.poller:put(why) end
+end
+
+-- Records that are still there go with a last poll.
+function transport:finish()
+  self.is_over = true
+  if self.room then self.room:close() end
+  local token, leaving = self.session.token, self.hub.leaving
+  leaving[token] = self
+  ws.after(lingering, function()
+    if leaving[token] == self then leaving[token] = nil end
+  end)
+  self:wake "over"
+end
+
+local fresh = { ["Cache-Control"] = "no-cache, no-store" }
+
+local function answer(status, body, content_type)
+  local headers = {}
+  for name, value in pairs(fresh) do headers[name] = value end
+  headers["Content-Type"] = content_type
+  return status, body, headers
+end
+
+local function take(self)
+  local body = table.concat(self.waiting)
+  self.waiting, self.bytes = {}, 0
+  if self.room then self.room:put(true) end
+  return answer(200, body, "application/octet-stream")
+end
+
+-- Waits for the first record, the end, or the time that a poll may take; nil:
+-- the client has gone, or another poll takes the place of this one.
+local function wait(self, request)
+  local queue = ws.queue(4)
+  self.poller = queue
+  request:on_close(function() queue:put "gone" end)
+  local why = queue:take(self.hub.options.poll_timeout)
+  if self.poller == queue then self.poller = nil end
+  return why or "timeout"
+end
+
+function transport:poll(request)
+  local session = self.session
+  self:wake "replaced"
+  session.deadline = nil
+  local why = "data"
+  if self.bytes == 0 and not self.is_over then why = wait(self, request) end
+  if why == "replaced" then return answer(204) end
+  if not session.is_over then
+    session:expire_in(self.hub.options.disconnect_timeout)
+  end
+  if why == "gone" then return answer(204) end
+  if self.bytes > 0 then return take(self) end
+  if self.is_over then
+    self.hub.leaving[session.token] = nil
+    return answer(204)
+  end
+  return answer(200, "")
+end
+
+function polling.serve(hub, request, session)
+  if session.state ~= "new" then return session.transport:poll(request) end
+  local self = setmetatable({ hub = hub, session = session, waiting = {},
+    bytes = 0 }, transport)
+  session:attach(self, request)
+  return answer(200, "")
+end
+
+return polling

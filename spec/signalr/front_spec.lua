@@ -1,0 +1,470 @@
+-- front.lua, cors.lua, websockets.lua, events.lua, polling.lua over sockets:
+-- what is answered to whom (rows SR-n), and the three transports as bytes.
+
+local cjson = require "cjson"
+local signalr = require "evws.signalr"
+local t = require "spec.helper"
+local ws = t.ws
+local frame = t.frame
+
+local shake = '{"protocol":"json","version":1}\30'
+
+local function http(method, path, fields, body)
+  local lines = { ("%s %s HTTP/1.1\r\nHost: localhost\r\n"):format(method,
+    path) }
+  for name, value in pairs(fields or {}) do
+    lines[#lines + 1] = ("%s: %s\r\n"):format(name, value)
+  end
+  if body or method == "POST" then
+    lines[#lines + 1] = ("Content-Length: %d\r\n"):format(#(body or ""))
+  end
+  return table.concat(lines) .. "\r\n" .. (body or "")
+end
+
+describe("a hub's path", function()
+  local hubs = {}
+
+  local function serve(options, listen)
+    local own = { on_error = function() end, user_id = function(request)
+      return ws.parse_query(request.query).user
+    end, methods = { Echo = function(ctx, x) return x end,
+      End = function(ctx) ctx:close() end } }
+    for name, value in pairs(options or {}) do own[name] = value end
+    local hub = signalr.hub(own)
+    hubs[#hubs + 1] = hub
+    local more = { routes = hub:routes "/hub" }
+    for name, value in pairs(listen or {}) do more[name] = value end
+    return t.listen(more), hub
+  end
+
+  after_each(function()
+    for _, hub in ipairs(hubs) do
+      for _, one in pairs(hub.by_id) do one:over() end
+      hub:rest()
+    end
+    hubs = {}
+    t.cleanup()
+  end)
+
+  local function ask(server, ...)
+    local raw = t.raw(server)
+    raw:send(http(...))
+    local status, headers, body = raw:read_http()
+    raw:close()
+    return status, body, headers
+  end
+
+  local function status(...) return (ask(...)) end
+
+  local function negotiated(server, query, fields)
+    local code, body = ask(server, "POST", "/hub/negotiate?negotiateVersion=1"
+      .. (query or ""), fields)
+    assert.equal(200, code)
+    return cjson.decode(body)
+  end
+
+  local function upgraded(server, query)
+    local raw = t.raw(server)
+    return raw:upgrade { path = "/hub" .. (query or "") }, raw
+  end
+
+  local function get_ready(raw)
+    raw:send(frame("text", shake)):expect_frame("text", "{}\30")
+    return raw
+  end
+
+  it("SR-28 is negotiated by POST", function()
+    local server, hub = serve { minimum_version = 1 }
+    assert.equal(405, (status(server, "GET", "/hub/negotiate")))
+    assert.equal(405, (status(server, "DELETE", "/hub/negotiate")))
+    for query, field in pairs { [""] = "error", ["?negotiateVersion=0"] =
+      "error", ["?negotiateVersion=abc"] = "error",
+      ["?NEGOTIATEVERSION=1"] = "connectionToken",
+      ["?negotiateVersion=7&x"] = "connectionToken" } do
+      local code, body, headers = ask(server, "POST", "/hub/negotiate"
+        .. query)
+      assert.equal(200, code)
+      assert.equal("application/json", headers["content-type"])
+      assert.is_string(cjson.decode(body)[field], query)
+    end
+    assert.equal(2, hub.n_sessions)
+    local old = cjson.decode((select(2, ask(serve(), "POST",
+      "/hub/negotiate"))))
+    assert.equal(0, old.negotiateVersion)
+    assert.is_nil(old.connectionToken)
+  end)
+
+  it("SR-29 has room for so many negotiations, then 503", function()
+    local server, hub = serve()
+    for _ = 1, 8192 do hub:session() end
+    assert.equal(503, (status(server, "POST", "/hub/negotiate")))
+  end)
+
+  it("SR-30, SR-32 wants the token of a session", function()
+    local server = serve()
+    local one = negotiated(server)
+    for _, method in ipairs { "GET", "POST", "DELETE" } do
+      assert.equal(400, status(server, method, "/hub"))
+      assert.equal(400, status(server, method, "/hub?id="))
+      assert.equal(404, status(server, method, "/hub?id=unknown"))
+      assert.equal(404, status(server, method, "/hub?id="
+        .. one.connectionId))
+    end
+    assert.equal(405, status(server, "PUT", "/hub?id=x"))
+    assert.equal(405, status(server, "OPTIONS", "/hub"))
+    assert.equal(404, (upgraded(server, "?id=unknown")))
+    assert.equal(404, (upgraded(server, "/negotiate")))
+    assert.equal(101, (upgraded(server, "?id=" .. one.connectionToken)))
+  end)
+
+  it("SR-31 keeps users and hubs apart", function()
+    local server = serve()
+    local one = negotiated(server, "&user=ann")
+    local id = "?id=" .. one.connectionToken
+    assert.equal(403, (upgraded(server, id)))
+    assert.equal(403, (upgraded(server, id .. "&user=bob")))
+    assert.equal(403, status(server, "GET", "/hub" .. id .. "&user=bob"))
+    assert.equal(404, (upgraded(serve(), id .. "&user=ann")))
+    assert.equal(101, (upgraded(server, id .. "&user=ann")))
+  end)
+
+  it("SR-33, SR-34 has one transport for a session", function()
+    local server = serve()
+    local id = "?id=" .. negotiated(server).connectionToken
+    local code, raw = upgraded(server, id)
+    assert.equal(101, code)
+    assert.equal(409, (upgraded(server, id)))
+    get_ready(raw)
+    assert.equal(409, (upgraded(server, id)))
+    assert.equal(400, status(server, "GET", "/hub" .. id))
+    assert.equal(400, status(server, "GET", "/hub" .. id,
+      { Accept = "text/event-stream" }))
+    assert.equal(405, status(server, "POST", "/hub" .. id, nil, shake))
+    assert.equal(400, status(server, "DELETE", "/hub" .. id))
+
+    id = "?id=" .. negotiated(server).connectionToken
+    assert.equal(200, status(server, "GET", "/hub" .. id))
+    assert.equal(400, (upgraded(server, id)))
+    assert.equal(400, status(server, "GET", "/hub" .. id,
+      { Accept = "text/event-stream" }))
+
+    id = "?id=" .. negotiated(server).connectionToken
+    local events = t.raw(server)
+    events:send(http("GET", "/hub" .. id, { Accept = "text/event-stream" }))
+    events:read_http { head = true }
+    assert.equal(":\r\n\r\n", events:chunk())
+    assert.equal(409, status(server, "GET", "/hub" .. id,
+      { Accept = "text/event-stream" }))
+    assert.equal(400, status(server, "GET", "/hub" .. id))
+    assert.equal(400, status(server, "DELETE", "/hub" .. id))
+  end)
+
+  it("SR-35 offers the transports that it is told to", function()
+    local server = serve { transports = { "ServerSentEvents" } }
+    local one = negotiated(server)
+    assert.same({ { transport = "ServerSentEvents",
+      transferFormats = { "Text" } } }, one.availableTransports)
+    assert.equal(404, (upgraded(server, "?id=" .. one.connectionToken)))
+    assert.equal(404, (upgraded(server)))
+    assert.equal(404, status(server, "GET", "/hub?id="
+      .. one.connectionToken))
+  end)
+
+  it("SR-5, SR-6 takes bytes in frames of either kind", function()
+    local server = serve()
+    local _, raw = upgraded(server)
+    raw:send(frame("binary", shake:sub(1, 9)))
+    raw:send(frame("text", shake:sub(10)))
+    raw:expect_frame("text", "{}\30")
+    raw:send(frame("binary", '{"type":1,"invocationId":"1","target":"echo",'))
+    raw:send(frame("text", '"arguments":["\u{E4}"]}\30'))
+    raw:expect_frame("text",
+      '{"type":3,"invocationId":"1","result":"\u{E4}"}\30')
+    raw:send(frame("text", "\255"))
+    raw:expect_close(1007)
+    _, raw = upgraded(server)
+    get_ready(raw)
+    raw:send(frame("binary", '{"type":6,"x":"\255"}\30'))
+    raw:expect_frame("text", '{"type":7,"error":"Connection closed with an '
+      .. 'error.","allowReconnect":true}\30')
+    raw:expect_close(1000)
+  end)
+
+  -- ---- long polling ----
+
+  local function polling(server)
+    local id = "/hub?id=" .. negotiated(server).connectionToken
+    local raw = t.raw(server)
+    local self = { raw = raw, id = id }
+    function self.poll()
+      raw:send(http("GET", id .. "&_=1"))
+      return function()
+        local code, headers, body = raw:read_http()
+        assert.equal("no-cache, no-store", headers["cache-control"])
+        return code, body
+      end
+    end
+    function self.post(bytes) return status(server, "POST", id, nil, bytes) end
+    return self
+  end
+
+  it("is polled: at first at once, then when there is something", function()
+    local server, hub = serve { poll_timeout = 0.05 }
+    local p = polling(server)
+    assert.same({ 200, "" }, { p.poll()() })
+    local answer = p.poll()
+    assert.equal(200, p.post(shake))
+    assert.same({ 200, "{}\30" }, { answer() })
+    assert.same({ 200, "" }, { p.poll()() }) -- nothing for poll_timeout
+    hub.clients.all:send "A"
+    hub.clients.all:send "B"
+    assert.same({ 200, '{"type":1,"target":"A","arguments":[]}\30'
+      .. '{"type":1,"target":"B","arguments":[]}\30' }, { p.poll()() })
+    assert.equal(200, p.post '{"type":1,"invocationId":"1","target":"Ec')
+    assert.equal(200, p.post 'ho","arguments":[7]}\30{"type":6}\30')
+    assert.same({ 200, '{"type":3,"invocationId":"1","result":7}\30' },
+      { p.poll()() })
+    assert.equal(202, status(server, "DELETE", p.id))
+    assert.equal(404, status(server, "GET", p.id))
+    assert.equal(404, p.post "x")
+    assert.equal(0, hub.n_sessions)
+  end)
+
+  it("SR-36 answers a poll with 204 when another takes its place", function()
+    local server, hub = serve()
+    local p = polling(server)
+    p.poll()()
+    p.poll()
+    local other = t.raw(server)
+    for _ = 1, 3 do t.turn() end
+    other:send(http("GET", p.id))
+    assert.equal(204, (p.raw:read_http()))
+    p.post(shake)
+    local _, _, body = other:read_http()
+    assert.equal("{}\30", body)
+    assert.equal(1, hub.n_sessions)
+  end)
+
+  it("SR-37 keeps what is said while a poll's client is gone", function()
+    local server, hub = serve { disconnect_timeout = 2 }
+    local p = polling(server)
+    p.poll()()
+    p.post(shake)
+    p.poll()()
+    local poll = p.poll()
+    for _ = 1, 3 do t.turn() end
+    p.raw:reset()
+    for _ = 1, 3 do t.turn() end
+    assert.is_function(poll)
+    hub.clients.all:send "Kept"
+    local _, body = ask(server, "GET", p.id)
+    assert.equal('{"type":1,"target":"Kept","arguments":[]}\30', body)
+    for _ = 1, 4 do hub:tick() end
+    assert.equal(0, hub.n_sessions)
+    assert.equal(404, status(server, "GET", p.id))
+  end)
+
+  it("SR-38 ends a poll with the Close record, and the next with 204",
+    function()
+      local server = serve()
+      local p = polling(server)
+      p.poll()()
+      p.post(shake)
+      p.poll()()
+      local answer = p.poll()
+      p.post '{"type":1,"target":"End","arguments":[]}\30'
+      assert.same({ 200, '{"type":7}\30' }, { answer() })
+      assert.equal(404, p.post "x")
+      assert.equal(204, (p.poll()()))
+      assert.equal(404, status(server, "GET", p.id))
+    end)
+
+  it("SR-39 takes no longer body than the server does", function()
+    local server = serve(nil, { max_body = 1000 })
+    local p = polling(server)
+    p.poll()()
+    assert.equal(413, p.post(("x"):rep(1001)))
+    assert.equal(200, p.post(shake))
+  end)
+
+  -- ---- events ----
+
+  it("is listened to: a comment at once, then events", function()
+    local server, hub = serve()
+    local told
+    local id = "/hub?id=" .. negotiated(server).connectionToken
+    local raw = t.raw(server)
+    raw:send(http("GET", id, { Accept = "text/event-stream" }))
+    local code, headers = raw:read_http { head = true }
+    assert.same({ 200, "text/event-stream", "no", "identity",
+      "no-cache, no-store" }, { code, headers["content-type"],
+      headers["x-accel-buffering"], headers["content-encoding"],
+      headers["cache-control"] })
+    assert.equal(":\r\n\r\n", raw:chunk())
+    assert.equal(200, status(server, "POST", id, nil, shake))
+    assert.equal("data: {}\30\r\n\r\n", raw:chunk())
+    hub.clients.all:send("A", "line\nend")
+    assert.equal('data: {"type":1,"target":"A","arguments":["line\\nend"]}'
+      .. "\30\r\n\r\n", raw:chunk())
+    for _, one in pairs(hub.by_id) do
+      one.ctx:on_closed(function() told = true end)
+    end
+    raw:close()
+    t.wait(function() return told end)
+    assert.equal(0, hub.n_sessions)
+    assert.equal(404, status(server, "POST", id, nil, "x"))
+  end)
+
+  it("tells that binary protocols do not go by events", function()
+    local server = serve()
+    local id = "/hub?id=" .. negotiated(server).connectionToken
+    local raw = t.raw(server)
+    raw:send(http("GET", id, { Accept = "text/event-stream" }))
+    raw:read_http { head = true }
+    raw:chunk()
+    status(server, "POST", id, nil,
+      '{"protocol":"messagepack","version":1}\30')
+    t.contains(raw:chunk(), "does not support 'Binary' transfer format.")
+    assert.equal("", raw:chunk())
+  end)
+
+  -- ---- who may come ----
+
+  it("SR-47 lets pages of other origins in where it is told to", function()
+    local origin = "https://app.example"
+    local server, hub = serve { origins = { origin } }
+    local code, body, headers = ask(server, "OPTIONS", "/hub/negotiate", {
+      Origin = origin, ["Access-Control-Request-Method"] = "POST",
+      ["Access-Control-Request-Headers"] = "x-requested-with, x-own" })
+    assert.same({ 204, "" }, { code, body })
+    assert.same({ origin, "true", "GET, POST, DELETE",
+      "x-requested-with, x-own", "600", "Origin" }, {
+      headers["access-control-allow-origin"],
+      headers["access-control-allow-credentials"],
+      headers["access-control-allow-methods"],
+      headers["access-control-allow-headers"],
+      headers["access-control-max-age"], headers.vary })
+    for _, request in ipairs { { "POST", "/hub/negotiate" },
+      { "GET", "/hub?id=x" }, { "GET", "/hub" }, { "PUT", "/hub" } } do
+      _, _, headers = ask(server, request[1], request[2],
+        { Origin = origin })
+      assert.equal(origin, headers["access-control-allow-origin"])
+      assert.equal("true", headers["access-control-allow-credentials"])
+    end
+    local before = hub.counts.sessions
+    for _, request in ipairs { { "POST", "/hub/negotiate" },
+      { "GET", "/hub?id=x" }, { "OPTIONS", "/hub",
+        { ["Access-Control-Request-Method"] = "GET" } } } do
+      local fields = request[3] or {}
+      fields.Origin = "https://evil.example"
+      code, _, headers = ask(server, request[1], request[2], fields)
+      assert.equal(403, code)
+      assert.is_nil(headers["access-control-allow-origin"])
+    end
+    assert.equal(before, hub.counts.sessions)
+    local raw = t.raw(server)
+    assert.equal(403, (raw:upgrade { path = "/hub",
+      headers = { Origin = "https://evil.example" } }))
+    assert.equal(403, (status(serve(), "POST", "/hub/negotiate",
+      { Origin = "https://evil.example" })))
+    assert.equal(200, (status(serve(), "POST", "/hub/negotiate",
+      { Origin = "http://localhost" })))
+  end)
+
+  it("asks authorize before anything else", function()
+    local seen = {}
+    local server = serve { authorize = function(request)
+      seen[#seen + 1] = request.method
+      if ws.parse_query(request.query).token ~= "good" then
+        return 401, "who?", { ["WWW-Authenticate"] = "Bearer" }
+      end
+    end }
+    local code, body, headers = ask(server, "POST", "/hub/negotiate", {
+      Origin = "http://localhost" })
+    assert.same({ 401, "who?", "Bearer", "http://localhost" }, { code, body,
+      headers["www-authenticate"], headers["access-control-allow-origin"] })
+    assert.equal(401, status(server, "GET", "/hub?id=x"))
+    assert.equal(401, (upgraded(server)))
+    assert.equal(101, (upgraded(server, "?token=good")))
+    assert.same({ "POST", "GET", "GET", "GET" }, seen)
+  end)
+
+  -- ---- broadcasts, and the end ----
+
+  it("publishes to WebSockets, to all and to all but some", function()
+    local server, hub = serve { methods = {
+      Others = function(ctx)
+        return ctx.clients.others:send("Told", ctx.user)
+      end,
+      Join = function(ctx) return ctx:join "g" end } }
+    local raws = {}
+    for i = 1, 3 do
+      raws[i] = get_ready(select(2, upgraded(server, "?user=u" .. i)))
+    end
+    t.wait(function() return hub:stats().sessions.WebSockets == 3 end)
+    raws[1]:send(frame("text",
+      '{"type":1,"invocationId":"1","target":"Others","arguments":[]}\30'))
+    raws[1]:expect_frame("text",
+      '{"type":3,"invocationId":"1","result":2}\30')
+    for i = 2, 3 do
+      raws[i]:expect_frame("text",
+        '{"type":1,"target":"Told","arguments":["u1"]}\30')
+    end
+    raws[2]:send(frame("text",
+      '{"type":1,"invocationId":"1","target":"Join","arguments":[]}\30'))
+    raws[2]:expect_frame("text",
+      '{"type":3,"invocationId":"1","result":true}\30')
+    assert.equal(1, hub.clients:group "g":send("G"))
+    raws[2]:expect_frame("text",
+      '{"type":1,"target":"G","arguments":[]}\30')
+    assert.equal(1, hub.clients:user "u3":send("U"))
+    raws[3]:expect_frame("text",
+      '{"type":1,"target":"U","arguments":[]}\30')
+    for _ = 1, 16 do hub:tick() end
+    for i = 1, 3 do raws[i]:expect_frame("text", '{"type":6}\30') end
+  end)
+
+  it("says Close with allowReconnect when its server closes", function()
+    local why = "not told"
+    local server, hub = serve { on_disconnected = function(_, text)
+      why = text
+    end }
+    local raw = get_ready(select(2, upgraded(server)))
+    local p = polling(server)
+    p.poll()()
+    p.post(shake)
+    p.poll()()
+    local answer = p.poll()
+    for _ = 1, 3 do t.turn() end
+    local over
+    ws.spawn(function() over = server:close { timeout = 8 } end)
+    raw:expect_frame("text", '{"type":7,"allowReconnect":true}\30')
+    raw:expect_close { 1000, 1001 }
+    assert.same({ 200, '{"type":7,"allowReconnect":true}\30' }, { answer() })
+    raw:close()
+    t.wait(function() return over end)
+    assert.equal("the server closes", why)
+    assert.equal(0, hub.n_sessions)
+  end)
+
+  it("is closed by itself, and then takes nobody", function()
+    local server, hub = serve()
+    local raw = get_ready(select(2, upgraded(server)))
+    t.pump(hub.close, hub, { allow_reconnect = false })
+    raw:expect_frame("text", '{"type":7}\30')
+    assert.equal(503, (upgraded(server)))
+    assert.equal(503, status(server, "POST", "/hub/negotiate"))
+  end)
+
+  it("may be mounted on a server that is there", function()
+    local hub = signalr.hub { methods = { Echo = function(_, x)
+      return x
+    end } }
+    hubs[#hubs + 1] = hub
+    local server = t.listen { routes = {} }
+    assert.equal(server, hub:mount(server, "/hub"))
+    get_ready(select(2, upgraded(server)))
+    assert.is_false((pcall(hub.mount, hub, server, "/hub")))
+    assert.is_false((pcall(hub.routes, hub, "hub")))
+  end)
+end)
