@@ -1,0 +1,142 @@
+-- The hub that npm_signalr.mjs is a client of: lua5.4 signalr.lua
+-- Prints its URL and "ready", then serves until it is ended.
+local ws = require "evws"
+local signalr = require "evws.signalr"
+
+local conns = {} -- transports of WebSockets, by the connection's id
+
+local methods = {
+  Add = function(ctx, a, b) return a + b end,
+  Echo = function(ctx, ...) return ... end,
+  Nothing = function() end,
+  Kind = function(ctx, value)
+    return math.type(value) or type(value)
+  end,
+  Bytes = function(ctx, n) return signalr.binary(("\0\255"):rep(n // 2)) end,
+  Time = function() return signalr.time(1700000000.5) end,
+  Values = function()
+    return { list = {}, map = signalr.object {}, null = signalr.null,
+      float = 1.5, integer = 42, text = "ä😀\n\30", yes = true }
+  end,
+  Fail = function() error "secret" end,
+  Refuse = function() signalr.raise "not today" end,
+  Me = function(ctx)
+    return { id = ctx.id, user = ctx.user or signalr.null,
+      transport = ctx.transport, protocol = ctx.protocol }
+  end,
+  Join = function(ctx, group) return ctx:join(group) end,
+  Leave = function(ctx, group) return ctx:leave(group) end,
+  To = function(ctx, whom, target, text)
+    local c = ctx.clients
+    local proxy = whom == "all" and c.all or whom == "others" and c.others
+      or whom == "caller" and c.caller
+      or whom == "client" and c:client(target)
+      or whom == "clients" and c:clients(target)
+      or whom == "except" and c:all_except(target)
+      or whom == "group" and c:group(target)
+      or whom == "groups" and c:groups(target)
+      or whom == "others_in_group" and c:others_in_group(target)
+      or whom == "user" and c:user(target)
+    return proxy:send("Told", text)
+  end,
+  Collect = { function(ctx, items, more)
+    local list = {}
+    for item in items:each() do list[#list + 1] = item end
+    return { items = list, more = more, error = items.error
+      or signalr.null }
+  end, uploads = 1 },
+  Ask = function(ctx, a, b)
+    local sum, why = ctx.clients.caller:within(5):invoke("Sum", a, b)
+    return sum or why
+  end,
+  AskThree = function(ctx)
+    local queue, list = ws.queue(3), {}
+    for i = 1, 3 do
+      ws.spawn(function()
+        queue:put(ctx.clients.caller:invoke("Sum", i, i))
+      end)
+    end
+    for i = 1, 3 do list[i] = queue:take(5) end
+    table.sort(list)
+    return list
+  end,
+  End = function(ctx, allow_reconnect)
+    ctx:close { allow_reconnect = allow_reconnect }
+  end,
+  Cut = function(ctx)
+    local conn = conns[ctx.id]
+    if conn then conn:terminate() end
+  end,
+}
+
+local left = {}
+methods.Left = function(ctx, id) return left[id] or "there" end
+
+local streams = {
+  Count = function(ctx, out, n, pause)
+    for i = 1, n do
+      if not out:send(i) then
+        left.canceled = "yes"
+        return
+      end
+      if pause > 0 then ws.sleep(pause) end
+    end
+  end,
+  CountAndFail = function(ctx, out, n)
+    for i = 1, n do out:send(i) end
+    signalr.raise "enough"
+  end,
+  Double = { function(ctx, out, items)
+    for item in items:each() do out:send(item * 2) end
+  end, uploads = 1 },
+}
+
+local function user_id(request)
+  local query = ws.parse_query(request.query)
+  local token = (request.headers.authorization or ""):match "^Bearer (.+)$"
+  return token or query.access_token
+end
+
+local base = { methods = methods, streams = streams, user_id = user_id,
+  on_error = function() end, keepalive_interval = 1, client_timeout = 30,
+  on_disconnected = function(ctx, why)
+    left[ctx.id] = why or "clean"
+    conns[ctx.id] = nil
+  end }
+
+local function hub(more)
+  local options = {}
+  for name, value in pairs(base) do options[name] = value end
+  for name, value in pairs(more or {}) do options[name] = value end
+  return signalr.hub(options)
+end
+
+local routes = {}
+local function serve(path, more)
+  for pattern, route in pairs(hub(more):routes(path)) do
+    if route.on_open then
+      local open = route.on_open
+      route.on_open = function(conn)
+        open(conn)
+        conns[conn.data.session.id] = conn
+      end
+    end
+    routes[pattern] = route
+  end
+end
+
+serve "/hub"
+serve("/refusing", { on_connected = function()
+  signalr.raise "not you"
+end })
+serve("/stateful", { stateful_reconnect = true })
+serve("/guarded", { authorize = function(request)
+  local user = user_id(request)
+  if user ~= "good" then return 401 end
+end })
+
+local server = assert(ws.listen { port = 0, routes = routes })
+print("http://127.0.0.1:" .. server.port)
+io.write "ready\n"
+io.flush()
+ws.run()
