@@ -122,6 +122,7 @@ static void free_conn(struct ws_conn *c) {
 
 void ws_conn_abandon(struct ws_conn *c) {
   if (!c->stream.loop || c->is_freed) return;
+  ws_conn_answer_close(c);
   if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING)
     ws_conn_send_close(c, 1001, (struct ws_slice){NULL, 0});
   if (!c->is_cut) {

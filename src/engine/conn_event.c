@@ -119,13 +119,17 @@ static bool is_for_application(struct ws_conn *c, const struct ws_event *ev) {
   return false;
 }
 
+/* 5.5.1: what the peer gave is echoed, the reason as well. */
+static void echo_close(struct ws_conn *c, int code, struct ws_slice reason) {
+  if (!c->is_close_sent) ws_conn_send_close(c, code, reason);
+  ws_conn_end(c, code, NULL);
+}
+
 void ws_conn_answer_close(struct ws_conn *c) {
-  int code = c->rare ? c->rare->peer_code : 1005;
+  const struct ws_rare *r = c->rare;
   if (!c->is_close_pending) return;
   c->is_close_pending = false;
-  if (!c->is_close_sent) /* 5.5.1: the status code is typically echoed */
-    ws_conn_send_close(c, code, (struct ws_slice){NULL, 0});
-  ws_conn_end(c, code, NULL);
+  echo_close(c, r->peer_code, (struct ws_slice){r->reason, r->reason_len});
 }
 
 bool ws_conn_may_answer_close(struct ws_conn *c) {
@@ -142,9 +146,7 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   struct ws_rare *r = ws_conn_rare(c);
   if (!c->is_ours) ws_conn_set_reason(c, ev->data, ev->len);
   if (c->is_close_sent || !r) {
-    if (!c->is_close_sent)
-      ws_conn_send_close(c, ev->code, (struct ws_slice){NULL, 0});
-    ws_conn_end(c, ev->code, NULL);
+    echo_close(c, ev->code, (struct ws_slice){(char *)ev->data, ev->len});
     return;
   }
   r->peer_code = ev->code;
