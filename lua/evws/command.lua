@@ -19,9 +19,10 @@ end
 
 local function new_screen(o)
   local is_terminal = input.is_terminal(1)
-  return screens.new { is_terminal = is_terminal, is_raw = o.raw,
-    has_colours = is_terminal and not environment "NO_COLOR"
-      and environment "TERM" ~= "dumb" }
+  local is_dumb = (environment "TERM" or "dumb") == "dumb"
+  return screens.new { is_terminal = is_terminal, is_dumb = is_dumb,
+    is_raw = o.raw, has_colours = is_terminal and not is_dumb
+      and not environment "NO_COLOR" }
 end
 
 -- Of the engine, and of our own tasks.

@@ -111,7 +111,7 @@ describe("the command evws at a terminal", function()
 
   it("has colours, unless NO_COLOR is set or TERM is dumb", function()
     for with, expected in pairs { [""] = true, ["NO_COLOR="] = true,
-      ["NO_COLOR=1"] = false, ["TERM=dumb"] = false } do
+      ["NO_COLOR=1"] = false, ["TERM=dumb"] = false, ["TERM="] = false } do
       local child = command.terminal(url, { with = with })
       child.shows("connected to " .. url .. greeting)
       child.type "hi\r"

@@ -108,7 +108,7 @@ manual.input = {
   "A line that is being typed is not torn by what arrives. It is edited as in"
     .. " a shell: arrows, Home, End, Ctrl-A, -E, -K, -U, -W, and earlier lines"
     .. " by Up and Down. Several lines that are pasted are one message. Where"
-    .. " TERM is dumb, lines are read as from a pipe.",
+    .. " TERM is dumb or not set, lines are read as from a pipe.",
   "The end of input (Ctrl-D) and Ctrl-C close with 1000.",
 }
 
@@ -122,7 +122,7 @@ manual.statuses = {
 
 manual.environment = {
   { "NO_COLOR", "set and not empty: no colours" },
-  { "TERM", "\"dumb\": no colours, and no editing" },
+  { "TERM", "\"dumb\", or not set: no colours, and no editing" },
 }
 
 manual.examples = {

@@ -9,10 +9,10 @@ screen.__index = screen
 
 local colours = { sent = "32", received = "36", note = "2", wrong = "31" }
 
---- o: is_terminal (standard output), has_colours, is_raw
+--- o: is_terminal (standard output), is_dumb, has_colours, is_raw
 function screen.new(o)
-  return setmetatable({ is_terminal = o.is_terminal, is_raw = o.is_raw,
-    has_colours = o.has_colours }, screen)
+  return setmetatable({ is_terminal = o.is_terminal, is_dumb = o.is_dumb,
+    is_raw = o.is_raw, has_colours = o.has_colours }, screen)
 end
 
 function screen:paint(colour, text)

@@ -13,8 +13,7 @@ local ERASE = "\r\27[K"
 
 --- Can lines be edited there?
 function terminal.is_fit(screen)
-  return screen.is_terminal and input.is_terminal(0)
-    and os.getenv "TERM" ~= "dumb"
+  return screen.is_terminal and input.is_terminal(0) and not screen.is_dumb
 end
 
 --- Takes the terminal over, until `release`.
