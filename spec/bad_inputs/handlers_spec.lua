@@ -18,7 +18,8 @@ end
 
 local failures = {
   ["a string"] = { function() error("boom", 0) end, "boom" },
-  ["nil"] = { function() error(nil) end, "nil" },
+  ["nil"] = { function() error(nil) end,
+    _VERSION == "Lua 5.4" and "nil" or "<no error object>" },
   ["a number"] = { function() error(42) end, "42" },
   ["a boolean"] = { function() error(false) end, "false" },
   ["a table"] = { function() error {} end, "table: " },

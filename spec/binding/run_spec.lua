@@ -108,7 +108,8 @@ describe("run", function()
     end
     local ok, why = pcall(ws.run, function() error() end)
     assert.is_false(ok)
-    assert.is_nil(why)
+    assert.equal(select(2, pcall(error)), why) -- as Lua has it
+    assert.equal(_VERSION == "Lua 5.5" and "<no error object>" or nil, why)
     ok, why = pcall(ws.run, function() coroutine.yield() end)
     assert.is_false(ok)
     contains(why, "attempt to yield")

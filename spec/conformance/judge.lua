@@ -154,8 +154,8 @@ function judge.check_request(head, host, has_extensions)
   local line, rest = head:match "^(.-)\r\n(.*)\r\n$"
   local fields = {}
   assert(line == "GET / HTTP/1.1", line)
-  for name, value in rest:gmatch "([^\r\n:]+): ([^\r\n]*)\r\n" do
-    name = name:lower()
+  for given, value in rest:gmatch "([^\r\n:]+): ([^\r\n]*)\r\n" do
+    local name = given:lower()
     assert(not fields[name], name .. " is there twice")
     fields[name] = value
   end

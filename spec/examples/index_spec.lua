@@ -36,9 +36,8 @@ describe("the list of samples", function()
       local status, headers = kit.http(child, "GET", "/" .. name)
       assert.equal(302, status, name)
       local port = headers.location:match "^http://localhost:(%d+)$"
-      local body
-      status, _, body = kit.http({ port = tonumber(port) }, "GET", "/")
-      assert.equal(200, status)
+      local code, _, body = kit.http({ port = tonumber(port) }, "GET", "/")
+      assert.equal(200, code)
       assert.is_true(body == read("examples/" .. name .. "/index.html"))
     end
     local conn = assert(kit.connect({ port = child:wait

@@ -67,10 +67,10 @@ function kit.has_page(child, title)
   assert.is_truthy(body:find("<title>" .. title .. "</title>", 1, true))
   assert.matches("^default%-src 'self'; ", headers["content-security-policy"])
   local n = 0
-  for path in body:gmatch '%s[sh]r[ce]f?="([%w/.]+)"' do
-    if path:find "%." then
+  for link in body:gmatch '%s[sh]r[ce]f?="([%w/.]+)"' do
+    if link:find "%." then
       n = n + 1
-      path = path:find "^/" and path or "/" .. path
+      local path = link:find "^/" and link or "/" .. link
       assert.equal(200, (kit.http(child, "GET", path)), path)
     end
   end
