@@ -65,7 +65,9 @@ local ws = {}
 ---Whether compression remembers what was sent before, default `false`: every
 ---message stands for itself and no connection has memory of its own for it.
 ---`true`: in both directions; `{ server =, client = }`: in what one of them
----sends. It is kept where both ends agree.
+---sends. It is kept where both ends agree. A client that writes `false` does
+---not connect to a server that keeps it; one that does not speak of it bears
+---that.
 ---@field context_takeover? boolean|{ server?: boolean, client?: boolean }
 
 ---A limit that lets a burst through: `burst` at once, then `rate` a second.

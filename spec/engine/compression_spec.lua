@@ -5,6 +5,7 @@ local t = require "spec.helper"
 local children = require "spec.binding.kit"
 local probe = require "evws_probe"
 local deflate, protocol = probe.deflate, probe.protocol
+local kit = require "spec.engine.kit"
 local filler = require "spec.helper.filler"
 local words, noise = filler.words, filler.noise
 local ws, frame = t.ws, t.frame
@@ -116,6 +117,60 @@ describe("compression", function()
       end)
     end
   end
+
+  -- RFC 7692 7.1.1.1: a server that takes up the offer says so; many do not.
+  local bare = { "permessage-deflate", "permessage-deflate; "
+    .. "server_max_window_bits=15", "permessage-deflate; "
+    .. "client_no_context_takeover", "PERMESSAGE-DEFLATE" }
+
+  it("of a client comes with the server's takeover, unless that is refused",
+    function()
+      for _, answer in ipairs(bare) do
+        for _, compression in ipairs { true, {}, { threshold = 0, level = 9 },
+          { context_takeover = {} }, { context_takeover = { client = true } },
+          { context_takeover = true },
+          { context_takeover = { server = true } } } do
+          local outcome, raw = kit.dial { compression = compression }
+          kit.answer(raw, field .. ": " .. answer .. "\r\n")
+          t.wait(function() return outcome.done end)
+          local conn = assert(outcome[1], outcome[2])
+          assert.is_true(conn.compressed)
+          -- each message refers to the one before it
+          local sender = protocol.new("server", nil, nil, false,
+            { server_takeover = true })
+          local text = distinct(30000, 15)
+          for i = 1, 4 do
+            local data = sender:deflate(text)
+            assert.is_true(i == 1 or #data < 1000)
+            raw:send(frame("binary", data, { rsv = 4, mask = false }))
+            assert.is_true(t.pump(conn.receive, conn) == text)
+          end
+          conn:terminate()
+          raw:close()
+        end
+      end
+    end)
+
+  it("of a client fails where what it has written out is not granted",
+    function()
+      local takeover = "permessage-deflate with the server's context takeover"
+      local window = "permessage-deflate with too large a window"
+      for _, case in ipairs {
+        { { context_takeover = false }, takeover },
+        { { context_takeover = { server = false } }, takeover },
+        { { context_takeover = { server = false, client = true } }, takeover },
+        { { server_max_window_bits = 14 }, window },
+        { { server_max_window_bits = 9, context_takeover = true }, window },
+      } do
+        for _, answer in ipairs(bare) do
+          local outcome, raw = kit.dial { compression = case[1] }
+          kit.answer(raw, field .. ": " .. answer .. "\r\n")
+          t.wait(function() return outcome.done end)
+          assert.same({ nil, case[2] }, { outcome[1], outcome[2] })
+          raw:close()
+        end
+      end
+    end)
 
   it("is not there where one side has not asked for it", function()
     for _, case in ipairs { { true, false }, { false, true },

@@ -76,16 +76,20 @@ static int bad_takeover(lua_State *L) {
 }
 
 /* One side of the table at the top of the stack; absent: false. */
-static bool read_side(lua_State *L, const char *side) {
+static bool read_side(lua_State *L, const char *side, bool *is_given) {
   int type = lua_getfield(L, -1, side);
   bool v = lua_toboolean(L, -1);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN) bad_takeover(L);
+  *is_given = type != LUA_TNIL;
+  if (*is_given && type != LUA_TBOOLEAN) bad_takeover(L);
   lua_pop(L, 1);
   return v;
 }
 
+/* Only what is written out is demanded of a server (7.1.1.1): many answer as
+ * if takeover had not been spoken of. */
 static void read_takeover(lua_State *L, struct ws_extension *wish) {
   int type = lua_getfield(L, -1, takeover_name);
+  bool is_demand = type == LUA_TBOOLEAN, is_given;
   if (type == LUA_TTABLE) {
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
       const char *key =
@@ -93,13 +97,14 @@ static void read_takeover(lua_State *L, struct ws_extension *wish) {
       if (strcmp(key, "server") != 0 && strcmp(key, "client") != 0)
         unknown(L, luaL_tolstring(L, -2, NULL));
     }
-    wish->server_takeover = read_side(L, "server");
-    wish->client_takeover = read_side(L, "client");
+    wish->server_takeover = read_side(L, "server", &is_demand);
+    wish->client_takeover = read_side(L, "client", &is_given);
   } else if (type == LUA_TBOOLEAN) {
     wish->server_takeover = wish->client_takeover = lua_toboolean(L, -1);
   } else if (type != LUA_TNIL) {
     bad_takeover(L);
   }
+  wish->bears_takeover = !is_demand;
   lua_pop(L, 1);
 }
 
