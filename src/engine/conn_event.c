@@ -155,18 +155,6 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   if (ws_conn_may_answer_close(c)) ws_conn_answer_close(c);
 }
 
-static bool take_chunk(struct ws_conn *c, const struct ws_event *ev) {
-  struct ws_input *in = &c->stream.loop->input;
-  if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return false;
-  if (!ws_conn_takes_chunks(c)) return false;
-  if (ev->is_final && c->options->message_rate.burst > 0 &&
-      !ws_conn_spend_message(c))
-    return false;
-  c->messaged = c->stream.loop->tick;
-  if (in->owner == &c->stream) in->budget--;
-  return true;
-}
-
 bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
   switch (ev->type) {
   case WS_EVENT_PING:
@@ -179,7 +167,7 @@ bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
     return is_for_application(c, ev);
   case WS_EVENT_CLOSE: take_close(c, ev); return false;
   case WS_EVENT_ERROR: ws_conn_fail(c, ev->code, ev->why); return false;
-  case WS_EVENT_CHUNK: return take_chunk(c, ev);
+  case WS_EVENT_CHUNK:
   case WS_EVENT_MESSAGE:
   case WS_EVENT_NONE: break;
   }

@@ -48,16 +48,30 @@ static void spend_budget(struct ws_input *in, const struct ws_event *ev) {
   in->budget -= cost < in->budget ? cost : in->budget;
 }
 
-/* Is it one for the application? */
-static bool take_message(struct ws_conn *c, const struct ws_event *ev) {
-  if (ws_flow_is_closing(c)) return false;
-  if (c->options->message_rate.burst > 0 && !ws_conn_spend_message(c))
-    return false;
+/* A message, or a chunk of one. */
+static inline void count(struct ws_conn *c, const struct ws_event *ev) {
   c->messaged = c->stream.loop->tick;
   if (ws_flow_is_being_read(c)) spend_budget(&c->stream.loop->input, ev);
-  c->route->traffic.messages_in++;
   c->route->traffic.bytes_in += ev->len;
+}
+
+static bool keeps_rate(struct ws_conn *c) {
+  return c->options->message_rate.burst <= 0 || ws_conn_spend_message(c);
+}
+
+/* Is it one for the application? */
+static bool take_message(struct ws_conn *c, const struct ws_event *ev) {
+  if (ws_flow_is_closing(c) || !keeps_rate(c)) return false;
+  c->route->traffic.messages_in++;
+  count(c, ev);
   return true;
+}
+
+static bool take_chunk(struct ws_conn *c, const struct ws_event *ev) {
+  if (ws_flow_is_closing(c) || (ev->is_final && !keeps_rate(c))) return false;
+  c->route->traffic.messages_in += ev->is_final;
+  count(c, ev);
+  return ws_conn_takes_chunks(c);
 }
 
 static bool parse(struct ws_conn *c, struct ws_event *ev) {
@@ -65,6 +79,8 @@ static bool parse(struct ws_conn *c, struct ws_event *ev) {
     feed(c, ev);
     if (ev->type == WS_EVENT_MESSAGE) {
       if (take_message(c, ev)) return true;
+    } else if (ev->type == WS_EVENT_CHUNK) {
+      if (take_chunk(c, ev)) return true;
     } else {
       if (ws_conn_take_event(c, ev)) return true;
       if (c->is_control_due) return false;

@@ -11,6 +11,7 @@ static void deliver_chunk(struct ws_protocol *p, const uint8_t *data,
                           size_t len, bool is_last, struct ws_event *ev) {
   ev->type = WS_EVENT_CHUNK;
   ev->opcode = p->kind;
+  ev->was_compressed = false; /* one that was comes whole */
   ev->is_final = is_last;
   ev->data = data;
   ev->len = len;
