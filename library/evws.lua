@@ -371,9 +371,11 @@ local ws = {}
 ---426 where a WebSocket is. RFC 9110, RFC 9112.
 ---
 ---A function as the body is called with an `evws.Body` when the head has left,
----and writes the body for as long as it runs; `upgrade_timeout` ends with the
----head. For HEAD, 204 and 304 it is not called. An error in it cuts the answer
----off, so that the client sees that it is not whole.
+---and writes the body for as long as it runs; with a Content-Length among the
+---fields just so many bytes, and the client sees it when they are fewer. A long
+---string leaves in pieces, as the client takes them. `upgrade_timeout` ends with
+---the head. For HEAD, 204 and 304 it is not called. An error in it cuts the
+---answer off, so that the client sees that it is not whole.
 ---
 ---```lua
 ---on_request = function(request)
@@ -725,8 +727,9 @@ local request = {}
 ---@return string? message
 function request:on_close(fn) end
 
----What writes the body of an answer, see `on_request`: in chunks (RFC 9112 7.1),
----or, in HTTP/1.0, up to the end of the connection. What is written in a turn of
+---What writes the body of an answer, see `on_request`: in chunks (RFC 9112 7.1)
+---where its length was not given, or, in HTTP/1.0, up to the end of the
+---connection. What is written in a turn of
 ---the loop leaves together at its end.
 ---@class evws.Body: userdata
 ---Can nothing be written any more? The client is lost, the server closes, or
@@ -738,7 +741,7 @@ local body = {}
 
 ---Writes a piece; never waits. Returns true and the bytes that now wait; or nil
 ---and `"closed"`, `"queue full"` (the option `max_queued`: this piece was not
----taken) or `"out of memory"`. A client that takes nothing for `stall_timeout`
+---taken) or `"out of memory"`. More than the Content-Length raises. A client that takes nothing for `stall_timeout`
 ---is cut.
 ---@param bytes string
 ---@return true? ok
@@ -1340,8 +1343,9 @@ function ws.parse_query(query) end
 ---Content types to add or to replace, by extension, lower case, without the
 ---dot: `{ glb = "model/gltf-binary" }`. Default `{}`.
 ---@field types? table<string, string>
----Bytes, default `64 * 1024 * 1024`; `false`: no limit. A file is read whole
----and at once, while nothing else runs. A larger one is answered with 503.
+---Bytes to send of a file, of a range for example; more is answered with 503.
+---Default `false`: no limit, since a long file leaves in pieces of 64 KiB, as the
+---client takes them.
 ---@field max_file? integer|false
 ---Fields to add to every answer, errors included, default `{}`.
 ---@field headers? table<string, string>

@@ -63,7 +63,7 @@ local defaults = {
   index = "index.html",
   cache_control = "no-cache",
   types = {},
-  max_file = 64 * 1024 * 1024,
+  max_file = false,
   headers = {},
   symlinks = false,
 }
@@ -205,9 +205,34 @@ local function redirect(site, name, query)
   return refuse(site, 301, { Location = location })
 end
 
+-- What holds the file that is served: closed, unless it was handed on.
+local holder = { __close = function(held)
+  if held.file then held.file:close() end
+end }
+
+local piece = 64 * 1024 -- bytes; what is longer leaves as the client takes it
+
+-- A body of bytes and what stands behind them, up to last. What cannot be sent
+-- as announced, for the file has changed, is cut off, and the client sees that.
+local function in_pieces(opened, bytes, at, last)
+  return function(out)
+    local _ <close> = opened
+    while true do
+      local ok, why = out:write(bytes)
+      if not ok and why ~= "queue full" then return end
+      at = at + (ok and #bytes or 0)
+      if at > last or not out:drain() then return end
+      core.sleep(ok and 0 or 0.01) -- others have their turn
+      bytes = opened:read(at, math.min(piece, last - at + 1))
+      if not bytes or at + #bytes > last and opened:is_changed() then return end
+    end
+  end
+end
+
 -- The bytes asked for, as 200 or 206. 503 when the file has become shorter:
 -- the length sent is always the length announced.
-local function send(site, range, opened, size, headers)
+local function send(site, range, held, size, headers)
+  local opened = held.file
   local status, first, last = 200, 0, size - 1
   if range then
     local from, to = parse_range(range, size)
@@ -219,19 +244,25 @@ local function send(site, range, opened, size, headers)
       headers["Content-Range"] = format("bytes %d-%d/%d", from, to, size)
     end
   end
-  local body = opened:read(first, last - first + 1)
+  local length = last - first + 1
+  if length > site.max_file then return refuse(site, 503) end
+  local body = opened:read(first, math.min(length, piece))
   if not body then return refuse(site, 503) end
   if opened:is_changed() then
     -- 8.8.1: perhaps half old, half new, so these validators are not its own,
     -- and a part without one is of no use
-    if status == 206 then return refuse(site, 503) end
+    if status == 206 or length > piece then return refuse(site, 503) end
     headers["ETag"], headers["Last-Modified"] = nil, nil
+  end
+  if length > piece then
+    headers["Content-Length"] = format("%d", length)
+    held.file = nil
+    body = in_pieces(opened, body, first, last)
   end
   return status, body, headers
 end
 
-local function serve(site, request, opened, name, size, seconds, nanoseconds)
-  if size > site.max_file then return refuse(site, 503) end
+local function serve(site, request, held, name, size, seconds, nanoseconds)
   local asked = request.headers
   local etag = format('"%x-%x.%x"', size, seconds, nanoseconds)
   local condition = check_conditions(asked, etag, seconds)
@@ -256,7 +287,7 @@ local function serve(site, request, opened, name, size, seconds, nanoseconds)
   end
   local range = asked["range"]
   if not allows_range(asked["if-range"], etag, seconds) then range = nil end
-  return send(site, range, opened, size, headers)
+  return send(site, range, held, size, headers)
 end
 
 local function handle(site, request)
@@ -273,9 +304,12 @@ local function handle(site, request)
     if not site.index then return refuse(site, 404) end
     name = name .. site.index
   end
-  local opened <close>, size, seconds, nanoseconds = site.directory:open(name)
+  local opened, size, seconds, nanoseconds = site.directory:open(name)
   if opened then
-    return serve(site, request, opened, name, size, seconds, nanoseconds)
+    local held <close> = setmetatable({ file = opened }, holder)
+    local answer, body, headers = serve(site, request, held, name, size,
+      seconds, nanoseconds)
+    return answer, body, headers
   end
   local code = seconds
   if code == file.EISDIR and site.index and not is_directory then

@@ -5,7 +5,8 @@
 local lfs = require "lfs"
 local file = require("evws.core").file
 local static = require "evws.static"
-local contains = require("spec.helper").contains
+local t = require "spec.helper"
+local contains = t.contains
 
 local tree -- the temporary directory: the root is tree/site
 local page = "<p>hello</p>\n"
@@ -29,9 +30,23 @@ local function request(path, headers, method)
   return { method = method or "GET", path = path, headers = headers or {} }
 end
 
+-- What a function writes as the body of an answer.
+local function gather(fn)
+  local pieces = {}
+  fn {
+    write = function(_, bytes)
+      pieces[#pieces + 1] = bytes
+      return true
+    end,
+    drain = function() return true end,
+  }
+  return table.concat(pieces)
+end
+
 -- What was answered; nothing of the outside is ever in it.
 local function ask(handler, path, headers, method)
   local status, body, answered = handler(request(path, headers, method))
+  if type(body) == "function" then body = t.pump(gather, body) end
   assert.is_table(answered)
   assert.equal("nosniff", answered["X-Content-Type-Options"])
   assert.is_nil((body or ""):find(secret, 1, true))
@@ -138,7 +153,11 @@ describe("ws.static", function()
     it("larger than max_file are 503", function()
       local small = static(tree .. "/site", { max_file = 25 })
       assert.equal(503, status_of(small, "/letters.txt"))
-      assert.equal(503, status_of(small, "/letters.txt", {}, "HEAD"))
+      assert.equal(200, status_of(small, "/letters.txt", {}, "HEAD"))
+      assert.equal(206, status_of(small, "/letters.txt",
+        { range = "bytes=1-25" }))
+      assert.equal(503, status_of(small, "/letters.txt",
+        { range = "bytes=0-25" }))
       small = static(tree .. "/site", { max_file = 26 })
       assert.equal(200, status_of(small, "/letters.txt"))
       small = static(tree .. "/site", { max_file = false })

@@ -68,6 +68,8 @@ static bool add_line(lua_State *L, int lines, struct ws_slice name,
     if (!out->may_tell_length)
       return refuse(L, "header 'Content-Length' cannot be set");
     out->has_length = ws_body_parse_length(value, &out->length);
+    if (!out->has_length)
+      return refuse(L, "bad value for header '%s' (a number expected)", name.p);
   } else {
     push_line(L, name, value);
     lua_rawseti(L, lines, (lua_Integer)lua_rawlen(L, lines) + 1);

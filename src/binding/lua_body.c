@@ -51,6 +51,8 @@ static int body_write(lua_State *L) {
   const char *data = luaL_checklstring(L, 2, &n);
   if (!is_open(b)) return ws_push_closed(L);
   enum ws_err err = ws_answer_write(&b->lc->c, data, n);
+  if (err == WS_ERR_TOO_BIG)
+    return luaL_error(L, "the body is longer than its Content-Length");
   if (err != WS_OK) return ws_push_failure(L, err);
   lua_pushboolean(L, true);
   lua_pushinteger(L, (lua_Integer)b->lc->c.stream.queued);
@@ -96,6 +98,44 @@ static int body_drain(lua_State *L) {
     return wait_for_drain(L, b->lc, timeout);
   lua_pushboolean(L, true);
   return 1;
+}
+
+/* ---- a long string ---- */
+
+static int string_k(lua_State *L, const struct ws_woken *w) {
+  (void)w;
+  return ws_body_write_string(L);
+}
+
+/* A piece a turn, when those before it have left: so many clients that read
+ * fast do not make one long. */
+static int wait_for_turn(lua_State *L, struct lua_conn *lc) {
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
+  if (lc->c.stream.queued > lc->c.options->low_water) {
+    ws_task_wait_on(t, lc, WS_FOR_DRAIN);
+    lc->c.is_drain_awaited = true;
+  } else if (!ws_task_set_timeout(t, 0)) {
+    return luaL_error(L, "not enough memory");
+  }
+  return ws_task_wait(L, st, t, string_k);
+}
+
+int ws_body_write_string(lua_State *L) {
+  struct lua_body *b = check_body(L);
+  struct ws_stream *s = &b->lc->c.stream;
+  size_t n, at = (size_t)lua_tointeger(L, 3);
+  const char *text = lua_tolstring(L, 2, &n);
+  if (!is_open(b)) return 0;
+  if (s->queued && !s->is_blocked) ws_stream_flush(s);
+  if (s->queued <= b->lc->c.options->low_water && is_open(b)) {
+    size_t piece = n - at < WS_BODY_PIECE ? n - at : WS_BODY_PIECE;
+    if (ws_answer_write(&b->lc->c, text + at, piece) == WS_OK) at += piece;
+    lua_pushinteger(L, (lua_Integer)at);
+    lua_replace(L, 3);
+  }
+  if (at == n || !is_open(b)) return 0;
+  return wait_for_turn(L, b->lc);
 }
 
 /* ---- the client has gone ---- */

@@ -9,6 +9,11 @@
  * has been begun, is written. */
 void ws_body_push(lua_State *L, struct lua_conn *lc);
 
+#define WS_BODY_PIECE ((size_t)(64 * 1024)) /* of a long string, in a turn */
+
+/* (body, string, bytes of it that are written): the rest of it. */
+int ws_body_write_string(lua_State *L);
+
 /* The request at index 2 is the one that the connection at 1 is asked about:
  * request:on_close finds it, until ws_body_forget. */
 void ws_body_remember(lua_State *L);

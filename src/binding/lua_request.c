@@ -102,12 +102,25 @@ static void respond(lua_State *L, struct ws_conn *c, int at, int least) {
   ws_conn_respond(c, status, lines, f.has_type, body);
 }
 
-/* status, function, headers at 3: the head leaves. Is the body wanted? */
+/* status, body, headers at 3: the head leaves. Is the body wanted? */
 static bool begin(lua_State *L, struct ws_conn *c) {
-  struct ws_fields f = {.has_type = false};
+  struct ws_fields f = {.may_tell_length = lua_isfunction(L, 4)};
   int status = check_status(L, 3, LEAST_REQUEST);
   struct ws_slice lines = push_lines(L, 5, LEAST_REQUEST, &f);
-  return ws_answer_begin(c, status, lines, f.has_type);
+  if (!f.may_tell_length) {
+    f.has_length = true;
+    f.length = lua_rawlen(L, 4);
+  }
+  return ws_answer_begin(c, status, lines, f.has_type,
+                         f.has_length ? &f.length : NULL);
+}
+
+/* A long string leaves in pieces, as the client takes them: it is not copied
+ * as a whole into the queue of a client that does not read. */
+static bool is_long(lua_State *L, struct ws_conn *c) {
+  const struct ws_pending *p = ws_pending_of(c);
+  return lua_type(L, 4) == LUA_TSTRING && lua_rawlen(L, 4) > WS_BODY_PIECE &&
+         p && p->shake.method != WS_HEAD;
 }
 
 /* The table at 3 has no other keys. */
@@ -236,6 +249,14 @@ static int answer_request(lua_State *L, struct ws_conn *c) {
     lua_pushvalue(L, 4);
     ws_body_push(L, ws_lua_conn(c));
     return call(L, "on_request", 1, 0, END_BODY);
+  }
+  if (!lua_isnil(L, 3) && is_long(L, c)) {
+    if (!begin(L, c)) return go_on(L, LUA_OK, END_BODY);
+    lua_pushcfunction(L, ws_body_write_string);
+    ws_body_push(L, ws_lua_conn(c));
+    lua_pushvalue(L, 4);
+    lua_pushinteger(L, 0);
+    return call(L, "on_request", 3, 0, END_BODY);
   }
   ws_body_forget(L);
   if (lua_isnoneornil(L, 3))

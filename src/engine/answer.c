@@ -28,7 +28,10 @@ static bool write_answer(struct ws_conn *c, struct ws_answer *a) {
   a->is_head = p->shake.method == WS_HEAD;
   p->requests++;
   c->server->stats.requests++;
-  a->is_last = is_last(c) || (a->is_stream && p->http.minor == 0);
+  p->is_counted = a->has_length;
+  p->left = a->length;
+  a->is_last =
+    is_last(c) || (a->is_stream && !a->has_length && p->http.minor == 0);
   if (ws_response_write(c, a)) return true;
   ws_conn_cut(c, 1006, "out of memory");
   return false;
@@ -62,11 +65,13 @@ void ws_conn_respond_nothing(struct ws_conn *c) {
 /* ---- a body that is made meanwhile ---- */
 
 bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,
-                     bool has_type) {
+                     bool has_type, const uint64_t *length) {
   struct ws_answer a = {.status = status,
                         .fields = fields,
                         .has_type = has_type,
-                        .is_stream = true};
+                        .is_stream = true,
+                        .has_length = length,
+                        .length = length ? *length : 0};
   if (!ws_pending_is_answerable(c) || !write_answer(c, &a)) return false;
   struct ws_pending *p = ws_pending_of(c);
   if (!ws_response_has_body(&a)) {
@@ -87,25 +92,32 @@ static bool is_streaming(const struct ws_conn *c) {
 }
 
 bool ws_answer_is_open(const struct ws_conn *c) {
-  return is_streaming(c) && !c->server->is_leaving && !c->stream.error;
+  return is_streaming(c) && !c->stream.error &&
+         (!c->server->is_leaving || ws_pending_of(c)->is_counted);
 }
 
 enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n) {
+  struct ws_pending *p = ws_pending_of(c);
   if (!ws_answer_is_open(c)) return WS_ERR_CLOSED;
+  if (p->is_counted && n > p->left) return WS_ERR_TOO_BIG;
   if (ws_conn_is_full(c, n)) {
     if (c->options->close_when_full) ws_conn_cut(c, 1006, "slow consumer");
     return WS_ERR_FULL;
   }
   if (c->stream.error) return WS_ERR_CLOSED;
-  if (n == 0 || ws_response_piece(c, data, n)) return WS_OK;
+  if (n == 0 || ws_response_piece(c, data, n)) {
+    p->left -= p->is_counted ? n : 0;
+    return WS_OK;
+  }
   ws_conn_cut(c, 1006, "out of memory");
   return WS_ERR_MEMORY;
 }
 
 void ws_answer_end(struct ws_conn *c) {
   if (!is_streaming(c)) return;
+  const struct ws_pending *p = ws_pending_of(c);
   if (ws_response_last_piece(c))
-    finish(c, ws_pending_of(c)->is_last || is_last(c));
+    finish(c, p->is_last || is_last(c) || (p->is_counted && p->left));
   else
     ws_conn_cut(c, 1006, "out of memory");
 }

@@ -22,18 +22,21 @@ void ws_conn_respond_status(struct ws_conn *c, int status,
 void ws_conn_respond_nothing(struct ws_conn *c);
 
 /* The head alone leaves; the body follows by ws_answer_write until
- * ws_answer_end. False: none is wanted, and the request is answered. */
+ * ws_answer_end. length: NULL where it is not known. False: no body is wanted,
+ * and the request is answered. */
 bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,
-                     bool has_type);
+                     bool has_type, const uint64_t *length);
 
-/* Is a body being written, and may it go on? Not when the server closes. */
+/* Is a body being written, and may it go on? Not when the server closes, but
+ * for one whose length is known: that has an end. */
 bool ws_answer_is_open(const struct ws_conn *c);
 
-/* WS_ERR_FULL: nothing was taken. */
+/* WS_ERR_FULL: nothing was taken; WS_ERR_TOO_BIG: it is more than was told. */
 enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n);
 
-/* The body is whole; or it is not, and the client has to see that. */
+/* Nothing follows. Where that is less than was told, as ws_answer_break. */
 void ws_answer_end(struct ws_conn *c);
+/* The body is not whole, and the client has to see that. */
 void ws_answer_break(struct ws_conn *c);
 
 /* There is something to read while the request is being answered: what comes

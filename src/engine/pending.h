@@ -34,11 +34,13 @@ struct ws_pending {
   size_t n;          /* bytes there */
   size_t head;       /* of them, by the head; 0 while it is read */
   size_t used;       /* of them, by this request as far as it was read */
+  uint64_t left;     /* bytes that an answer of a known length still wants */
   uint32_t deadline;
   uint32_t requests;
   uint8_t step;
   bool is_idle;     /* between two requests */
   bool is_last;     /* WS_STEP_STREAM: the connection ends with it */
+  bool is_counted;  /* likewise: `left` counts */
   bool is_gone;     /* whoever answers knows that the client has gone */
   bool is_refusing; /* an upgrade: whatever the answer, it is the last */
   struct ws_http_field fields[];

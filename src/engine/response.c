@@ -2,6 +2,7 @@
  * its body behind it. */
 #include "engine/response.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,17 +46,20 @@ bool ws_response_has_body(const struct ws_answer *a) {
   return !a->is_head && !has_no_body(a->status);
 }
 
-/* 7.1: HTTP/1.0 has no pieces: there the end of the connection is that of the
+/* 7.1: HTTP/1.0 has no chunks: there the end of the connection is that of the
  * body. */
-static bool has_pieces(const struct ws_conn *c) {
-  return ws_pending_of(c)->http.minor != 0;
+static bool has_chunks(const struct ws_conn *c) {
+  const struct ws_pending *p = ws_pending_of(c);
+  return p->http.minor != 0 && !p->is_counted;
 }
 
 static bool add_length(struct ws_conn *c, struct ws_buf *out,
                        const struct ws_answer *a) {
   if (a->status == 204 || a->status < 200) return true;
+  if (a->has_length)
+    return addf(out, "Content-Length: %" PRIu64 "\r\n", a->length);
   if (a->is_stream)
-    return !ws_response_has_body(a) || !has_pieces(c) ||
+    return !ws_response_has_body(a) || !has_chunks(c) ||
            add(out, "Transfer-Encoding: chunked\r\n");
   if (a->status == 304 && !a->body.n) return true;
   return addf(out, "Content-Length: %zu\r\n", a->body.n);
@@ -113,7 +117,7 @@ static bool send_small(struct ws_conn *c, const void *data, size_t n) {
 
 bool ws_response_piece(struct ws_conn *c, const void *data, size_t n) {
   char head[24];
-  int h = has_pieces(c) ? snprintf(head, sizeof head, "%zx\r\n", n) : 0;
+  int h = has_chunks(c) ? snprintf(head, sizeof head, "%zx\r\n", n) : 0;
   size_t tail = h ? 2 : 0, len = (size_t)h + n + tail;
   if (len > WS_CORK_PAYLOAD)
     return ws_stream_write(&c->stream, (uint8_t *)head, (size_t)h, data, n) &&
@@ -128,7 +132,7 @@ bool ws_response_piece(struct ws_conn *c, const void *data, size_t n) {
 }
 
 bool ws_response_last_piece(struct ws_conn *c) {
-  return !has_pieces(c) || send_small(c, "0\r\n\r\n", 5);
+  return !has_chunks(c) || send_small(c, "0\r\n\r\n", 5);
 }
 
 void ws_response_continue(struct ws_conn *c) {

@@ -20,7 +20,9 @@ struct ws_answer {
   bool has_type;          /* fields has a Content-Type */
   bool is_last;           /* the connection ends with it */
   bool is_head;           /* to a request by HEAD: no body */
-  bool is_stream;         /* the body follows in pieces */
+  bool is_stream;         /* the body follows in pieces, */
+  bool has_length;        /* of so many bytes in all, which are told */
+  uint64_t length;
 };
 
 /* Writes it; Content-Length, Date and Connection are added. False without
@@ -30,8 +32,8 @@ bool ws_response_write(struct ws_conn *c, const struct ws_answer *a);
 /* Has the answer a body on the wire? */
 bool ws_response_has_body(const struct ws_answer *a);
 
-/* A piece of the body of an answer that is_stream, n above 0, and its end.
- * False without memory. */
+/* A piece of the body of an answer that is_stream, n above 0, and its end; as
+ * a chunk, where its length was not told. False without memory. */
 bool ws_response_piece(struct ws_conn *c, const void *data, size_t n);
 bool ws_response_last_piece(struct ws_conn *c);
 
