@@ -1,7 +1,8 @@
 /* probe_queue: a queue, and blocks that it may share.
  *
  * new() -> queue       block(text, cap) -> block, which holds one count
- * queue:copy(text), :share(block, off, len) -> boolean
+ * queue:copy(text[, hint]), :share(block, off, len[, hint]) -> boolean
+ * queue:fit(waiting)
  * queue:take(n) -> the first n bytes (or fewer), which are dropped
  * queue:places() -> how many pieces it is in
  * used() -> bytes the engine has allocated
@@ -53,15 +54,16 @@ static int block_new(lua_State *L) {
 static int queue_copy(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 2, &n);
-  lua_pushboolean(L,
-                  ws_queue_copy(check_queue(L), (const uint8_t *)text, n, 0));
+  lua_pushboolean(L, ws_queue_copy(check_queue(L), (const uint8_t *)text, n,
+                                   (size_t)luaL_optinteger(L, 3, 0)));
   return 1;
 }
 
 static int queue_share(lua_State *L) {
   struct ws_range r = {*check_block(L, 2), (size_t)luaL_checkinteger(L, 3),
                        (size_t)luaL_checkinteger(L, 4)};
-  lua_pushboolean(L, ws_queue_share(check_queue(L), &r));
+  lua_pushboolean(
+    L, ws_queue_share(check_queue(L), &r, (size_t)luaL_optinteger(L, 5, 0)));
   return 1;
 }
 
@@ -80,6 +82,11 @@ static int queue_take(lua_State *L) {
   luaL_pushresult(&b);
   ws_queue_consume(q, got);
   return 1;
+}
+
+static int queue_fit(lua_State *L) {
+  ws_queue_fit(check_queue(L), (size_t)luaL_checkinteger(L, 2));
+  return 0;
 }
 
 static int queue_places(lua_State *L) {
@@ -131,8 +138,10 @@ static void class(lua_State *L, const char *name, const luaL_Reg *methods) {
 
 void probe_open_queue(lua_State *L) {
   static const luaL_Reg queue[] = {
-    {"copy", queue_copy},     {"share", queue_share}, {"take", queue_take},
-    {"places", queue_places}, {"__gc", queue_gc},     {NULL, NULL}};
+    {"copy", queue_copy}, {"share", queue_share},
+    {"take", queue_take}, {"places", queue_places},
+    {"fit", queue_fit},   {"__gc", queue_gc},
+    {NULL, NULL}};
   static const luaL_Reg block[] = {{"refs", block_refs},
                                    {"append", block_append},
                                    {"release", block_release},

@@ -21,17 +21,21 @@ describe("a queue", function()
   it("shares runs of a block, and lets go of it behind the last", function()
     local q, c = queue.new(), queue.block(letters, 1040)
     assert.is_true(q:share(c, 0, 600))
-    assert.is_true(q:share(c, 700, 300))
+    assert.is_true(q:share(c, 500, 540))
+    assert.is_true(q:share(c, 100, 10)) -- not worth it
     assert.equal(3, c:refs())
-    assert.equal(letters:sub(1, 600) .. letters:sub(701, 800), q:take(700))
+    assert.equal(letters:sub(1, 600) .. letters:sub(501, 600), q:take(700))
     assert.equal(2, c:refs())
-    assert.equal(letters:sub(801, 1000), q:take(9999))
+    assert.equal(letters:sub(601, 1040) .. letters:sub(101, 110), q:take(9999))
     assert.equal(1, c:refs())
   end)
 
   it("joins runs that follow each other", function()
-    local q, c = queue.new(), queue.block(letters, 1040)
-    for i = 0, 99 do q:share(c, i * 10, 10) end
+    local q, c = queue.new(), queue.block("", 1040)
+    for i = 0, 99 do
+      c:append(letters:sub(i * 10 + 1, i * 10 + 10))
+      q:share(c, i * 10, 10)
+    end
     assert.equal(1, q:places())
     assert.equal(2, c:refs())
     assert.equal(letters:sub(1, 1000), q:take(9999))
@@ -79,6 +83,126 @@ describe("a queue", function()
     local got = ""
     while #got < #wanted do got = got .. q:take(#wanted) end
     assert.is_true(got == wanted)
+  end)
+
+  describe("holds no more than about twice what waits", function()
+    local kib = 1024
+
+    -- fn(put, share, n) fills the queue; then what it holds is compared, as
+    -- bytes are taken from it in pieces of `step`.
+    local function check(fill, step)
+      collectgarbage()
+      local q, n = queue.new(), 0
+      local before = queue.used()
+      local function put(text)
+        assert.is_true(q:copy(text, n))
+        n = n + #text
+      end
+      local function share(block, off, len)
+        assert.is_true(q:share(block, off, len, n))
+        n = n + len
+      end
+      local function compare(where)
+        local held = queue.used() - before
+        assert(held <= 2 * n + 3 * kib,
+          ("%s: %d held for %d"):format(where, held, n))
+      end
+      fill(put, share, function() return n end)
+      compare "filled"
+      while n > 0 do
+        n = n - #q:take(step)
+        q:fit(n)
+        compare "taken"
+      end
+      assert.equal(before, queue.used())
+    end
+
+    local patterns = {
+      ["small messages"] = function(put)
+        for i = 1, 3000 do put(letters:sub(1, i % 100 + 1)) end
+      end,
+      ["messages of all sizes"] = function(put)
+        for i = 1, 40 do put(letters:rep(i)) end
+      end,
+      ["one of a megabyte"] = function(put)
+        put(("m"):rep(1 << 20))
+      end,
+      ["just above a block's size"] = function(put)
+        for _ = 1, 20 do put(("m"):rep(64 * kib + 1)) end
+      end,
+      ["one topic of many"] = function(_, share)
+        for i = 1, 2000 do
+          local block = queue.block(letters, 64 * kib)
+          share(block, i % 900, 50)
+          block:release()
+        end
+      end,
+      ["two of many, beside messages"] = function(put, share)
+        for i = 1, 1000 do
+          local block = queue.block(letters, 4 * kib)
+          share(block, 10, 30)
+          put(letters:sub(1, 20))
+          share(block, 300 + i % 100, 30)
+          block:release()
+        end
+      end,
+      ["a topic alone"] = function(_, share)
+        for _ = 1, 50 do
+          local block = queue.block("", 64 * kib)
+          local off = 0
+          while off + #letters <= 64 * kib do
+            block:append(letters)
+            share(block, off, #letters)
+            off = off + #letters
+          end
+          block:release()
+        end
+      end,
+      ["long messages, shared"] = function(_, share)
+        for _ = 1, 20 do
+          local text = ("m"):rep(200 * kib)
+          local block = queue.block(text, #text)
+          share(block, 0, #text)
+          block:release()
+        end
+      end,
+    }
+
+    for name, fill in pairs(patterns) do
+      it("of " .. name, function()
+        for _, step in ipairs { 100, 1000, 70 * kib } do
+          -- bytes by the hundred would take long where there are millions
+          check(function(put, share, waiting)
+            fill(put, share)
+            step = math.max(step, waiting() // 5000)
+          end, step)
+        end
+      end)
+    end
+
+    it("whatever is done", function()
+      math.randomseed(13)
+      for _ = 1, 30 do
+        check(function(put, share)
+          local log, off = queue.block("", 4 * kib), 0
+          for _ = 1, 500 do
+            local text = letters:sub(1, math.random(1, 700))
+            if math.random(3) == 1 then
+              put(text)
+            else
+              if off + #text > 4 * kib then
+                log:release()
+                log, off = queue.block("", 4 * kib), 0
+              end
+              log:append(text)
+              if math.random(4) == 1 then share(log, off, #text) end
+              off = off + #text
+            end
+          end
+          log:release()
+        end, math.random(50, 5000))
+      end
+    end)
   end)
 
   it("gives the same as a string, whatever is done", function()

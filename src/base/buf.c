@@ -17,6 +17,7 @@
 /* A buffer's first allocation is not smaller: most are heads and tails that
  * grow a few times in a row. */
 #define CAP_MIN 64
+#define FIT_MIN 512 /* a smaller one is not worth it */
 
 #ifdef WS_FAULT
 /* How many allocations until one fails; 0 is never. Test builds only, and
@@ -166,6 +167,10 @@ void ws_buf_consume(struct ws_buf *b, size_t n) {
   assert(n <= b->len);
   b->len -= n;
   b->off = b->len == 0 ? 0 : b->off + n;
+}
+
+void ws_buf_fit(struct ws_buf *b) {
+  if (b->len && b->cap / 2 > b->len + FIT_MIN) set_cap(b, b->len);
 }
 
 void ws_buf_free(struct ws_buf *b) {

@@ -64,6 +64,10 @@ bool ws_buf_append(struct ws_buf *b, const void *bytes, size_t n);
 /* Drops the first n bytes (n <= len). The memory stays. */
 void ws_buf_consume(struct ws_buf *b, size_t n);
 
+/* Gives back what is more than about twice the bytes in use, if that can be
+ * had. For a buffer that stays for a while. */
+void ws_buf_fit(struct ws_buf *b);
+
 /* Gives the memory back; the buffer is empty and usable again. */
 void ws_buf_free(struct ws_buf *b);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/conn.h"
+#include "engine/conn_send.h"
 #include "engine/conn_deadline.h"
 #include "engine/farewell.h"
 #include "engine/listener.h"
@@ -101,8 +102,11 @@ void ws_server_abandon(struct ws_server *s) {
 uint64_t ws_server_queued(const struct ws_server *s) {
   uint64_t sum = 0;
   if (s->is_gone) return 0;
-  for (struct ws_list *e = s->conns.next; e != &s->conns; e = e->next)
-    sum += ws_stream_pending(&WS_LIST_ENTRY(e, struct ws_conn, link)->stream);
+  for (struct ws_list *e = s->conns.next; e != &s->conns; e = e->next) {
+    const struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    sum += ws_stream_pending(&c->stream) +
+           (c->has_writer ? ws_conn_behind_writer(c) : 0);
+  }
   return sum;
 }
 

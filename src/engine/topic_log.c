@@ -7,14 +7,19 @@
 
 #include "protocol/frame.h"
 
+#define BLOCK_MIN (4 * 1024)
 #define BLOCK (64 * 1024)
 #define LOG_KEPT 512 /* entries that have room between turns */
 
-/* Room for n bytes in the block that is being filled, or in a new one. Those
- * who hold the old one keep it. */
-static uint8_t *make_room(struct ws_block **block, size_t n) {
+/* Room for n bytes in the block that is being filled, or in a new one, as
+ * large as what the turn has published so far. Those who hold the old one keep
+ * it: each slow subscriber may hold one of which it takes little. */
+static uint8_t *make_room(const struct ws_topics *ts, struct ws_block **block,
+                          size_t n) {
   struct ws_block *c = *block;
-  size_t cap = n > BLOCK ? n : BLOCK;
+  size_t cap = ts->log_bytes < BLOCK ? ts->log_bytes : BLOCK;
+  if (cap < BLOCK_MIN) cap = BLOCK_MIN;
+  if (cap < n) cap = n;
   if (!c || c->cap - c->len < n) {
     if (n > SIZE_MAX - sizeof *c) return NULL;
     if (!(c = ws_mem_alloc(sizeof *c + cap))) return NULL;
@@ -35,7 +40,7 @@ static void take_part(struct ws_part *part, struct ws_block *c, uint8_t first,
 
 static bool add_plain(struct ws_topics *ts, struct ws_part *part,
                       uint8_t opcode, struct ws_slice message) {
-  uint8_t *to = make_room(&ts->plain, message.n + WS_FRAME_HEAD_MAX);
+  uint8_t *to = make_room(ts, &ts->plain, message.n + WS_FRAME_HEAD_MAX);
   if (!to) return false;
   size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
   if (message.n) memcpy(to + head, message.p, message.n);
@@ -52,7 +57,7 @@ static void pack(struct ws_topics *ts, struct ws_part *part,
     plain->range.block->data + plain->range.off + plain->head;
   size_t len = plain->range.len - plain->head;
   uint8_t head[WS_FRAME_HEAD_MAX];
-  uint8_t *to = make_room(&ts->packed, len + sizeof head);
+  uint8_t *to = make_room(ts, &ts->packed, len + sizeof head);
   if (!to) return;
   struct ws_deflater *d = ws_deflater_take(pool, level, WS_BITS_MAX, len);
   if (!d) return;

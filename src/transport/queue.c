@@ -7,6 +7,7 @@
 
 #define BLOCK_MIN 1024
 #define BLOCK_MAX (64 * 1024)
+#define SHARE_MIN 512 /* a shorter run is as dear as a place of its own */
 
 /* A place in the queue: block->data[off, end). */
 struct ws_queued {
@@ -39,9 +40,30 @@ static struct ws_block *new_block(size_t cap) {
   return c;
 }
 
+/* Bytes beyond those that wait, in a block that nobody else holds. */
+static size_t waste(const struct ws_queued *at) {
+  const struct ws_block *b = at->block;
+  return b->refs > 1 ? 0 : b->cap - (at->end - at->off);
+}
+
+/* Without memory for a smaller block the old one does. */
+static void trim(struct ws_queued *at) {
+  struct ws_block *b = at->block;
+  size_t n = at->end - at->off;
+  if (n == 0) return;
+  if (at->off) memmove(b->data, b->data + at->off, n);
+  at->off = 0;
+  at->end = b->len = n;
+  if (!(b = ws_mem_resize(b, sizeof *b + n))) return;
+  b->cap = n;
+  at->block = b;
+}
+
+/* What was left in the block of the last place will not be used. */
 static struct ws_queued *add(struct ws_queue *q) {
   struct ws_queued *at = ws_mem_zero(sizeof *at);
   if (!at) return NULL;
+  if (q->tail && waste(q->tail) > BLOCK_MIN / 2) trim(q->tail);
   if (q->tail)
     q->tail->next = at;
   else
@@ -50,12 +72,15 @@ static struct ws_queued *add(struct ws_queue *q) {
   return at;
 }
 
+static size_t cap_for(size_t n, size_t hint) {
+  size_t cap = hint / 2 < BLOCK_MAX ? hint / 2 : BLOCK_MAX;
+  if (cap < BLOCK_MIN) cap = BLOCK_MIN;
+  return cap < n ? n : cap;
+}
+
 /* A block of its own at the end, with room for n bytes. */
 static struct ws_queued *add_block(struct ws_queue *q, size_t n, size_t hint) {
-  size_t cap = hint < BLOCK_MAX ? hint : BLOCK_MAX;
-  if (cap < BLOCK_MIN) cap = BLOCK_MIN;
-  if (cap < n) cap = n;
-  struct ws_block *c = new_block(cap);
+  struct ws_block *c = new_block(cap_for(n, hint));
   struct ws_queued *at = c ? add(q) : NULL;
   if (!at) {
     ws_block_release(c);
@@ -65,18 +90,16 @@ static struct ws_queued *add_block(struct ws_queue *q, size_t n, size_t hint) {
   return at;
 }
 
-/* The last place, if nobody else holds its block and n bytes fit behind what
- * waits there. */
-static struct ws_queued *open_place(struct ws_queue *q, size_t n) {
-  struct ws_queued *at = q->tail;
-  if (!at || at->block->refs > 1 || at->end != at->block->len) return NULL;
-  return at->block->cap - at->end < n ? NULL : at;
+/* Room behind what waits in the last place, if nobody else holds its block. */
+static size_t open_room(const struct ws_queue *q) {
+  const struct ws_queued *at = q->tail;
+  if (!at || at->block->refs > 1 || at->end != at->block->len) return 0;
+  return at->block->cap - at->end;
 }
 
 uint8_t *ws_queue_reserve(struct ws_queue *q, size_t n, size_t hint) {
-  struct ws_queued *at = open_place(q, n);
-  if (!at) at = add_block(q, n, hint);
-  return at ? at->block->data + at->end : NULL;
+  if (open_room(q) < n && !add_block(q, n, hint)) return NULL;
+  return q->tail->block->data + q->tail->end;
 }
 
 void ws_queue_commit(struct ws_queue *q, size_t n) {
@@ -86,49 +109,72 @@ void ws_queue_commit(struct ws_queue *q, size_t n) {
 
 bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
                    size_t hint) {
-  if (n == 0) return true;
-  uint8_t *to = ws_queue_reserve(q, n, hint);
-  if (!to) return false;
-  memcpy(to, bytes, n);
-  ws_queue_commit(q, n);
+  while (n) {
+    size_t room = open_room(q), take = n < BLOCK_MAX ? n : BLOCK_MAX;
+    if (room)
+      take = n < room ? n : room;
+    else if (!add_block(q, take, hint))
+      return false;
+    memcpy(q->tail->block->data + q->tail->end, bytes, take);
+    ws_queue_commit(q, take);
+    bytes += take;
+    n -= take;
+  }
   return true;
 }
 
 /* Little of a block keeps all of it alive, or will when the others have let go
  * of it. */
 static bool is_sparse(const struct ws_queued *at) {
-  return at->block->cap > BLOCK_MIN && at->end - at->off < at->block->cap / 4;
+  return at->block->refs > 1 && at->end - at->off < at->block->cap / 2;
 }
 
-static bool make_own(struct ws_queued *at) {
+static bool make_own(struct ws_queued *at, size_t hint) {
   size_t n = at->end - at->off;
-  struct ws_block *c = new_block(n > BLOCK_MIN ? n : BLOCK_MIN);
+  struct ws_block *c = new_block(cap_for(n, hint));
   if (!c) return false;
   memcpy(c->data, at->block->data + at->off, n);
   c->len = n;
   ws_block_release(at->block);
-  *at = (struct ws_queued){.block = c, .end = n};
+  at->block = c;
+  at->off = 0;
+  at->end = n;
   return true;
 }
 
-bool ws_queue_share(struct ws_queue *q, const struct ws_range *r) {
+/* Whoever takes less than half of what the block holds by now will hardly take
+ * all that follows. */
+static bool is_worth_sharing(const struct ws_queue *q,
+                             const struct ws_range *r) {
+  if (r->len < SHARE_MIN && open_room(q) >= r->len) return false;
+  return r->len >= r->block->len / 2;
+}
+
+bool ws_queue_share(struct ws_queue *q, const struct ws_range *r, size_t hint) {
   struct ws_queued *at = q->tail;
   if (r->len == 0) return true;
   if (at && at->block == r->block && at->end == r->off) {
     at->end += r->len;
     return true;
   }
-  if (at && is_sparse(at)) {
-    if (!make_own(at)) return false;
-    if (r->len < r->block->cap / 4)
-      return ws_queue_copy(q, r->block->data + r->off, r->len, 0);
-  }
+  if (at && is_sparse(at) && !make_own(at, hint)) return false;
+  if (!is_worth_sharing(q, r))
+    return ws_queue_copy(q, r->block->data + r->off, r->len, hint);
   if (!(at = add(q))) return false;
   at->block = r->block;
   at->off = r->off;
   at->end = r->off + r->len;
   at->block->refs++;
   return true;
+}
+
+void ws_queue_fit(struct ws_queue *q, size_t waiting) {
+  struct ws_queued *first = q->head, *last = q->tail;
+  if (!first) return;
+  if (waste(first) > (first->end - first->off) / 2 + BLOCK_MIN) trim(first);
+  if (waste(last) > waiting / 2 + BLOCK_MIN) trim(last);
+  if (is_sparse(last) && last->block->cap > waiting / 2 + BLOCK_MIN)
+    make_own(last, 0);
 }
 
 int ws_queue_peek(struct ws_queue *q, struct iovec *iov, int max,

@@ -33,15 +33,20 @@ struct ws_queue {
 uint8_t *ws_queue_reserve(struct ws_queue *q, size_t n, size_t hint);
 void ws_queue_commit(struct ws_queue *q, size_t n);
 
-/* Appends a copy; false without memory. */
+/* Appends a copy, in pieces that go one by one as they are sent; false without
+ * memory for all of it. */
 bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
                    size_t hint);
 
-/* Appends a run without a copy; the queue holds a count of the block. Of a
- * block of which little is used (a quarter at least is what is wanted) only
- * the last in the queue is held: what came before it is copied by then. False
- * without memory. */
-bool ws_queue_share(struct ws_queue *q, const struct ws_range *r);
+/* Appends a run without a copy, if it is much of its block or may become so;
+ * the queue holds a count of the block. Of a block of which little is used
+ * only the last in the queue is held, which the next run may prolong; when
+ * that comes from elsewhere it is copied. False without memory. */
+bool ws_queue_share(struct ws_queue *q, const struct ws_range *r, size_t hint);
+
+/* Gives back what is held beyond about twice the bytes that wait. For a queue
+ * that stays for a while: at most two bytes move for each that was sent. */
+void ws_queue_fit(struct ws_queue *q, size_t waiting);
 
 /* The first bytes as up to `max` pieces; returns their number, and in *total
  * the bytes. */

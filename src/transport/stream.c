@@ -224,6 +224,7 @@ static void flush_queue(struct ws_stream *s) {
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
   blocked(s, is_refused(s, s->queue.head != NULL));
+  if (s->is_blocked) ws_queue_fit(&s->queue, s->queued);
 }
 
 /* What is in the cork leaves; what the kernel refuses becomes the queue. */
@@ -274,7 +275,10 @@ void ws_stream_commit(struct ws_stream *s, size_t n) {
   }
   ws_queue_commit(&s->queue, n);
   s->queued += n;
-  if (s->is_blocked) return;
+  if (s->is_blocked) {
+    ws_queue_fit(&s->queue, s->queued);
+    return;
+  }
   if (s->loop->in_turn)
     ws_loop_late(s->loop, &s->late);
   else
@@ -344,7 +348,7 @@ static bool queue_rest(struct ws_stream *s, struct iovec cork,
     off = skip < r[i].len ? skip : r[i].len;
     skip -= off;
     struct ws_range left = {r[i].block, r[i].off + off, r[i].len - off};
-    if (!ws_queue_share(&s->queue, &left)) return false;
+    if (!ws_queue_share(&s->queue, &left, s->queued)) return false;
     s->queued += left.len;
   }
   return true;

@@ -336,7 +336,10 @@ static int send_left(struct ws_tls *t, int fd) {
   ssize_t r = send_some(t, fd, ws_buf_begin(&t->left), t->left.len);
   if (r < 0) return (int)r;
   ws_buf_consume(&t->left, (size_t)r);
-  if (!t->left.len) ws_buf_free(&t->left);
+  if (!t->left.len)
+    ws_buf_free(&t->left);
+  else
+    ws_buf_fit(&t->left);
   return 0;
 }
 
