@@ -576,7 +576,7 @@ local server = {}
 ---second to do so: an upgrade is answered with 503.
 ---
 ---Returns true; or nil and `"timeout"` when some had to be cut, or
----`"interrupted"`. Where waiting is not possible it returns true at once. A
+---`"interrupted"` (Ctrl-C; see `ws.sleep`). Where waiting is not possible it returns true at once. A
 ---server is closed the same way when a variable `local server <close>` goes
 ---out of scope.
 ---@param options? evws.CloseOptions
@@ -749,7 +749,7 @@ local body = {}
 function body:write(bytes) end
 
 ---Waits until at most `low_water` bytes wait for the client. Returns true; or
----nil and `"timeout"`, `"interrupted"` or `"closed"`.
+---nil and `"timeout"`, `"closed"` or `"interrupted"` (Ctrl-C; see `ws.sleep`).
 ---@param timeout? number seconds; none: for ever
 ---@return true? ok
 ---@return string? message
@@ -781,9 +781,11 @@ function body:on_close(fn) end
 ---counted in `conn.missed`. From the first `receive`, `messages` or
 ---`on_message` on nothing is.
 ---
----Returns the connection; or nil, a message (`"connection refused"`, `"403
----Forbidden"`) and the HTTP status when there was an answer. A bad URL or
----option raises.
+---Returns the connection; or nil, a message (`"cannot connect to
+---ws://localhost:5000: connection refused"`, `"…: 403 Forbidden"`; the path is
+---left out of it) and the HTTP status when there was an answer. A bad URL or
+---option raises. Ctrl-C in a script's own code ends the wait (`"interrupted"`),
+---and Lua says `interrupted!`.
 ---
 ---```lua
 ---local conn = assert(ws.connect "ws://localhost:5000/ws")
@@ -841,7 +843,8 @@ function ws.connect(url, options) end
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
 ---The request of an accepted connection, until `on_open` first waits or
----returns, and afterwards if it was read by then. Nil for a client.
+---returns, and afterwards if it was read by then; otherwise it raises. Nil for
+---a client.
 ---@field request evws.Request?
 ---Yours: the one property that can be set.
 ---@field data any
@@ -924,7 +927,7 @@ function writer:finish() end
 ---Waits for a message and returns it. RFC 6455 6.2.
 ---
 ---Returns the message and its kind; or nil and `"timeout"`, `"interrupted"`
----(Ctrl-C), `"nothing to wait for"` (nothing is left that could end the wait),
+---(Ctrl-C; see `ws.sleep`), `"nothing to wait for"` (nothing is left that could end the wait),
 ---or `"closed"` and the close code; messages that came before the end are
 ---returned first. Raises where there is an `on_message`, and while another task
 ---receives.
@@ -943,7 +946,8 @@ function conn:messages() end
 ---Waits until the send queue holds at most `low_water` bytes; outside of any
 ---handler or task (a script that may be about to end), until it is empty.
 ---
----Returns true; or nil and `"timeout"`, `"interrupted"` or `"closed"`.
+---Returns true; or nil and `"timeout"`, `"closed"` or `"interrupted"` (Ctrl-C;
+---see `ws.sleep`).
 ---@param timeout? number seconds; none: for ever
 ---@return true? ok
 ---@return string? message
@@ -1152,7 +1156,9 @@ function ws.spawn(fn, ...) end
 
 ---Waits. `ws.sleep(0)` lets one turn pass.
 ---
----Returns true; or nil and `"interrupted"` (Ctrl-C in a script's own code).
+---Returns true; or nil and `"interrupted"`: Ctrl-C in a script's own code. The
+---signal is raised again then, so that `lua` says `interrupted!` as always; in
+---`ws.run` a signal closes the servers instead, and wakes nobody.
 ---@param seconds number
 ---@return true? ok
 ---@return string? message
@@ -1205,7 +1211,8 @@ local queue = {}
 ---room, at most so long (`math.huge`: for ever); without, it never waits.
 ---
 ---Returns true; or nil and `"full"` (without `seconds`), `"timeout"`, `"closed"`,
----`"interrupted"` or `"nothing to wait for"`, and the value was not taken.
+---`"interrupted"` (Ctrl-C; see `ws.sleep`) or `"nothing to wait for"`, and the
+---value was not taken.
 ---@param value any
 ---@param seconds? number
 ---@return true? ok
@@ -1216,7 +1223,7 @@ function queue:put(value, seconds) end
 ---wait get theirs in the order in which they came.
 ---
 ---Returns the value; or nil and `"timeout"`, `"closed"`, `"interrupted"` or
----`"nothing to wait for"`.
+---`"nothing to wait for"`; all as for `put`.
 ---@param seconds? number none: for ever
 ---@return any value
 ---@return string? message
@@ -1282,7 +1289,8 @@ function ws.watchdog(seconds, fn) end
 ---causes itself is not told to it. An error in it goes to stderr and affects
 ---nothing else.
 ---
----An application may call it for events of its own.
+---An application may call it for events of its own; while the function of the
+---beginning stands here, `ws.log(fn)` puts another one in its place.
 ---@param level evws.Level
 ---@param event string
 ---@param fields? table<string, string|number>
@@ -1290,7 +1298,8 @@ function ws.log(level, event, fields) end
 
 ---Who is told of errors in tasks and timers, and in handlers of connections
 ---without an `on_error`: `fn(conn or nil, message, traceback)`. `nil` is the
----default, stderr. An error in it goes to stderr.
+---default, stderr. An error in it goes to stderr. `ws.on_error = fn` does the
+---same.
 ---@param fn fun(conn: evws.Conn?, message: string, traceback: string)|nil
 function ws.on_error(fn) end
 

@@ -24,7 +24,6 @@ local ws = {
   fd = core.fd,
   timeout = core.timeout,
   now = core.now,
-  on_error = core.on_error,
   log = core.log,
   watchdog = core.watchdog,
 
@@ -41,4 +40,36 @@ local ws = {
 
 core.set_module(ws) -- whatever stands in ws.log is called
 
-return ws
+-- Both hooks can be called and set, `ws.on_error(f)` and `ws.on_error = f`;
+-- what has a slip of the pen in it would otherwise never be called.
+local names = { "on_error" }
+for name in pairs(ws) do names[#names + 1] = name end
+table.sort(names)
+
+local hidden = { on_error = core.on_error }
+
+local function set(_, name, value)
+  if name == "on_error" then
+    if value ~= nil and type(value) ~= "function" then
+      error(("ws.on_error: a function or nil expected, got a %s")
+        :format(type(value)), 2)
+    end
+    core.on_error(value)
+    return
+  end
+  for _, known in ipairs(names) do
+    if name == known then return rawset(ws, name, value) end
+  end
+  local nearest = core.suggest(tostring(name), names)
+  error(("cannot set '%s' of evws%s"):format(tostring(name),
+    nearest and (" (did you mean '%s'?)"):format(nearest) or ""), 2)
+end
+
+local function all()
+  local list = { on_error = core.on_error }
+  for name, value in next, ws do list[name] = value end
+  return next, list
+end
+
+return setmetatable(ws, { __index = hidden, __newindex = set, __pairs = all,
+  __name = "evws" })

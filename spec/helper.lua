@@ -13,6 +13,7 @@
 --     the octets of a frame; mask: 4 octets or false (random), rsv: 0..7
 --     (RSV1 = 4), len: a declared length, form: 7, 16 or 64 bits of it
 --   t.close_frame([code[, reason]])
+--   t.connect(...)         ws.connect; its message without the address
 --   t.contains(text, part)  raises unless this part stands in the text
 --   t.url_of(server)       of a server on 127.0.0.1
 --   t.echo                 an on_message that sends each message back
@@ -78,6 +79,15 @@ end
 
 function t.deadline(limit)
   return probe.now() + (limit or t.limit) * t.factor
+end
+
+local function without_address(conn, why, ...)
+  if conn then return conn, why, ... end
+  return nil, why and (why:gsub("^cannot connect to %S+: ", "")), ...
+end
+
+function t.connect(...)
+  return without_address(t.ws.connect(...))
 end
 
 function t.turn(timeout)

@@ -118,7 +118,7 @@ describe("our client", function()
 
   it("BI-62 takes no credentials from a URL, and does not repeat them",
     function()
-      local ok, why = pcall(t.ws.connect, "ws://user:secret@127.0.0.1:1/")
+      local ok, why = pcall(t.connect, "ws://user:secret@127.0.0.1:1/")
       assert.is_false(ok)
       assert.is_truthy(why:find "user info before the host")
       assert.is_nil(why:find "secret")

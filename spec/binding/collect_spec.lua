@@ -242,11 +242,10 @@ local kinds = {
     end, on_upgrade = function(request)
       b.upgrade = request
     end, on_open = function(conn)
-      b.conn = conn
+      b.conn, b.own = conn, conn.request
     end }
     local raw = t.open(server)
     t.wait(function() return b.conn end)
-    b.own = b.conn.request
     raw:close()
     raw = t.raw(server)
     raw:send "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

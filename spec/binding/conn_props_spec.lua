@@ -4,6 +4,7 @@
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
+local contains = t.contains
 local url_of = t.url_of
 
 describe("a property", function()
@@ -179,15 +180,20 @@ describe("a property", function()
       assert.is_true(conn.request.is_websocket)
     end)
 
-    it("is nil later if it was not", function()
-      local waited = "?"
-      local conn = kit.pair({ on_open = function(c)
+    it("raises later if it was not, and says when it may be read", function()
+      local waited
+      local conn, raw = kit.pair({ on_open = function(c)
         ws.sleep(0)
-        waited = c.request
+        waited = select(2, pcall(function() return c.request end))
       end }, headers {})
-      assert.is_nil(conn.request)
-      t.wait(function() return waited ~= "?" end)
-      assert.is_nil(waited)
+      local gone = "the request is gone: read conn.request in on_open, before "
+        .. "that waits or returns"
+      contains(kit.refusal(function() return conn.request end), gone)
+      t.wait(function() return waited end)
+      contains(waited, gone)
+      raw:finish()
+      t.wait(function() return conn.state == "closed" end)
+      contains(kit.refusal(function() return conn.request end), gone)
     end)
 
     it("stays when on_open has waited after reading it", function()

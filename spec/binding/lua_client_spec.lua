@@ -78,7 +78,7 @@ describe("connect", function()
       conn:send "again"
       t.wait(function() return #seen == 2 and conn.state == "open" end)
       assert.same({ host, host }, seen)
-      local _, why = ws.connect "ws://[fe80::1%25no-such-zone]/"
+      local _, why = t.connect "ws://[fe80::1%25no-such-zone]/"
       assert.equal("no such network interface", why)
     end)
 
@@ -125,7 +125,7 @@ describe("connect", function()
       local server = t.listen {}
       local url = url_of(server)
       server:close()
-      local result = table.pack(ws.connect(url))
+      local result = table.pack(t.connect(url))
       assert.is_nil(result[1])
       assert.equal("connection refused", result[2])
       assert.is_nil(result[3])
@@ -133,7 +133,7 @@ describe("connect", function()
     end)
 
     it("returns nil and why, when the name is not known", function()
-      local conn, why = ws.connect "ws://name.invalid:1/"
+      local conn, why = t.connect "ws://name.invalid:1/"
       assert.is_nil(conn)
       contains(why, "not found")
     end)
@@ -143,9 +143,9 @@ describe("connect", function()
         return 403
       end }
       assert.same({ nil, "403 Forbidden", 403 },
-        { ws.connect(url_of(server) .. "/ws") })
+        { t.connect(url_of(server) .. "/ws") })
       assert.same({ nil, "404 Not Found", 404 },
-        { ws.connect(url_of(server)) })
+        { t.connect(url_of(server)) })
     end)
 
     it("says what is wrong with an answer", function()
@@ -158,7 +158,7 @@ describe("connect", function()
         [""] = "",
       } do
         local url, close = fake(reply)
-        local conn, why = ws.connect(url)
+        local conn, why = t.connect(url)
         close()
         assert.is_nil(conn)
         contains(why, part)
@@ -169,7 +169,7 @@ describe("connect", function()
     it("gives up after its timeout", function()
       local url, close = fake(nil)
       local from = ws.now()
-      local conn, why = ws.connect(url, { timeout = 0.05 })
+      local conn, why = t.connect(url, { timeout = 0.05 })
       close()
       assert.is_nil(conn)
       assert.equal("timeout", why)

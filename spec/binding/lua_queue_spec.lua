@@ -248,7 +248,8 @@ describe("a queue", function()
       { "bad argument #2 to 'put' (seconds must not be negative)",
         function() return queue:put(1, -1) end },
       { "bad argument #1 to 'take'", function() return queue:take "x" end },
-      { "bad argument #1 to 'take' (evws.queue expected, got table)",
+      { "bad argument #1 to 'take' (evws.queue expected, got table; "
+        .. "call queue:take, not queue.take)",
         function() return queue.take {} end },
     } do
       t.contains(kit.refusal(call[2]), call[1])

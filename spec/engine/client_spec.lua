@@ -195,13 +195,13 @@ describe("a client", function()
     local listener = assert(t.probe.listen "127.0.0.1")
     local port = listener.port
     listener:close()
-    assert.same({ nil, "connection refused", nil }, { t.pump(t.ws.connect,
+    assert.same({ nil, "connection refused", nil }, { t.pump(t.connect,
       "ws://127.0.0.1:" .. port .. "/") })
-    assert.same({ nil, "connection refused" }, { t.pump(t.ws.connect,
+    assert.same({ nil, "connection refused" }, { t.pump(t.connect,
       "ws://localhost:" .. port .. "/") })
-    assert.same({ nil, "no such socket" }, { t.pump(t.ws.connect,
+    assert.same({ nil, "no such socket" }, { t.pump(t.connect,
       "ws+unix:/no/such/socket") })
-    local conn, why = t.pump(t.ws.connect, "ws+unix:/" .. ("x"):rep(200))
+    local conn, why = t.pump(t.connect, "ws+unix:/" .. ("x"):rep(200))
     assert.is_nil(conn)
     assert.equal("the path of the socket is too long", why)
   end)
@@ -209,7 +209,7 @@ describe("a client", function()
   it("says that a name is not known", function()
     local outcome = {}
     t.ws.spawn(function()
-      outcome[1], outcome[2] = t.ws.connect("ws://no-such-host.invalid/")
+      outcome[1], outcome[2] = t.connect("ws://no-such-host.invalid/")
       outcome.done = true
     end)
     t.wait(function() return outcome.done end, "the answer", 30)
@@ -218,7 +218,7 @@ describe("a client", function()
 
   it("tries the next address when one refuses", function()
     local server = t.listen { host = "127.0.0.1", on_message = function() end }
-    local conn = assert(t.pump(t.ws.connect,
+    local conn = assert(t.pump(t.connect,
       ("ws://localhost:%d/"):format(server.port)))
     assert.equal("127.0.0.1", conn.remote_address)
     conn:close()
@@ -226,7 +226,7 @@ describe("a client", function()
     if not listener then return end
     local url, outcome = ("ws://localhost:%d/"):format(listener.port), {}
     t.ws.spawn(function()
-      outcome[1], outcome[2] = t.ws.connect(url)
+      outcome[1], outcome[2] = t.connect(url)
       outcome.done = true
     end)
     local socket
@@ -262,7 +262,7 @@ describe("a client", function()
     for i = 1, 4 do
       fill[i] = assert(t.probe.connect { port = listener.port })
     end
-    local conn, why = t.pump(t.ws.connect, "ws://127.0.0.1:"
+    local conn, why = t.pump(t.connect, "ws://127.0.0.1:"
       .. listener.port .. "/", { timeout = 0.08 * second })
     assert.same({ nil, "timeout" }, { conn, why })
     for _, socket in ipairs(fill) do socket:close() end

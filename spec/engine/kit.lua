@@ -57,7 +57,7 @@ function kit.dial(options, path)
   local outcome, socket = {}, nil
   local url = ("ws://127.0.0.1:%d%s"):format(listener.port, path or "/")
   t.ws.spawn(function()
-    local results = table.pack(t.ws.connect(url, options))
+    local results = table.pack(t.connect(url, options))
     table.move(results, 1, results.n, 1, outcome)
     outcome.done = true
   end)

@@ -412,7 +412,7 @@ describe("a client that reconnects", function()
       function()
         local ends = 0
         local url = ("ws://127.0.0.1:%d/"):format(free_port())
-        assert.same({ nil, "connection refused" }, { ws.connect(url,
+        assert.same({ nil, "connection refused" }, { t.connect(url,
           { reconnect = { initial = 0.001, maximum = 0.001 },
             on_close = function() ends = ends + 1 end }) })
         kit.during(0.01 * second) -- ten attempts more

@@ -102,7 +102,10 @@ describe("a URL", function()
         "ws://[fe80::1%25a", "ws://[fe80::1%25a]x", "ws://[fe80::1%25a]:x",
         "ws://[fe80::1%25a]:65536", "ws://[fe80::g%25a]",
         "ws://[a%25a]", "ws://[[fe80::1%25a]" })
-      refuses("the port is 0", { "ws://[fe80::1%25a]:0" })
+      refuses("the port is above 65535", { "ws://a.test:65536",
+      "wss://a.test:99999999999999999999/x", "ws://[::1]:99999?x",
+      "ws://127.0.0.1:000001" })
+    refuses("the port is 0", { "ws://[fe80::1%25a]:0" })
     end)
 
   it("of ws+unix has the path of a socket, and a path behind it", function()
@@ -167,10 +170,13 @@ describe("a URL", function()
   it("with a malformed host or port is refused (BI-42)", function()
     refuses("the host is malformed", { "ws://", "ws:///", "ws:///path",
       "ws://?q", "ws://:80", "ws://a.test:x", "ws://a.test:-1",
-      "ws://a.test:65536", "ws://a.test:99999999999999999999",
+      "ws://a.test:65536x", "ws://:65536",
       "ws://a.test:1:2",
       "ws://[::1", "ws://[::1]x", "ws://[]", "ws://[::g]", "ws://::1/",
       "ws://a\\b/", "ws://a_test!<>/", "ws://" .. ("a"):rep(300) .. "/" })
+    refuses("the port is above 65535", { "ws://a.test:65536",
+      "wss://a.test:99999999999999999999/x", "ws://[::1]:99999?x",
+      "ws://127.0.0.1:000001" })
     refuses("the port is 0", { "ws://a.test:0", "ws://a.test:000/" })
   end)
 

@@ -19,7 +19,7 @@ local function connect(server, options, host)
   local own = {}
   for name, value in pairs(options or {}) do own[name] = value end
   own.tls = own.tls or { ca = file "ca.pem" }
-  return t.pump(t.ws.connect, ("wss://%s:%d/"):format(host or "127.0.0.1",
+  return t.pump(t.connect, ("wss://%s:%d/"):format(host or "127.0.0.1",
     server.port), own)
 end
 

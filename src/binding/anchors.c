@@ -122,12 +122,35 @@ void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc) {
   lua_pop(L, 1);
 }
 
+/* conn.send "x": what the method was called as, where that is known. */
+static const char *called_as(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar)) return NULL;
+  return ar.name && strcmp(ar.namewhat, "field") == 0 ? ar.name : NULL;
+}
+
+void *ws_object_check(lua_State *L, int arg, const char *name) {
+  void *object = luaL_testudata(L, arg, name);
+  if (object) return object;
+  const char *method = arg == 1 ? called_as(L) : NULL;
+  const char *got = luaL_typename(L, arg), *own = strchr(name, '.') + 1;
+  if (luaL_getmetafield(L, arg, "__name") == LUA_TSTRING)
+    got = lua_tostring(L, -1);
+  if (method)
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L,
+                                  "%s expected, got %s; call %s:%s, not %s.%s",
+                                  name, got, own, method, own, method));
+  luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", name, got));
+  return NULL;
+}
+
 /* The check of every send: the object carries an address that nothing else
  * holds, which spares a look at the registry. */
 struct lua_conn *ws_check_conn(lua_State *L, int arg) {
   struct lua_conn *lc = lua_touserdata(L, arg);
   if (lc && lua_rawlen(L, arg) == sizeof *lc && lc->magic == &magic) return lc;
-  return luaL_checkudata(L, arg, WS_CONN_NAME); /* finalized, or it raises */
+  return ws_object_check(L, arg, WS_CONN_NAME); /* finalized, or it raises */
 }
 
 /* Lua gives the memory to other userdata as it is, and one of the same size
@@ -166,5 +189,5 @@ void ws_object_drop(lua_State *L, struct ws_state *st, void *at) {
 }
 
 struct lua_server *ws_check_server(lua_State *L, int arg) {
-  return luaL_checkudata(L, arg, WS_SERVER_NAME);
+  return ws_object_check(L, arg, WS_SERVER_NAME);
 }

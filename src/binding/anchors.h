@@ -9,6 +9,10 @@
 void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
                      const luaL_Reg *meta);
 
+/* The object of this kind at a stack index; raises for anything else, with a
+ * word about colons where a method was called without. */
+void *ws_object_check(lua_State *L, int arg, const char *name);
+
 /* ---- connections ---- */
 
 /* Pushes a new connection object; its handlers are the table at an index. */

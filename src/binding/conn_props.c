@@ -102,7 +102,10 @@ static int push_request(lua_State *L, struct lua_conn *lc) {
   lua_getiuservalue(L, 1, UV_HANDLERS);
   if (lc->has_own_handlers && lua_getfield(L, -1, "request") != LUA_TNIL)
     return 1;
-  if (lc->c.is_freed || !ws_pending_of(&lc->c) || lc->is_greeted) return 0;
+  if (ws_conn_is_client(&lc->c)) return 0;
+  if (lc->c.is_freed || !ws_pending_of(&lc->c) || lc->is_greeted)
+    return luaL_error(L, "the request is gone: read conn.request in on_open, "
+                         "before that waits or returns");
   ws_own_handlers(L, lc);
   ws_push_request(L, lc);
   lua_pushvalue(L, -1);

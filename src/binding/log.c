@@ -42,7 +42,20 @@ static bool is_shown(const char *level) {
   return strcmp(level, "warning") == 0 || strcmp(level, "error") == 0;
 }
 
+/* ws.log(f): as ws.log = f. */
+static int set_log(lua_State *L) {
+  struct ws_state *st = ws_state_of(L);
+  lua_settop(L, 1);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, st->module) != LUA_TTABLE) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, st->log_name);
+  lua_pushvalue(L, 1);
+  lua_rawset(L, 2);
+  return 0;
+}
+
 int ws_lua_log(lua_State *L) {
+  ws_state_check_dot(L, "log");
+  if (lua_isfunction(L, 1) && lua_isnone(L, 2)) return set_log(L);
   const char *level = luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
   lua_settop(L, 3);

@@ -19,7 +19,7 @@ struct lua_body {
 static const char asked; /* its address: weak, requests to connections */
 
 static struct lua_body *check_body(lua_State *L) {
-  return luaL_checkudata(L, 1, BODY_NAME);
+  return ws_object_check(L, 1, BODY_NAME);
 }
 
 /* Is it still this answer that is written? */

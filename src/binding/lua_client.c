@@ -19,10 +19,25 @@
 #define RECONNECT_MAXIMUM 30.0
 #define RECONNECT_JITTER 0.5
 
+/* Scheme, host and port of a URL, 1: the path may hold a secret. */
+static void push_address(lua_State *L) {
+  struct ws_slice text;
+  text.p = lua_tolstring(L, 1, &text.n);
+  size_t scheme = strcspn(text.p, ":") + 1;
+  if (strncmp(text.p + scheme, "//", 2) == 0) scheme += 2;
+  bool is_unix = text.n > 3 && text.p[2] == '+';
+  lua_pushlstring(L, text.p,
+                  scheme + strcspn(text.p + scheme, is_unix ? ":" : "/?"));
+}
+
 static int failure(lua_State *L, struct lua_conn *lc) {
   struct ws_slice reason = ws_conn_reason(&lc->c);
-  lua_pushnil(L);
+  push_address(L);
   lua_pushlstring(L, reason.p, reason.n);
+  lua_pushfstring(L, "cannot connect to %s: %s", lua_tostring(L, -2),
+                  lua_tostring(L, -1));
+  lua_pushnil(L);
+  lua_insert(L, -2);
   if (lc->c.rare && lc->c.rare->status)
     lua_pushinteger(L, lc->c.rare->status);
   else
@@ -65,13 +80,33 @@ static struct ws_slice push_origin(lua_State *L, int arg) {
   return origin;
 }
 
+/* "localhost:5000/ws", "http://a": pushes what was meant, or nothing. */
+static bool push_meant(lua_State *L, const char *text) {
+  struct ws_url url;
+  const char *why, *scheme = "ws://", *rest = text;
+  if (strncmp(text, "http://", 7) == 0)
+    rest = text + 7;
+  else if (strncmp(text, "https://", 8) == 0)
+    scheme = "wss://", rest = text + 8;
+  else if (strstr(text, "://"))
+    return false;
+  struct ws_slice meant;
+  lua_pushfstring(L, "%s%s", scheme, rest);
+  meant.p = lua_tolstring(L, -1, &meant.n);
+  return ws_url_parse(meant, &url, &why);
+}
+
 static void parse_url(lua_State *L, struct ws_url *url) {
   const char *why = "";
   struct ws_slice text;
   text.p = luaL_checklstring(L, 1, &text.n);
-  if (!ws_url_parse(text, url, &why))
-    luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
   if (text.n > URL_MAX) luaL_argerror(L, 1, "bad URL: too long");
+  if (ws_url_parse(text, url, &why)) return;
+  if (strcmp(why, WS_URL_NO_SCHEME) == 0 && push_meant(L, text.p))
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "bad URL: %s (did you mean \"%s\"?)", why,
+                                  lua_tostring(L, -1)));
+  luaL_argerror(L, 1, lua_pushfstring(L, "bad URL: %s", why));
 }
 
 static double read_timeout(lua_State *L) {
@@ -193,6 +228,7 @@ static bool start(struct ws_state *st, struct lua_conn *lc,
 }
 
 int ws_lua_connect(lua_State *L) {
+  ws_state_check_dot(L, "connect");
   struct ws_state *st = ws_state_of(L);
   struct ws_client_request what = {.timeout = 0};
   struct ws_tls_settings tls;

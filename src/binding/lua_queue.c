@@ -22,7 +22,7 @@ struct lua_queue {
 };
 
 static struct lua_queue *check_queue(lua_State *L) {
-  return luaL_checkudata(L, 1, QUEUE_NAME);
+  return ws_object_check(L, 1, QUEUE_NAME);
 }
 
 /* The tasks of a state that is closed are gone. */
@@ -162,6 +162,7 @@ static int queue_tostring(lua_State *L) {
 }
 
 int ws_lua_queue(lua_State *L) {
+  ws_state_check_dot(L, "queue");
   lua_Integer limit = luaL_checkinteger(L, 1);
   luaL_argcheck(L, limit >= 1, 1, "at least 1 expected");
   struct lua_queue *q = lua_newuserdatauv(L, sizeof *q, 1);

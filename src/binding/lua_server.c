@@ -127,6 +127,7 @@ static int cannot_listen(lua_State *L, const struct ws_net_listen *what,
 }
 
 int ws_lua_listen(lua_State *L) {
+  ws_state_check_dot(L, "listen");
   struct ws_state *st = ws_state_of(L);
   struct ws_net_listen what = {.host = NULL};
   char problem[WS_TLS_WHY_MAX];
@@ -313,6 +314,11 @@ static int server_index(lua_State *L) {
   return 1;
 }
 
+static int server_newindex(lua_State *L) {
+  return luaL_error(L, "cannot set '%s' of a server (ws.listen takes options)",
+                    luaL_tolstring(L, 2, NULL));
+}
+
 static int server_tostring(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   const char *state = s->is_gone      ? "closed"
@@ -326,6 +332,16 @@ static int server_tostring(lua_State *L) {
   return 1;
 }
 
+/* The commonest way to serve nobody; said once. */
+static void warn_unserved(lua_State *L, const struct ws_server *s) {
+  struct ws_state *st = ws_state_of(L);
+  if (st->has_turned || ws_loop_is_forked(s->loop)) return;
+  st->has_turned = true;
+  ws_log_warning(st, "warning",
+                 "the program ended with a server listening; ws.run() serves "
+                 "it");
+}
+
 /* Only when the state is closed, or when listening failed: a server that
  * listens is anchored. Connections have had their own __gc before. */
 static int server_gc(lua_State *L) {
@@ -335,7 +351,10 @@ static int server_gc(lua_State *L) {
     ws_mem_free(s->unix_path);
     s->unix_path = NULL;
   }
-  if (ls->is_started && !s->is_gone) ws_server_abandon(s);
+  if (ls->is_started && !s->is_gone) {
+    warn_unserved(L, s);
+    ws_server_abandon(s);
+  }
   ws_list_remove(&ls->link);
   ls->s.is_gone = true;
   ws_route_unref(L, ls);
@@ -353,6 +372,7 @@ void ws_open_server(lua_State *L) {
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
+                                  {"__newindex", server_newindex},
                                   {"__tostring", server_tostring},
                                   {NULL, NULL}};
   luaL_newmetatable(L, WS_SERVER_NAME);

@@ -17,7 +17,7 @@ struct lua_timer {
 };
 
 static struct lua_timer *check_timer(lua_State *L, int arg) {
-  return luaL_checkudata(L, arg, WS_TIMER_NAME);
+  return ws_object_check(L, arg, WS_TIMER_NAME);
 }
 
 /* ---- sleep, spawn ---- */
@@ -33,6 +33,7 @@ static int sleep_k(lua_State *L, const struct ws_woken *w) {
 }
 
 int ws_lua_sleep(lua_State *L) {
+  ws_state_check_dot(L, "sleep");
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t;
   double seconds = luaL_checknumber(L, 1);
@@ -50,6 +51,7 @@ static int spawn_body(lua_State *L) {
 }
 
 int ws_lua_spawn(lua_State *L) {
+  ws_state_check_dot(L, "spawn");
   struct ws_state *st = ws_state_of(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   ws_state_check_fork(L, st);
@@ -151,10 +153,12 @@ static int new_timer(lua_State *L, bool is_every) {
 }
 
 int ws_lua_after(lua_State *L) {
+  ws_state_check_dot(L, "after");
   return new_timer(L, false);
 }
 
 int ws_lua_every(lua_State *L) {
+  ws_state_check_dot(L, "every");
   return new_timer(L, true);
 }
 

@@ -35,6 +35,7 @@ static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
 static void turn(void *arg) {
   struct ws_state *st = arg;
   if (st->loop.in_turn || st->is_closed || ws_loop_is_forked(&st->loop)) return;
+  st->has_turned = true;
   if (st->watchdog) ws_watchdog_enter(st->watchdog);
   ws_loop_turn(&st->loop);
   if (st->watchdog) ws_watchdog_leave(st->watchdog);
@@ -146,6 +147,7 @@ static int lua_fail_at(lua_State *L) {
 
 /* Bytes of the kernel's generator: for ids that nobody can guess. */
 static int lua_random(lua_State *L) {
+  ws_state_check_dot(L, "random");
   struct ws_state *st = ws_state_of(L);
   luaL_Buffer b;
   lua_Integer n = luaL_checkinteger(L, 1);
@@ -165,6 +167,7 @@ static int lua_random(lua_State *L) {
 
 /* Numbers are no secrets: strings, or it raises. */
 static int lua_equals(lua_State *L) {
+  ws_state_check_dot(L, "equals");
   struct ws_slice a, b;
   luaL_checktype(L, 1, LUA_TSTRING);
   luaL_checktype(L, 2, LUA_TSTRING);

@@ -95,6 +95,7 @@ static void drive(lua_State *L, struct ws_state *st) {
 }
 
 int ws_lua_run(lua_State *L) {
+  ws_state_check_dot(L, "run");
   struct ws_state *st = ws_state_of(L);
   bool with_signals = read_arguments(L);
   check_not_running(L, st);
@@ -123,6 +124,7 @@ int ws_lua_run(lua_State *L) {
 }
 
 int ws_lua_step(lua_State *L) {
+  ws_state_check_dot(L, "step");
   struct ws_state *st = ws_state_of(L);
   double timeout = ws_check_timeout(L, 1);
   check_not_running(L, st);

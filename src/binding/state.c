@@ -30,6 +30,14 @@ void ws_state_check_fork(lua_State *L, struct ws_state *st) {
     luaL_error(L, "evws was loaded before this process was forked");
 }
 
+void ws_state_check_dot(lua_State *L, const char *function) {
+  if (!lua_istable(L, 1)) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ws_state_of(L)->module);
+  bool is_module = lua_rawequal(L, 1, -1);
+  lua_pop(L, 1);
+  if (is_module) luaL_error(L, "call ws.%s, not ws:%s", function, function);
+}
+
 bool ws_is_usable(const struct lua_conn *lc) {
   struct ws_loop *loop = lc->c.stream.loop;
   return loop && !ws_state_of_loop(loop)->is_closed && !ws_loop_is_forked(loop);

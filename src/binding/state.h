@@ -64,6 +64,7 @@ struct ws_state {
   int log_name;                 /* registry: "log" */
   bool is_logging;              /* inside of the application's ws.log */
   bool is_stopped, has_main_failed, is_closed;
+  bool has_turned;    /* somebody has driven the loop */
   bool is_default;    /* it has libev's default loop */
   bool warned_verify; /* of certificates that are not verified */
 };
@@ -125,6 +126,9 @@ bool ws_state_protect(struct ws_state *st, lua_CFunction fn, void *arg);
 
 /* In a forked child the loop is not ours any more: raises. */
 void ws_state_check_fork(lua_State *L, struct ws_state *st);
+
+/* Raises when the module itself is the first argument: ws:run(). */
+void ws_state_check_dot(lua_State *L, const char *function);
 
 /* May bytes be written for it here? Not in a forked child, nor when the
  * state is closed. */

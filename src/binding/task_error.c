@@ -112,6 +112,7 @@ void ws_task_error(const struct ws_task *failed, lua_State *from) {
 }
 
 int ws_lua_on_error(lua_State *L) {
+  ws_state_check_dot(L, "on_error");
   struct ws_state *st = ws_state_of(L);
   if (!lua_isnil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);

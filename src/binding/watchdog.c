@@ -287,6 +287,7 @@ static const char *start(struct ws_watchdog *w) {
 }
 
 int ws_lua_watchdog(lua_State *L) {
+  ws_state_check_dot(L, "watchdog");
   struct ws_state *st = ws_state_of(L);
   bool is_off = lua_isboolean(L, 1) && !lua_toboolean(L, 1);
   double limit = is_off ? 1 : luaL_checknumber(L, 1);

@@ -98,6 +98,17 @@ static bool parse_authority(struct ws_url *url, size_t zone_len, long *port) {
   return true;
 }
 
+/* Is it malformed because of a port of too many or too large digits? */
+static bool has_high_port(struct ws_slice authority) {
+  struct ws_slice name;
+  long port;
+  size_t n = authority.n;
+  while (n && authority.p[n - 1] >= '0' && authority.p[n - 1] <= '9') n--;
+  if (n < 2 || n == authority.n || authority.p[n - 1] != ':') return false;
+  authority.n = n - 1;
+  return ws_origin_parse_host(authority, &name, &port) && port < 0;
+}
+
 /* host[:port], and what follows. */
 static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
   long port;
@@ -111,7 +122,9 @@ static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
   struct ws_slice zone = find_zone(url->authority);
   if (zone.n && !is_zone(zone))
     return "the zone is not written as in [fe80::1%25eth0]";
-  if (!parse_authority(url, zone.n, &port)) return "the host is malformed";
+  if (!parse_authority(url, zone.n, &port))
+    return has_high_port(url->authority) ? "the port is above 65535"
+                                         : "the host is malformed";
   if (zone.n) url->zone = (struct ws_slice){zone.p + 3, zone.n - 3};
   if (port == 0) return "the port is 0";
   if (port > 0) url->port = (int)port;
@@ -136,7 +149,7 @@ static const char *parse(struct ws_slice text, struct ws_url *url) {
   } else if (starts_with(&text, "ws://")) {
     why = parse_inet(text, url);
   } else {
-    why = "the scheme is not ws, wss or ws+unix";
+    why = WS_URL_NO_SCHEME;
   }
   if (!why && !is_ascii(url->target))
     why = "a character that must be percent-encoded";

@@ -10,6 +10,9 @@
 
 #define WS_URL_HOST_MAX 255 /* bytes of a Host field */
 
+/* Why, where it may be that only the scheme was left out. */
+#define WS_URL_NO_SCHEME "the scheme is not ws, wss or ws+unix"
+
 struct ws_url {
   struct ws_slice host;      /* a name or an address, without brackets */
   struct ws_slice zone;      /* of an address; n 0: none */
