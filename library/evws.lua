@@ -195,8 +195,9 @@ local ws = {}
 ---@field max_message? integer|false
 ---
 ---Bytes that a compressed message above 64 KiB may inflate to, times what was
----sent, default `100`; `false`: no limit. On breach: Close 1009, `1009, "the
----message inflates too much"`. RFC 7692 8.
+---sent. Default `false`: a log or a list of like records passes 100:1 easily, and
+---`max_message` bounds what is inflated in any case. On breach: Close 1009,
+---`1009, "the message inflates too much"`. RFC 7692 8.
 ---@field max_ratio? integer|false
 ---
 ---Compression of messages by permessage-deflate (RFC 7692), default `false`:

@@ -117,8 +117,7 @@ describe("permessage-deflate in bad hands", function()
 
     it("BI-20 less than max_message arrives, " .. mode.title,
       guarded(function(g)
-      local server = g:listen { compression = mode.compression,
-        max_ratio = false }
+      local server = g:listen { compression = mode.compression }
       local client = open(server,
         "permessage-deflate; client_max_window_bits")
       client:send(frames(bomb(1 << 20), 7))
@@ -127,7 +126,8 @@ describe("permessage-deflate in bad hands", function()
     end))
 
     it("BI-20 max_ratio is kept, " .. mode.title, guarded(function(g)
-      local server = g:listen { compression = mode.compression }
+      local server = g:listen { compression = mode.compression,
+        max_ratio = 100 }
       local client = open(server,
         "permessage-deflate; client_max_window_bits")
       client:send(frames(bomb(100000), 1))
@@ -135,6 +135,29 @@ describe("permessage-deflate in bad hands", function()
       local code, reason = g:end_of(client)
       assert.same({ 1009, "the message inflates too much" },
         { code, reason })
+    end))
+
+    it("BI-20 what repeats itself arrives, " .. mode.title,
+      guarded(function(g)
+      local seen
+      local server = g:listen { compression = mode.compression,
+        on_message = function(conn, message)
+          seen = message
+          conn:send "seen"
+        end }
+      local client = open(server,
+        "permessage-deflate; client_max_window_bits")
+      for _, line in ipairs { "GET /health 200 0.3 ms\n", "\0",
+        '{"id":1,"value":20.5},' } do
+        local text = line:rep(100000 // #line)
+        local data = deflate.pool():whole(text, { level = 9, bits = 9 })
+        assert.is_true(#text > 100 * #data)
+        for _, n in ipairs { 1, 3 } do
+          client:send(frames(data, n)):expect_frame("text", "seen")
+          assert.is_true(seen == text)
+        end
+      end
+      client:finish()
     end))
 
     it("BI-24 wrong data ends with 1007, " .. mode.title,
@@ -155,7 +178,8 @@ describe("permessage-deflate in bad hands", function()
 
   it("BI-20 the limit holds for a message of many ratios in a row",
     guarded(function(g)
-    local server = g:listen { compression = true, max_message = 100000 }
+    local server = g:listen { compression = true, max_message = 100000,
+      max_ratio = 100 }
     local client = open(server, "permessage-deflate")
     local data = deflate.pool():whole(("x"):rep(60000))
     for _ = 1, 20 do

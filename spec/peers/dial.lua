@@ -70,7 +70,7 @@ local function ended(conn)
   return code, reason
 end
 
--- What repeats itself more than that is taken for a bomb (max_ratio).
+-- It repeats itself as text does.
 local function text_of(size)
   local list, len = {}, 0
   for i = 1, math.huge do

@@ -51,7 +51,7 @@ async function session(url, options, body) {
   }
 }
 
-// What repeats itself more than that is taken for a bomb (max_ratio).
+// It repeats itself as text does.
 function text(size) {
   let all = "";
   for (let i = 0; all.length < size; i++) all += `${i * i} Grüße, 世界; `;

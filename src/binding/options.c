@@ -53,7 +53,7 @@ static const struct option options[] = {
    true},
   {"max_lifetime", SECONDS, CONN, BOTH, C(max_lifetime), -1, 0, 0, true},
   {"max_message", COUNT, CONN, BOTH, C(protocol.max_message), MIB, 0, 0, true},
-  {"max_ratio", COUNT, CONN, BOTH, C(protocol.max_ratio), 100, 1, 0, true},
+  {"max_ratio", COUNT, CONN, BOTH, C(protocol.max_ratio), -1, 1, 0, true},
   {"max_queued", COUNT, CONN, BOTH, C(max_queued), MIB, 1, 0, true},
   {"message_rate", RATE, CONN, BOTH, C(message_rate), -1, 0, 0, true},
   {"read_ahead", FLAG, CONN, BOTH, C(read_ahead), 0, 0, 0, false},
