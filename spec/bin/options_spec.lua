@@ -286,10 +286,10 @@ describe("the command line", function()
         ["\"$(printf -- '--\\033[31m')\" a"] = "unknown option '--\\x1b[31m'",
         ["ftp://a"] = "bad URL: the scheme is not ws, wss or ws+unix",
         ["ws://"] = "bad URL: the host is malformed",
-        ["ws://u:p@a"] = "bad URL: user info before the host; --auth USER:",
+        ["ws://u:p@a"] = "bad URL: user info before the host: --auth USER:",
         ["'ws://a b'"] = "bad URL: a space",
         ["ws://a/#b"] = "bad URL: a fragment",
-        ["-H Host:x " .. url] = "header 'Host' cannot be set",
+        ["-H Host:x " .. url] = "--header: header 'Host' cannot be set",
         ["-o 'a b' " .. url] = "--origin: an origin expected, got",
         ["-s 'a b' " .. url] = "--subprotocol: 'a b' is no token",
       } do

@@ -179,7 +179,7 @@ closed: 1000 bye\x1b[31m\x0aevws: no]], rest(child))
     child.type "/close 4000 bye\r"
     assert.equal(0, child.status())
     local lines = child.screen()
-    assert.is_truthy(lines[#lines]:find "^closed: 4000")
+    assert.equal("closed: 4000 bye", lines[#lines])
     assert.same({ 4000, "bye" }, { table.unpack(log.closed[1], 1, 2) })
   end)
 
