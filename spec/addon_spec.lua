@@ -20,8 +20,8 @@ describe("the addon of the language server", function()
   end
 
   it("is JSON with the fields that it may have", function()
-    local pipe = assert(io.popen("env -u LD_PRELOAD python3 -c"
-      .. " 'import json, sys; print(*sorted(json.load(sys.stdin)))' <config.json"))
+    local pipe = assert(io.popen("env -u LD_PRELOAD python3 -c 'import json,"
+      .. " sys; print(*sorted(json.load(sys.stdin)))' <config.json"))
     assert.equal("$schema name words\n", pipe:read "a")
     assert.is_true(pipe:close())
   end)
