@@ -198,8 +198,8 @@ function hub:stats() end
 ---@field user string?
 ---Yours, for as long as the connection lasts.
 ---@field items table
----The request of the transport: in `on_connected` before it waits; later where
----it was read by then, or where the transport is not a WebSocket.
+---The request of the transport, until `on_connected` has returned; afterwards
+---where it was read by then.
 ---@field request evws.Request?
 ---@field transport "WebSockets"|"ServerSentEvents"|"LongPolling"|nil
 ---@field protocol "json"|"messagepack"|nil

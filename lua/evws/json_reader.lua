@@ -7,7 +7,8 @@
 
 local values = require "evws.values"
 
-local find, match, sub = string.find, string.match, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match,
+  string.sub
 local tointeger, math_type = math.tointeger, math.type
 local null, map_mark = values.null, values.map_mark
 
@@ -47,6 +48,20 @@ local function mark_empty_lists(text)
   return table.concat(out)
 end
 
+-- What may stand between the brackets of an empty list, or be their end.
+local is_blank = { [9] = true, [10] = true, [13] = true, [32] = true,
+  [93] = true }
+
+-- Might there be an empty list? Plain searches, for most texts have none.
+local function has_empty_list(text)
+  local at = find(text, "[", 1, true)
+  while at do
+    if is_blank[byte(text, at + 1)] then return true end
+    at = find(text, "[", at + 1, true)
+  end
+  return false
+end
+
 function reader.is_available()
   return (pcall(require, "cjson"))
 end
@@ -64,10 +79,8 @@ function reader.new(max_depth)
   -- self.null.
   function self.parse(text)
     if not utf8.len(text) then return nil, "text is not UTF-8" end
-    if find(text, "[\0-\8\11\12\14-\31]") then
-      return nil, "a control character stands in it"
-    end
-    if find(text, "%[[ \t\r\n]*%]") then text = mark_empty_lists(text) end
+    if find(text, "\0", 1, true) then return nil, "a zero byte stands in it" end
+    if has_empty_list(text) then text = mark_empty_lists(text) end
     local ok, tree = pcall(decode, text)
     if not ok then return nil, tree end
     return tree

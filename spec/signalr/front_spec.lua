@@ -447,6 +447,27 @@ describe("a hub's path", function()
     assert.equal(0, hub.n_sessions)
   end)
 
+  it("shows its request to on_connected, and keeps it for who has read it",
+    function()
+      local seen = {}
+      local server = serve { on_connected = function(ctx)
+        ws.sleep(0)
+        seen[#seen + 1] = ctx.request.path .. "?" .. ctx.request.query
+      end, methods = { Look = function(ctx) return ctx.request.path end } }
+      local raw = get_ready(select(2, upgraded(server, "?a=1")))
+      raw:send(frame("text",
+        '{"type":1,"invocationId":"1","target":"Look","arguments":[]}\30'))
+      raw:expect_frame("text",
+        '{"type":3,"invocationId":"1","result":"/hub"}\30')
+      local p = polling(server)
+      p.poll()()
+      p.post(shake)
+      p.poll()()
+      t.wait(function() return seen[2] end)
+      assert.equal("/hub?a=1", seen[1])
+      t.contains(seen[2], "/hub?id=")
+    end)
+
   it("is closed by itself, and then takes nobody", function()
     local server, hub = serve()
     local raw = get_ready(select(2, upgraded(server)))

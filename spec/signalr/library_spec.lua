@@ -73,7 +73,8 @@ describe("library/evws/signalr.lua", function()
       assert.is_function(ctx[name], name)
     end
     for name in pairs(fields_of "evws.HubContext") do
-      assert.is_true(name == "user" or ctx[name] ~= nil, name)
+      assert.is_true(name == "user" or name == "request" or ctx[name] ~= nil,
+        name)
     end
     for name in pairs(documented "hub") do
       assert.is_function(hub[name], name)

@@ -285,6 +285,19 @@ describe("a stateful session", function()
     assert.is_false(ended)
   end)
 
+  it("keeps what is said when nobody has noticed yet that it is lost",
+    function()
+      local hub = hub_of()
+      local c = kit.client(hub, { is_stateful = true })
+      c:say { type = 6 }
+      function c.transport.send() return nil, "closed" end
+      assert.equal(1, hub.clients.all:send("Kept"))
+      c:lose()
+      c:come_back()
+      c:expect { type = 9, sequenceId = 1 }
+      c:expect { type = 1, target = "Kept", arguments = {} }
+    end)
+
   it("is over when it does not come back in time, or has said so", function()
     local why
     local hub = hub_of { disconnect_timeout = 3,

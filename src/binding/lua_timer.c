@@ -50,20 +50,40 @@ static int spawn_body(lua_State *L) {
   return ws_task_call(L, lua_gettop(L) - 1, NULL);
 }
 
-int ws_lua_spawn(lua_State *L) {
-  ws_state_check_dot(L, "spawn");
-  struct ws_state *st = ws_state_of(L);
+/* The function and its arguments become a task; it is not started. */
+static struct ws_task *spawn(lua_State *L, struct ws_state *st, int n) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   ws_state_check_fork(L, st);
-  int n = lua_gettop(L);
   struct ws_task *t = ws_task_new(st);
   if (!t || !lua_checkstack(t->co, n + 4)) {
     if (t) ws_task_discard(t);
-    return luaL_error(L, "not enough memory");
+    luaL_error(L, "not enough memory");
+    return NULL;
   }
   lua_pushcfunction(t->co, spawn_body);
   lua_xmove(L, t->co, n);
+  return t;
+}
+
+int ws_lua_spawn(lua_State *L) {
+  ws_state_check_dot(L, "spawn");
+  struct ws_state *st = ws_state_of(L);
+  int n = lua_gettop(L);
+  struct ws_task *t = spawn(L, st, n);
   if (!ws_task_start_later(t, n)) return luaL_error(L, "not enough memory");
+  return 0;
+}
+
+/* core.spawn_now, for what is written in Lua beside the engine: as ws.spawn,
+ * but inside of a task it runs at once, as far as its first wait. */
+int ws_lua_spawn_now(lua_State *L) {
+  struct ws_state *st = ws_state_of(L);
+  int n = lua_gettop(L);
+  struct ws_task *t = spawn(L, st, n);
+  if (st->current && st->loop.in_turn)
+    ws_task_start(t, n);
+  else if (!ws_task_start_later(t, n))
+    return luaL_error(L, "not enough memory");
   return 0;
 }
 

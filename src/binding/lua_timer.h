@@ -6,6 +6,7 @@
 
 int ws_lua_sleep(lua_State *L);
 int ws_lua_spawn(lua_State *L);
+int ws_lua_spawn_now(lua_State *L);
 int ws_lua_after(lua_State *L);
 int ws_lua_every(lua_State *L);
 

@@ -56,9 +56,10 @@ function properties.clients(session, ctx)
   return ctx.clients
 end
 
-function properties.request(session)
-  local conn = session.transport and session.transport.conn
-  return conn and conn.request or session.request
+-- Kept by who has read it: most never do, and it is large.
+function properties.request(session, ctx)
+  ctx.request = session.request
+  return session.request
 end
 
 function properties.id(session) return session.id end

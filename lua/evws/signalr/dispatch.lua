@@ -1,8 +1,10 @@
 -- dispatch.lua: a message to the method it is for. A plain invocation takes a
--- slot and runs beside the reader; with none free the reader waits, and with it
--- everything that follows. Streams take none.
+-- slot and runs beside the reader, at once as far as its first wait; with none
+-- free the reader waits, and with it everything that follows. Streams take
+-- none.
 
 local ws = require "evws"
+local spawn_now = require "evws.core".spawn_now
 local errors = require "evws.signalr.errors"
 local lower = require "evws.signalr.options".lower
 local results = require "evws.signalr.results"
@@ -95,7 +97,9 @@ end
 -- fn(ctx, ours..., arguments...), through the filters. ours: out, uploads.
 local function invoke(session, method, message, ours)
   local filters, fn = session.hub.options.filters, method.fn
-  if not filters then
+  if not filters and not ours then
+    return xpcall(fn, catch, session.ctx, unpack(message.args, 1, message.n))
+  elseif not filters then
     return xpcall(call_method, catch, fn, session.ctx, ours, message.args,
       message.n)
   end
@@ -175,7 +179,7 @@ end
 -- The method, or nil and the text of the failure.
 local function find(session, message)
   local hub, target = session.hub, message.target
-  local method = hub.methods[lower(target)]
+  local method = hub.spelled[target] or hub.methods[lower(target)]
   if not method then return nil, errors.unknown(target) end
   local is_detailed = hub.options.detailed_errors
   if message.bad then
@@ -217,15 +221,15 @@ local function invocation(session, message)
   end
   if out then
     session:enter_call()
-    ws.spawn(run_stream, session, method, message, { out,
+    spawn_now(run_stream, session, method, message, { out,
       unpack(uploads or {}) })
   elseif uploads then
     session:enter_call()
-    ws.spawn(run_plain, session, method, message, uploads)
+    spawn_now(run_plain, session, method, message, uploads)
   elseif take_slot(session) then
     message.holds_slot = true
     session:enter_call()
-    ws.spawn(run_plain, session, method, message)
+    spawn_now(run_plain, session, method, message)
   end
 end
 

@@ -25,11 +25,13 @@ local makers = { json = json.new, messagepack = messagepack.new }
 function hub.new(given, level)
   local read, methods = options.read(given, level + 1)
   local self = setmetatable({ options = read, methods = methods,
-    protocols = {}, speakers = {}, by_token = {}, by_id = {}, n_sessions = 0,
+    spelled = {}, protocols = {}, speakers = {},
+    by_token = {}, by_id = {}, n_sessions = 0,
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
     transports = read.transports, offers = {},
     counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
       records_out = 0, sessions = 0 } }, hub)
+  for _, method in pairs(methods) do self.spelled[method.name] = method end
   for _, name in ipairs(read.protocols) do
     self.protocols[name] = makers[name](read.max_depth)
   end

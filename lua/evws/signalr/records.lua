@@ -10,10 +10,13 @@ records.__index = records
 
 local largest = 0x7fffffff -- of a length, by the protocol
 
+-- What most of them have most of the time costs no memory.
+records.bytes, records.at, records.pieces, records.size = "", 1, false, 0
+records.need, records.low, records.shift = false, 0, 0
+
 -- limit: the bytes of one record; false: none.
 function records.new(limit)
-  return setmetatable({ limit = limit or largest, bytes = "", at = 1,
-    pieces = false, size = 0, need = false, low = 0, shift = 0 }, records)
+  return setmetatable({ limit = limit or largest }, records)
 end
 
 -- Adds bytes, once what was fed before has been taken.
@@ -26,17 +29,16 @@ function records:feed(bytes)
   self.at = 1
 end
 
--- The rest of the bytes belongs to a record that goes on.
+-- The rest of the bytes, up to `last`, belongs to a record that goes on.
 local function keep(self, last)
   local piece = sub(self.bytes, self.at, last)
-  self.at = last + 1
+  self.bytes, self.at = nil, nil
+  if #piece == 0 then return nil end
   self.size = self.size + #piece
   if self.size > self.limit then return false, "a record is too long" end
-  if #piece > 0 then
-    local pieces = self.pieces or {}
-    pieces[#pieces + 1] = piece
-    self.pieces = pieces
-  end
+  local pieces = self.pieces or {}
+  pieces[#pieces + 1] = piece
+  self.pieces = pieces
   return nil
 end
 
@@ -46,9 +48,8 @@ local function whole(self, last)
   if self.pieces then
     self.pieces[#self.pieces + 1] = record
     record = concat(self.pieces)
-    self.pieces = false
+    self.pieces, self.size = nil, nil
   end
-  self.size = 0
   return record
 end
 
@@ -85,7 +86,7 @@ local function length(self)
   end
   if low > self.limit then return false, "a record is too long" end
   if low == 0 then return false, "a record is empty" end
-  self.at, self.low, self.shift = at, 0, 0
+  self.at, self.low, self.shift = at, nil, nil
   return low
 end
 
@@ -100,7 +101,7 @@ function records:binary()
   end
   local last = self.at + need - self.size - 1
   if last > #self.bytes then return keep(self, #self.bytes) end
-  self.need = false
+  self.need = nil
   return whole(self, last)
 end
 

@@ -16,12 +16,14 @@ local replay = require "evws.signalr.replay"
 local session = {}
 session.__index = session
 
+-- What most of them have most of the time costs no memory.
+session.is_over, session.heard = false, 0
+session.n_calls, session.n_running, session.n_streams = 0, 0, 0
+
 -- Of a hub; it expires unless a transport comes.
 function session.new(hub, id, token, user)
   local self = setmetatable({ hub = hub, id = id, token = token, user = user,
-    state = "new", is_over = false, records = records.new(
-      hub.options.max_record), heard = 0, n_calls = 0, n_running = 0,
-    n_streams = 0 }, session)
+    state = "new", records = records.new(hub.options.max_record) }, session)
   self.ctx = context.new(self)
   self:expire_in(hub.options.disconnect_timeout)
   return self
@@ -81,6 +83,7 @@ local function shake(self, record)
   self:watch()
   self.is_connected = true
   local caught = dispatch.hook(self, "connected", hub.options.on_connected)
+  self.request = nil -- ctx.request has it, if anybody wants it
   if caught and not self.is_over then
     self.is_connected = false
     self:finish(errors.of("Connection closed with an error.", caught,
@@ -215,6 +218,7 @@ function session:write(record, is_counted)
   local ok, why = transport:send(record)
   if ok then return true end
   if why == "queue full" then return self:overflow() end
+  if numbers then return true end -- it is about to be lost, and comes back
   return nil, why
 end
 

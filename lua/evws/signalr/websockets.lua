@@ -38,14 +38,14 @@ local function judge(hub, request)
   local query, user, status, body, headers = front.admit(hub, request)
   if not query then return status, body, headers end
   if hub.is_closing then return 503 end
-  if not query.id then return { data = { user = user } } end
+  if not query.id then return { data = { user = user, request = request } } end
   local session
   session, status = front.find(hub, query.id, user)
   if not session then return status end
   local ok
   ok, status = claim(session)
   if not ok then return status end
-  return { data = { session = session } }
+  return { data = { session = session, request = request } }
 end
 
 local function open(hub, conn)
@@ -59,14 +59,13 @@ local function open(hub, conn)
   end
   hub.groups:serve(conn.server)
   local self = setmetatable({ conn = conn, session = session }, transport)
-  data.session, data.transport = session, self
-  session:attach(self, conn.request)
+  conn.data = self
+  session:attach(self, data.request)
 end
 
 local function close(conn, code, reason)
-  local data = conn.data
-  local self = data and data.transport
-  if not self then return end
+  local self = conn.data
+  if getmetatable(self) ~= transport then return end
   local is_clean = code == 1000 or code == 1001 or code == 1005
   local why
   if not is_clean then
@@ -77,9 +76,9 @@ end
 
 -- Bytes are bytes, whatever the kind of their message.
 local function chunk(conn, bytes)
-  local data = conn.data
-  local session = data.session
-  if session.transport == data.transport then session:feed(bytes) end
+  local self = conn.data
+  local session = self.session
+  if session and session.transport == self then session:feed(bytes) end
 end
 
 -- The fields of a route that have to do with WebSockets.
