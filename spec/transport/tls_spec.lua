@@ -125,7 +125,8 @@ describe("TLS, a server", function()
   it("shows the certificate of the name that is asked for", function()
     local other = { certificate = file "other.pem", key = file "other.key" }
     local server = serve { tls = { hosts = { ["other.test"] = other,
-      ["*.wild.test"] = other } } }
+      ["*.wild.test"] = other, ["dotted.test."] = other,
+      ["*.wild.dotted."] = other } } }
     local function subject(name)
       local c = tls.raw(server, { tls = { server_name = name } })
       assert.is_true(tls.shake(c))
@@ -138,6 +139,14 @@ describe("TLS, a server", function()
     assert.equal("other.test", subject "a.wild.test")
     assert.equal("localhost", subject "wild.test")
     assert.equal("localhost", subject "a.b.wild.test")
+    for _, name in ipairs { "other.test.", "dotted.test", "dotted.test.",
+      "a.wild.test.", "a.wild.dotted", "a.wild.dotted." } do
+      assert.equal("other.test", subject(name), name)
+    end
+    for _, name in ipairs { "other.test..", "test.", "wild.test.",
+      "a.b.wild.dotted." } do
+      assert.equal("localhost", subject(name), name)
+    end
   end)
 
   it("tells that it is secure, and who the client is", function()

@@ -149,11 +149,20 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Names are equal with and without the dot at their end (RFC 1034 3.1), which
+ * some clients send though RFC 6066 3 leaves it out. */
+static bool is_same(const char *a, const char *b) {
+  size_t n = strlen(a), m = strlen(b);
+  if (n > 1 && a[n - 1] == '.') n--;
+  if (m > 1 && b[m - 1] == '.') m--;
+  return n == m && strncasecmp(a, b, n) == 0;
+}
+
 static bool is_for(const char *pattern, const char *name) {
-  if (strcasecmp(pattern, name) == 0) return true;
+  if (is_same(pattern, name)) return true;
   const char *dot = strchr(name, '.');
   if (pattern[0] != '*' || !dot || dot == name) return false;
-  return strcasecmp(pattern + 1, dot) == 0; /* one label, as RFC 6125 6.4.3 */
+  return is_same(pattern + 1, dot); /* one label, as RFC 6125 6.4.3 */
 }
 
 static int on_server_name(SSL *ssl, int *alert, void *arg) {
