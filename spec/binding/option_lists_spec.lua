@@ -217,6 +217,18 @@ describe("a list option", function()
       end
     end)
 
+    it("\"auto\" is for every name of the loopback", function()
+      for _, host in ipairs { "127.0.0.1", "127.9.9.9", "LOCALHOST",
+        "localhost.", "app.localhost", "::1", "0:0:0:0:0:0:0:1" } do
+        local server = t.listen { host = host, hosts = "auto" }
+        local at = host:find ":" and "::1" or host:find "^127" and host
+          or "127.0.0.1"
+        local raw = t.raw(server, { address = at })
+        assert.equal(421, (raw:upgrade { host = "rebound.example" }))
+        raw:close()
+      end
+    end)
+
     it("counts for plain requests as well", function()
       local server = t.listen { hosts = { "a.example" },
         on_request = function() return 200 end }

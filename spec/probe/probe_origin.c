@@ -4,6 +4,7 @@
  * is_pattern(p) -> true | false, why
  * matches(origin, pattern), is_same(origin or nil, host, secure)
  * parse_host(host) -> name, port or -1 | nil
+ * is_host_pattern(entry) -> true | false, why
  * host_matches(host, entry) */
 #include "probe.h"
 
@@ -33,6 +34,17 @@ static int origin_is_pattern(lua_State *L) {
   struct probe_fence f;
   const char *why = "unset";
   bool ok = ws_origin_is_pattern(open_slice(L, 1, &f), &why);
+  probe_fence_close(&f);
+  lua_pushboolean(L, ok);
+  if (ok) return 1;
+  lua_pushstring(L, why);
+  return 2;
+}
+
+static int origin_is_host_pattern(lua_State *L) {
+  struct probe_fence f;
+  const char *why = "unset";
+  bool ok = ws_origin_is_host_pattern(open_slice(L, 1, &f), &why);
   probe_fence_close(&f);
   lua_pushboolean(L, ok);
   if (ok) return 1;
@@ -84,9 +96,13 @@ static int origin_host_matches(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"is_pattern", origin_is_pattern},     {"matches", origin_matches},
-  {"is_same", origin_is_same},           {"parse_host", origin_parse_host},
-  {"host_matches", origin_host_matches}, {NULL, NULL},
+  {"is_pattern", origin_is_pattern},
+  {"matches", origin_matches},
+  {"is_same", origin_is_same},
+  {"parse_host", origin_parse_host},
+  {"host_matches", origin_host_matches},
+  {"is_host_pattern", origin_is_host_pattern},
+  {NULL, NULL},
 };
 
 void probe_open_origin(lua_State *L) {

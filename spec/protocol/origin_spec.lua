@@ -300,6 +300,31 @@ describe("a Host field", function()
     end
   end)
 
+  it("may be asked for by names, and what is none is told", function()
+    for _, entry in ipairs { "a", "a.b.", "*.a", "a:1", "*.a:1", "[::1]",
+      "[::1]:5000", "127.0.0.1", "a:", "xn--bcher-kva.example" } do
+      assert.is_true((origin.is_host_pattern(entry)), entry)
+    end
+    for entry, fault in pairs { [""] = "no host", ["*."] = "no host",
+      ["http://a"] = "a scheme before the host",
+      ["ws://*.a/"] = "a scheme before the host",
+      ["a/b"] = "a path after the host", ["a?"] = "a path after the host",
+      ["u@a"] = "user info before the host",
+      ["*"] = "a wildcard other than \"*.\" in front of the host",
+      ["a.*"] = "a wildcard other than \"*.\" in front of the host",
+      ["*.[::1]"] = "a wildcard before an address",
+      ["b\u{FC}cher.example"] =
+        "a host that is not in its ASCII form (punycode)",
+      ["*.b\u{FC}cher.example"] =
+        "a host that is not in its ASCII form (punycode)",
+      ["a b"] = "a bad host", ["::1"] = "a bad host", ["[::1"] = "a bad host",
+      ["a:x"] = "a bad port", ["a:65536"] = "a bad port",
+      [("a"):rep(256)] = "a host that is too long" } do
+      local ok, why = origin.is_host_pattern(entry)
+      assert.same({ entry, false, fault }, { entry, ok, why })
+    end
+  end)
+
   it("BI-57: matches only the names that are served", function()
     for _, row in ipairs {
       { "localhost", "localhost", true },

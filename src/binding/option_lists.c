@@ -66,20 +66,27 @@ void ws_options_origins(lua_State *L, int arg, struct ws_route *route) {
 
 static void add_host(lua_State *L, const char *name, struct ws_slice text,
                      void *out) {
-  struct ws_slice host = text, parsed;
-  long port;
-  if (host.n > 2 && host.p[0] == '*' && host.p[1] == '.') {
-    host.p += 2;
-    host.n -= 2;
-  }
-  if (!ws_origin_parse_host(host, &parsed, &port))
-    luaL_error(L, "bad option '%s' ('%s' is no host name)", name, text.p);
+  const char *why = "";
+  if (!ws_origin_is_host_pattern(text, &why))
+    luaL_error(L, "bad option '%s' ('%s': %s)", name, text.p, why);
   keep(L, out, text);
 }
 
+/* However it is written: who listens there is reached by names of this
+ * machine alone. */
 static bool is_loopback_host(const char *host) {
-  return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-         strcmp(host, "::1") == 0;
+  static const char *const loopback[] = {"127.0.0.0/8", "::1"};
+  struct ws_slice text = {host, strlen(host)};
+  struct ws_ip ip;
+  if (!ws_ip_parse(text, &ip))
+    return ws_origin_host_matches(text, WS_SLICE("localhost")) ||
+           ws_origin_host_matches(text, WS_SLICE("*.localhost"));
+  for (size_t i = 0; i < 2; i++) {
+    struct ws_ip_range r;
+    struct ws_slice range = {loopback[i], strlen(loopback[i])};
+    if (!ws_ip_parse_range(range, &r) && ws_ip_is_in(&ip, &r)) return true;
+  }
+  return false;
 }
 
 void ws_options_hosts(lua_State *L, int arg, struct ws_server *s) {

@@ -191,25 +191,36 @@ static bool is_name_matched(struct ws_slice name, const struct host *pattern) {
   return end.p[-1] == '.' && ws_slice_equal_nocase(end, want);
 }
 
+/* What the author of a pattern may have meant, where that can be told; else
+ * `why` it is none. s: from the host on. */
+static const char *explain(struct ws_slice s, const char *why) {
+  bool is_wild = has_prefix(s, WS_SLICE("*."));
+  if (has_byte_of(s, "/?#\\")) return "a path after the host";
+  if (has_byte_of(s, "@")) return "user info before the host";
+  if (has_byte_of(skip(s, is_wild ? 2 : 0), "*"))
+    return "a wildcard other than \"*.\" in front of the host";
+  if (!is_ascii(s)) return "a host that is not in its ASCII form (punycode)";
+  return why;
+}
+
 bool ws_origin_is_pattern(struct ws_slice pattern, const char **why) {
   struct origin o;
   *why = NULL;
   if (is_hostless(pattern)) return true;
   *why = parse_origin(pattern, true, &o);
-  if (*why == NULL) return true;
-  if (o.scheme.n == 0) return false;
-  /* Say what the author may have meant, where that can be told. */
-  struct ws_slice rest = skip(pattern, o.scheme.n + 3);
-  bool is_wild = has_prefix(rest, WS_SLICE("*."));
-  if (has_byte_of(rest, "/?#\\"))
-    *why = "a path after the host";
-  else if (has_byte_of(rest, "@"))
-    *why = "user info before the host";
-  else if (has_byte_of(skip(rest, is_wild ? 2 : 0), "*"))
-    *why = "a wildcard other than \"*.\" in front of the host";
-  else if (!is_ascii(rest))
-    *why = "a host that is not in its ASCII form (punycode)";
-  return false;
+  if (*why != NULL && o.scheme.n > 0)
+    *why = explain(skip(pattern, o.scheme.n + 3), *why);
+  return *why == NULL;
+}
+
+bool ws_origin_is_host_pattern(struct ws_slice entry, const char **why) {
+  struct host h;
+  *why = parse_host_pattern(entry, &h);
+  if (*why != NULL && find_scheme(entry).n > 0)
+    *why = "a scheme before the host";
+  else if (*why != NULL)
+    *why = explain(entry, *why);
+  return *why == NULL;
 }
 
 bool ws_origin_matches(struct ws_slice origin, struct ws_slice pattern) {

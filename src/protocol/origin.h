@@ -42,7 +42,9 @@ bool ws_origin_is_same_host(struct ws_slice a, struct ws_slice b, long port);
 
 /* Does a Host field match an entry of the `hosts` option: a name, a name with
  * port, or "*.name"? Without a port in the entry any port will do; with one
- * the Host has to have it too, no default is assumed. */
+ * the Host has to have it too, no default is assumed. The first: can an entry
+ * be matched at all, or *why not. */
+bool ws_origin_is_host_pattern(struct ws_slice entry, const char **why);
 bool ws_origin_host_matches(struct ws_slice host, struct ws_slice entry);
 
 #endif
