@@ -11,9 +11,7 @@ local policy = { headers = { ["Content-Security-Policy"] =
 local page, common = ws.static(here .. "auth", policy), ws.static(here)
 
 local function random()
-  local file <close> = assert(io.open("/dev/urandom", "rb"))
-  file:setvbuf "no"
-  return (file:read(16):gsub(".", function(c)
+  return (ws.random(16):gsub(".", function(c)
     return ("%02x"):format(c:byte())
   end))
 end
