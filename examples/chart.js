@@ -6,9 +6,10 @@
      chart.onread = (values, ago)  what stands at the crosshair, or at the end
      chart.cursor = 12             12 s ago; null: nowhere
 
-   `format(value, top)` writes a value the way the axis up to `top` does. The
-   axis begins at 0 with `zero`, and is `least` long at least. The svg can be
-   focused, and is asked for values with the arrow keys. */
+   `format(value, top)` writes a value of an axis up to `top`; what is read is
+   written for itself, with both the same. The axis begins at 0 with `zero`, and
+   is `least` long at least. The svg can be focused, and is asked for values
+   with the arrow keys. */
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const CLASSES = ["first", "second", "third"];
 const SPANS = [10, 20, 30, 40, 60];   // seconds from edge to edge
@@ -137,7 +138,7 @@ export class Chart {
     }
     this.#svg.replaceChildren(...parts);
     if (!point) return;
-    const values = point.values.map((value) => format(value, top));
+    const values = point.values.map((value) => format(value, value));
     this.onread(values, ago);
     this.#tell(values, ago);
   }

@@ -66,7 +66,7 @@ $("enter").addEventListener("submit", async (event) => {
     const ticket = await exchange(token);
     if (ticket) return open(ticket);
   }
-  show("ready", "Ready to connect");
+  show("ready", "Ready");
   $("token").focus();
   $("token").select();
 });

@@ -75,20 +75,23 @@ function showRooms(pairs) {
 
 /* ---- the log ---- */
 
-let unread = 0;
-const isAtEnd = () => $("scroll").scrollHeight - $("scroll").scrollTop
-  - $("scroll").clientHeight < 24;
+let unread = 0, following = true;
 
+function toEnd() {
+  $("scroll").scrollTop = $("scroll").scrollHeight;
+  following = true;
+}
+
+/* The end stays in sight, unless somebody reads further up. */
 function follow(change) {
-  const was = isAtEnd();
   change();
-  if (was) $("scroll").scrollTop = $("scroll").scrollHeight;
+  if (following) toEnd();
   showLatest();
 }
 
 function showLatest() {
-  if (isAtEnd()) unread = 0;
-  $("latest").hidden = isAtEnd();
+  if (following) unread = 0;
+  $("latest").hidden = following;
   $("latest").textContent = `\u2193 ${unread ? `${unread} new` : "Latest"}`;
 }
 
@@ -129,6 +132,7 @@ function writeEvent(text) {
 
 function clear() {
   seen = unread = 0;
+  following = true;
   last = {};
   $("log").replaceChildren();
 }
@@ -139,10 +143,10 @@ function showWaiting() {
   const ours = outbox.filter((item) => item.room === room);
   const waiting = ours.filter((item) => !item.sent).length;
   for (const { row, sent } of ours) row.classList.toggle("pending", !sent);
-  follow(() => $("pending").replaceChildren(...ours.map(({ row }) => row)));
   $("waiting").textContent = waiting === 0 ? ""
     : `${waiting} ${waiting === 1 ? "message waits" : "messages wait"}: `
       + (inside ? "the room takes two a second" : "for the connection");
+  follow(() => $("pending").replaceChildren(...ours.map(({ row }) => row)));
 }
 
 /* Sends what waits: a burst, then less than two a second, and never many
@@ -173,7 +177,7 @@ $("say").addEventListener("submit", (event) => {
     .trim();
   $("text").value = "";
   if (!text) return;
-  $("scroll").scrollTop = $("scroll").scrollHeight;
+  toEnd();
   outbox.push({ room, text, row: make("p", "message own", text) });
   pump();
 });
@@ -316,9 +320,16 @@ $("more").addEventListener("click", () => {
   $("more").setAttribute("aria-expanded", String(!open));
 });
 
-$("scroll").addEventListener("scroll", showLatest, { passive: true });
+$("scroll").addEventListener("scroll", () => {
+  const { scrollHeight, scrollTop, clientHeight } = $("scroll");
+  following = scrollHeight - scrollTop - clientHeight < 24;
+  showLatest();
+}, { passive: true });
+/* As when the keyboard of a phone comes up. */
+new ResizeObserver(() => follow(() => {})).observe($("scroll"));
 $("latest").addEventListener("click", () => {
-  $("scroll").scrollTop = $("scroll").scrollHeight;
+  toEnd();
+  showLatest();
   $("text").focus();
 });
 

@@ -1,6 +1,6 @@
 // Chromium and the page of the token sample (examples/auth.lua).
-import { assert, end, finish, legible, says, screenshots, tabStops, until,
-  withSample } from "./pages.mjs";
+import { assert, end, finish, legible, PHONE, says, screenshots, tabStops,
+  until, withSample } from "./pages.mjs";
 
 const sample = (...rest) => withSample("auth", ...rest);
 const token_of = async (page, server, name) => {
@@ -20,7 +20,7 @@ async function enter(page, token) {
 
 await sample("a token opens it", async (tab, server) => {
   const page = await tab();
-  assert.equal(await page.textContent("#state"), "Ready to connect");
+  assert.equal(await page.textContent("#state"), "Ready");
   await enter(page, await token_of(page, server, "anna"));
   await says(page, "log", "Hello, anna");
   assert.equal(await page.textContent("#state"), "Open");
@@ -42,37 +42,39 @@ await sample("a token opens it", async (tab, server) => {
   assert.deepEqual(page.wrong, []);
 });
 
-await sample("what is wrong with a token stands at its field",
-  async (tab, server) => {
-    const page = await tab();
-    const wrong = async (text) => {
-      await says(page, "wrong", text);
-      await focus(page, "token");
-      assert.equal(await page.getAttribute("#token", "aria-invalid"), "true");
-      assert.equal(await page.textContent("#state"), "Ready to connect");
-    };
-    await enter(page, "wrong");
-    await wrong("Nobody has this token.");
-    await legible(page);
-    const [at, field] = await page.evaluate(() => ["wrong", "token"].map(
-      (id) => document.getElementById(id).getBoundingClientRect()));
-    assert.ok(at.top >= field.bottom && at.top - field.bottom < 16);
-    assert.equal(await page.getAttribute("#token", "aria-describedby"),
-      "wrong hint");
-    await page.keyboard.type("x");
-    assert.equal(await page.textContent("#wrong"), "");
-    assert.equal(await page.getAttribute("#token", "aria-invalid"), "false");
-    assert.match(page.wrong.splice(0).join(), /^console: .*401[^,]*$/);
+for (const [where, options] of [["", {}], [" on a phone", PHONE]]) {
+  await sample(`what is wrong with a token stands at its field${where}`,
+    async (tab, server) => {
+      const page = await tab("", options);
+      const wrong = async (text) => {
+        await says(page, "wrong", text);
+        await focus(page, "token");
+        assert.equal(await page.getAttribute("#token", "aria-invalid"), "true");
+        assert.equal(await page.textContent("#state"), "Ready");
+      };
+      await enter(page, "wrong");
+      await wrong("Nobody has this token.");
+      await legible(page);
+      const [at, field] = await page.evaluate(() => ["wrong", "token"].map(
+        (id) => document.getElementById(id).getBoundingClientRect()));
+      assert.ok(at.top >= field.bottom && at.top - field.bottom < 16);
+      assert.equal(await page.getAttribute("#token", "aria-describedby"),
+        "wrong hint");
+      await page.keyboard.type("x");
+      assert.equal(await page.textContent("#wrong"), "");
+      assert.equal(await page.getAttribute("#token", "aria-invalid"), "false");
+      assert.match(page.wrong.splice(0).join(), /^console: .*401[^,]*$/);
 
-    await enter(page, "");
-    await wrong("A token, please.");
-    await enter(page, "Grüße");
-    await wrong("Nobody has this token.");
-    assert.deepEqual(page.wrong, []);
-    await end(server);
-    await enter(page, "anything");
-    await wrong("The server does not answer.");
-  });
+      await enter(page, "");
+      await wrong("A token, please.");
+      await enter(page, "Grüße");
+      await wrong("Nobody has this token.");
+      assert.deepEqual(page.wrong, []);
+      await end(server);
+      await enter(page, "anything");
+      await wrong("The server does not answer.");
+    });
+}
 
 await sample("by keyboard alone", async (tab, server) => {
   const page = await tab(), press = (key) => page.keyboard.press(key);

@@ -87,6 +87,7 @@ await sample("one's own stand apart, others have a name and its hue",
     await enter(anna, "anna");
     await enter(ben, "ben");
     await say(anna, "mine");
+    await heard(ben, "mine");
     await say(ben, "yours");
     await heard(anna, "yours");
     const [mine, yours] = await anna.$$eval("#log .message", (all) =>
@@ -138,6 +139,12 @@ await sample("typing too fast: what is too much waits, nothing is lost",
     assert.match(await anna.textContent("#waiting"),
       /^\d messages wait: the room takes two a second$/);
     assert.ok(await anna.locator(".pending").count() > 0);
+    assert.equal(await anna.isVisible("#latest"), false);
+    await until(anna, "the end in sight", () => {
+      const { scrollHeight, scrollTop, clientHeight } =
+        document.getElementById("scroll");
+      return scrollHeight - scrollTop - clientHeight < 2;
+    });
     await heard(ben, texts.at(-1));
     assert.deepEqual(await shown(ben), texts);
     await until(anna, "the end of the wait", () =>
@@ -258,6 +265,7 @@ await screenshots("chat", "chat", async (tab) => {
   await say(carl, "Grüße, κόσμε 🎉");
   for (let i = 0; i < 9; i++) await say(anna, `message ${i}`);
   await heard(anna, "Grüße");
+  assert.equal(await anna.isVisible("#latest"), false);
   return anna;
 });
 

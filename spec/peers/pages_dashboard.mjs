@@ -66,7 +66,8 @@ await sample("whoever comes later sees what was before", async (tab) => {
   await drawn(early, 5);
   const late = await tab();
   await drawn(late, 5);
-  const [from, until_now] = await late.$eval("polyline", (line) => {
+  const [from, until_now] = await late.evaluate(() => {
+    const line = document.querySelector("polyline");
     const { x, width } = line.getBBox();
     return [x, (x + width) / line.ownerSVGElement.clientWidth];
   });
@@ -123,8 +124,8 @@ await sample("comes back after a restart", async (tab, server) => {
   Object.assign(server, await serve("dashboard", server.port));
   await says(page, "state", "Live");
   await drawn(page, 2);
-  const low = await page.$$eval("polyline", (all) => all.every((line) =>
-    line.getBBox().y >= 0));
+  const low = await page.evaluate(() => [...document.querySelectorAll(
+    "polyline")].every((line) => line.getBBox().y >= 0));
   assert.ok(low, "a new server's numbers were compared with the old one's");
 }, 60);
 

@@ -6,7 +6,7 @@ const sample = (...rest) => withSample("index", ...rest);
 // What is seen when it works.
 const WORKS = { Echo: ["state", "Ready to connect"],
   Chat: ["state", "Connected"], Ticker: ["state", "Live"],
-  Dashboard: ["state", "Live"], Token: ["state", "Ready to connect"] };
+  Dashboard: ["state", "Live"], Token: ["state", "Ready"] };
 
 await sample("leads to each of them, and each of them works", async (tab) => {
   for (const [name, [id, text]] of Object.entries(WORKS)) {

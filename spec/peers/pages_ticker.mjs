@@ -104,7 +104,8 @@ await sample("the crosshair follows the pointer", async (tab) => {
     "section:nth-child(2) svg").boundingBox();
   await page.mouse.move(x + width - 60, y + height / 2);
   await until(page, "the crosshair", () => document.querySelector(".cross"));
-  const at = await page.$eval(".cross", (e) => e.x1.baseVal.value);
+  const at = await page.evaluate(() =>
+    document.querySelector(".cross").x1.baseVal.value);
   assert.ok(Math.abs(at - (width - 60)) < 25, at);
   await page.mouse.move(x, y - 40);
   await until(page, "no crosshair", () => !document.querySelector(".cross"));
