@@ -91,15 +91,47 @@ local function write_specs()
   return #ways > 0
 end
 
+-- What a hub was tried for: "ok - npm @microsoft/signalr, hub, WebSockets,
+-- json: title". The cells in the order in which they were tried.
+local hubs = { results = sums(), titles = set(), cells = set() }
+
+local function add_hub(ok, peer, cell, title)
+  hubs.peer = peer
+  hubs.titles.add(title)
+  hubs.cells.add(cell)
+  hubs.results.add(ok, title, cell)
+end
+
+local function write_hubs(versions)
+  if #hubs.titles == 0 then return end
+  line ""
+  line "## Hubs, with SignalR's official client"
+  line ""
+  line("%s %s in Node, unmodified, against a hub of [evws.signalr](signalr.md):"
+    .. " [spec/peers/npm_signalr.mjs](../spec/peers/npm_signalr.mjs).",
+    hubs.peer, versions[hubs.peer] or "")
+  line ""
+  head { "", table.unpack(hubs.cells) }
+  for _, title in ipairs(hubs.titles) do
+    local cells = { title }
+    for _, cell in ipairs(hubs.cells) do
+      cells[#cells + 1] = hubs.results.cell(title, cell)
+    end
+    row(cells)
+  end
+end
+
 -- "version - npm ws 8.23.0" and "ok - npm ws, client, plain: text"
 local function read_peers()
   local results, versions, rows, overs = sums(), {}, set(), set()
   for text in io.lines(peers) do
     local name, version = text:match "^version %- (.-) ([%d.]+)$"
     if name then versions[name] = version end
-    local verdict, peer, role, over = text:match(
-      "^([not ]*ok) %- (.-), (%l+), ([^:]+): ")
-    if verdict then
+    local verdict, peer, role, over, title = text:match(
+      "^([not ]*ok) %- (.-), (%l+), ([^:]+): ([^:]*)")
+    if role == "hub" then
+      add_hub(verdict == "ok", peer, over, title)
+    elseif verdict then
       rows.add(peer .. "\0" .. role)
       overs.add(over)
       results.add(verdict == "ok", peer, role, over)
@@ -125,6 +157,7 @@ local function write_peers()
     end
     row(cells)
   end
+  write_hubs(versions)
   return #rows > 0
 end
 

@@ -58,6 +58,22 @@ describe("the page of conformance", function()
     end
   end)
 
+  it("has a matrix of what hubs were tried for", function()
+    local hub = "version - npm @microsoft/signalr 10.0\n"
+      .. "ok - npm @microsoft/signalr, hub, WebSockets, json: starts\n"
+      .. "ok - npm @microsoft/signalr, hub, LongPolling, json: starts\n"
+      .. "ok - npm @microsoft/signalr, hub, LongPolling, json: streams\n"
+    local page = make(good, peer .. hub)
+    assert.is_nil(fault_of(page))
+    assert.is_truthy(page:find("|  | WebSockets, json | LongPolling, json |\n",
+      1, true))
+    assert.is_truthy(page:find("| starts | 1/1 | 1/1 |\n| streams | \u{2013} | "
+      .. "1/1 |\n", 1, true))
+    assert.is_truthy(page:find("npm @microsoft/signalr 10.0 in Node", 1, true))
+    assert.is_string(fault_of((make(good, peer .. hub:gsub("ok", "not ok",
+      1)))))
+  end)
+
   it("counts passed and tried", function()
     local page = make(good .. "not " .. good, peer .. peer .. "not "
       .. peer:match "ok.*")

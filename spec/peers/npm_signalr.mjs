@@ -8,20 +8,24 @@ import { about, assert, finish, test, within } from "./check.mjs";
 const url = readFileSync(process.argv[2], "utf8").split("\n")[0];
 const T = signalR.HttpTransportType;
 const cells = [
-  ["WebSockets", "json", T.WebSockets], ["WebSockets", "messagepack", T.WebSockets],
+  ["WebSockets", "json", T.WebSockets],
+  ["WebSockets", "messagepack", T.WebSockets],
   ["ServerSentEvents", "json", T.ServerSentEvents],
-  ["LongPolling", "json", T.LongPolling], ["LongPolling", "messagepack", T.LongPolling],
+  ["LongPolling", "json", T.LongPolling],
+  ["LongPolling", "messagepack", T.LongPolling],
 ];
 
 function build(transport, protocol, options = {}) {
   const builder = new signalR.HubConnectionBuilder()
     .withUrl(`${url}${options.path ?? "/hub"}`, {
-      transport, ...(options.skip ? { skipNegotiation: true } : {}),
+      transport,
+      ...(options.skip ? { skipNegotiation: true } : {}),
       ...(options.token ? { accessTokenFactory: options.token } : {}),
       ...(options.headers ? { headers: options.headers } : {}),
     })
     .configureLogging(options.log ?? signalR.LogLevel.None);
-  if (protocol === "messagepack") builder.withHubProtocol(new MessagePackHubProtocol());
+  if (protocol === "messagepack")
+    builder.withHubProtocol(new MessagePackHubProtocol());
   if (options.reconnect) builder.withAutomaticReconnect(options.reconnect);
   if (options.stateful) builder.withStatefulReconnect(options.statefulOptions);
   return builder.build();
@@ -44,29 +48,48 @@ function collect(stream, each) {
   return new Promise((resolve, reject) => {
     const items = [];
     const subscription = stream.subscribe({
-      next: (item) => { items.push(item); each?.(item, subscription, resolve, items); },
-      error: reject, complete: () => resolve(items),
+      next: (item) => {
+        items.push(item);
+        each?.(item, subscription, resolve, items);
+      },
+      error: reject,
+      complete: () => resolve(items),
     });
   });
 }
 
 function told(connection) {
   const list = [];
-  connection.on("Told", (text) => { list.push(text); list.wake?.(); });
-  list.next = () => within(5, (async () => {
-    while (list.length === 0) await new Promise((resolve) => { list.wake = resolve; });
-    return list.shift();
-  })(), "a message");
+  connection.on("Told", (text) => {
+    list.push(text);
+    list.wake?.();
+  });
+  list.next = () =>
+    within(
+      5,
+      (async () => {
+        while (list.length === 0)
+          await new Promise((resolve) => {
+            list.wake = resolve;
+          });
+        return list.shift();
+      })(),
+      "a message",
+    );
   return list;
 }
 
-const fails = (promise, text) => assert.rejects(promise, (error) => {
-  assert.ok(error.message.includes(text), `${error.message} has no "${text}"`);
-  return true;
-});
+const fails = (promise, text) =>
+  assert.rejects(promise, (error) => {
+    assert.ok(
+      error.message.includes(text),
+      `${error.message} has no "${text}"`,
+    );
+    return true;
+  });
 
 for (const [name, protocol, transport] of cells) {
-  about("npm @microsoft/signalr", "server", `${name}, ${protocol}`);
+  about("npm @microsoft/signalr", "hub", `${name}, ${protocol}`);
 
   await test("starts, and says how it is connected", async () => {
     const c = await start(transport, protocol);
@@ -78,36 +101,71 @@ for (const [name, protocol, transport] of cells) {
     await stopAll();
     const other = await start(transport, protocol);
     let left;
-    for (let i = 0; i < 100 && left !== "clean"; i++) left = await other.invoke("Left", me.id);
+    for (let i = 0; i < 100 && left !== "clean"; i++)
+      left = await other.invoke("Left", me.id);
     assert.equal(left, "clean");
     await stopAll();
   });
 
-  await test("invokes: results, errors, arguments, case", async () => {
+  await test("calls, with results, errors, arguments, case", async () => {
     const c = await start(transport, protocol);
     assert.equal(await c.invoke("Add", 2, 3), 5);
     assert.equal(await c.invoke("aDD", 2.5, 3), 5.5);
     assert.equal(await c.invoke("Nothing"), null);
     await c.send("Nothing");
-    await fails(c.invoke("Fail"), "An unexpected error occurred invoking 'Fail' on the server.");
-    await assert.rejects(c.invoke("Fail"), (e) => !e.message.includes("secret"));
+    await fails(
+      c.invoke("Fail"),
+      "An unexpected error occurred invoking 'Fail' on the server.",
+    );
+    await assert.rejects(
+      c.invoke("Fail"),
+      (e) => !e.message.includes("secret"),
+    );
     await fails(c.invoke("Refuse"), "HubException: not today");
     await fails(c.invoke("NoSuch"), "Unknown hub method 'NoSuch'");
-    await fails(c.invoke("Add", 1), "Failed to invoke 'Add' due to an error on the server.");
-    await fails(c.invoke("Count", 1, 0), "attempted to invoke the streaming 'Count' method");
+    await fails(
+      c.invoke("Add", 1),
+      "Failed to invoke 'Add' due to an error on the server.",
+    );
+    await fails(
+      c.invoke("Count", 1, 0),
+      "attempted to invoke the streaming 'Count' method",
+    );
     await stopAll();
   });
 
   await test("values go there and back", async () => {
     const c = await start(transport, protocol);
-    for (const value of [null, true, "", "ä😀\n\u001e\u2028", 0, -1, 42, 1.5, 2 ** 40, [], {}, [[], {}, null],
-      { a: { b: [1, "x", null] } }]) {
+    for (const value of [
+      null,
+      true,
+      "",
+      "ä😀\n\u001e\u2028",
+      0,
+      -1,
+      42,
+      1.5,
+      2 ** 40,
+      [],
+      {},
+      [[], {}, null],
+      { a: { b: [1, "x", null] } },
+    ]) {
       assert.deepEqual(await c.invoke("Echo", value), value);
     }
     assert.equal(await c.invoke("Kind", 42), "integer");
     const v = await c.invoke("Values");
-    assert.deepEqual(v, { list: [], map: {}, null: null, float: 1.5, integer: 42, text: "ä😀\n\u001e", yes: true });
-    const bytes = await c.invoke("Bytes", 4), time = await c.invoke("Time");
+    assert.deepEqual(v, {
+      list: [],
+      map: {},
+      null: null,
+      float: 1.5,
+      integer: 42,
+      text: "ä😀\n\u001e",
+      yes: true,
+    });
+    const bytes = await c.invoke("Bytes", 4),
+      time = await c.invoke("Time");
     if (protocol === "json") {
       assert.equal(bytes, "AP8A/w==");
       assert.equal(time, "2023-11-14T22:13:20.5Z");
@@ -129,9 +187,12 @@ for (const [name, protocol, transport] of cells) {
       await a.invoke("To", whom, target, text);
       for (const key of names) assert.equal(await heard[key].next(), text);
       await a.invoke("To", "all", null, "end");
-      for (const key of ["a", "b", "c"]) assert.equal(await heard[key].next(), "end");
+      for (const key of ["a", "b", "c"])
+        assert.equal(await heard[key].next(), "end");
     };
-    await a.invoke("Join", "red"); await b.invoke("Join", "red"); await c.invoke("Join", "blue");
+    await a.invoke("Join", "red");
+    await b.invoke("Join", "red");
+    await c.invoke("Join", "blue");
     await expect("all", null, ["a", "b", "c"]);
     await expect("others", null, ["b", "c"]);
     await expect("caller", null, ["a"]);
@@ -150,14 +211,24 @@ for (const [name, protocol, transport] of cells) {
   await test("streams down, cancelled, failing", async () => {
     const c = await start(transport, protocol);
     assert.deepEqual(await collect(c.stream("Count", 5, 0)), [1, 2, 3, 4, 5]);
-    const some = await collect(c.stream("Count", 10000, 0.01), (item, subscription, resolve, items) => {
-      if (item === 3) { subscription.dispose(); resolve(items); }
-    });
+    const some = await collect(
+      c.stream("Count", 10000, 0.01),
+      (item, subscription, resolve, items) => {
+        if (item === 3) {
+          subscription.dispose();
+          resolve(items);
+        }
+      },
+    );
     assert.deepEqual(some, [1, 2, 3]);
-    for (let i = 0; i < 200; i++) if (await c.invoke("Left", "canceled") === "yes") break;
+    for (let i = 0; i < 200; i++)
+      if ((await c.invoke("Left", "canceled")) === "yes") break;
     assert.equal(await c.invoke("Left", "canceled"), "yes");
     await fails(collect(c.stream("CountAndFail", 2)), "HubException: enough");
-    await fails(collect(c.stream("Add", 1, 2)), "attempted to invoke the non-streaming 'Add' method");
+    await fails(
+      collect(c.stream("Add", 1, 2)),
+      "attempted to invoke the non-streaming 'Add' method",
+    );
     await stopAll();
   });
 
@@ -167,7 +238,11 @@ for (const [name, protocol, transport] of cells) {
     const result = c.invoke("Collect", subject, "more");
     for (let i = 1; i <= 30; i++) subject.next(i);
     subject.complete();
-    assert.deepEqual(await result, { items: [...Array(30).keys()].map((i) => i + 1), more: "more", error: null });
+    assert.deepEqual(await result, {
+      items: [...Array(30).keys()].map((i) => i + 1),
+      more: "more",
+      error: null,
+    });
     const both = new signalR.Subject();
     const doubled = collect(c.stream("Double", both));
     for (let i = 1; i <= 5; i++) both.next(i);
@@ -175,9 +250,13 @@ for (const [name, protocol, transport] of cells) {
     assert.deepEqual(await doubled, [2, 4, 6, 8, 10]);
     const broken = new signalR.Subject();
     const said = c.invoke("Collect", broken, 1);
-    broken.next("x"); broken.error("tired");
+    broken.next("x");
+    broken.error("tired");
     assert.deepEqual(await said, { items: ["x"], more: 1, error: "tired" });
-    await fails(c.invoke("Add", new signalR.Subject(), 1, 2), "Client sent 1 stream(s), Hub method expects 0.");
+    await fails(
+      c.invoke("Add", new signalR.Subject(), 1, 2),
+      "Client sent 1 stream(s), Hub method expects 0.",
+    );
     await stopAll();
   });
 
@@ -220,7 +299,10 @@ for (const [name, protocol, transport] of cells) {
     assert.equal(await c.invoke("Echo", long), long);
     const all = [];
     for (let i = 0; i < 1500; i++) all.push(c.invoke("Add", i, 1));
-    assert.deepEqual(await Promise.all(all), [...Array(1500).keys()].map((i) => i + 1));
+    assert.deepEqual(
+      await Promise.all(all),
+      [...Array(1500).keys()].map((i) => i + 1),
+    );
     const closed = new Promise((resolve) => c.onclose(resolve));
     c.invoke("Echo", "x".repeat(40000)).catch(() => {});
     await within(5, closed, "the end");
@@ -232,7 +314,9 @@ for (const [name, protocol, transport] of cells) {
     c.serverTimeoutInMilliseconds = 2500;
     c.keepAliveIntervalInMilliseconds = 1000;
     let ended = false;
-    c.onclose(() => { ended = true; });
+    c.onclose(() => {
+      ended = true;
+    });
     await c.start();
     await new Promise((resolve) => setTimeout(resolve, 5500));
     assert.equal(ended, false);
@@ -241,15 +325,24 @@ for (const [name, protocol, transport] of cells) {
   }, 15);
 
   await test("tokens by header and query, 401 at first", async () => {
-    const c = await start(transport, protocol, { path: "/guarded", token: () => "good" });
+    const c = await start(transport, protocol, {
+      path: "/guarded",
+      token: () => "good",
+    });
     assert.equal((await c.invoke("Me")).user, "good");
     await stopAll();
-    await fails(build(transport, protocol, { path: "/guarded", token: () => "bad" }).start(), "401");
+    await fails(
+      build(transport, protocol, {
+        path: "/guarded",
+        token: () => "bad",
+      }).start(),
+      "401",
+    );
   });
 }
 
 for (const protocol of ["json", "messagepack"]) {
-  about("npm @microsoft/signalr", "server", `WebSockets, ${protocol}`);
+  about("npm @microsoft/signalr", "hub", `WebSockets, ${protocol}`);
 
   await test("without negotiation", async () => {
     const c = await start(T.WebSockets, protocol, { skip: true });
@@ -268,22 +361,30 @@ for (const protocol of ["json", "messagepack"]) {
     await stopAll();
   });
 
-  await test("stateful: nothing is lost or doubled by four resets", async () => {
-    const c = await start(T.WebSockets, protocol, { path: "/stateful", stateful: true });
-    const id = c.connectionId, heard = told(c), results = [];
+  await test("nothing is lost or doubled by four resets (stateful)", async () => {
+    const c = await start(T.WebSockets, protocol, {
+      path: "/stateful",
+      stateful: true,
+    });
+    const id = c.connectionId,
+      heard = told(c),
+      results = [];
     let reconnected = 0;
-    c.onreconnected(() => { reconnected++; });
+    c.onreconnected(() => {
+      reconnected++;
+    });
     for (let round = 0; round < 4; round++) {
       const calls = [];
       for (let i = 0; i < 20; i++) {
         calls.push(c.invoke("To", "caller", null, `${round} ${i}`));
         if (i === 10) c.send("Cut").catch(() => {});
       }
-      results.push(...await within(8, Promise.all(calls), `round ${round}`));
+      results.push(...(await within(8, Promise.all(calls), `round ${round}`)));
     }
     assert.deepEqual(results, Array(80).fill(1));
     for (let round = 0; round < 4; round++) {
-      for (let i = 0; i < 20; i++) assert.equal(await heard.next(), `${round} ${i}`);
+      for (let i = 0; i < 20; i++)
+        assert.equal(await heard.next(), `${round} ${i}`);
     }
     assert.equal(heard.length, 0);
     assert.equal(c.connectionId, id);
@@ -291,23 +392,32 @@ for (const protocol of ["json", "messagepack"]) {
     await stopAll();
   }, 40);
 
-  await test("stateful: a stream goes on across a reset", async () => {
-    const c = await start(T.WebSockets, protocol, { path: "/stateful", stateful: true });
+  await test("a stream goes on across a reset (stateful)", async () => {
+    const c = await start(T.WebSockets, protocol, {
+      path: "/stateful",
+      stateful: true,
+    });
     setTimeout(() => c.send("Cut").catch(() => {}), 100);
     const items = await collect(c.stream("Count", 200, 0.005));
-    assert.deepEqual(items, [...Array(200).keys()].map((i) => i + 1));
+    assert.deepEqual(
+      items,
+      [...Array(200).keys()].map((i) => i + 1),
+    );
     await stopAll();
   }, 20);
 }
 
-about("npm @microsoft/signalr", "server", "any transport");
+about("npm @microsoft/signalr", "hub", "any transport");
 await test("chooses WebSockets first", async () => {
   const c = await start(undefined, "json");
   assert.equal((await c.invoke("Me")).transport, "WebSockets");
   await stopAll();
 });
 await test("falls back where there are no WebSockets", async () => {
-  for (const [transport, name] of [[T.ServerSentEvents | T.LongPolling, "ServerSentEvents"], [T.LongPolling, "LongPolling"]]) {
+  for (const [transport, name] of [
+    [T.ServerSentEvents | T.LongPolling, "ServerSentEvents"],
+    [T.LongPolling, "LongPolling"],
+  ]) {
     const c = await start(transport, "json");
     assert.equal((await c.invoke("Me")).transport, name);
     await stopAll();
