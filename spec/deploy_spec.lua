@@ -102,19 +102,11 @@ describe("docs/deploy.md", function()
     os.execute("rm -r " .. directory)
   end)
 
-  it("has a configuration of nginx", function()
-    if not has "nginx" then return pending "nginx is not installed" end
-    local server, seen = serve()
+  -- In front of a server, on a free port.
+  local function nginx(server, text)
     local port = free_port()
-    local cwd = io.popen("pwd"):read "l" .. "/"
-    local text = block "nginx"
     text = replace(text, "127.0.0.1:5000", "127.0.0.1:" .. server.port)
-    text = replace(text, "listen 443 ssl;",
-      ("listen 127.0.0.1:%d ssl;"):format(port))
-    text = replace(text, "/etc/ssl/example.com.pem",
-      cwd .. tls.file "localhost.pem")
-    text = replace(text, "/etc/ssl/example.com.key",
-      cwd .. tls.file "localhost.key")
+    text = replace(text, "listen 443", "listen 127.0.0.1:" .. port)
     local places = {}
     for _, name in ipairs { "client_body", "proxy", "fastcgi", "uwsgi",
       "scgi" } do
@@ -126,10 +118,68 @@ describe("docs/deploy.md", function()
       .. "http { access_log off; %s\n%s\n}\n"):format(directory,
       table.concat(places, " "), text))
     start(("nginx -p %s -c %s/conf"):format(directory, directory), port)
-    try(port)
+    return port
+  end
+
+  it("has a configuration of nginx", function()
+    if not has "nginx" then return pending "nginx is not installed" end
+    local server, seen = serve()
+    local cwd = io.popen("pwd"):read "l" .. "/"
+    local text = block "nginx"
+    text = replace(text, "/etc/ssl/example.com.pem",
+      cwd .. tls.file "localhost.pem")
+    text = replace(text, "/etc/ssl/example.com.key",
+      cwd .. tls.file "localhost.key")
+    try(nginx(server, text))
     assert.same({ "127.0.0.1 true" }, { seen[1] })
     assert.equal(0, seen.port) -- told, not the socket's own
   end)
+
+  it("lets hubs through nginx: events as they come, polls that wait",
+    function()
+      if not has "nginx" then return pending "nginx is not installed" end
+      local hub = require "evws.signalr".hub { poll_timeout = 1.5 }
+      local server = t.listen { routes = hub:routes "/hub",
+        trusted_proxies = { "loopback" } }
+      local text = block "nginx"
+      assert.is_true(tonumber(text:match "proxy_read_timeout (%d+)s;") > 100)
+      text = replace(text, "listen 443 ssl;", "listen 443;")
+      text = text:gsub("%s*ssl_certificate[^\n]*", "")
+      local port = nginx(server, text)
+      local function request(method, path, fields, body)
+        local raw = t.raw(port)
+        raw:send(("%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n"
+          .. "%s"):format(method, path, fields or "", #(body or ""), body
+          or ""))
+        return raw
+      end
+      local function negotiate()
+        local _, _, body = request("POST",
+          "/hub/negotiate?negotiateVersion=1"):read_http()
+        return "/hub?id=" .. body:match '"connectionToken":"([^"]+)"'
+      end
+      local shake = '{"protocol":"json","version":1}\30'
+
+      local id = negotiate()
+      local events = request("GET", id, "Accept: text/event-stream\r\n")
+      assert.equal(200, (events:read_http { head = true }))
+      assert.equal(":\r\n\r\n", events:chunk())
+      assert.equal(200, (request("POST", id, "", shake):read_http()))
+      assert.equal("data: {}\30\r\n\r\n", events:chunk())
+      for i = 1, 3 do
+        assert.equal(1, hub.clients.all:send("N", i))
+        t.contains(events:chunk(), ('"arguments":[%d]'):format(i))
+      end
+
+      id = negotiate()
+      assert.equal(200, (request("GET", id):read_http()))
+      request("POST", id, "", shake):read_http()
+      assert.equal("{}\30", select(3, request("GET", id):read_http()))
+      local from = ws.now()
+      assert.equal("", select(3, request("GET", id):read_http()))
+      assert.is_true(ws.now() - from > 1.4)
+      t.pump(hub.close, hub)
+    end)
 
   local function haproxy(language, server, bind)
     local port = free_port()
