@@ -95,7 +95,7 @@ void ws_conn_update(struct ws_conn *c) {
 }
 
 /* Is there something that can be delivered without reading? */
-static bool is_due(const struct ws_conn *c) {
+static inline bool is_due(const struct ws_conn *c) {
   if (!c->was_opened || c->is_told) return false;
   if (c->state == WS_CONN_CLOSED)
     return c->mode == WS_CALLBACK && ws_conn_has_queue(c) && ws_flow_wants(c);
@@ -124,7 +124,7 @@ void ws_conn_resume(struct ws_conn *c) {
   bool is_being_read = ws_flow_is_being_read(c);
   if (c->rest && c->rest->off == c->rest->len && !is_being_read)
     ws_flow_drop_rest(c);
-  ws_flow_deliver_later(c);
+  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
   if (c->is_close_pending || c->state == WS_CONN_CLOSED)
     ws_loop_late(c->stream.loop, &c->stream.late);
   if (!is_being_read) ws_conn_update(c);

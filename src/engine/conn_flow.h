@@ -27,8 +27,9 @@ static inline bool ws_flow_wants(const struct ws_conn *c) {
  * discarded is not answered: else two ends that both wait for the other to
  * read would stall. */
 static inline bool ws_flow_is_pressed(const struct ws_conn *c) {
-  return c->mode == WS_CALLBACK && !c->options->read_ahead &&
-         (c->is_backed_up || c->stream.queued > c->options->high_water);
+  if (c->stream.queued <= c->options->high_water && !c->is_backed_up)
+    return false;
+  return c->mode == WS_CALLBACK && !c->options->read_ahead;
 }
 
 static inline bool ws_flow_may_parse(const struct ws_conn *c) {

@@ -266,10 +266,18 @@ static uint64_t gathered(const struct ws_conn *c) {
   return p->message ? p->message->len : p->have;
 }
 
+/* As ws_conn_input; bytes of a message that is not complete, some of which may
+ * have been read straight to their place, are a sign of life too. */
+static void input_noted(struct ws_conn *c, size_t n, bool has_direct) {
+  struct ws_loop *loop = c->stream.loop;
+  uint64_t had = gathered(c);
+  ws_conn_input(c, loop->read_buffer, n);
+  if (has_direct || gathered(c) != had) c->messaged = loop->tick;
+}
+
 static void read_more(struct ws_conn *c) {
   struct ws_loop *loop = c->stream.loop;
   size_t room = 0, over = 0;
-  uint64_t had = gathered(c);
   uint8_t *space = ws_protocol_space(&c->protocol, &room);
   struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
   ssize_t r = ws_stream_read(&c->stream, space ? iov : iov + 1, space ? 2 : 1);
@@ -291,10 +299,10 @@ static void read_more(struct ws_conn *c) {
     over -= direct;
   }
   /* a full buffer: there may be more, which the next turn will see */
-  ws_conn_input(c, loop->read_buffer, over);
-  /* bytes of a message that is not complete are a sign of life too */
-  if (c->options->idle_timeout > 0 && gathered(c) != had)
-    c->messaged = loop->tick;
+  if (c->options->idle_timeout > 0)
+    input_noted(c, over, space != NULL);
+  else
+    ws_conn_input(c, loop->read_buffer, over);
 }
 
 void ws_conn_read(struct ws_conn *c) {
