@@ -374,7 +374,7 @@ bench:
 	@$(LUA) bench/report.lua build/bench/results.txt \
 	  $(if $(CASES)$(PEERS),build/bench,docs)
 
-## counts: instructions per message against the recorded ones [RECORD=1]
+## counts: instructions per message against the recorded ones; [RECORD=1]
 counts:
 	@$(SETUP) counts
 	$(again) $(jobs) build-counts
