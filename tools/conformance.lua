@@ -92,33 +92,42 @@ local function write_specs()
 end
 
 -- What a hub was tried for: "ok - npm @microsoft/signalr, hub, WebSockets,
--- json: title". The cells in the order in which they were tried.
-local hubs = { results = sums(), titles = set(), cells = set() }
+-- json: title". A table for each client, in the order of what was tried.
+local hubs = {}
 
 local function add_hub(ok, peer, cell, title)
-  hubs.peer = peer
-  hubs.titles.add(title)
-  hubs.cells.add(cell)
-  hubs.results.add(ok, title, cell)
+  local one = hubs[peer]
+  if not one then
+    one = { peer = peer, results = sums(), titles = set(), cells = set() }
+    hubs[peer], hubs[#hubs + 1] = one, one
+  end
+  one.titles.add(title)
+  one.cells.add(cell)
+  one.results.add(ok, title, cell)
 end
 
-local function write_hubs(versions)
-  if #hubs.titles == 0 then return end
+local function write_hub(one, version)
   line ""
-  line "## Hubs, with SignalR's official client"
-  line ""
-  line("%s %s in Node, unmodified, against a hub of [evws.signalr](signalr.md):"
-    .. " [spec/peers/npm_signalr.mjs](../spec/peers/npm_signalr.mjs).",
-    hubs.peer, versions[hubs.peer] or "")
-  line ""
-  head { "", table.unpack(hubs.cells) }
-  for _, title in ipairs(hubs.titles) do
+  head { ("%s %s"):format(one.peer, version), table.unpack(one.cells) }
+  for _, title in ipairs(one.titles) do
     local cells = { title }
-    for _, cell in ipairs(hubs.cells) do
-      cells[#cells + 1] = hubs.results.cell(title, cell)
+    for _, cell in ipairs(one.cells) do
+      cells[#cells + 1] = one.results.cell(title, cell)
     end
     row(cells)
   end
+end
+
+local function write_hubs(versions)
+  if #hubs == 0 then return end
+  line ""
+  line "## Hubs, with SignalR's official client"
+  line ""
+  line("Unmodified, in Node and in a page of another origin, against hubs of "
+    .. "[evws.signalr](signalr.md): [npm_signalr.mjs]"
+    .. "(../spec/peers/npm_signalr.mjs), [chromium_signalr.mjs]"
+    .. "(../spec/peers/chromium_signalr.mjs).")
+  for _, one in ipairs(hubs) do write_hub(one, versions[one.peer] or "") end
 end
 
 -- "version - npm ws 8.23.0" and "ok - npm ws, client, plain: text"
@@ -158,7 +167,7 @@ local function write_peers()
     row(cells)
   end
   write_hubs(versions)
-  return #rows > 0
+  return #rows > 0 or #hubs > 0
 end
 
 line "<!-- Made by `make conformance`. Do not edit. -->"

@@ -1,5 +1,6 @@
--- The hub that npm_signalr.mjs is a client of: lua5.4 signalr.lua
--- Prints its URL and "ready", then serves until it is ended.
+-- The hub of npm_signalr.mjs and chromium_signalr.mjs: lua5.4 signalr.lua
+-- Prints its URL, that of an empty page of another origin, and "ready", then
+-- serves until it is ended.
 local ws = require "evws"
 local signalr = require "evws.signalr"
 
@@ -135,8 +136,26 @@ serve("/guarded", { authorize = function(request)
   if user ~= "good" then return 401 end
 end })
 
+-- For pages of another port, with cookies.
+serve("/cross", { origins = function(origin)
+  return origin:find "^http://localhost:%d+$" ~= nil
+end, authorize = function(request)
+  local is_asked = request.method == "OPTIONS"
+  if not is_asked and user_id(request) ~= "good" then return 401 end
+end })
+
+local bundles = ws.static "node_modules/@microsoft"
+local pages = assert(ws.listen { port = 0, on_request = function(request)
+  if request.path ~= "/" then return bundles(request) end
+  return 200, "<!doctype html><title>Hubs</title>"
+    .. "<script src=/signalr/dist/browser/signalr.min.js></script>"
+    .. "<script src=/signalr-protocol-msgpack/dist/browser/"
+    .. "signalr-protocol-msgpack.min.js></script>",
+    { ["Content-Type"] = "text/html" }
+end })
 local server = assert(ws.listen { port = 0, routes = routes })
 print("http://127.0.0.1:" .. server.port)
+print("http://localhost:" .. pages.port)
 io.write "ready\n"
 io.flush()
 ws.run()
