@@ -65,8 +65,9 @@ end)
 
 describe("make run", function()
   local function make(arguments)
-    local pipe = assert(io.popen("unset MAKEFLAGS MFLAGS MAKEOVERRIDES"
-      .. " MAKELEVEL; make SETUP=: run " .. arguments .. " 2>&1"))
+    local pipe = assert(io.popen("unset LD_PRELOAD MAKEFLAGS MFLAGS"
+      .. " MAKEOVERRIDES MAKELEVEL; make SETUP=: run " .. arguments
+      .. " 2>&1"))
     local output = pipe:read "a"
     local _, _, status = pipe:close()
     return output, status
