@@ -831,6 +831,10 @@ function ws.connect(url, options) end
 ---@field remote_port integer?
 ---Over TLS?
 ---@field secure boolean
+---How it ended, as `on_close` got it; nil while it is open, or was not open yet.
+---Of a client that comes back, of the last time, until it is open again.
+---@field close_code integer?
+---@field close_reason string?
 ---Whether permessage-deflate was agreed on (RFC 7692).
 ---@field compressed boolean
 ---Bytes in the send queue, what waits behind a writer included.
@@ -928,14 +932,15 @@ function writer:finish() end
 ---Waits for a message and returns it. RFC 6455 6.2.
 ---
 ---Returns the message and its kind; or nil and `"timeout"`, `"interrupted"`
----(Ctrl-C; see `ws.sleep`), `"nothing to wait for"` (nothing is left that could end the wait),
----or `"closed"` and the close code; messages that came before the end are
----returned first. Raises where there is an `on_message`, and while another task
----receives.
+---(Ctrl-C; see `ws.sleep`), `"nothing to wait for"` (nothing is left that could
+---end the wait), or `"closed"`, the close code and its reason, as `on_close`
+---gets them; messages that came before the end are returned first. Raises where
+---there is an `on_message`, and while another task receives.
 ---@param timeout? number seconds; none: for ever
 ---@return string? message
 ---@return evws.Kind|string kind_or_message
 ---@return integer? code
+---@return string? reason
 function conn:receive(timeout) end
 
 ---Iterates over the messages until the connection ends:
@@ -947,13 +952,28 @@ function conn:messages() end
 ---Waits until the send queue holds at most `low_water` bytes; outside of any
 ---handler or task (a script that may be about to end), until it is empty.
 ---
----Returns true; or nil and `"timeout"`, `"closed"` or `"interrupted"` (Ctrl-C;
----see `ws.sleep`).
+---Returns true; or nil and `"timeout"`, `"closed"` (with code and reason, as
+---`receive`) or `"interrupted"` (Ctrl-C; see `ws.sleep`).
 ---@param timeout? number seconds; none: for ever
 ---@return true? ok
 ---@return string? message
 ---@return integer? code
+---@return string? reason
 function conn:drain(timeout) end
+
+---Waits until the connection is over, whoever ends it: `conn:close()` does not
+---wait, `conn:close() conn:wait()` does. A client that comes back (`reconnect`)
+---is over when it does not come back any more. Messages still go to their
+---handlers; where there is none and nobody receives, they are kept or dropped
+---as told at `ws.connect`.
+---
+---Returns the close code and the reason, as `on_close` gets them; or nil and
+---`"timeout"`, `"interrupted"` (Ctrl-C; see `ws.sleep`) or `"nothing to wait
+---for"`. In an `on_message` the messages behind it wait too; `ws.spawn` a task.
+---@param timeout? number seconds; none: for ever
+---@return integer? code
+---@return string reason_or_message
+function conn:wait(timeout) end
 
 ---From now on the connection gets what is published to a topic. A topic is any
 ---string of 1 to 65535 bytes; it exists while somebody subscribes to it. Topics

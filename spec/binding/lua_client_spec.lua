@@ -248,7 +248,7 @@ describe("connect", function()
       ws.spawn(function() lost = table.pack(none:receive()) end)
       t.wait(function() return got and lost end)
       assert.equal("x", got)
-      assert.same({ nil, "closed", 1006, n = 3 }, lost)
+      assert.same({ nil, "closed", 1006, "no such socket", n = 4 }, lost)
     end)
   end)
 
@@ -364,7 +364,8 @@ describe("connect", function()
       local conn, raw = dial()
       raw:send(t.frame("text", "x"))
       raw:expect_close(1002)
-      assert.same({ nil, "closed", 1002 }, { conn:receive(t.limit) })
+      assert.same({ nil, "closed", 1002, "a masked frame" },
+        { conn:receive(t.limit) })
     end)
 
     it("sends a new key each time", function()
@@ -434,6 +435,7 @@ describe("connect", function()
     local server = t.listen { on_message = echo }
     local conn = assert(ws.connect(url_of(server), { max_message = 10 }))
     conn:send(("x"):rep(11))
-    assert.same({ nil, "closed", 1009 }, { conn:receive(t.limit) })
+    assert.same({ nil, "closed", 1009, "the message is too big" },
+      { conn:receive(t.limit) })
   end)
 end)

@@ -244,7 +244,7 @@ describe("the end of a connection", function()
       conn:shutdown()
       assert.equal("one", conn:receive(t.limit))
       assert.equal("two", conn:receive(t.limit))
-      assert.same({ nil, "closed", 1000 }, { conn:receive(t.limit) })
+      assert.same({ nil, "closed", 1000, "" }, { conn:receive(t.limit) })
     end)
 
     it("then close stops receiving", function()

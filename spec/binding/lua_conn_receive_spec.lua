@@ -91,7 +91,7 @@ describe("receiving", function()
         list[#list + 1] = kind .. " " .. message
       end
       assert.same({ "text one", "text two" }, list)
-      assert.same({ nil, "closed", 4000, n = 3 },
+      assert.same({ nil, "closed", 4000, "bye", n = 4 },
         table.pack(conn:receive()))
     end)
 
@@ -226,7 +226,7 @@ describe("receiving", function()
       assert.equal("one", conn:receive())
       assert.equal("two", conn:receive(0))
       for _ = 1, 2 do
-        assert.same({ nil, "closed", 4000, n = 3 },
+        assert.same({ nil, "closed", 4000, "bye", n = 4 },
           table.pack(conn:receive()))
       end
     end)
@@ -236,7 +236,8 @@ describe("receiving", function()
       raw:send(text "one"):reset()
       t.wait(function() return conn.state == "closed" end)
       if conn:receive() then conn:receive() end -- a reset may overtake it
-      assert.same({ nil, "closed", 1006 }, { conn:receive() })
+      assert.same({ nil, "closed", 1006, "connection reset" },
+        { conn:receive() })
     end)
 
     it("wakes whoever waits", function()
@@ -245,7 +246,7 @@ describe("receiving", function()
       ws.spawn(function() got = table.pack(conn:receive()) end)
       raw:finish(1000)
       t.wait(function() return got end)
-      assert.same({ nil, "closed", 1000, n = 3 }, got)
+      assert.same({ nil, "closed", 1000, "", n = 4 }, got)
     end)
 
     it("by our own close has the peer's code", function()
@@ -257,7 +258,7 @@ describe("receiving", function()
       raw:expect_close(1000)
       raw:send(t.frame("close", "\x03\xe8"))
       t.wait(function() return got end)
-      assert.same({ nil, "closed", 1000, n = 3 }, got)
+      assert.same({ nil, "closed", 1000, "", n = 4 }, got)
     end)
   end)
 

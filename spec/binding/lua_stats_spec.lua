@@ -255,6 +255,7 @@ describe("stats", function()
         say(ok or why)
       end })
       say(server:stats().accepted)
+      ws.step()
     ]]
     assert.equal(0, child:ended())
     assert.equal("", child:errors())

@@ -348,7 +348,7 @@ describe("message_rate", function()
         on_message = function() end })
       local conn = assert(ws.connect("ws://127.0.0.1:" .. server.port))
       for _ = 1, 11 do conn:send "x" end
-      say(select(3, conn:receive()))
+      say((select(3, conn:receive())))
     ]]
     child:wait "^1008$"
   end)

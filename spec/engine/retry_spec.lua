@@ -11,6 +11,11 @@ local second = t.factor
 
 local fast = { initial = 0.02, maximum = 0.1, jitter = 0 }
 
+-- Without the reason.
+local function three(message, why, code)
+  return message, why, code
+end
+
 -- A server, and the connections it has accepted: log.conns.
 local function serve(options)
   return kit.serve(options or {})
@@ -203,11 +208,11 @@ describe("a client that reconnects", function()
       end
       t.wait(function() return #results == 3 end)
       assert.same({ { "hello 1", "text", n = 2 },
-        { nil, "closed", 4001, n = 3 }, { "hello 2", "text", n = 2 } },
+        { nil, "closed", 4001, "go", n = 4 }, { "hello 2", "text", n = 2 } },
         results)
       conn:close()
       t.wait(function() return #results == 4 end)
-      assert.same({ nil, "closed", 1000, n = 3 }, results[4])
+      assert.same({ nil, "closed", 1000, "", n = 4 }, results[4])
     end)
 
   it("waits in receive as the driver of the loop too", function()
@@ -218,7 +223,7 @@ describe("a client that reconnects", function()
     local conn = assert(ws.connect(url_of(server), { reconnect = fast }))
     for _ = 1, 3 do
       assert.equal("x", conn:receive(t.limit))
-      assert.same({ nil, "closed", 1001 }, { conn:receive(t.limit) })
+      assert.same({ nil, "closed", 1001 }, { three(conn:receive(t.limit)) })
     end
     conn:terminate()
   end)
@@ -250,7 +255,7 @@ describe("a client that reconnects", function()
     log.conns[1]:pause()
     t.wait(function() return #log.conns == 2 end)
     assert.equal("unread", (conn:receive(t.limit)))
-    assert.same({ nil, "closed", 1006 }, { conn:receive(t.limit) })
+    assert.same({ nil, "closed", 1006 }, { three(conn:receive(t.limit)) })
     assert.equal("unread", (conn:receive(t.limit)))
     conn:terminate()
   end)
@@ -263,7 +268,7 @@ describe("a client that reconnects", function()
       assert.equal("1", (conn:receive(t.limit)))
       conn:terminate()
       for _ = 1, 2 do
-        assert.same({ nil, "closed", 1006 }, { conn:receive(t.limit) })
+        assert.same({ nil, "closed", 1006 }, { three(conn:receive(t.limit)) })
       end
       raw:close()
     end
@@ -274,7 +279,7 @@ describe("a client that reconnects", function()
     local conn = assert(ws.connect(url_of(server), { reconnect =
       { initial = 0.001, maximum = 0.002 } }))
     until_n(log, 20)
-    assert.same({ nil, "closed", 1006 }, { conn:receive(t.limit) })
+    assert.same({ nil, "closed", 1006 }, { three(conn:receive(t.limit)) })
     local result = { conn:receive(0) }
     assert.is_true(result[2] == "timeout" or result[2] == "closed")
     conn:close()
@@ -367,7 +372,8 @@ describe("a client that reconnects", function()
         assert.is_true((conn[how](conn)))
         assert_stays(conn, log)
         assert.equal(2, #seen)
-        assert.same({ nil, "closed", 1006, n = 3 }, result)
+        assert.same({ nil, "closed", 1006 },
+          { table.unpack(result, 1, 3) })
         assert.same({ nil, "closed" }, { conn:send "x" })
       end
     end)
@@ -443,7 +449,8 @@ describe("a client that reconnects", function()
       assert.is_nil(result)
       conn:close()
       t.wait(function() return result end)
-      assert.same({ nil, "closed", 1006, n = 3 }, result)
+      assert.same({ nil, "closed", 1006, "closed before it was open", n = 4 },
+        result)
     end)
   end)
 

@@ -13,6 +13,8 @@
 enum property {
   P_NONE,
   P_BUFFERED,
+  P_CLOSE_CODE,
+  P_CLOSE_REASON,
   P_COMPRESSED,
   P_DATA,
   P_ID,
@@ -33,6 +35,8 @@ enum property {
 
 static const char *const names[] = {
   [P_BUFFERED] = "buffered",
+  [P_CLOSE_CODE] = "close_code",
+  [P_CLOSE_REASON] = "close_reason",
   [P_COMPRESSED] = "compressed",
   [P_DATA] = "data",
   [P_ID] = "id",
@@ -97,6 +101,18 @@ const char *ws_props_state(const struct ws_conn *c) {
   return states[c->state];
 }
 
+/* Of one that comes back these are of the last time, until it is open. */
+static bool has_ended(const struct ws_conn *c) {
+  bool is_back = c->state == WS_CONN_PENDING && c->is_told;
+  return c->state == WS_CONN_CLOSED || is_back;
+}
+
+static int push_reason(lua_State *L, const struct ws_conn *c) {
+  struct ws_slice reason = ws_conn_reason(c);
+  lua_pushlstring(L, reason.p, reason.n);
+  return 1;
+}
+
 /* The request is made a table when it is first asked for, and kept. */
 static int push_request(lua_State *L, struct lua_conn *lc) {
   lua_getiuservalue(L, 1, UV_HANDLERS);
@@ -122,6 +138,11 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
   case P_BUFFERED:
     lua_pushinteger(L, c->is_freed ? 0 : (lua_Integer)ws_conn_buffered(c));
     return 1;
+  case P_CLOSE_CODE:
+    if (!has_ended(c)) return 0;
+    lua_pushinteger(L, ws_conn_code(c));
+    return 1;
+  case P_CLOSE_REASON: return has_ended(c) ? push_reason(L, c) : 0;
   case P_COMPRESSED: lua_pushboolean(L, c->protocol.extension.is_on); return 1;
   case P_LATENCY:
     if (c->latency < 0) return 0;

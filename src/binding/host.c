@@ -179,8 +179,13 @@ static void on_free(struct ws_conn *c) {
   ws_anchor_leave(ws_state_of_conn(c), lc);
 }
 
+/* Who only waits for the end is not. */
 static bool is_at_work(struct ws_conn *c) {
-  return WS_LIST_ENTRY(c, struct lua_conn, c)->tasks > 0;
+  const struct lua_conn *lc = ws_lua_conn(c);
+  uint32_t n = lc->tasks;
+  for (const struct ws_task *t = lc->waiting; t; t = t->next)
+    n -= t->wait_for == WS_FOR_END && t->conn == lc;
+  return n > 0;
 }
 
 void ws_host_fill(struct ws_host *host) {

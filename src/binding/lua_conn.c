@@ -133,10 +133,49 @@ static int conn_terminate(lua_State *L) {
   return 1;
 }
 
+static void push_reason(lua_State *L, const struct ws_conn *c) {
+  struct ws_slice reason = ws_conn_reason(c);
+  lua_pushlstring(L, reason.p, reason.n);
+}
+
 static int gone_k(lua_State *L, const struct ws_woken *w) {
   (void)L;
   (void)w;
   return 0;
+}
+
+static int end_k(lua_State *L, const struct ws_woken *w);
+
+/* Of a client that comes back each loss wakes, and the wait goes on. A task
+ * does so in end_k; only a driver of the loop comes back here. */
+static int wait_for_end(lua_State *L, struct lua_conn *lc, struct ws_woken w) {
+  struct ws_state *st = ws_state_of(L);
+  while (!ws_retry_is_over(&lc->c)) {
+    if (w.why != WS_WAKE_CLOSED) return ws_task_push_why(L, w.why);
+    struct ws_task here, *t = ws_task_waiter(L, st, &here);
+    if (w.time_left >= 0 && !ws_task_set_timeout(t, w.time_left))
+      return luaL_error(L, "not enough memory");
+    ws_task_wait_on(t, lc, WS_FOR_END);
+    ws_conn_resume(&lc->c);
+    ws_task_wait(L, st, t, t->co ? end_k : gone_k);
+    w = ws_task_woken(t);
+  }
+  lua_pushinteger(L, ws_conn_code(&lc->c));
+  push_reason(L, &lc->c);
+  return 2;
+}
+
+static int end_k(lua_State *L, const struct ws_woken *w) {
+  return wait_for_end(L, ws_check_conn(L, 1), *w);
+}
+
+static int conn_wait(lua_State *L) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  double timeout = ws_check_timeout(L, 2);
+  lua_settop(L, 1);
+  if (!lc->is_pulled) lc->c.is_unheard = true; /* nobody receives, it seems */
+  return wait_for_end(
+    L, lc, (struct ws_woken){.why = WS_WAKE_CLOSED, .time_left = timeout});
 }
 
 /* A variable goes out of scope: closes, and waits where that is possible. */
@@ -159,8 +198,9 @@ static int push_message(lua_State *L, struct lua_conn *lc,
   if (ev->type == WS_EVENT_CLOSE) { /* the next ones are another connection's */
     ws_push_closed(L);
     lua_pushinteger(L, ev->code);
+    push_reason(L, &lc->c);
     ws_conn_release(&lc->c);
-    return 3;
+    return 4;
   }
   lua_pushlstring(L, (const char *)ev->data, ev->len);
   lua_pushstring(L, ev->opcode == WS_OP_TEXT ? "text" : "binary");
@@ -172,7 +212,8 @@ static int push_message(lua_State *L, struct lua_conn *lc,
 static int push_end(lua_State *L, struct lua_conn *lc) {
   ws_push_closed(L);
   lua_pushinteger(L, ws_conn_code(&lc->c));
-  return 3;
+  push_reason(L, &lc->c);
+  return 4;
 }
 
 static int wait_for_message(lua_State *L, struct lua_conn *lc, double timeout);
@@ -333,13 +374,19 @@ static int conn_gc(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {
-  {"close", conn_close},       {"drain", conn_drain},
-  {"messages", conn_messages}, {"pause", conn_pause},
-  {"ping", conn_ping},         {"receive", conn_receive},
-  {"resume", conn_resume},     {"send", conn_send},
-  {"shutdown", conn_shutdown}, {"terminate", conn_terminate},
-  {"writer", ws_lua_writer},   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"close", conn_close},
+                                   {"drain", conn_drain},
+                                   {"messages", conn_messages},
+                                   {"pause", conn_pause},
+                                   {"ping", conn_ping},
+                                   {"receive", conn_receive},
+                                   {"resume", conn_resume},
+                                   {"send", conn_send},
+                                   {"shutdown", conn_shutdown},
+                                   {"terminate", conn_terminate},
+                                   {"wait", conn_wait},
+                                   {"writer", ws_lua_writer},
+                                   {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", conn_leave},
                                 {"__gc", conn_gc},
