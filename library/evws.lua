@@ -77,7 +77,8 @@ local ws = {}
 
 ---HTTP requests on one connection, before an upgrade (RFC 9112 9.3).
 ---@class evws.HttpKeepalive
----Seconds to wait for a further request, default `60`; then the connection is
+---Seconds to wait for a further request, default `75`, above the 60 that
+---balancers keep theirs for, so that they end it first; then the connection is
 ---closed.
 ---@field timeout? number
 ---Requests answered on one connection, default `1000`; the last answer says
@@ -458,7 +459,7 @@ local ws = {}
 ---Bytes of the body of a plain request, default `1024 * 1024`. More: 413.
 ---@field max_body? integer
 ---
----Further requests on one connection, default `{ timeout = 60, requests =
+---Further requests on one connection, default `{ timeout = 75, requests =
 ---1000 }`; `false`: none.
 ---@field http_keepalive? evws.HttpKeepalive|false
 
@@ -512,7 +513,9 @@ local ws = {}
 ---@field reconnect? boolean|evws.Reconnect
 
 ---How long a client waits before it connects again. The waits double, and begin
----anew after a connection that lasted longer than the wait before it.
+---anew after a connection that lasted longer than the wait before it. Where the
+---answer was 429 or 503 with a Retry-After (RFC 9110 10.2.3), no less than that,
+---up to an hour.
 ---@class evws.Reconnect
 ---Seconds before the first attempt, default `1`.
 ---@field initial? number

@@ -35,6 +35,8 @@ for extension, content_type in pairs(content_types) do
   end
 end
 
+local DAY = 24 * 60 * 60 -- seconds
+
 local reasons = {
   [301] = "Moved Permanently",
   [400] = "Bad Request",
@@ -98,12 +100,13 @@ end
 
 -- Where a request's path leads below the root: "" is the root itself, a slash
 -- at the end stays; or nil and a status. One rule covers ".", ".." and hidden
--- files: no segment begins with a dot.
+-- files: no segment begins with a dot, but the one that RFC 8615 puts first.
 local function resolve(path)
   if sub(path, 1, 1) ~= "/" then return nil, 400 end
   local text, status = decode(path)
   if not text then return nil, status end
   local from = 2
+  if sub(text, 1, 13) == "/.well-known/" then from = 14 end
   while from <= #text do
     local first = sub(text, from, from)
     if first == "/" or first == "." then return nil, 404 end
@@ -147,20 +150,21 @@ local function check_conditions(headers, etag, modified)
     if not has_tag(headers["if-match"], etag, true) then return 412 end
   else
     date = http_date.parse(headers["if-unmodified-since"])
-    if date and modified > date then return 412 end
+    if date and modified and modified > date then return 412 end
   end
   if headers["if-none-match"] then
     return has_tag(headers["if-none-match"], etag) and 304 or nil
   end
   date = http_date.parse(headers["if-modified-since"])
-  return date and modified <= date and 304 or nil
+  return date and modified and modified <= date and 304 or nil
 end
 
 -- 13.1.5: strong comparison; a date must be exactly ours, and of a second that
 -- is over (8.8.2.2).
 local function allows_range(condition, etag, modified)
   if not condition or condition == etag then return true end
-  return http_date.parse(condition) == modified and modified < os.time()
+  return modified and http_date.parse(condition) == modified
+    and modified < os.time()
 end
 
 -- 14.1.2: first and last byte of a single range; false if the file has none of
@@ -262,10 +266,12 @@ local function send(site, range, held, size, headers)
   return status, body, headers
 end
 
-local function serve(site, request, held, name, size, seconds, nanoseconds)
+local function serve(site, request, held, name, size, seconds, version)
   local asked = request.headers
-  local etag = format('"%x-%x.%x"', size, seconds, nanoseconds)
-  local condition = check_conditions(asked, etag, seconds)
+  local etag = '"' .. version .. '"'
+  -- what was built with the epoch as its time has none that says anything
+  local modified = seconds >= DAY and seconds or nil
+  local condition = check_conditions(asked, etag, modified)
   if condition == 412 then return refuse(site, 412) end
   local headers = add_common(site, {
     ["Cache-Control"] = site.cache_control,
@@ -277,16 +283,16 @@ local function serve(site, request, held, name, size, seconds, nanoseconds)
   end
   headers["Accept-Ranges"] = "bytes"
   headers["Content-Type"] = type_of(name, site.types)
-  if seconds >= 0 and seconds <= http_date.last_second then
+  if modified and modified <= http_date.last_second then
     -- 8.8.2.1: never later than the answer itself
-    headers["Last-Modified"] = http_date.format(math.min(seconds, os.time()))
+    headers["Last-Modified"] = http_date.format(math.min(modified, os.time()))
   end
   if request.method == "HEAD" then -- 14.2: Range means nothing to it
     headers["Content-Length"] = format("%d", size)
     return 200, nil, headers
   end
   local range = asked["range"]
-  if not allows_range(asked["if-range"], etag, seconds) then range = nil end
+  if not allows_range(asked["if-range"], etag, modified) then range = nil end
   return send(site, range, held, size, headers)
 end
 
@@ -304,11 +310,11 @@ local function handle(site, request)
     if not site.index then return refuse(site, 404) end
     name = name .. site.index
   end
-  local opened, size, seconds, nanoseconds = site.directory:open(name)
+  local opened, size, seconds, version = site.directory:open(name)
   if opened then
     local held <close> = setmetatable({ file = opened }, holder)
     local answer, body, headers = serve(site, request, held, name, size,
-      seconds, nanoseconds)
+      seconds, version)
     return answer, body, headers
   end
   local code = seconds

@@ -276,7 +276,7 @@ describe("options", function()
       assert.equal(value, ws.defaults[name], name)
     end
     assert.same({ burst = 50, rate = 10 }, ws.defaults.control_rate)
-    assert.same({ timeout = 60, requests = 1000 },
+    assert.same({ timeout = 75, requests = 1000 },
       ws.defaults.http_keepalive)
   end)
 

@@ -505,6 +505,46 @@ describe("a client that reconnects", function()
     end)
   end)
 
+  describe("waits as Retry-After asks it to", function()
+    -- The seconds between a refusal and the next attempt.
+    local function gap(status, value)
+      local listener <close> = assert(probe.listen "127.0.0.1")
+      local conn = connect("ws://127.0.0.1:" .. listener.port, {
+        reconnect = { initial = 0.01, maximum = 0.02, jitter = 0 } })
+      local function accept()
+        return t.wrap(t.wait(function() return listener:accept() end,
+          "an attempt", 10), "client")
+      end
+      local raw = accept()
+      kit.read_request(raw)
+      raw:send(("HTTP/1.1 %d No\r\nRetry-After: %s\r\n\r\n"):format(status,
+        value))
+      local before = ws.now()
+      raw:close()
+      raw = accept()
+      local seconds = ws.now() - before
+      conn:close()
+      raw:close()
+      return seconds
+    end
+
+    it("in seconds, or by a date", function()
+      for _, status in ipairs { 429, 503 } do
+        assert.is_true(gap(status, "1") >= 0.9)
+      end
+      local date = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 2)
+      assert.is_true(gap(503, date) >= 0.9)
+    end)
+
+    it("but not for another status, a past date, or nonsense", function()
+      assert.is_true(gap(500, "3") < 2.5)
+      for _, value in ipairs { "Sun, 06 Nov 1994 08:49:37 GMT", "-1", "3x", "",
+          "Sun, 06 Nov 2999 08:49:37", "Sun, 99 Nov 2999 08:49:37 GMT" } do
+        assert.is_true(gap(503, value) < 2.5, value)
+      end
+    end)
+  end)
+
   describe("waits", function()
     -- The seconds between failures.
     local function gaps(reconnect, n)

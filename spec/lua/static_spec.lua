@@ -175,6 +175,59 @@ describe("ws.static", function()
       end
     end)
 
+    it("built with one time for all have a tag for each (8.8.1)", function()
+      local tags = {}
+      for i, bytes in ipairs { "one one", "two two" } do
+        os.remove(tree .. "/site/odd/built")
+        write("site/odd/built", bytes)
+        lfs.touch(tree .. "/site/odd/built", noon, noon)
+        local _, body, headers = ask(serve, "/odd/built")
+        assert.equal(bytes, body)
+        tags[i] = headers["ETag"]
+      end
+      assert.not_equal(tags[1], tags[2])
+      assert.equal(200, status_of(serve, "/odd/built",
+        { ["if-none-match"] = tags[1] }))
+      assert.equal(304, status_of(serve, "/odd/built",
+        { ["if-none-match"] = tags[2] }))
+      -- no part of the second behind one of the first
+      local status, body = ask(serve, "/odd/built",
+        { ["if-range"] = tags[1], range = "bytes=4-" })
+      assert.same({ 200, "two two" }, { status, body })
+    end)
+
+    it("built in 1970 have no date, and none is compared", function()
+      write("site/odd/epoch", "x")
+      for _, time in ipairs { 0, 1, 86399 } do
+        lfs.touch(tree .. "/site/odd/epoch", time, time)
+        local status, _, headers = ask(serve, "/odd/epoch",
+          { ["if-modified-since"] = "Sun, 06 Nov 1994 08:49:37 GMT" })
+        assert.equal(200, status)
+        assert.is_nil(headers["Last-Modified"])
+        assert.equal(200, status_of(serve, "/odd/epoch", {
+          ["if-range"] = "Thu, 01 Jan 1970 00:00:00 GMT", range = "bytes=0-0",
+        }))
+      end
+    end)
+
+    it("below /.well-known/ are served (RFC 8615), others hidden", function()
+      mkdir "site/.well-known"
+      mkdir "site/odd/.well-known"
+      write("site/.well-known/security.txt", "Contact: me")
+      write("site/.well-known/.hidden", secret)
+      write("site/odd/.well-known/x", secret)
+      for _, path in ipairs { "/.well-known/security.txt",
+          "/%2ewell-known/security.txt" } do
+        local status, body = ask(serve, path)
+        assert.same({ 200, "Contact: me" }, { status, body })
+      end
+      for _, path in ipairs { "/.well-known/.hidden", "/.well-known/../x",
+          "/.well-known/./security.txt", "/.well-known//security.txt",
+          "/odd/.well-known/x", "/.well-knownx/security.txt", "/.well-known" } do
+        assert.is_true(status_of(serve, path) >= 301, path)
+      end
+    end)
+
     it("modified in the future are dated now (8.8.2.1)", function()
       write("site/odd/future", "x")
       local later = os.time() + 86400

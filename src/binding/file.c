@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -64,9 +65,25 @@ struct directory {
 
 struct file {
   int fd; /* -1: closed */
-  int64_t size, seconds;
-  long nanoseconds;
+  int64_t size;
+  struct timespec modified, changed;
 };
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b) {
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* RFC 9110 8.8.1: what no other content of the same file has. The time of the
+ * last change of its status is there because that of its content can be set:
+ * what is built reproducibly has the same one for ever. */
+static void push_version(lua_State *L, const struct file *f) {
+  char text[96];
+  int n = snprintf(text, sizeof text, "%llx-%llx.%lx-%llx.%lx",
+                   (unsigned long long)f->size,
+                   (unsigned long long)f->modified.tv_sec, f->modified.tv_nsec,
+                   (unsigned long long)f->changed.tv_sec, f->changed.tv_nsec);
+  lua_pushlstring(L, text, (size_t)n);
+}
 
 /* For errors that strerror would describe badly. */
 static int fail_with(lua_State *L, const char *message, int code) {
@@ -224,11 +241,11 @@ static int directory_open(lua_State *L) {
     return fail_with(L, "not a regular file", ENXIO);
   }
   f->size = st.st_size;
-  f->seconds = st.st_mtim.tv_sec;
-  f->nanoseconds = st.st_mtim.tv_nsec;
+  f->modified = st.st_mtim;
+  f->changed = st.st_ctim;
   lua_pushinteger(L, f->size);
-  lua_pushinteger(L, f->seconds);
-  lua_pushinteger(L, f->nanoseconds);
+  lua_pushinteger(L, f->modified.tv_sec);
+  push_version(L, f);
   return 4;
 }
 
@@ -280,8 +297,8 @@ static int file_is_changed(lua_State *L) {
   const struct file *f = check_file(L);
   struct stat st;
   bool same = fstat(f->fd, &st) == 0 && st.st_size == f->size &&
-              st.st_mtim.tv_sec == f->seconds &&
-              st.st_mtim.tv_nsec == f->nanoseconds;
+              is_same_time(&st.st_mtim, &f->modified) &&
+              is_same_time(&st.st_ctim, &f->changed);
   lua_pushboolean(L, !same);
   return 1;
 }

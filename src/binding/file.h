@@ -14,12 +14,13 @@
  *       symlinks: follow those that stay beneath the directory (relative
  *       ones; default: none is followed, in no component). walk: go component
  *       by component even where the kernel can do it at once (for the specs).
- *   directory:open(path) -> file, size, seconds, nanoseconds
- *       of a regular file: its bytes and its time of modification. The path
- *       is relative: "a/b", without empty, "." and ".." components.
+ *   directory:open(path) -> file, size, seconds, version
+ *       of a regular file: its bytes, its time of modification, and a text
+ *       that no other content of it has. The path is relative: "a/b", without
+ *       empty, "." and ".." components.
  *   file:read(offset, length) -> string of exactly that length
  *       The range must be inside the size given by open.
- *   file:is_changed() -> has the size or the time changed since open?
+ *   file:is_changed() -> is it another version than when it was opened?
  *   directory:close(), file:close() -> true; also __gc and __close.
  *   E...  the numbers of the errors that a caller may want to tell apart.
  *

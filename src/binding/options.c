@@ -33,7 +33,7 @@ struct option {
 #define H(field) offsetof(struct ws_http_options, field)
 #define KIB 1024.0
 #define MIB (1024.0 * 1024.0)
-#define HTTP_KEEPALIVE_TIMEOUT 60
+#define HTTP_KEEPALIVE_TIMEOUT 75 /* balancers keep theirs for 60 */
 #define HTTP_KEEPALIVE_REQUESTS 1000
 #define WORD 65535.0 /* lengths of the request's parts are kept in 16 bits */
 

@@ -13,6 +13,7 @@
 #include "engine/dial.h"
 #include "engine/route.h"
 #include "protocol/handshake_client.h"
+#include "protocol/retry_after.h"
 
 #define FIELDS_MAX 100
 #define HEAD_MAX (32 * 1024)
@@ -177,7 +178,13 @@ static void refused(struct ws_conn *c) {
       text[i] = '?';
   while (n > 0 && text[n - 1] == ' ') n--;
   struct ws_rare *r = ws_conn_rare(c);
-  if (r) r->status = (uint16_t)cl->http.status;
+  if (r) {
+    struct ws_io *io = c->stream.loop->io;
+    int64_t wait = ws_retry_after(&cl->http, (char *)ws_buf_begin(&cl->answer),
+                                  io->ops->wall(io));
+    r->status = (uint16_t)cl->http.status;
+    r->retry_after = wait > 0 ? (uint32_t)wait : 0;
+  }
   ws_conn_set_reason(c, text, (size_t)n);
   give_up(c, NULL);
 }
@@ -310,7 +317,10 @@ void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
   c->is_told = false;
   c->code = 1006;
   c->cause = NULL;
-  if (c->rare) c->rare->reason_len = c->rare->status = 0;
+  if (c->rare) {
+    c->rare->reason_len = 0;
+    c->rare->status = 0;
+  }
   if (cl)
     begin(c, cl, what);
   else

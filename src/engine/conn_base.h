@@ -97,7 +97,8 @@ struct ws_rare {
   struct ws_writing writing;
   struct ws_buf controls; /* pull mode: pings and pongs for their handler */
   uint16_t peer_code;     /* of a Close that waits for what came before it */
-  uint16_t status;        /* a client's: of an answer that was no 101 */
+  uint16_t status;        /* a client's: of an answer that was no 101, */
+  uint32_t retry_after;   /* which asks to be left alone for so many seconds */
   uint64_t missed;        /* publishes that met a full queue; drops_unread */
   double message_spent;   /* of message_rate's burst, at tick message_at */
   uint32_t message_at;

@@ -10,6 +10,7 @@
 #include "transport/random.h"
 
 #define SLICES 9
+#define ASKED_MAX 3600 /* seconds that a server may ask for */
 
 struct ws_retry {
   struct ws_timer timer;
@@ -110,6 +111,13 @@ static void lost(struct ws_conn *c) {
   if (!ws_conn_mark_loss(c)) r->is_due = false;
 }
 
+/* RFC 9110 10.2.3, RFC 6585 4: not before that, within reason. */
+static double asked_for(const struct ws_conn *c) {
+  const struct ws_rare *r = c->rare;
+  if (r->status != 429 && r->status != 503) return 0;
+  return r->retry_after < ASKED_MAX ? r->retry_after : ASKED_MAX;
+}
+
 static double next_delay(struct ws_conn *c, struct ws_retry *r) {
   const struct ws_reconnect *how = &r->what.reconnect;
   struct ws_loop *loop = c->stream.loop;
@@ -119,7 +127,9 @@ static double next_delay(struct ws_conn *c, struct ws_retry *r) {
   r->delay = r->delay > 0 ? r->delay * 2 : how->initial;
   if (r->delay > how->maximum) r->delay = how->maximum;
   ws_random_take(loop, &chance, sizeof chance);
-  return r->delay * (1 - how->jitter * (double)chance / 4294967296.0);
+  double jitter = how->jitter * (double)chance / 4294967296.0;
+  double asked = asked_for(c), delay = r->delay * (1 - jitter);
+  return asked < delay ? delay : asked + r->delay * jitter;
 }
 
 /* It may have ended in this very turn, before its time or behind it. */

@@ -6,7 +6,8 @@
  * longer wait. The waits double from `initial` to `maximum`; they begin anew
  * when a connection has lasted longer than the wait before it. Each is
  * shortened by up to its part `jitter`, by chance, so that the clients of a
- * server that went down do not all come back at once.
+ * server that went down do not all come back at once. The Retry-After of a 429
+ * or 503 is kept to, up to an hour.
  *
  * It ends for good when the application ends it, after close code 1000, 1002
  * or 1008, and when an HTTP answer says what would be said again the next
