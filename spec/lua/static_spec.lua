@@ -223,7 +223,8 @@ describe("ws.static", function()
       end
       for _, path in ipairs { "/.well-known/.hidden", "/.well-known/../x",
           "/.well-known/./security.txt", "/.well-known//security.txt",
-          "/odd/.well-known/x", "/.well-knownx/security.txt", "/.well-known" } do
+          "/odd/.well-known/x", "/.well-knownx/security.txt",
+          "/.well-known" } do
         assert.is_true(status_of(serve, path) >= 301, path)
       end
     end)

@@ -74,19 +74,19 @@ struct lua_conn {
   const void *magic;       /* anchors.c: tells it from any other userdata */
   struct ws_task *waiting; /* tasks that wait on it, by their `next` */
   uint32_t slot;
-  uint32_t tasks;        /* its handlers that have not ended */
-  bool is_pulled;        /* receive or messages was called */
-  bool has_on_gone;      /* UV_ON_GONE is set */
-  bool has_on_message;   /* UV_ON_MESSAGE is set */
-  bool has_on_chunk;     /* messages that begin now go to on_chunk */
-  bool is_adapted;       /* UV_ON_MESSAGE calls on_chunk */
-  bool has_own_handlers; /* UV_HANDLERS is not the route's table */
-  bool is_greeted;       /* on_open has returned */
-  bool is_control_set;   /* a task for pings and pongs is there */
-  bool was_callback;     /* before it was lost */
-  uint32_t opens;        /* more than one: it reconnects */
-  bool is_untold;        /* no memory for on_open: no on_close either */
-  bool is_close_due;     /* no memory for on_close: it is called again */
+  uint32_t tasks;            /* its handlers that have not ended */
+  uint32_t opens;            /* more than one: it reconnects */
+  bool is_pulled : 1;        /* receive or messages was called */
+  bool has_on_gone : 1;      /* UV_ON_GONE is set */
+  bool has_on_message : 1;   /* UV_ON_MESSAGE is set */
+  bool has_on_chunk : 1;     /* messages that begin now go to on_chunk */
+  bool is_adapted : 1;       /* UV_ON_MESSAGE calls on_chunk */
+  bool has_own_handlers : 1; /* UV_HANDLERS is not the route's table */
+  bool is_greeted : 1;       /* on_open has returned */
+  bool is_control_set : 1;   /* a task for pings and pongs is there */
+  bool was_callback : 1;     /* before it was lost */
+  bool is_untold : 1;        /* no memory for on_open: no on_close either */
+  bool is_close_due : 1;     /* no memory for on_close: it is called again */
 };
 
 struct lua_server {
