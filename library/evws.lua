@@ -626,9 +626,11 @@ function server:broadcast(message, kind) end
 function server:subscribers(topic) end
 
 ---Iterates over the connections that are open now; those that end meanwhile
----are skipped: `for conn in server:each() do conn:send(news) end`.
+---are skipped: `for conn in server:each() do conn:send(news) end`. With a topic
+---those that have subscribed to it: who is in a room.
+---@param topic? string
 ---@return fun(): evws.Conn?
-function server:each() end
+function server:each(topic) end
 
 ---Reads the files of the option `tls` again, for the connections to come; those
 ---that are open stay as they are. Returns true; or nil and a message, and then
@@ -994,7 +996,8 @@ function conn:subscribe(topic) end
 ---@return boolean
 function conn:unsubscribe(topic) end
 
----The topics it has subscribed to, in no particular order.
+---The topics it has subscribed to, in no particular order. When it is over
+---(`on_close`): those that it had at its end.
 ---@return string[]
 function conn:topics() end
 

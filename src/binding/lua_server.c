@@ -244,38 +244,6 @@ static int server_leave(lua_State *L) {
   return 0;
 }
 
-/* The connections open now; those that end meanwhile are skipped. */
-static int each_next(lua_State *L) {
-  lua_Integer i = lua_tointeger(L, lua_upvalueindex(2));
-  for (;;) {
-    lua_pushinteger(L, ++i);
-    lua_replace(L, lua_upvalueindex(2));
-    if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
-    struct lua_conn *lc = lua_touserdata(L, -1);
-    if (lc->c.state == WS_CONN_OPEN) return 1;
-    lua_pop(L, 1);
-  }
-}
-
-static int server_each(lua_State *L) {
-  struct ws_state *st = ws_state_of(L);
-  struct ws_server *s = &ws_check_server(L, 1)->s;
-  lua_newtable(L);
-  if (!s->is_gone) {
-    lua_Integer n = 0;
-    struct ws_list *l;
-    for (l = s->conns.next; l != &s->conns; l = l->next) {
-      struct ws_conn *c = WS_LIST_ENTRY(l, struct ws_conn, link);
-      if (c->state != WS_CONN_OPEN) continue;
-      ws_anchor_push(L, st, ws_lua_conn(c));
-      lua_rawseti(L, -2, ++n);
-    }
-  }
-  lua_pushinteger(L, 0);
-  lua_pushcclosure(L, each_next, 2);
-  return 1;
-}
-
 /* Connections that are open keep the certificates they began with. */
 static int server_reload_tls(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
@@ -364,7 +332,6 @@ static int server_gc(lua_State *L) {
 
 void ws_open_server(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", server_close},
-                                     {"each", server_each},
                                      {"metrics", ws_server_metrics},
                                      {"stats", ws_server_stats},
                                      {"route", ws_route_add},

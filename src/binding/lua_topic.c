@@ -2,6 +2,8 @@
  * that have to do with topics. */
 #include "binding/lua_topic.h"
 
+#include <limits.h>
+
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
 #include "binding/option_values.h"
@@ -136,6 +138,59 @@ static int server_subscribers(lua_State *L) {
   return 1;
 }
 
+/* ---- server:each ---- */
+
+/* Those that end meanwhile are skipped. */
+static int each_next(lua_State *L) {
+  lua_Integer i = lua_tointeger(L, lua_upvalueindex(2));
+  for (;;) {
+    lua_pushinteger(L, ++i);
+    lua_replace(L, lua_upvalueindex(2));
+    if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
+    struct lua_conn *lc = lua_touserdata(L, -1);
+    if (lc->c.state == WS_CONN_OPEN) return 1;
+    lua_pop(L, 1);
+  }
+}
+
+/* A table on top of the stack with room for so many: it does not grow, so no
+ * finalizer runs while the list is walked. */
+struct gathering {
+  lua_State *L;
+  struct ws_state *st;
+  lua_Integer n, room;
+};
+
+static void gather(struct ws_conn *c, void *arg) {
+  struct gathering *g = arg;
+  if (c->state != WS_CONN_OPEN || g->n == g->room) return;
+  ws_anchor_push(g->L, g->st, ws_lua_conn(c));
+  lua_rawseti(g->L, -2, ++g->n);
+}
+
+static void gather_all(const struct ws_server *s, struct gathering *g) {
+  for (struct ws_list *l = s->conns.next; l != &s->conns; l = l->next)
+    gather(WS_LIST_ENTRY(l, struct ws_conn, link), g);
+}
+
+static int server_each(lua_State *L) {
+  const struct ws_server *s = &ws_check_server(L, 1)->s;
+  bool has_topic = !lua_isnoneornil(L, 2);
+  struct ws_slice topic = {NULL, 0};
+  if (has_topic) topic = check_topic(L, 2);
+  size_t room = has_topic ? ws_topic_count(s, topic) : s->n_conns;
+  if (room > INT_MAX) room = INT_MAX;
+  lua_createtable(L, (int)room, 0);
+  struct gathering g = {L, ws_state_of(L), 0, (lua_Integer)room};
+  if (!s->is_gone && has_topic)
+    ws_topic_each(s, topic, gather, &g);
+  else if (!s->is_gone)
+    gather_all(s, &g);
+  lua_pushinteger(L, 0);
+  lua_pushcclosure(L, each_next, 2);
+  return 1;
+}
+
 const luaL_Reg ws_topic_conn_methods[] = {{"publish", conn_publish},
                                           {"subscribe", conn_subscribe},
                                           {"topics", conn_topics},
@@ -143,6 +198,7 @@ const luaL_Reg ws_topic_conn_methods[] = {{"publish", conn_publish},
                                           {NULL, NULL}};
 
 const luaL_Reg ws_topic_server_methods[] = {{"broadcast", server_broadcast},
+                                            {"each", server_each},
                                             {"publish", server_publish},
                                             {"subscribers", server_subscribers},
                                             {NULL, NULL}};

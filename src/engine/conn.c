@@ -145,6 +145,9 @@ void ws_conn_dispose(struct ws_conn *c) {
     ws_buf_free(&c->rare->queue);
     ws_buf_free(&c->rare->controls);
     ws_buf_free(&c->rare->writing.behind);
+    while (c->rare->n_topics)
+      ws_text_release(c->rare->topics[--c->rare->n_topics]);
+    ws_mem_free(c->rare->topics);
   }
   if (c->route != &no_route) keeper_of(c)->dispose(c);
   ws_conn_blank(c);

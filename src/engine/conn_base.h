@@ -109,7 +109,9 @@ struct ws_rare {
   uint8_t ping[WS_CONTROL_MAX];
   uint8_t pong[WS_CONTROL_MAX];
   char reason[WS_REASON_MAX];
-  struct ws_retry *retry; /* of a client with reconnect */
+  struct ws_retry *retry;  /* of a client with reconnect */
+  struct ws_text **topics; /* once it is over: those that it had */
+  size_t n_topics;
 };
 
 struct ws_conn {

@@ -51,7 +51,28 @@ static void forget_member(struct ws_conn *c) {
   c->ahead = NULL;
 }
 
+static struct ws_text *name_at(const struct ws_member *m, size_t i) {
+  return m->slots[i] ? m->slots[i]->topic->name : NULL;
+}
+
+/* Its topics can still be asked for when it is over. */
+static void keep_names(struct ws_conn *c) {
+  const struct ws_member *m = ws_member_of(c);
+  struct ws_rare *r;
+  size_t n = 0;
+  for (size_t i = 0; i < m->cap; i++) n += name_at(m, i) != NULL;
+  if (!n || c->is_freed || !(r = ws_conn_rare(c)) || r->topics) return;
+  if (!(r->topics = ws_mem_alloc(n * sizeof *r->topics))) return;
+  for (size_t i = 0; i < m->cap; i++) {
+    struct ws_text *name = name_at(m, i);
+    if (!name) continue;
+    name->refs++;
+    r->topics[r->n_topics++] = name;
+  }
+}
+
 static void leave(struct ws_conn *c) {
+  keep_names(c);
   ws_member_part_all(c->server->topics, ws_member_of(c));
   forget_member(c);
 }
@@ -99,12 +120,20 @@ bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
 
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
   const struct ws_member *m = ws_member_of(c);
-  while (m && *i < m->cap) {
-    const struct ws_subscription *sub = m->slots[(*i)++];
-    const struct ws_text *name = sub ? sub->topic->name : NULL;
-    if (name) return (struct ws_slice){name->text, name->len};
-  }
-  return (struct ws_slice){NULL, 0};
+  const struct ws_text *name = NULL;
+  while (m && !name && *i < m->cap) name = name_at(m, (*i)++);
+  if (!m && c->rare && *i < c->rare->n_topics) name = c->rare->topics[(*i)++];
+  return name ? (struct ws_slice){name->text, name->len}
+              : (struct ws_slice){NULL, 0};
+}
+
+void ws_topic_each(const struct ws_server *s, struct ws_slice name,
+                   void (*each)(struct ws_conn *, void *), void *arg) {
+  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
+  struct ws_list *e;
+  if (!t) return;
+  for (e = t->members.next; e != &t->members; e = e->next)
+    each(WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn, arg);
 }
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name) {

@@ -18,8 +18,12 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name);
 bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name);
 
 /* The name of its i-th subscription, in no particular order; p NULL at the
- * end. */
+ * end. Of a connection that is over: of those that it had. */
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i);
+
+/* Hands out those that have subscribed; the topic must not change meanwhile. */
+void ws_topic_each(const struct ws_server *s, struct ws_slice name,
+                   void (*each)(struct ws_conn *, void *), void *arg);
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 
