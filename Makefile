@@ -269,7 +269,7 @@ run:
 	@if [ ! -f examples/$(call quote,$(EXAMPLE)).lua ]; then \
 	  echo "make run: no sample" $(call quote,'$(EXAMPLE)'). \
 	    "EXAMPLE is one of these:"; $(samples); exit 2; fi >&2
-	@$(SETUP) run $(if $(filter signalr,$(EXAMPLE)),cjson)
+	@$(SETUP) run $(if $(filter index signalr,$(EXAMPLE)),cjson)
 	$(again) $(jobs) build-core
 	@exec env $(lua_env) $(LUA) examples/$(EXAMPLE).lua $(ARGS)
 

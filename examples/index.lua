@@ -43,7 +43,8 @@ if not server then
   os.exit(1)
 end
 print("Samples: http://localhost:" .. server.port)
-for _, name in ipairs { "echo", "chat", "broadcast", "dashboard", "auth" } do
+for _, name in ipairs { "echo", "chat", "broadcast", "dashboard", "auth",
+  "events", "signalr" } do
   run(name)
 end
 ws.run()

@@ -6,7 +6,8 @@ const sample = (...rest) => withSample("index", ...rest);
 // What is seen when it works.
 const WORKS = { Echo: ["state", "Ready to connect"],
   Chat: ["state", "Connected"], Ticker: ["state", "Live"],
-  Dashboard: ["state", "Live"], Token: ["state", "Ready"] };
+  Dashboard: ["state", "Live"], Token: ["state", "Ready"],
+  Notes: ["state", "Live"], Hub: ["state", "Open"] };
 
 await sample("leads to each of them, and each of them works", async (tab) => {
   for (const [name, [id, text]] of Object.entries(WORKS)) {
@@ -14,7 +15,7 @@ await sample("leads to each of them, and each of them works", async (tab) => {
     await page.getByRole("link", { name, exact: true }).click();
     await says(page, id, text);
     assert.equal(await page.evaluate(() => document.querySelector("h1")
-      .textContent.startsWith("WebSocket ")), true);
+      .textContent.match(/^(WebSocket |Notes|SignalR)/) !== null), true);
     assert.deepEqual(page.wrong, []);
   }
 });
@@ -31,9 +32,9 @@ await sample("by keyboard alone", async (tab) => {
 
 await sample("needs no script", async (tab) => {
   const page = await tab("", { javaScriptEnabled: false });
-  assert.equal(await page.locator("section").count(), 6);
+  assert.equal(await page.locator("section").count(), 8);
   for (const name of ["echo", "chat", "broadcast", "dashboard", "auth", "tls",
-    "client"]) {
+    "client", "events", "signalr"]) {
     assert.ok((await page.textContent("main")).includes(
       `make run EXAMPLE=${name}`));
   }
