@@ -331,12 +331,10 @@ static int server_gc(lua_State *L) {
 }
 
 void ws_open_server(lua_State *L) {
-  static const luaL_Reg methods[] = {{"close", server_close},
-                                     {"metrics", ws_server_metrics},
-                                     {"stats", ws_server_stats},
-                                     {"route", ws_route_add},
-                                     {"reload_tls", server_reload_tls},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"close", server_close},           {"metrics", ws_server_metrics},
+    {"stats", ws_server_stats},        {"route", ws_route_add},
+    {"reload_tls", server_reload_tls}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
                                   {"__newindex", server_newindex},
