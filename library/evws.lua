@@ -297,8 +297,14 @@ local ws = {}
 ---
 ---Messages from the peer, default `false`: no limit; `{ burst =, rate = }` with
 ---the rate in messages per second. On breach: Close 1008, `1008, "message
----flood"`.
+---flood"`, or what `on_flood` says.
 ---@field message_rate? evws.Rate|false
+---
+---What becomes of a peer that sends more than `message_rate`, default `"close"`:
+---it is ended. `"wait"`: the next message is not read before its time, so that
+---the peer feels it, and nothing is lost; its pings and Close wait as well, and
+---its silence meanwhile is not counted. Needs a rate above 0.
+---@field on_flood? "close"|"wait"
 
 ---The options of `ws.listen`. One of `port`, `unix` and `fd` must be there.
 ---@class evws.ListenOptions: evws.ConnectionOptions

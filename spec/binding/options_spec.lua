@@ -33,7 +33,8 @@ local others = {
     { timeout = nan }, { requests = 0 }, { requests = 1.5 },
     { requests = {} } },
   on_close = { 1, "f", {}, true }, on_drain = { 1 }, on_error = { 1 },
-  on_full = { "drop", true, 1 }, on_message = { 1 }, on_open = { 1 },
+  on_full = { "drop", true, 1 },
+  on_flood = { "drop", true, 1, "wait" }, on_message = { 1 }, on_open = { 1 },
   on_request = { 1 }, on_upgrade = { 1 },
   path = { 5, "ws", "", "/a?b", "/a#b", "/a b", "/a\0b" },
   port = { -1, 65536, 1.5, "80", true },
@@ -269,7 +270,7 @@ describe("options", function()
       max_body = 1 << 20, require_origin = false, max_message = 1 << 20,
       max_fragments = 4096, receive_queue = 65536, concurrency = 1,
       read_ahead = false, high_water = 65536, low_water = 32768,
-      max_queued = 1 << 20, on_full = "reject", stall_timeout = 10,
+      max_queued = 1 << 20, on_full = "reject", on_flood = "close", stall_timeout = 10,
       keepalive_interval = 120, keepalive_timeout = 240,
       idle_timeout = false, close_timeout = 5, max_lifetime = false,
       message_rate = false, origins = "*", hosts = "*" } do

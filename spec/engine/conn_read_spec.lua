@@ -341,6 +341,114 @@ describe("message_rate", function()
     assert_numbered(log, 1, 10)
   end)
 
+  describe("that waits", function()
+    local function paced(burst, rate, more)
+      local options = { message_rate = { burst = burst, rate = rate },
+        on_flood = "wait" }
+      for name, value in pairs(more or {}) do options[name] = value end
+      return options
+    end
+
+    it("loses nothing, and takes as long as the rate says", function()
+      local client, log = open(paced(5, 50))
+      local began = t.ws.now()
+      client:send(numbered(1, 25))
+      t.wait(function() return #log.messages >= 5 end)
+      assert.is_true(#log.messages < 25)
+      t.wait(function() return #log.messages == 25 end)
+      assert.is_true(t.ws.now() - began >= 20 / 50 - 0.02)
+      assert_numbered(log, 1, 25)
+      client:finish()
+      assert.same({ 1000, "" }, { kit.closed(log) })
+    end)
+
+    it("lets a burst through at once, and again after a rest", function()
+      local client, log = open(paced(3, 20))
+      client:send(numbered(1, 3))
+      t.turn()
+      t.wait(function() return #log.messages == 3 end)
+      kit.during(0.25)
+      local began = t.ws.now()
+      client:send(numbered(4, 6))
+      t.wait(function() return #log.messages == 6 end)
+      assert.is_true(t.ws.now() - began < 1 / 20 * t.factor + 0.05)
+    end)
+
+    it("brakes by not reading: the peer's bytes stay with it", function()
+      local client, log, conn = open(paced(1, 0.5), { sndbuf = 4096 })
+      client:send(frame("text", ("x"):rep(1000)):rep(4000))
+      t.wait(function() return #log.messages == 1 end)
+      kit.during(0.1)
+      assert.is_true(#log.messages <= 2)
+      assert.equal("open", conn.state)
+      conn:terminate()
+    end)
+
+    it("is for receivers and discarded messages, too", function()
+      local server, log = kit.serve(paced(2, 40, { on_open = function(c)
+        for message in c:messages() do
+          c:send(message)
+        end
+      end }))
+      local client = t.open(server)
+      local began = t.ws.now()
+      client:send(numbered(1, 10))
+      for i = 1, 10 do client:expect_frame("text", tostring(i)) end
+      assert.is_true(t.ws.now() - began >= 8 / 40 - 0.02)
+      client:finish()
+      kit.closed(log)
+    end)
+
+    it("counts whole messages, not their fragments or chunks", function()
+      local chunks = {}
+      local server = t.listen(paced(2, 40, { on_chunk = function(_, b, _, f)
+        chunks[#chunks + 1] = { b, f }
+      end }))
+      local client = t.open(server)
+      local began = t.ws.now()
+      for _ = 1, 4 do
+        client:send(frame("text", "a", { fin = false }))
+        for _ = 1, 20 do
+          client:send(frame("continuation", "b", { fin = false }))
+        end
+        client:send(frame("continuation", "c"))
+      end
+      local function n_final()
+        local n = 0
+        for _, chunk in ipairs(chunks) do n = n + (chunk[2] and 1 or 0) end
+        return n
+      end
+      t.wait(function() return n_final() == 4 end)
+      assert.is_true(t.ws.now() - began >= 2 / 40 - 0.02)
+    end)
+
+    it("hears a Close behind, and ends when it is told to", function()
+      local client, log, conn = open(paced(1, 20))
+      client:send(numbered(1, 3) .. t.close_frame(1000, "done"))
+      assert.same({ 1000, "done" }, { kit.closed(log) })
+      assert_numbered(log, 1, 3)
+      client, log, conn = open(paced(1, 0.01))
+      client:send(numbered(1, 3))
+      t.wait(function() return #log.messages == 1 end)
+      conn:close(4000, "enough")
+      client:expect_close(4000)
+      client:send(t.close_frame(4000))
+      assert.equal(4000, (kit.closed(log)))
+    end)
+
+    it("is a client's too", function()
+      local server = t.listen { on_open = function(c)
+        for i = 1, 6 do c:send(tostring(i)) end
+      end }
+      local conn = assert(t.ws.connect("ws://127.0.0.1:" .. server.port,
+        paced(2, 40)))
+      local began = t.ws.now()
+      for i = 1, 6 do assert.equal(tostring(i), (conn:receive(t.limit))) end
+      assert.is_true(t.ws.now() - began >= 4 / 40 - 0.03)
+      conn:close()
+    end)
+  end)
+
   it("is kept from the first moment of a loop", function()
     local child = children.run [[
       local server = assert(ws.listen { port = 0, host = "127.0.0.1",

@@ -90,6 +90,7 @@ static const struct option options[] = {
   {.name = "on_closing", .type = OTHER, .scope = SERVE},
   {.name = "on_drain", .type = OTHER, .scope = BOTH},
   {.name = "on_error", .type = OTHER, .scope = BOTH},
+  {.name = "on_flood", .type = OTHER, .scope = BOTH},
   {.name = "on_full", .type = OTHER, .scope = BOTH},
   {.name = "on_message", .type = OTHER, .scope = BOTH},
   {.name = "on_open", .type = OTHER, .scope = BOTH},
@@ -275,6 +276,17 @@ static void read_all(lua_State *L, int arg, enum place place, void *base) {
   }
 }
 
+/* One of two words, the first of which is the default. */
+static bool is_second(lua_State *L, int arg, const char *name,
+                      const char *first, const char *second) {
+  const char *word = ws_option_string(L, arg, name, first);
+  bool is_it = strcmp(word, second) == 0;
+  if (!is_it && strcmp(word, first) != 0)
+    luaL_error(L, "bad option '%s' (\"%s\" or \"%s\" expected)", name, first,
+               second);
+  return is_it;
+}
+
 void ws_options_conn(lua_State *L, int arg, struct ws_conn_options *o) {
   read_all(L, arg, CONN, o);
   ws_options_compression(L, arg, &o->protocol);
@@ -286,10 +298,11 @@ void ws_options_conn(lua_State *L, int arg, struct ws_conn_options *o) {
     luaL_error(L, "options 'on_message' and 'on_chunk' exclude each other");
   if (is_stream && o->concurrency > 1)
     luaL_error(L, "bad option 'concurrency' (1 expected, beside 'on_chunk')");
-  const char *full = ws_option_string(L, arg, "on_full", "reject");
-  o->close_when_full = strcmp(full, "close") == 0;
-  if (!o->close_when_full && strcmp(full, "reject") != 0)
-    luaL_error(L, "bad option 'on_full' (\"reject\" or \"close\" expected)");
+  o->close_when_full = is_second(L, arg, "on_full", "reject", "close");
+  o->waits_for_rate = is_second(L, arg, "on_flood", "close", "wait");
+  if (o->waits_for_rate &&
+      (o->message_rate.burst <= 0 || o->message_rate.per_second <= 0))
+    luaL_error(L, "option 'on_flood' needs 'message_rate' with a rate above 0");
   if (!ws_option_is_given(L, arg, "keepalive_timeout"))
     o->keepalive_timeout = o->keepalive_interval * 2; /* the 2 X rule */
   if (o->keepalive_timeout > 0 && o->keepalive_interval > 0 &&
@@ -350,7 +363,10 @@ void ws_options_http(lua_State *L, int arg, struct ws_http_options *o) {
 void ws_options_push_defaults(lua_State *L) {
   static const struct {
     const char *name, *value;
-  } words[] = {{"hosts", "*"}, {"on_full", "reject"}, {"origins", "*"}};
+  } words[] = {{"hosts", "*"},
+               {"on_flood", "close"},
+               {"on_full", "reject"},
+               {"origins", "*"}};
   lua_newtable(L);
   for (size_t i = 0; i < N_OPTIONS; i++) {
     const struct option *o = &options[i];

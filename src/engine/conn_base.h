@@ -144,6 +144,7 @@ struct ws_conn {
   uint8_t scheme;        /* enum ws_scheme: what a trusted proxy says of it */
   bool is_receiving : 1; /* pull mode: a receiver waits */
   bool is_paused : 1;    /* by the application */
+  bool is_braked : 1;    /* message_rate: nothing is read for a while */
   bool is_backed_up : 1; /* too much waits behind a writer to read on */
   bool was_high : 1;     /* above high_water: on_drain is due */
   bool is_drain_awaited : 1; /* a task waits for low_water */

@@ -64,6 +64,14 @@ static void judge_ping(struct ws_conn *c) {
   ws_compression_forget(&c->protocol); /* idle: its memory is for others */
 }
 
+/* message_rate allows one more message. */
+static void judge_brake(struct ws_conn *c) {
+  uint32_t tick = c->stream.loop->tick;
+  if (!c->is_braked || (int32_t)(tick - ws_flow_brake_end(c)) < 0) return;
+  c->is_braked = false;
+  ws_conn_resume(c);
+}
+
 void ws_conn_on_deadline(struct ws_deadline *d) {
   struct ws_conn *c = WS_LIST_ENTRY(d, struct ws_conn, deadline);
   const struct ws_conn_options *o = c->options;
@@ -75,6 +83,7 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
     c->is_tell_due = false;
     ws_loop_late(c->stream.loop, &c->stream.late);
   }
+  judge_brake(c);
   if (c->stream.is_blocked && is_past(c, c->stream.progress, o->stall_timeout))
     ws_conn_cut(c, 1006, "write stalled");
   else if (c->is_close_pending &&

@@ -32,9 +32,15 @@ static bool spend_control(struct ws_conn *c) {
 bool ws_conn_spend_message(struct ws_conn *c) {
   struct ws_rare *r;
   if (!(r = ws_conn_rare(c))) return true;
-  if (spend(&c->options->message_rate, &r->message_spent, &r->message_at,
-            c->stream.loop->tick))
+  const struct ws_rate *rate = &c->options->message_rate;
+  bool is_kept =
+    spend(rate, &r->message_spent, &r->message_at, c->stream.loop->tick);
+  if (c->options->waits_for_rate) {
+    if (!is_kept) r->message_spent += 1;
+    c->is_braked = r->message_spent + 1 > rate->burst;
     return true;
+  }
+  if (is_kept) return true;
   ws_conn_fail(c, 1008, "message flood");
   return false;
 }

@@ -21,7 +21,7 @@ bool ws_conn_next_control(struct ws_conn *c, struct ws_event *ev);
 void ws_conn_keep_control(struct ws_conn *c, const struct ws_event *ev);
 
 /* One more message, where message_rate is set; false when it was one too
- * many, and the connection has failed. */
+ * many, and the connection has failed; or it is read on only in its time. */
 bool ws_conn_spend_message(struct ws_conn *c);
 
 /* Does the peer's Close wait for nothing any more? For handlers at work, and

@@ -32,6 +32,12 @@ uint32_t ws_flow_last_sign(const struct ws_conn *c) {
   return (int32_t)(taken - c->messaged) > 0 ? taken : c->messaged;
 }
 
+uint32_t ws_flow_brake_end(const struct ws_conn *c) {
+  const struct ws_rate *rate = &c->options->message_rate;
+  double over = c->rare->message_spent + 1 - rate->burst;
+  return c->rare->message_at + ws_loop_ticks(over / rate->per_second);
+}
+
 /* The earliest tick at which there is something to look at. */
 static uint32_t next_deadline(const struct ws_conn *c) {
   const struct ws_conn_options *o = c->options;
@@ -40,6 +46,7 @@ static uint32_t next_deadline(const struct ws_conn *c) {
     consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));
   if (c->is_tell_due) consider(&next, now, now + ws_loop_ticks(TELL_AGAIN));
   if (c->state == WS_CONN_CLOSED) return next;
+  if (c->is_braked) consider(&next, now, ws_flow_brake_end(c));
   if ((c->is_close_left || c->is_close_pending) && o->close_timeout > 0)
     consider(&next, now, c->closing_since + ws_loop_ticks(o->close_timeout));
   if (c->state != WS_CONN_OPEN) return next;
@@ -63,14 +70,15 @@ static uint32_t next_deadline(const struct ws_conn *c) {
 static bool has_only_later(const struct ws_conn *c) {
   return c->state == WS_CONN_OPEN && !c->stream.is_blocked &&
          !c->is_close_pending && !c->is_close_left && !c->is_tell_due &&
-         ws_list_is_linked(&c->deadline.link);
+         !c->is_braked && ws_list_is_linked(&c->deadline.link);
 }
 
 bool ws_flow_wants_read(const struct ws_conn *c) {
   if (c->is_eof || c->stream.watch.fd < 0 || c->protocol.is_ended) return false;
   if (c->state == WS_CONN_CLOSING && !c->is_shutdown) return true;
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
-  if (c->is_paused || c->is_close_pending || c->rest) return false;
+  if (c->is_paused || c->is_braked || c->is_close_pending || c->rest)
+    return false;
   /* what TLS holds back until it has read goes by reading alone */
   if (ws_flow_is_pressed(c) && !ws_stream_is_held(&c->stream)) return false;
   return ws_flow_wants(c) || ws_flow_has_room(c);

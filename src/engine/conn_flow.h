@@ -36,7 +36,7 @@ static inline bool ws_flow_may_parse(const struct ws_conn *c) {
   if (c->state != WS_CONN_OPEN && c->state != WS_CONN_CLOSING) return false;
   if (c->is_close_pending || c->protocol.is_ended) return false;
   if (ws_flow_is_closing(c)) return true; /* what comes is discarded */
-  return !c->is_paused && !ws_flow_is_pressed(c);
+  return !c->is_paused && !c->is_braked && !ws_flow_is_pressed(c);
 }
 
 static inline bool ws_flow_is_queue_full(const struct ws_conn *c) {
@@ -85,6 +85,9 @@ static inline bool ws_flow_is_unheard(const struct ws_conn *c) {
 
 /* Up to a tenth earlier, so that many connections do not act as one. */
 uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds);
+
+/* When a braked connection is read again. */
+uint32_t ws_flow_brake_end(const struct ws_conn *c);
 
 /* When the next keepalive ping is due. */
 uint32_t ws_flow_ping_due(const struct ws_conn *c);

@@ -30,6 +30,7 @@ struct ws_conn_options {
   struct ws_rate control_rate, message_rate;
   bool read_ahead;      /* deliver whatever our own queue holds */
   bool close_when_full; /* on_full = "close" */
+  bool waits_for_rate;  /* on_flood = "wait" */
   bool require_origin;
 };
 
