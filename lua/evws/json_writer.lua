@@ -101,12 +101,18 @@ local function write_map(out, n, fields, depth)
   return n + 1
 end
 
--- Is there a key that no list of this length has?
+-- Is there a key that no list of this length has? What is wrong then, and
+-- where: any length before a hole is one that Lua may give.
 local function has_more(list, len)
-  if next(list, len > 0 and len or nil) == nil then return false end
-  local count = 0
-  for _ in next, list do count = count + 1 end
-  return count ~= len
+  if next(list, len > 0 and len or nil) == nil then return nil end
+  local count, is_list = 0, true
+  for key in next, list do
+    count = count + 1
+    is_list = is_list and math_type(key) == "integer" and key > 0
+  end
+  if count == len then return nil end
+  if is_list then return "a list has a hole", "[" .. len + 1 .. "]" end
+  return "a table is both a list and a map", ""
 end
 
 local function write_list(out, n, list, len, depth)
@@ -118,9 +124,8 @@ local function write_list(out, n, list, len, depth)
     n, why, where = write(out, n + 1, value, depth)
     if not n then return nil, why, "[" .. i .. "]" .. where end
   end
-  if has_more(list, len) then
-    return nil, "a table is both a list and a map", ""
-  end
+  local more, at = has_more(list, len)
+  if more then return nil, more, at end
   out[n + 1] = len == 0 and "[]" or "]"
   return n + 1
 end

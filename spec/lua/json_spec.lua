@@ -80,6 +80,7 @@ describe("the JSON writer", function()
       { { [true] = 1 }, "a key is neither a string nor an integer", "" },
       { { 1, a = 1 }, "a table is both a list and a map", "" },
       { { 1, nil, 3 }, "a list has a hole", "[2]" },
+      { { 1, [3] = 3 }, "a list has a hole", "[2]" },
       { { values.extension(1, "") }, "an extension has no form in JSON",
         "[1]" },
       { values.time(1 << 40), "the year has not four digits", "" },

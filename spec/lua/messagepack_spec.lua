@@ -271,6 +271,8 @@ describe("evws.messagepack", function()
     refuses("a table is both a list and a map", { 1, x = 2 })
     refuses("a table is both a list and a map at [1]", { { 1, [0] = 2 } })
     refuses("a list has a hole at [2]", { 1, nil, 3 })
+    refuses("a list has a hole at [2]", { 1, [3] = 3 })
+    refuses("a list has a hole at .a[3]", { a = { 1, 2, [5] = 3 } })
     local loop = {}
     loop.loop = loop
     refuses("nested too deep at" .. (" .loop"):gsub("loop", ("loop."):rep(63)
