@@ -19,6 +19,7 @@
 #define PARTS(_) \
   _(buf) \
   _(hash) \
+  _(escape) \
   _(utf8) \
   _(frame) \
   _(origin) \

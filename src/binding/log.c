@@ -7,33 +7,30 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT_MAX 128 /* bytes of one text from elsewhere, BI-46 */
+#include "base/escape.h"
+#include "transport/console.h"
+
+#define MESSAGE_MAX 1024 /* bytes of a record before its traceback */
 
 /* ---- stderr ---- */
 
-static bool is_control(const unsigned char *p) {
-  return p[0] < ' ' || p[0] == 0x7F || (p[0] == 0xC2 && (p[1] & 0xE0) == 0x80);
+void ws_log_print(const char *before, struct ws_slice text,
+                  struct ws_slice trace) {
+  char record[WS_CONSOLE_MAX];
+  size_t room = trace.n ? MESSAGE_MAX : sizeof record - 1;
+  size_t n = (size_t)snprintf(record, sizeof record, "evws: %s", before);
+  n += ws_escape(record + n, room - n, text, WS_ESCAPE_TEXT);
+  if (trace.n)
+    n += ws_escape(record + n, sizeof record - 1 - n, trace, WS_ESCAPE_LINES);
+  record[n++] = '\n';
+  ws_console_write(record, n);
 }
 
-static bool is_layout(const unsigned char *p) {
-  return p[0] == '\n' || p[0] == '\t';
-}
-
-static void write_escaped(const char *text, bool has_lines) {
-  const unsigned char *p = (const unsigned char *)text;
-  while (*p) {
-    const unsigned char *from = p;
-    while (*p && (!is_control(p) || (has_lines && is_layout(p)))) p++;
-    fwrite(from, 1, (size_t)(p - from), stderr);
-    for (int n = *p == 0xC2 ? 2 : *p != 0; n > 0; n--)
-      fprintf(stderr, "\\x%02x", *p++);
-  }
-}
-
-void ws_log_print(const char *before, const char *text, bool has_lines) {
-  fprintf(stderr, "evws: %s", before);
-  write_escaped(text, has_lines);
-  fputc('\n', stderr);
+void ws_log_print_value(const char *before, lua_State *L, int index) {
+  struct ws_slice text = WS_SLICE("an error that is no string");
+  if (lua_type(L, index) == LUA_TSTRING)
+    text.p = lua_tolstring(L, index, &text.n);
+  ws_log_print(before, text, (struct ws_slice){NULL, 0});
 }
 
 /* ---- ws.log as it is at first ---- */
@@ -64,14 +61,16 @@ int ws_lua_log(lua_State *L) {
   lua_pushvalue(L, 2); /* 4: the line so far */
   if (!lua_isnil(L, 3)) lua_pushnil(L);
   while (lua_gettop(L) == 5 && lua_next(L, 3)) {
-    const char *name = luaL_tolstring(L, 5, NULL);
-    const char *value = luaL_tolstring(L, 6, NULL);
-    lua_pushfstring(L, "%s %s=%s", lua_tostring(L, 4), name, value);
+    lua_pushvalue(L, 4);
+    lua_pushliteral(L, " ");
+    luaL_tolstring(L, 5, NULL);
+    lua_pushliteral(L, "=");
+    luaL_tolstring(L, 6, NULL);
+    lua_concat(L, 5);
     lua_replace(L, 4);
     lua_settop(L, 5);
   }
-  ws_log_print(strcmp(level, "error") == 0 ? "error: " : "", lua_tostring(L, 4),
-               false);
+  ws_log_print_value(strcmp(level, "error") == 0 ? "error: " : "", L, 4);
   return 0;
 }
 
@@ -83,22 +82,9 @@ struct call {
   size_t n;
 };
 
-/* Printable ASCII as it is, everything else as \xNN. */
 static void push_text(lua_State *L, struct ws_slice text) {
-  luaL_Buffer b;
-  char hex[8];
-  luaL_buffinit(L, &b);
-  for (size_t i = 0; i < text.n && i < TEXT_MAX; i++) {
-    unsigned char c = (unsigned char)text.p[i];
-    if (c >= ' ' && c < 0x7F && c != '\\') {
-      luaL_addchar(&b, (char)c);
-      continue;
-    }
-    snprintf(hex, sizeof hex, "\\x%02x", c);
-    luaL_addstring(&b, hex);
-  }
-  if (text.n > TEXT_MAX) luaL_addstring(&b, "...");
-  luaL_pushresult(&b);
+  char shown[WS_ESCAPE_SHORT];
+  lua_pushlstring(L, shown, ws_escape_short(shown, text, WS_ESCAPE_ASCII));
 }
 
 static void push_field(lua_State *L, const struct ws_log_field *f) {
@@ -157,9 +143,7 @@ bool ws_log_event(struct ws_state *st, const char *level, const char *event,
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &c);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-    const char *why = lua_tostring(L, -1);
-    ws_log_print("error in ws.log: ", why ? why : "an error that is no string",
-                 false);
+    ws_log_print_value("error in ws.log: ", L, -1);
     lua_pop(L, 1);
   }
   st->is_logging = false;
@@ -185,7 +169,9 @@ void ws_log_warning(struct ws_state *st, const char *level, const char *text) {
   struct ws_log_field message = {
     .name = "message", .kind = WS_LOG_LINE, .text = {text, strlen(text)}};
   if (ws_log_event(st, level, "warning", &message, 1) || is_off(st)) return;
-  ws_log_print(strcmp(level, "error") == 0 ? "error: " : "", text, false);
+  ws_log_print(strcmp(level, "error") == 0 ? "error: " : "",
+               (struct ws_slice){text, strlen(text)},
+               (struct ws_slice){NULL, 0});
 }
 
 /* ---- what the engine tells ---- */
@@ -275,11 +261,11 @@ void ws_log_server(struct ws_state *st, const char *event,
 }
 
 void ws_log_error(struct ws_state *st, const struct ws_conn *c,
-                  const char *handler, const char *text) {
+                  const char *handler, struct ws_slice text) {
   struct ws_log_field f[6];
   if (!ws_log_wants(st)) return;
   size_t n = c ? identify(c, f) : 0;
   if (handler) f[n++] = TEXT("handler", slice_of(handler));
-  f[n++] = TEXT("message", slice_of(text));
+  f[n++] = TEXT("message", text);
   ws_log_event(st, "error", "handler_error", f, n);
 }

@@ -5,9 +5,12 @@
 
 #include "binding/state.h"
 
-/* A line on stderr, its control bytes escaped; has_lines: a traceback, whose
- * line ends stay. */
-void ws_log_print(const char *before, const char *text, bool has_lines);
+/* A line on stderr, with nothing in it that does something. The ends of lines
+ * of a traceback stay. */
+void ws_log_print(const char *before, struct ws_slice text,
+                  struct ws_slice trace);
+/* The same of what somebody has raised. */
+void ws_log_print_value(const char *before, lua_State *L, int index);
 
 /* The function that ws.log is at first. */
 int ws_lua_log(lua_State *L);
@@ -28,7 +31,7 @@ void ws_log_server(struct ws_state *st, const char *event,
                    const struct ws_server *s);
 /* c: NULL for a task's or a timer's. */
 void ws_log_error(struct ws_state *st, const struct ws_conn *c,
-                  const char *handler, const char *text);
+                  const char *handler, struct ws_slice text);
 
 void ws_log_fill(struct ws_host *host);
 

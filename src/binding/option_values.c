@@ -2,11 +2,11 @@
  * in no struct: read one by one, by name; and what is said of a bad one. */
 #include "binding/option_values.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
+#include "base/escape.h"
 #include "binding/suggest.h"
 
 #define GOT_MAX 40 /* bytes of a string in a message */
@@ -19,25 +19,14 @@ bool ws_option_is_given(lua_State *L, int arg, const char *name) {
 
 /* A string as one would write it, cut where it gets long. */
 static void push_quoted(lua_State *L, int at) {
-  luaL_Buffer b;
-  char hex[8];
+  char shown[GOT_MAX * 4 + 4];
   size_t n, most;
   const char *text = lua_tolstring(L, at, &n);
   for (most = n < GOT_MAX ? n : GOT_MAX;
        most < n && most && ((unsigned char)text[most] & 0xC0) == 0x80;)
     most--; /* not inside of a character */
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "the string \"");
-  for (size_t i = 0; i < most; i++) {
-    unsigned char c = (unsigned char)text[i];
-    snprintf(hex, sizeof hex, "\\x%02x", c);
-    if (c < ' ' || c == 0x7F)
-      luaL_addstring(&b, hex);
-    else
-      luaL_addchar(&b, text[i]);
-  }
-  luaL_addstring(&b, most < n ? "...\"" : "\"");
-  luaL_pushresult(&b);
+  ws_escape(shown, sizeof shown, (struct ws_slice){text, most}, WS_ESCAPE_TEXT);
+  lua_pushfstring(L, "the string \"%s%s", shown, most < n ? "...\"" : "\"");
 }
 
 const char *ws_option_got(lua_State *L, int at) {

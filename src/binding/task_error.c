@@ -10,8 +10,14 @@
 
 #define PATH_SHOWN 100 /* bytes */
 
+/* 3: the traceback; upvalue: how long the message is that it begins with. */
 static int default_error(lua_State *L) {
-  ws_log_print("", lua_tostring(L, 3), true);
+  struct ws_slice text, trace;
+  trace.p = lua_tolstring(L, 3, &trace.n);
+  text =
+    (struct ws_slice){trace.p, (size_t)lua_tointeger(L, lua_upvalueindex(1))};
+  trace = (struct ws_slice){trace.p + text.n, trace.n - text.n};
+  ws_log_print("", text, trace);
   return 0;
 }
 
@@ -66,27 +72,28 @@ static int error_body(lua_State *L) {
   else
     lua_pushnil(L), lua_replace(L, 1);
   push_text(L, 4); /* 5: the message */
-  ws_log_error(st, c, handler, lua_tostring(L, 5));
+  struct ws_slice text;
+  text.p = lua_tolstring(L, 5, &text.n);
+  ws_log_error(st, c, handler, text);
   push_place(L, c, handler);
   lua_pushvalue(L, 5);
   lua_concat(L, 2);
-  luaL_traceback(L, from, lua_tostring(L, -1), 0);
+  lua_Integer first = (lua_Integer)lua_rawlen(L, -1);
+  lua_pushliteral(L, "\n"); /* a zero byte in the message is no end of it */
+  luaL_traceback(L, from, NULL, 0);
+  lua_concat(L, 3);
   lua_insert(L, 6); /* the traceback */
   lua_pushnil(L);
   if (c) ws_push_handler(L, 1, "on_error");
   if (lua_isnil(L, -1)) lua_rawgeti(L, LUA_REGISTRYINDEX, st->on_error);
-  if (!lua_isfunction(L, -1)) lua_pushcfunction(L, default_error);
+  if (!lua_isfunction(L, -1)) {
+    lua_pushinteger(L, first);
+    lua_pushcclosure(L, default_error, 1);
+  }
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 5);
   lua_pushvalue(L, 6);
   return ws_task_call(L, 3, NULL);
-}
-
-static void print_error(lua_State *from, const char *before) {
-  const char *text = lua_type(from, -1) == LUA_TSTRING
-                       ? lua_tostring(from, -1)
-                       : "an error that is no string";
-  ws_log_print(before, text, true);
 }
 
 void ws_task_error(const struct ws_task *failed, lua_State *from) {
@@ -106,7 +113,8 @@ void ws_task_error(const struct ws_task *failed, lua_State *from) {
     lua_xmove(from, t->co, 1);
     ws_task_start(t, 4);
   } else {
-    print_error(from, failed->is_error ? "error in an error handler: " : "");
+    ws_log_print_value(failed->is_error ? "error in an error handler: " : "",
+                       from, -1);
   }
   if (lc) ws_conn_fail(&lc->c, 1011, "handler error");
 }

@@ -78,9 +78,7 @@ static void tell(struct ws_watchdog *w, lua_State *L) {
     lua_pushlightuserdata(L, w);
     lua_pushvalue(L, -3);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-      const char *why = lua_tostring(L, -1);
-      ws_log_print("error in ws.watchdog: ",
-                   why ? why : "an error that is no string", false);
+      ws_log_print_value("error in ws.watchdog: ", L, -1);
       lua_pop(L, 1);
     }
     st->is_logging = was_logging;
@@ -90,8 +88,9 @@ static void tell(struct ws_watchdog *w, lua_State *L) {
       {"seconds", WS_LOG_NUMBER, .number = seconds},
       {"traceback", WS_LOG_LINE, .text = {trace, trace ? strlen(trace) : 0}}};
     if (!ws_log_event(st, "warning", "held_up", f, trace ? 3 : 2)) {
-      ws_log_print("", text, false);
-      if (trace) ws_log_print("", trace, true);
+      const struct ws_slice none = {"", 0};
+      ws_log_print("", f[0].text, none);
+      if (trace) ws_log_print("", none, f[2].text);
     }
   }
   lua_pop(L, 1);

@@ -6,40 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "engine/pending.h"
 
 #define WARN_EVERY 60.0 /* seconds between two lines about one thing */
 
 void ws_server_log(struct ws_server *s, enum ws_log_level level,
                    const char *format, ...) {
-  char line[WS_ESCAPED_MAX + 256];
+  char line[WS_ESCAPE_SHORT + 256];
   va_list args;
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);
   va_end(args);
   s->host->log(s->host, level, line);
-}
-
-const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text) {
-  static const char hex[] = "0123456789abcdef";
-  size_t n = 0;
-  for (size_t i = 0; i < text.n && i < 128; i++) {
-    unsigned char b = (unsigned char)text.p[i];
-    if (b > 0x20 && b < 0x7F && b != '\\') {
-      out[n++] = (char)b;
-      continue;
-    }
-    out[n++] = '\\';
-    out[n++] = 'x';
-    out[n++] = hex[b >> 4];
-    out[n++] = hex[b & 15];
-  }
-  if (text.n > 128) {
-    memcpy(out + n, "...", 3);
-    n += 3;
-  }
-  out[n] = 0;
-  return out;
 }
 
 /* ---- events ---- */
@@ -114,16 +93,16 @@ bool ws_server_may_warn(struct ws_server *s, double *last) {
 }
 
 void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin) {
-  char text[WS_ESCAPED_MAX];
+  char text[WS_ESCAPE_SHORT];
   if (!ws_server_may_warn(s, &s->warned_origin)) return;
+  ws_escape_short(text, origin, WS_ESCAPE_WORD);
   if (!origin.p)
     ws_server_log(s, WS_LOG_WARNING,
                   "refused a connection without Origin (403); option "
                   "'require_origin'");
   else
     ws_server_log(s, WS_LOG_WARNING,
-                  "refused the origin %s (403); option 'origins'",
-                  ws_server_escape(text, origin));
+                  "refused the origin %s (403); option 'origins'", text);
 }
 
 void ws_server_warn_deaf(struct ws_server *s, int error) {

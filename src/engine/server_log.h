@@ -5,15 +5,10 @@
 
 #include "engine/conn_base.h"
 
-/* A line for the log: printf-like, network text must be escaped by
- * ws_server_escape. */
+/* A line for the log: printf-like; text from the network has to be escaped. */
 void ws_server_log(struct ws_server *s, enum ws_log_level level,
                    const char *format, ...)
   __attribute__((format(printf, 3, 4)));
-
-/* Printable ASCII as it is, everything else as \xNN, cut at 128 bytes. */
-#define WS_ESCAPED_MAX (128 * 4 + 4)
-const char *ws_server_escape(char out[WS_ESCAPED_MAX], struct ws_slice text);
 
 /* Says once what a careful owner wants to know about the settings. */
 void ws_server_warn(struct ws_server *s);
