@@ -76,8 +76,7 @@ struct ws_io_ops {
   ssize_t (*writev)(struct ws_io *, int fd, const struct iovec *, int n);
   int (*shutdown)(struct ws_io *, int fd); /* our half */
   int (*close)(struct ws_io *, int fd);
-  int (*unlink)(struct ws_io *, const char *path);
-  /* -ENOTSOCK for a file */ /* of a socket only */
+  int (*unlink)(struct ws_io *, const char *path); /* -ENOTSOCK: no socket */
 
   double (*now)(struct ws_io *);   /* monotonic seconds */
   int64_t (*wall)(struct ws_io *); /* seconds since the epoch */

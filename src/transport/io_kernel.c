@@ -161,11 +161,8 @@ static int k_close(struct ws_io *io, int fd) {
 }
 
 static int k_unlink(struct ws_io *io, const char *path) {
-  struct stat about;
-  (void)io;
-  if (lstat(path, &about) < 0) return -errno;
-  if (!S_ISSOCK(about.st_mode)) return -EEXIST;
   struct stat what;
+  (void)io;
   if (lstat(path, &what) < 0) return -errno;
   if (!S_ISSOCK(what.st_mode)) return -ENOTSOCK; /* somebody's data */
   return (int)result(unlink(path));
