@@ -89,6 +89,7 @@ void ws_conn_update(struct ws_conn *c) {
   struct ws_loop *loop = c->stream.loop;
   bool was_reading = ws_stream_is_reading(&c->stream);
   bool is_reading = ws_flow_wants_read(c);
+  if (!is_reading && ws_flow_is_pressed(c)) c->was_high = true;
   if (was_reading != is_reading) {
     ws_stream_want_read(&c->stream, is_reading);
     if (is_reading) c->heard = c->messaged = ws_loop_tick_now(loop);
