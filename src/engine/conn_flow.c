@@ -130,13 +130,12 @@ void ws_flow_drop_input(struct ws_conn *c) {
 
 void ws_conn_resume(struct ws_conn *c) {
   if (c->is_freed || c->state == WS_CONN_PENDING) return;
-  bool is_being_read = ws_flow_is_being_read(c);
-  if (c->rest && c->rest->off == c->rest->len && !is_being_read)
+  if (c->rest && c->rest->off == c->rest->len && !ws_flow_is_being_read(c))
     ws_flow_drop_rest(c);
   if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
   if (c->is_close_pending || c->state == WS_CONN_CLOSED)
     ws_loop_late(c->stream.loop, &c->stream.late);
-  if (!is_being_read) ws_conn_update(c);
+  if (!ws_flow_is_being_read(c)) ws_conn_update(c);
 }
 
 void ws_conn_pause(struct ws_conn *c, bool on) {

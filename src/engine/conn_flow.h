@@ -61,10 +61,13 @@ static inline bool ws_flow_is_held(const struct ws_conn *c) {
          (c->is_paused || ws_flow_is_pressed(c));
 }
 
+static inline size_t ws_flow_input_left(const struct ws_conn *c) {
+  if (ws_flow_is_being_read(c)) return c->stream.loop->input.n;
+  return c->rest ? c->rest->len - c->rest->off : 0;
+}
+
 static inline bool ws_flow_has_input(const struct ws_conn *c) {
-  size_t left = c->rest ? c->rest->len - c->rest->off : 0;
-  if (ws_flow_is_being_read(c)) left = c->stream.loop->input.n;
-  return left > 0 || ws_protocol_has_event(&c->protocol);
+  return ws_flow_input_left(c) > 0 || ws_protocol_has_event(&c->protocol);
 }
 
 /* Silence is held against the peer only while it is listened to. */
