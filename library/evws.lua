@@ -326,6 +326,11 @@ local ws = {}
 ---server closes.
 ---@field unix? string
 ---
+---Who may connect to the Unix socket: the mode of its file in octal digits, as
+---chmod takes them (`"660"`: owner and group). Set before anybody can connect.
+---Default: what the umask of the process leaves.
+---@field unix_mode? string
+---
 ---The descriptor of a stream socket that listens already, instead of `port`:
 ---systemd passes 3 (docs/deploy.md). The server makes it non-blocking and
 ---close-on-exec, closes it at the end, and removes no file of it.

@@ -140,6 +140,54 @@ describe("a server", function()
       end
     end)
 
+    it("has the mode that unix_mode says, whatever the umask", function()
+      for mode, shown in pairs { ["660"] = "rw-rw----", ["0600"] = "rw-------",
+        ["777"] = "rwxrwxrwx" } do
+        for _, umask in ipairs { "000", "077" } do
+          local path = socket_path()
+          local child = kit.execute(([[sh -c "umask %s; exec %s -e \
+            \"ws = require \\\"evws\\\" \
+            assert(ws.listen { unix = \\\"%s\\\", \
+              unix_mode = \\\"%s\\\" }) ws.run()\""]]):format(umask,
+            os.getenv "LUA" or "lua5.4", path, mode))
+          t.wait(function()
+            return lfs.attributes(path, "permissions") == shown
+          end, shown)
+          child:signal "TERM"
+          child:ended()
+        end
+      end
+    end)
+
+    it("has the mode that the umask leaves, without", function()
+      local path = socket_path()
+      t.listen { unix = path }
+      local pipe = assert(io.popen "umask")
+      local umask = tonumber(pipe:read "a", 8)
+      pipe:close()
+      assert.equal(umask & 1 == 0, lfs.attributes(path,
+        "permissions"):sub(9) == "x")
+    end)
+
+    it("has no mode that is none, nor without a path", function()
+      for _, mode in ipairs { "", "66", "0", "000", "888", "66a", "1777",
+        "06600", " 660", "-660", "rw-rw----" } do
+        contains(kit.refused { unix = socket_path(), unix_mode = mode },
+          'bad option \'unix_mode\' (octal digits as "660" expected, got')
+      end
+      contains(kit.refused { unix = socket_path(), unix_mode = 660 },
+        "bad option 'unix_mode' (string expected, got 660")
+      assert.equal("option 'unix_mode' needs 'unix'",
+        kit.refused { port = 0, unix_mode = "660" })
+    end)
+
+    it("is removed at the end whatever its mode is", function()
+      local path = socket_path()
+      local server = t.listen { unix = path, unix_mode = "600" }
+      t.pump(server.close, server)
+      assert.is_nil(lfs.attributes(path))
+    end)
+
     it("replaces a stale file that nobody answers on", function()
       local path = socket_path()
       local child = kit.run(([[

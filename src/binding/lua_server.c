@@ -2,6 +2,7 @@
 #include "binding/lua_server.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -46,9 +47,23 @@ static char *copy(lua_State *L, const char *text) {
   return p;
 }
 
+/* Three octal digits, or four with 0 in front, as chmod takes them. */
+static int read_mode(lua_State *L) {
+  const char *text = ws_option_string(L, 1, "unix_mode", NULL);
+  if (!text) return 0;
+  const char *digits = text[0] == '0' && strlen(text) == 4 ? text + 1 : text;
+  if (strlen(digits) != 3 || strspn(digits, "01234567") != 3 ||
+      strcmp(digits, "000") == 0) {
+    lua_getfield(L, 1, "unix_mode");
+    ws_option_bad(L, "unix_mode", "octal digits as \"660\"");
+  }
+  return (int)strtol(digits, NULL, 8);
+}
+
 /* One of port, unix and fd tells where to listen. */
 static void read_place(lua_State *L, struct ws_net_listen *what) {
   what->unix_path = ws_option_string(L, 1, "unix", NULL);
+  what->unix_mode = read_mode(L);
   what->host = ws_option_string(L, 1, "host", "localhost");
   what->port = (int)ws_option_integer(L, 1, "port", -1, 0, 65535);
   what->backlog = (int)ws_option_integer(L, 1, "backlog", 1024, 1, 65535);
@@ -57,6 +72,8 @@ static void read_place(lua_State *L, struct ws_net_listen *what) {
   what->has_fd = what->fd >= 0;
   if (what->port < 0 && !what->unix_path && !what->has_fd)
     luaL_error(L, "option 'port' is missing (0 is any free port)");
+  if (what->unix_mode && !what->unix_path)
+    luaL_error(L, "option 'unix_mode' needs 'unix'");
   if (what->unix_path && what->port >= 0)
     luaL_error(L, "options 'port' and 'unix' exclude each other");
   if (what->has_fd && (what->unix_path || what->port >= 0))

@@ -111,6 +111,7 @@ static const struct option options[] = {
   {.name = "tls", .type = OTHER, .scope = ENDPOINT},
   {.name = "trusted_proxies", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "unix", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "unix_mode", .type = OTHER, .scope = WS_FOR_LISTEN},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)

@@ -77,6 +77,7 @@ struct ws_io_ops {
   int (*shutdown)(struct ws_io *, int fd); /* our half */
   int (*close)(struct ws_io *, int fd);
   int (*unlink)(struct ws_io *, const char *path); /* -ENOTSOCK: no socket */
+  int (*chmod)(struct ws_io *, const char *path, int mode);
 
   double (*now)(struct ws_io *);   /* monotonic seconds */
   int64_t (*wall)(struct ws_io *); /* seconds since the epoch */

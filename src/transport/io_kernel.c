@@ -160,6 +160,11 @@ static int k_close(struct ws_io *io, int fd) {
   return (int)result(close(fd));
 }
 
+static int k_chmod(struct ws_io *io, const char *path, int mode) {
+  (void)io;
+  return (int)result(chmod(path, (mode_t)mode));
+}
+
 static int k_unlink(struct ws_io *io, const char *path) {
   struct stat what;
   (void)io;
@@ -223,6 +228,7 @@ void ws_io_kernel_fill(struct ws_io_ops *ops) {
     .shutdown = k_shutdown,
     .close = k_close,
     .unlink = k_unlink,
+    .chmod = k_chmod,
     .now = k_now,
     .wall = k_wall,
     .random = k_random,

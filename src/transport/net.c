@@ -118,8 +118,12 @@ static int open_one(struct ws_io *io, const struct ws_net_listen *what,
   if (a->any.ss_family == AF_INET6)
     ops->setsockopt(io, fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_every);
   if (r == 0) r = ops->bind(io, fd, a);
+  bool has_file = r == 0 && a->any.ss_family == AF_UNIX;
+  if (has_file && what->unix_mode) /* before anybody can connect */
+    r = ops->chmod(io, what->unix_path, what->unix_mode);
   if (r == 0) r = ops->listen(io, fd, what->backlog);
   if (r == 0) return fd;
+  if (has_file) ops->unlink(io, what->unix_path);
   ops->close(io, fd);
   return r;
 }

@@ -15,6 +15,7 @@ struct ws_net_listen {
   const char *host;      /* a name, an address, "localhost", "*" */
   int port;              /* 0: any that is free, the same for all addresses */
   const char *unix_path; /* instead of host and port */
+  int unix_mode;         /* of its file; 0: what umask leaves */
   int fd;                /* has_fd: a socket that listens already, instead */
   int backlog;
   bool has_fd;
