@@ -42,7 +42,8 @@ struct user {
   struct ws_conn c; /* first */
   struct app *app;
   bool is_asked, is_upgrade, is_opening, is_busy, was_opened, was_closed;
-  bool has_control; /* pings and pongs wait */
+  bool has_control;                 /* pings and pongs wait */
+  bool is_streaming, was_told_gone; /* a body is written; of its client */
 };
 
 struct app {
@@ -53,7 +54,7 @@ struct app {
   struct user *users[CONNS];
   uint32_t whims; /* 0: it echoes, and nothing else */
   uint8_t flags;
-  bool is_gone;
+  bool is_gone, has_to_go; /* it was asked first whether to say farewell */
   unsigned opened, closed;
   int peer; /* the descriptor of the client that is the input */
   struct friend friend;
@@ -105,9 +106,31 @@ static void free_conn(struct ws_conn *c) {
   free(u);
 }
 
+/* A piece of a body, its end, or an error in the middle of it. */
+static void stream(struct user *u, bool is_last) {
+  static const char big[BIG];
+  struct ws_conn *c = &u->c;
+  unsigned what = is_last ? 1 : whim(u->app, 6);
+  u->is_streaming = what != 1 && what != 2 && c->state == WS_CONN_PENDING;
+  switch (what) {
+  case 1: ws_answer_end(c); break;
+  case 2: ws_answer_break(c); break;
+  case 3: ws_answer_write(c, big, sizeof big); break;
+  case 4: c->is_drain_awaited = true; break;
+  default: ws_answer_write(c, "piece", 5); break;
+  }
+}
+
 static void answer(struct user *u) {
   const struct ws_slice none = {"", 0};
   u->is_asked = false;
+  if (!u->is_upgrade && whim(u->app, 3) == 1) {
+    static const uint64_t lengths[] = {0, 5, 12, BIG};
+    const uint64_t *length = &lengths[whim(u->app, 4)];
+    if (whim(u->app, 2) == 1) length = NULL;
+    u->is_streaming = ws_answer_begin(&u->c, 200, none, false, length);
+    return;
+  }
   if (u->is_upgrade && (is_friend(u) || whim(u->app, 4) != 1))
     ws_conn_accept(&u->c, ws_upgrade_choose(&u->c), none);
   else
@@ -116,9 +139,17 @@ static void answer(struct user *u) {
 
 static void on_request(struct ws_conn *c, bool is_upgrade) {
   struct user *u = (struct user *)c;
+  FUZZ_CHECK(!u->is_asked);
   u->is_asked = true;
+  u->was_told_gone = false;
   u->is_upgrade = is_upgrade;
   if (whim(u->app, 2) == 0) answer(u);
+}
+
+static void on_client_gone(struct ws_conn *c) {
+  struct user *u = (struct user *)c;
+  FUZZ_CHECK(!u->was_told_gone && !u->was_opened);
+  u->was_told_gone = true;
 }
 
 static void set_mode(struct user *u) {
@@ -228,6 +259,13 @@ static void on_gone(struct ws_server *s) {
   a->is_gone = true;
 }
 
+static bool on_closing(struct ws_server *s, double seconds) {
+  struct app *a = (struct app *)s->host;
+  FUZZ_CHECK(seconds > 0 && !s->is_leaving);
+  a->has_to_go = whim(a, 2) == 1;
+  return a->has_to_go || whim(a, 2) == 1; /* or a timer does it */
+}
+
 static void on_log(struct ws_host *host, enum ws_log_level level,
                    const char *text) {
   (void)host;
@@ -237,10 +275,13 @@ static void on_log(struct ws_host *host, enum ws_log_level level,
 
 /* What it has put off. */
 static void go_on(struct app *a, bool all) {
+  if (a->has_to_go) ws_farewell_go(&a->server);
+  a->has_to_go = false;
   for (int i = 0; i < CONNS; i++) {
     struct user *u = a->users[i];
     if (!u || (!all && whim(a, 2) == 1)) continue;
     if (u->is_asked) answer(u);
+    if (a->users[i] == u && u->is_streaming) stream(u, all);
     if (a->users[i] == u && u->is_opening) set_mode(u);
     if (a->users[i] == u && u->is_busy) {
       u->is_busy = false;
@@ -303,6 +344,7 @@ static void start(struct app *a, uint8_t limits) {
   a->host = (struct ws_host){.new_conn = new_conn,
                              .free_conn = free_conn,
                              .request = on_request,
+                             .gone = on_client_gone,
                              .opened = on_opened,
                              .readable = on_readable,
                              .is_at_work = is_at_work,
@@ -310,6 +352,7 @@ static void start(struct app *a, uint8_t limits) {
                              .drained = on_drained,
                              .ended = on_ended,
                              .closed = on_closed,
+                             .closing = on_closing,
                              .server_gone = on_gone,
                              .log = on_log};
   memset(&a->server, 0, sizeof a->server);
@@ -416,7 +459,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   if (in.n > 8192) return 0;
   sim_init(&a.sim);
   a.whims = whims * 0x01010101U;
-  a.is_gone = false;
+  a.is_gone = a.has_to_go = false;
   a.opened = a.closed = 0;
   with_loop(&a, true);
   a.friend_id = a.loop.last_id + 1;
