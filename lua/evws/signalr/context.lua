@@ -64,7 +64,6 @@ end
 
 function properties.id(session) return session.id end
 function properties.user(session) return session.user end
-function properties.data(session) return session.data end
 function properties.is_closed(session) return session.is_over end
 
 function properties.transport(session)

@@ -40,42 +40,49 @@ function json.new(max_depth)
   local self = { name = "json", is_binary = false, kind = "text",
     ping = '{"type":6}\30' }
 
-  local function read_args(message, raw)
-    local n = reader.count(raw)
-    if not n then return nil, "the arguments are no list" end
-    local args = {}
+  -- The raw list becomes that of the arguments; how many, and what was wrong
+  -- with one of them. nil: it is no list.
+  local function read_args(raw)
+    local n, bad = reader.count(raw), nil
+    if not n then return nil end
+    if n == 0 then raw[1] = nil end -- what marks an empty list
     for i = 1, n do
-      local value, why = value_of(raw[i])
-      if value == nil then message.bad = why end
-      if value ~= null then args[i] = value end
+      local value = raw[i]
+      if type(value) ~= "string" then
+        local why
+        value, why = value_of(value)
+        if value == nil then bad = why end
+        if value == null then value = nil end
+        raw[i] = value
+      end
     end
-    message.args, message.n = args, n
-    return message
+    return n, bad
   end
 
   local function read_streams(message, raw)
-    if raw == nil or raw == raw_null then return message end
     local n = reader.count(raw)
     if not n then return nil, "the streams are no list" end
     if n == 0 then return message end
-    local streams = {}
     for i = 1, n do
-      local id = raw[i]
-      if type(id) ~= "string" then return nil, "a stream's id is no text" end
-      streams[i] = id
+      if type(raw[i]) ~= "string" then
+        return nil, "a stream's id is no text"
+      end
     end
-    message.streams = streams
+    message.streams = raw
     return message
   end
 
-  local function invocation(message, raw)
-    local target = raw.target
+  local function invocation(kind, id, raw)
+    local target, args, streams = raw.target, raw.arguments, raw.streamIds
     if type(target) ~= "string" then return nil, "the target is no text" end
-    message.target = target
-    if message.type == 4 and not message.id then return nil, "no id" end
-    local ok, why = read_args(message, raw.arguments)
-    if not ok then return nil, why end
-    return read_streams(message, raw.streamIds)
+    if kind == 4 and not id then return nil, "no id" end
+    local n, bad = read_args(args)
+    if not n then return nil, "the arguments are no list" end
+    -- with room for what dispatch adds
+    local message = { type = kind, id = id, target = target, args = args,
+      n = n, bad = bad, session = nil, holds_slot = nil }
+    if streams == nil or streams == raw_null then return message end
+    return read_streams(message, streams)
   end
 
   local function item(message, raw)
@@ -121,7 +128,7 @@ function json.new(max_depth)
   end
 
   local readers = { invocation, item, completion, invocation, cancel,
-    [7] = close, [8] = sequence, [9] = sequence }
+    nil, close, sequence, sequence }
 
   -- A message, or nil and why there is none.
   function self.parse(record)
@@ -137,7 +144,9 @@ function json.new(max_depth)
       and raw.headers ~= raw_null then
       return nil, "the headers are no map"
     end
-    return read({ type = kind, id = id ~= "" and id or nil }, raw)
+    if id == "" then id = nil end
+    if read == invocation then return invocation(kind, id, raw) end
+    return read({ type = kind, id = id }, raw)
   end
 
   -- The records below are strings; or nil, what is wrong, and in which value
@@ -164,13 +173,15 @@ function json.new(max_depth)
   function self.item(id, value)
     local piece, why, where = encode(value, max_depth)
     if not piece then return nil, why, 1, where end
-    return head("2", id) .. ',"item":' .. piece .. "}\30"
+    return '{"type":2,"invocationId":' .. text(id) .. ',"item":' .. piece
+      .. "}\30"
   end
 
   function self.result(id, value)
     local piece, why, where = encode(value, max_depth)
     if not piece then return nil, why, 1, where end
-    return head("3", id) .. ',"result":' .. piece .. "}\30"
+    return '{"type":3,"invocationId":' .. text(id) .. ',"result":' .. piece
+      .. "}\30"
   end
 
   function self.failure(id, message)
