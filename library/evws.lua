@@ -1083,6 +1083,25 @@ function conn:shutdown(code, reason) end
 ---@return true
 function conn:terminate() end
 
+---As `ws.after`, with the connection for an argument: `fn(conn)`. Ends when the
+---connection does, before its `on_close`, and an error in it is one of a handler
+---of the connection.
+---
+---Returns the timer; or nil and `"closed"`.
+---@param seconds number at least 0
+---@param fn fun(conn: evws.Conn)
+---@return evws.Timer? timer
+---@return string? message
+function conn:after(seconds, fn) end
+
+---As `ws.every`, and as told at `conn:after`:
+---`conn:every(10, function() conn:send(os.date()) end)`.
+---@param seconds number above 0
+---@param fn fun(conn: evws.Conn)
+---@return evws.Timer? timer
+---@return string? message
+function conn:every(seconds, fn) end
+
 ---Sets this connection's own handler, instead of the option's. What waits
 ---unread is delivered to it first. `nil` takes it away. Raises while a task
 ---waits in `receive`. `conn:on_message(conn.send)` is an echo.
@@ -1187,10 +1206,45 @@ function ws.timeout() end
 ---they are, and the next `ws.run` goes on with them.
 function ws.stop() end
 
----Starts a task: `fn(...)` is called in this turn or the next, and may wait.
----@param fn fun(...)
+---Starts a task: `fn(...)` is called in this turn or the next, and may wait. It
+---runs without being kept; what it returns is for whoever waits for it:
+---
+---```lua
+---local price = ws.spawn(ask, "price")
+---local stock = ws.spawn(ask, "stock") -- both at a time
+---print(price:wait(), stock:wait())
+---```
+---@param fn fun(...): ...
 ---@param ... any
+---@return evws.Task
 function ws.spawn(fn, ...) end
+
+---What `ws.spawn` returns. It is cancelled when a variable `local task <close>`
+---goes out of scope. `tostring` tells whether it is running, has ended, failed
+---or was cancelled.
+---@class evws.Task: userdata
+local task = {}
+
+---Waits until it is over, any number of times and from any task but itself.
+---
+---Returns true and what its function returned; or nil and the error that it
+---raised (`on_error` is told of it all the same), `"cancelled"`, `"timeout"`,
+---`"interrupted"` (Ctrl-C; see `ws.sleep`) or `"nothing to wait for"`.
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return any result_or_message
+---@return any ...
+function task:wait(timeout) end
+
+---Ends it: what it waits for, or its next wait, raises `"cancelled"` in it, so
+---that its variables are closed. One that has not begun never does; a
+---connection that it was opening is given up. It may catch the error by `pcall`
+---and go on. That it was cancelled is told to nobody but who waits for it. A
+---task that cancels itself goes no further.
+---
+---Returns whether it was still running.
+---@return boolean was_running
+function task:cancel() end
 
 ---Waits. `ws.sleep(0)` lets one turn pass.
 ---
@@ -1215,12 +1269,12 @@ function ws.after(seconds, fn) end
 ---@return evws.Timer
 function ws.every(seconds, fn) end
 
----What `ws.after` and `ws.every` return. It runs without being kept, and is
+---What `ws.after`, `ws.every` and those of a connection return. It runs without being kept, and is
 ---cancelled when a variable `local timer <close>` goes out of scope.
 ---@class evws.Timer: userdata
 local timer = {}
 
----Ends it: `fn` is not called any more. A call that is at work goes on.
+---Ends it: its function is not called any more. A call that is at work goes on.
 ---
 ---Returns whether it was still set.
 ---@return boolean was_set

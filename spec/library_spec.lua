@@ -170,6 +170,7 @@ describe("library/evws.lua", function()
     end
     t.cleanup()
     assert.same(members "evws.timer", keys(functions.timer))
+    assert.same(members "evws.task", keys(functions.task))
     assert.same(members "evws.writer", keys(functions.writer))
     assert.same(members "evws.queue", keys(functions.queue))
     assert.same(members "evws.request", keys(functions.request))
@@ -236,7 +237,7 @@ describe("library/evws.lua", function()
   end)
 
   it("describes whatever it has", function()
-    for _, owner in ipairs { "ws", "conn", "server", "timer", "writer",
+    for _, owner in ipairs { "ws", "conn", "server", "timer", "task", "writer",
       "queue", "request", "body" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)

@@ -270,7 +270,8 @@ describe("options", function()
       max_body = 1 << 20, require_origin = false, max_message = 1 << 20,
       max_fragments = 4096, receive_queue = 65536, concurrency = 1,
       read_ahead = false, high_water = 65536, low_water = 32768,
-      max_queued = 1 << 20, on_full = "reject", on_flood = "close", stall_timeout = 10,
+      max_queued = 1 << 20,
+      on_full = "reject", on_flood = "close", stall_timeout = 10,
       keepalive_interval = 120, keepalive_timeout = 240,
       idle_timeout = false, close_timeout = 5, max_lifetime = false,
       message_rate = false, origins = "*", hosts = "*" } do

@@ -423,10 +423,11 @@ describe("message_rate", function()
     end)
 
     it("hears a Close behind, and ends when it is told to", function()
-      local client, log, conn = open(paced(1, 20))
+      local client, log = open(paced(1, 20))
       client:send(numbered(1, 3) .. t.close_frame(1000, "done"))
       assert.same({ 1000, "done" }, { kit.closed(log) })
       assert_numbered(log, 1, 3)
+      local conn
       client, log, conn = open(paced(1, 0.01))
       client:send(numbered(1, 3))
       t.wait(function() return #log.messages == 1 end)

@@ -12,6 +12,7 @@
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
+#include "binding/lua_timer.h"
 #include "engine/conn_flow.h"
 #include "engine/retry.h"
 
@@ -120,6 +121,7 @@ static bool tell_end(struct lua_conn *lc) {
 static void on_ended(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
   size_t n = 0;
+  ws_timers_end(lc);
   for (struct ws_task *t = lc->waiting; t; t = t->next) n++;
   while (n-- && lc->waiting) ws_task_wake_now(lc->waiting, WS_WAKE_CLOSED);
 }

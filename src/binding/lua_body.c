@@ -7,6 +7,7 @@
 #include "binding/conn_task.h"
 #include "binding/lua_message.h"
 #include "binding/request_table.h"
+#include "binding/waiting.h"
 #include "engine/answer.h"
 
 #define BODY_NAME "evws.body"

@@ -8,9 +8,11 @@
 #include "binding/conn_handlers.h"
 #include "binding/conn_props.h"
 #include "binding/lua_message.h"
+#include "binding/lua_timer.h"
 #include "binding/lua_topic.h"
 #include "binding/lua_writer.h"
 #include "binding/task.h"
+#include "binding/waiting.h"
 #include "engine/conn.h"
 #include "engine/conn_flow.h"
 #include "engine/conn_read.h"
@@ -151,7 +153,7 @@ static int end_k(lua_State *L, const struct ws_woken *w);
 static int wait_for_end(lua_State *L, struct lua_conn *lc, struct ws_woken w) {
   struct ws_state *st = ws_state_of(L);
   while (!ws_retry_is_over(&lc->c)) {
-    if (w.why != WS_WAKE_CLOSED) return ws_task_push_why(L, w.why);
+    if (w.why != WS_WAKE_CLOSED) return ws_push_why(L, w.why);
     struct ws_task here, *t = ws_task_waiter(L, st, &here);
     if (w.time_left >= 0 && !ws_task_set_timeout(t, w.time_left))
       return luaL_error(L, "not enough memory");
@@ -230,7 +232,7 @@ static int receive_k(lua_State *L, const struct ws_woken *w) {
   if (ws_retry_is_over(&lc->c) || w->why == WS_WAKE_CLOSED)
     return push_end(L, lc);
   if (w->why == WS_WAKE_DONE) return wait_for_message(L, lc, w->time_left);
-  return ws_task_push_why(L, w->why);
+  return ws_push_why(L, w->why);
 }
 
 /* Its messages wait for whoever receives, from now on. */
@@ -374,7 +376,9 @@ static int conn_gc(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {{"close", conn_close},
+static const luaL_Reg methods[] = {{"after", ws_conn_after},
+                                   {"close", conn_close},
+                                   {"every", ws_conn_every},
                                    {"drain", conn_drain},
                                    {"messages", conn_messages},
                                    {"pause", conn_pause},

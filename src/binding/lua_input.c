@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "binding/task.h"
+#include "binding/waiting.h"
 
 #define INPUT_NAME "evws.input"
 #define PIECE 16384 /* bytes */

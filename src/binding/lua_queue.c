@@ -11,6 +11,7 @@
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
 #include "binding/task.h"
+#include "binding/waiting.h"
 
 #define QUEUE_NAME "evws.queue"
 
@@ -69,7 +70,7 @@ static int put(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
   while (!q->is_closed) {
     if (q->count < q->limit) return append(L, q);
-    if (w.why != WS_WAKE_DONE) return ws_task_push_why(L, w.why);
+    if (w.why != WS_WAKE_DONE) return ws_push_why(L, w.why);
     wait_in(L, &q->putters, &w, put_k);
   }
   return ws_push_closed(L);
@@ -112,7 +113,7 @@ static int take(lua_State *L, struct ws_woken w) {
   struct lua_queue *q = check_queue(L);
   while (!q->count) {
     if (q->is_closed) return ws_push_closed(L);
-    if (w.why != WS_WAKE_DONE) return ws_task_push_why(L, w.why);
+    if (w.why != WS_WAKE_DONE) return ws_push_why(L, w.why);
     wait_in(L, &q->takers, &w, take_k);
   }
   return shift(L, q);

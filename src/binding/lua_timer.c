@@ -1,26 +1,32 @@
-/* lua_timer.c: ws.sleep, ws.spawn, ws.after, ws.every. */
+/* lua_timer.c: ws.sleep, ws.after, ws.every, and those of a connection. */
 #include "binding/lua_timer.h"
 
 #include <math.h>
 
 #include "binding/anchors.h"
+#include "binding/lua_message.h"
 #include "binding/task.h"
+#include "engine/retry.h"
 
 #define AGAIN 0.1 /* seconds, until there may be memory */
+
+enum { UV_FUNCTION = 1, UV_CONN = 2, UV_TIMER_COUNT = 2 };
 
 struct lua_timer {
   struct ws_timer timer; /* first */
   struct ws_list link;   /* of the engine, while it is set or at work */
   struct ws_state *st;
-  double interval; /* negative: once */
-  bool is_running; /* its last call has not returned */
+  struct lua_conn *conn;  /* with which it ends; NULL: with none */
+  struct lua_timer *next; /* in that one's list, until it is over */
+  double interval;        /* negative: once */
+  bool is_running;        /* its last call has not returned */
 };
 
 static struct lua_timer *check_timer(lua_State *L, int arg) {
   return ws_object_check(L, arg, WS_TIMER_NAME);
 }
 
-/* ---- sleep, spawn ---- */
+/* ---- sleep ---- */
 
 static int sleep_k(lua_State *L, const struct ws_woken *w) {
   if (w->why == WS_WAKE_TIMEOUT) {
@@ -45,51 +51,18 @@ int ws_lua_sleep(lua_State *L) {
   return ws_task_wait(L, st, t, sleep_k);
 }
 
-/* 1: the function, then its arguments. */
-static int spawn_body(lua_State *L) {
-  return ws_task_call(L, lua_gettop(L) - 1, NULL);
-}
-
-/* The function and its arguments become a task; it is not started. */
-static struct ws_task *spawn(lua_State *L, struct ws_state *st, int n) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  ws_state_check_fork(L, st);
-  struct ws_task *t = ws_task_new(st);
-  if (!t || !lua_checkstack(t->co, n + 4)) {
-    if (t) ws_task_discard(t);
-    luaL_error(L, "not enough memory");
-    return NULL;
-  }
-  lua_pushcfunction(t->co, spawn_body);
-  lua_xmove(L, t->co, n);
-  return t;
-}
-
-int ws_lua_spawn(lua_State *L) {
-  ws_state_check_dot(L, "spawn");
-  struct ws_state *st = ws_state_of(L);
-  int n = lua_gettop(L);
-  struct ws_task *t = spawn(L, st, n);
-  if (!ws_task_start_later(t, n)) return luaL_error(L, "not enough memory");
-  return 0;
-}
-
-/* core.spawn_now, for what is written in Lua beside the engine: as ws.spawn,
- * but inside of a task it runs at once, as far as its first wait. */
-int ws_lua_spawn_now(lua_State *L) {
-  struct ws_state *st = ws_state_of(L);
-  int n = lua_gettop(L);
-  struct ws_task *t = spawn(L, st, n);
-  if (st->current && st->loop.in_turn)
-    ws_task_start(t, n);
-  else if (!ws_task_start_later(t, n))
-    return luaL_error(L, "not enough memory");
-  return 0;
-}
-
 /* ---- timers ---- */
 
+static void leave_conn(struct lua_timer *lt) {
+  struct lua_timer **at = lt->conn ? &lt->conn->timers : NULL;
+  while (at && *at && *at != lt) at = &(*at)->next;
+  if (at && *at) *at = lt->next;
+  lt->next = NULL;
+  lt->conn = NULL;
+}
+
 static void retire(struct lua_timer *lt) {
+  leave_conn(lt);
   ws_list_remove(&lt->link);
   ws_object_drop(ws_state_thread(lt->st), lt->st, lt);
 }
@@ -124,7 +97,10 @@ static void timer_done(struct ws_task *t, bool ok) {
 static int timer_body(lua_State *L) {
   struct lua_timer *lt = lua_touserdata(L, 1);
   ws_object_push(L, lt->st, lt);
-  lua_getiuservalue(L, -1, 1);
+  lua_getiuservalue(L, 2, UV_FUNCTION);
+  if (lua_getiuservalue(L, 2, UV_CONN) != LUA_TNIL)
+    return ws_task_call(L, 1, "a timer");
+  lua_pop(L, 1);
   return ws_task_call(L, 0, NULL);
 }
 
@@ -139,6 +115,7 @@ static void on_timer(struct ws_timer *timer) {
     return;
   }
   lt->is_running = true;
+  if (lt->conn) ws_task_set_conn(t, lt->conn);
   t->is_untried = true;
   t->arg = lt;
   t->done = timer_done;
@@ -147,49 +124,86 @@ static void on_timer(struct ws_timer *timer) {
   ws_task_start(t, 1);
 }
 
-static int new_timer(lua_State *L, bool is_every) {
+/* Seconds and function are at `at` and behind it, and nothing else is; pushes
+ * the timer. */
+static struct lua_timer *new_timer(lua_State *L, int at, bool is_every) {
   struct ws_state *st = ws_state_of(L);
-  double seconds = luaL_checknumber(L, 1);
+  double seconds = luaL_checknumber(L, at);
   luaL_argcheck(
-    L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0), 1,
+    L, seconds >= 0 && !isnan(seconds) && !(is_every && seconds <= 0), at,
     is_every ? "seconds above 0 expected" : "seconds must not be negative");
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_checktype(L, at + 1, LUA_TFUNCTION);
   ws_state_check_fork(L, st);
-  lua_settop(L, 2);
-  struct lua_timer *lt = lua_newuserdatauv(L, sizeof *lt, 1);
+  lua_settop(L, at + 1);
+  struct lua_timer *lt = lua_newuserdatauv(L, sizeof *lt, UV_TIMER_COUNT);
   *lt = (struct lua_timer){
     .timer = {.fn = on_timer}, .st = st, .interval = is_every ? seconds : -1};
   ws_list_init(&lt->link);
   luaL_setmetatable(L, WS_TIMER_NAME);
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, 3, 1);
-  ws_object_keep(L, st, lt, 3);
+  lua_pushvalue(L, at + 1);
+  lua_setiuservalue(L, at + 2, UV_FUNCTION);
+  ws_object_keep(L, st, lt, at + 2);
   if (!ws_loop_timer(&st->loop, &lt->timer, seconds)) {
     ws_object_drop(L, st, lt);
-    return luaL_error(L, "not enough memory");
+    luaL_error(L, "not enough memory");
   }
   ws_list_append(&st->timers, &lt->link);
-  return 1;
+  return lt;
 }
 
 int ws_lua_after(lua_State *L) {
   ws_state_check_dot(L, "after");
-  return new_timer(L, false);
+  new_timer(L, 1, false);
+  return 1;
 }
 
 int ws_lua_every(lua_State *L) {
   ws_state_check_dot(L, "every");
-  return new_timer(L, true);
+  new_timer(L, 1, true);
+  return 1;
+}
+
+static bool cancel(struct lua_timer *lt) {
+  bool was_set = lt->timer.index != 0;
+  lt->interval = -1;
+  leave_conn(lt);
+  if (was_set) ws_loop_timer_stop(&lt->st->loop, &lt->timer);
+  if (!lt->is_running && ws_list_is_linked(&lt->link)) retire(lt);
+  return was_set;
 }
 
 static int timer_cancel(lua_State *L) {
-  struct lua_timer *lt = check_timer(L, 1);
-  bool was_set = lt->timer.index != 0;
-  lt->interval = -1;
-  if (was_set) ws_loop_timer_stop(&lt->st->loop, &lt->timer);
-  if (!lt->is_running && ws_list_is_linked(&lt->link)) retire(lt);
-  lua_pushboolean(L, was_set);
+  lua_pushboolean(L, cancel(check_timer(L, 1)));
   return 1;
+}
+
+/* ---- of a connection ---- */
+
+/* The timer keeps the object, which the engine may let go of before. */
+static int new_conn_timer(lua_State *L, bool is_every) {
+  struct lua_conn *lc = ws_check_conn(L, 1);
+  luaL_checknumber(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  if (!ws_is_usable(lc) || ws_retry_is_over(&lc->c)) return ws_push_closed(L);
+  struct lua_timer *lt = new_timer(L, 2, is_every);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, UV_CONN);
+  lt->conn = lc;
+  lt->next = lc->timers;
+  lc->timers = lt;
+  return 1;
+}
+
+int ws_conn_after(lua_State *L) {
+  return new_conn_timer(L, false);
+}
+
+int ws_conn_every(lua_State *L) {
+  return new_conn_timer(L, true);
+}
+
+void ws_timers_end(struct lua_conn *lc) {
+  while (lc->timers) cancel(lc->timers);
 }
 
 static int timer_tostring(lua_State *L) {
@@ -201,6 +215,7 @@ static int timer_tostring(lua_State *L) {
 
 static int timer_gc(lua_State *L) {
   struct lua_timer *lt = check_timer(L, 1);
+  leave_conn(lt);
   ws_heap_clear(&lt->st->loop.timers, &lt->timer);
   ws_list_remove(&lt->link);
   return 0;

@@ -12,6 +12,7 @@
 #include "binding/lua_input.h"
 #include "binding/lua_queue.h"
 #include "binding/lua_server.h"
+#include "binding/lua_spawn.h"
 #include "binding/lua_timer.h"
 #include "binding/lua_writer.h"
 #include "binding/options.h"
@@ -107,6 +108,7 @@ static struct ws_state *new_state(lua_State *L) {
   st->log_name = text_ref(L, "log");
   st->yield_error = text_ref(L, "attempt to yield out of a handler (use "
                                 "ws.sleep or ws.spawn)");
+  st->cancel_error = text_ref(L, "cancelled");
   st->lost_error = text_ref(L, "a waiting task was closed from outside");
   st->main_error = text_ref(L, ""); /* its place is there without memory */
   ws_state_keep(L);
@@ -114,6 +116,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_open_server(L);
   ws_open_body(L);
   ws_open_queue(L);
+  ws_open_spawn(L);
   ws_open_timer(L);
   ws_open_writer(L);
   return st;

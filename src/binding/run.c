@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/task.h"
+#include "binding/waiting.h"
 #include "engine/farewell.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds, after the first signal */

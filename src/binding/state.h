@@ -29,6 +29,7 @@ enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 enum { UV_ON_GONE = UV_ON_MESSAGE };
 
 struct lua_conn;
+struct lua_timer;
 struct ws_task;
 
 struct ws_state {
@@ -56,6 +57,7 @@ struct ws_state {
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */
   int yield_error;      /* registry: what a stray coroutine.yield gets */
   int lost_error;       /* and whoever closes a task that waits */
+  int cancel_error;     /* what a wait raises that is cancelled */
   int main_error;       /* registry: what main raised, until ws.run raises it */
   struct ws_task *main; /* of ws.run */
   int signals;          /* caught during this run */
@@ -70,9 +72,10 @@ struct ws_state {
 };
 
 struct lua_conn {
-  struct ws_conn c;        /* first */
-  const void *magic;       /* anchors.c: tells it from any other userdata */
-  struct ws_task *waiting; /* tasks that wait on it, by their `next` */
+  struct ws_conn c;         /* first */
+  const void *magic;        /* anchors.c: tells it from any other userdata */
+  struct ws_task *waiting;  /* tasks that wait on it, by their `next` */
+  struct lua_timer *timers; /* that end with it, by their `next` */
   uint32_t slot;
   uint32_t tasks;            /* its handlers that have not ended */
   uint32_t opens;            /* more than one: it reconnects */

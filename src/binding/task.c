@@ -91,7 +91,11 @@ static void rest(struct ws_task *t) {
     return;
   }
   t->done = NULL;
+  t->raised = NULL;
+  t->arg = NULL;
+  t->opening = NULL;
   t->handler = NULL;
+  t->is_cancelled = t->was_cancelled = false;
   t->keeps_error = t->is_busy = t->is_error = t->is_untried = false;
   ws_list_remove(&t->link);
   ws_list_append(&st->pool, &t->link);
@@ -110,10 +114,25 @@ static void ended(struct ws_task *t, bool ok) {
   if (done) done(t, ok);
 }
 
+/* Is it the error of a cancelled wait, which came through unchanged? */
+static bool is_cancellation(const struct ws_task *t, lua_State *from) {
+  if (!t->was_cancelled || !lua_checkstack(from, 1)) return false;
+  lua_rawgeti(from, LUA_REGISTRYINDEX, t->st->cancel_error);
+  bool is_it = lua_rawequal(from, -1, -2);
+  lua_pop(from, 1);
+  return is_it;
+}
+
 /* The error on top of a thread's stack is taken: ws.run raises it, and gets it
  * by the registry, for somebody else may drive the loop then; or it is told. */
 static void tell(struct ws_task *t, lua_State *from) {
   struct ws_state *st = t->st;
+  bool is_cancel = is_cancellation(t, from);
+  if (t->raised) t->raised(t, from, is_cancel);
+  if (is_cancel) {
+    lua_pop(from, 1);
+    return;
+  }
   if (t->keeps_error) {
     lua_rawseti(from, LUA_REGISTRYINDEX, st->main_error);
     return;
@@ -312,6 +331,24 @@ bool ws_task_can_wait(lua_State *L, struct ws_state *st) {
   return !st->current && !st->loop.in_turn && !is_in_finalizer(L);
 }
 
+/* Nobody would hear of a connection that it was opening. */
+static int raise_cancel(lua_State *L, struct ws_task *t) {
+  t->is_cancelled = false;
+  t->was_cancelled = true;
+  if (t->opening) ws_conn_cut(&t->opening->c, 1006, "cancelled");
+  t->opening = NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->st->cancel_error);
+  return lua_error(L);
+}
+
+void ws_task_cancel(lua_State *L, struct ws_task *t) {
+  t->is_cancelled = true;
+  if (t == t->st->current)
+    raise_cancel(L, t);
+  else if (t->is_waiting)
+    ws_task_wake(t, WS_WAKE_CANCELLED);
+}
+
 struct ws_task *ws_task_waiter(lua_State *L, struct ws_state *st,
                                struct ws_task *here) {
   ws_state_check_fork(L, st);
@@ -322,6 +359,7 @@ struct ws_task *ws_task_waiter(lua_State *L, struct ws_state *st,
     init(here, st);
     t = here;
   }
+  if (t->is_cancelled) raise_cancel(L, t);
   t->woken = WS_WAKE_NONE;
   t->wait_for = WS_FOR_NOTHING;
   t->until = -1;
@@ -385,9 +423,12 @@ static int drive_and_go_on(lua_State *L, struct ws_state *st,
 /* The task is looked at only while there is a state: it goes with that. */
 static int waited(lua_State *L, int status, lua_KContext ctx) {
   struct ws_state *st = ws_state_of(L);
-  const struct ws_task *t = (const struct ws_task *)ctx;
+  struct ws_task *t = (struct ws_task *)ctx;
   (void)status;
-  if (st->current == t) return call_k(L, t);
+  if (st->current == t) {
+    if (t->is_cancelled) return raise_cancel(L, t);
+    return call_k(L, t);
+  }
   if (st->is_closed) return luaL_error(L, "evws is closed");
   lua_settop(L, t->top);
   lua_pushnil(L);
@@ -402,20 +443,4 @@ int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
   t->is_waiting = true;
   t->top = lua_gettop(L);
   return lua_yieldk(L, 0, (lua_KContext)t, waited);
-}
-
-int ws_task_push_why(lua_State *L, enum ws_wake why) {
-  lua_pushnil(L);
-  lua_pushstring(L, why == WS_WAKE_TIMEOUT       ? "timeout"
-                    : why == WS_WAKE_INTERRUPTED ? "interrupted"
-                                                 : "nothing to wait for");
-  return 2;
-}
-
-double ws_check_timeout(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return -1;
-  double seconds = luaL_checknumber(L, arg);
-  luaL_argcheck(L, seconds >= 0 && !isnan(seconds), arg,
-                "seconds must not be negative");
-  return seconds;
 }

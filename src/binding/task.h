@@ -27,6 +27,7 @@ enum ws_wake {
   WS_WAKE_TIMEOUT,
   WS_WAKE_CLOSED,
   WS_WAKE_INTERRUPTED,
+  WS_WAKE_CANCELLED,
   WS_WAKE_STUCK /* nothing is left that could end the wait */
 };
 
@@ -68,13 +69,19 @@ struct ws_task {
   double until; /* when its timeout is over; negative: it has none */
   /* It has ended; ok tells whether without an error. Results are gone. */
   void (*done)(struct ws_task *, bool ok);
-  uint8_t woken;    /* enum ws_wake */
-  uint8_t wait_for; /* enum ws_wait_for */
+  /* Before that: the error on top of this stack is about to be told, or it
+   * was cancelled, which is told to nobody. */
+  void (*raised)(struct ws_task *, lua_State *from, bool is_cancel);
+  struct lua_conn *opening; /* what its ws.connect waits for */
+  uint8_t woken;            /* enum ws_wake */
+  uint8_t wait_for;         /* enum ws_wait_for */
   bool is_waiting, is_busy /* counted in conn's busy */;
-  bool keeps_error; /* its error is left on the driver's stack */
-  bool is_error;    /* runs an error handler: its own errors go to stderr */
-  bool is_untried;  /* done wants to hear where there is no memory to begin */
-  bool is_unbegun;  /* that was so: nobody was called, nothing was told */
+  bool is_cancelled;  /* its wait, this or the next, raises */
+  bool was_cancelled; /* it has */
+  bool keeps_error;   /* its error is left on the driver's stack */
+  bool is_error;      /* runs an error handler: its own errors go to stderr */
+  bool is_untried;    /* done wants to hear where there is no memory to begin */
+  bool is_unbegun;    /* that was so: nobody was called, nothing was told */
 };
 
 /* A task at rest, its stack empty; NULL without memory. Push body and
@@ -120,9 +127,6 @@ int ws_task_wait(lua_State *L, struct ws_state *st, struct ws_task *t,
 /* What k was called with, of a driver: to it ws_task_wait comes back. */
 struct ws_woken ws_task_woken(const struct ws_task *t);
 
-/* nil and why nothing came, for a wait that may have no end. */
-int ws_task_push_why(lua_State *L, enum ws_wake why);
-
 /* Gives back a task that was not started. */
 void ws_task_discard(struct ws_task *t);
 
@@ -135,10 +139,11 @@ void ws_task_wake_now(struct ws_task *t, enum ws_wake why);
 /* Wakes it with WS_WAKE_TIMEOUT in `seconds`; false without memory. */
 bool ws_task_set_timeout(struct ws_task *t, double seconds);
 
+/* The wait of this task raises "cancelled"; if it does not wait, its next one
+ * does. If it is the running one it raises here. */
+void ws_task_cancel(lua_State *L, struct ws_task *t);
+
 /* Frees the tasks of a state that is closed. */
 void ws_task_free_all(struct ws_state *st);
-
-/* The seconds of an optional timeout argument; negative: none. */
-double ws_check_timeout(lua_State *L, int arg);
 
 #endif

@@ -1,0 +1,13 @@
+/* waiting.h: what calls that wait take and return. */
+#ifndef EVWS_BINDING_WAITING_H
+#define EVWS_BINDING_WAITING_H
+
+#include "binding/task.h"
+
+/* nil and why nothing came, for a wait that may have no end. */
+int ws_push_why(lua_State *L, enum ws_wake why);
+
+/* The seconds of an optional timeout argument; negative: none. */
+double ws_check_timeout(lua_State *L, int arg);
+
+#endif
