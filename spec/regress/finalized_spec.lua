@@ -102,7 +102,18 @@ local at_work = [[
           conn:send(("x"):rep(1 << 20), "binary", { compress = false })
           conn:drain()
         end } },
-      on_request = function() ws.sleep(60) end })
+      on_request = function(request)
+        o.request = request
+        return 200, function(out)
+          o.body = out
+          out:write(("x"):rep(1 << 22))
+          out:drain()
+          ws.sleep(60)
+        end
+      end })
+    o.peer = assert(require "evws_probe".net.connect {
+      port = o.server.port })
+    o.peer:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     local url = "ws://127.0.0.1:" .. o.server.port .. "/a"
     o.client = assert(ws.connect(url, { compression = true,
       reconnect = true }))
@@ -125,6 +136,7 @@ local at_work = [[
     o.other = assert(ws.connect("ws://127.0.0.1:" .. o.closing.port))
     o.other:pause()
     ws.spawn(function() o.closing:close { timeout = 60 } end)
+    while not (o.body and o.writer) do ws.sleep(0.001) end
     ws.sleep(0.02)
   end
 ]]
@@ -139,8 +151,18 @@ local all_over = [[
         o.accepted = conn
         conn:subscribe "x"
         o.writer = conn:writer()
-      end, on_close = function() return o end } } })
+      end, on_close = function() return o end } },
+      on_request = function(request)
+        o.request = request
+        return 200, function(out)
+          o.body = out
+          out:write "x"
+        end
+      end })
     local url = "ws://127.0.0.1:" .. o.server.port .. "/a"
+    local peer = assert(require "evws_probe".net.connect {
+      port = o.server.port })
+    peer:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     o.client = assert(ws.connect(url, { compression = true }))
     o.reconnecting = assert(ws.connect(url, { reconnect = true }))
     o.failed = ws.connect("ws+unix:///nowhere", { on_open = print,
@@ -148,6 +170,7 @@ local all_over = [[
     o.timer = ws.after(60, function() return o end)
     o.queue = ws.queue(1)
     o.queue:put(o)
+    while not (o.body and o.writer) do ws.sleep(0.001) end
     ws.sleep(0.02)
     for _, name in ipairs { "client", "reconnecting", "failed" } do
       o[name]:close()
