@@ -420,6 +420,35 @@ describe("HTTP on a connection", function()
     client:close()
   end))
 
+  it("BI-06 has time for another request after a slow answer",
+    guarded(function(g)
+      local limit, name = 0.3 * t.factor, os.tmpname()
+      os.remove(name)
+      local server = g:listen { unix = name, http_keepalive = {
+        timeout = limit }, on_request = function(r)
+          return 200, ("x"):rep(tonumber(r.path:match "%d+") or 5)
+        end }
+      for kib = 300, 1200, 100 do -- more than the kernel takes
+        local client = t.raw(server)
+        client:send(("GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"):format(kib << 10))
+        common.rest(math.ceil(1.2 * limit / 0.01))
+        local got, from = {}, nil
+        t.wait(function()
+          -- the loop has no turn while the kernel's part is read
+          local last = t.probe.now() + 0.03
+          repeat
+            local bytes = client.socket:recv()
+            got[#got + 1] = bytes
+            from = from or bytes and select(2, bytes:find "\r\n\r\n")
+          until t.probe.now() > last
+          return #table.concat(got) == from + (kib << 10)
+        end)
+        client:send(get)
+        assert.equal(200, (client:read_http()))
+        client:close()
+      end
+    end))
+
   it("BI-47 raises for a length that is not the body's", guarded(function(g)
     local server = g:listen { on_request = function()
       return 200, "four", { ["Content-Length"] = "5" }

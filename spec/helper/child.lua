@@ -3,6 +3,8 @@
 --   child.run(script[, options]) -> the lines it prints, both of its streams,
 --     and what pipe:close returns. options: shell, what stands before the
 --     command; faults: calls of the system can be refused (probe_faults.c)
+--   child.open(script[, options]) -> the pipe that its output comes by; whoever
+--     closes it waits for its end
 --
 -- The script finds `ws`, `probe` (the module) and `log(...)`, which prints its
 -- arguments as one line.
@@ -11,6 +13,7 @@ local child = {}
 
 local prelude = [[
 package.path, package.cpath = %q, %q
+os.remove %q
 io.stdout:setvbuf "line"
 local probe = require "evws_probe"
 local ws = require "evws"
@@ -28,22 +31,23 @@ local function wait(predicate, limit)
 end
 ]]
 
-function child.run(script, options)
+function child.open(script, options)
   local o = options or {}
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
-  file:write(prelude:format(package.path, package.cpath), script)
+  file:write(prelude:format(package.path, package.cpath, path), script)
   file:close()
   local preload = os.getenv "LD_PRELOAD"
   local faults = o.faults and ("env LD_PRELOAD=%s%s/evws_probe.so "):format(
     preload and preload .. ":" or "", os.getenv "EVWS_BUILD") or ""
-  local pipe = assert(io.popen(("%s exec %s%s %s 2>&1"):format(o.shell or "",
+  return assert(io.popen(("%s exec %s%s %s 2>&1"):format(o.shell or "",
     faults, os.getenv "LUA" or "lua5.4", path)))
-  local lines = {}
+end
+
+function child.run(script, options)
+  local pipe, lines = child.open(script, options), {}
   for line in pipe:lines() do lines[#lines + 1] = line end
-  local results = table.pack(pipe:close())
-  os.remove(path)
-  return lines, table.unpack(results, 1, results.n)
+  return lines, pipe:close()
 end
 
 return child

@@ -5,6 +5,18 @@ local probe = require "evws_probe"
 
 local read, write, again = 1, 2, 4
 
+-- Turns at the times that the loop asks for, as the driver makes them, up to
+-- but not at this one.
+local function drive(loop, seconds)
+  local wake = loop:wake()
+  while wake >= 0 and wake < seconds do
+    loop:now(math.max(wake, loop:now()))
+    loop:rang()
+    loop:turn()
+    wake = loop:wake()
+  end
+end
+
 describe("a turn", function()
   local loop, log
 
@@ -33,9 +45,10 @@ describe("a turn", function()
     local timer = loop:timer(note("timer", function() job:set() end))
     local deadline = loop:deadline(note "deadline")
     local watch = loop:watch(0, note "watch")
-    timer:set(1)
+    timer:set(1.015)
     deadline:set(100)
-    late:set()
+    drive(loop, 1)
+    assert.same({}, turn_at(1.01))
     watch:ready(read)
     assert.same({ "watch", "deadline", "timer", "job", "late" },
       turn_at(1.02))
@@ -81,17 +94,55 @@ describe("a turn", function()
     local d = loop:deadline(note "deadline")
     local w = loop:watch(0, note("watch", function() d:set(1000) end))
     d:set(100)
+    drive(loop, 1)
+    turn_at(1.001)
     w:ready(read)
-    assert.same({ "watch" }, turn_at(2))
-    assert.same({ "deadline" }, turn_at(12.1))
+    assert.same({ "watch" }, turn_at(1.002))
+    drive(loop, 11)
+    turn_at(11.005)
+    assert.same({ "deadline" }, turn_at(11.006))
   end)
 
-  it("judges deadlines by the clock as it is after the reads", function()
+  it("judges a deadline when it has looked at the descriptors since", function()
     local d = loop:deadline(note "deadline")
     d:set(100)
+    drive(loop, 1)
+    assert.same({}, turn_at(1.01))
+    assert.is_true(loop:wake() <= 1.01) -- it will do so at once
+    assert.same({ "deadline" }, turn_at(1.01))
+    assert.equal(-1, (loop:wake()))
+  end)
+
+  it("judges none by the time that its own handlers took", function()
+    local d = loop:deadline(note "deadline")
     local w = loop:watch(0, note("watch", function() loop:now(1.01) end))
+    d:set(100)
+    drive(loop, 0.99)
     w:ready(read)
-    assert.same({ "watch", "deadline" }, turn_at(0.5))
+    assert.same({ "watch" }, turn_at(0.99))
+    assert.same({ "deadline" }, turn_at(1.02))
+  end)
+
+  it("judges a deadline after the late work of what was read", function()
+    local d = loop:deadline(note "deadline")
+    local late = loop:late(note("late", function() d:set(1000) end))
+    local w = loop:watch(0, note("watch", function() late:set() end))
+    d:set(100)
+    drive(loop, 1)
+    turn_at(1.01)
+    w:ready(read)
+    assert.same({ "watch", "late" }, turn_at(1.02))
+  end)
+
+  it("leaves out a deadline that another one has stopped", function()
+    local b
+    local a = loop:deadline(note("a", function() b:stop() end))
+    b = loop:deadline(note "b")
+    a:set(100)
+    b:set(100)
+    drive(loop, 1)
+    turn_at(1.01)
+    assert.same({ "a" }, turn_at(1.02))
   end)
 
   it("hands out no deadline before its tick", function()
@@ -99,7 +150,9 @@ describe("a turn", function()
       local d = loop:deadline(note "deadline")
       local from = loop:now()
       d:set(ticks)
+      drive(loop, from + ticks * 0.01 - 0.011)
       assert.same({}, turn_at(from + ticks * 0.01 - 0.011))
+      assert.same({}, turn_at(from + ticks * 0.01 + 0.005))
       assert.same({ "deadline" }, turn_at(from + ticks * 0.01 + 0.005))
     end
   end)
@@ -284,10 +337,10 @@ describe("the driver", function()
       local turns = 0
       while not fired do -- turned only when it asks for that
         turns = turns + 1
-        assert.is_true(turns <= 5)
+        assert.is_true(turns <= 10)
         local wake = loop:wake()
-        assert.is_true(wake > loop:now())
-        loop:now(wake)
+        assert.is_true(wake > from)
+        loop:now(math.max(wake, loop:now()))
         loop:rang()
         loop:turn()
       end
@@ -333,27 +386,99 @@ describe("the driver", function()
   end)
 
   describe("that comes late", function()
-    it("gives peers a second of grace after a stall", function()
-      local t = loop:timer(nothing)
-      t:set(1)
-      wake_after_turn(0.5)
-      assert.is_true(loop:grace() <= 0)
-      wake_after_turn(2.5)
-      assert.is_true(loop:grace() >= 99)
-      wake_after_turn(3.6)
-      assert.is_true(loop:grace() <= 0)
+    -- Turns as the driver makes them, so often in a row without waiting.
+    local function turns(n, seconds)
+      for i = 1, n do
+        loop:now(seconds + i * 0.0001)
+        loop:turn()
+      end
+    end
+
+    local function deadline(ticks)
+      local d = { n = 0 }
+      d.item = loop:deadline(function() d.n = d.n + 1 end)
+      d.item:set(ticks)
+      return d
+    end
+
+    it("judges nothing for as long as it was late, a second at most", function()
+      for late, hold in pairs { [0.2] = 0.2, [0.9] = 0.9, [5] = 1,
+        [3600] = 1 } do
+        local from = loop:now()
+        local d = deadline(100)
+        drive(loop, from + 0.98)
+        local back = from + 1 + late
+        turns(50, back)
+        assert.equal(0, d.n)
+        local wake = loop:wake()
+        assert.is_true(math.abs(wake - back - hold) < 0.05)
+        turns(1, wake + 0.001)
+        assert.equal(1, d.n)
+      end
     end)
 
-    it("gives none when it was not asked to come", function()
-      wake_after_turn(500)
-      assert.is_true(loop:grace() <= 0)
+    it("reads meanwhile, and goes by what it reads", function()
+      local d = deadline(100)
+      local w = loop:watch(0, function() d.item:set(1000) end)
+      loop:turn()
+      turns(1, 3)
+      w:ready(read)
+      turns(1, 3.5)
+      turns(2, 4.5)
+      assert.equal(0, d.n)
     end)
 
-    it("gives it too after a handler that took long", function()
+    it("is not held up by a little", function()
+      local d = deadline(100)
+      drive(loop, 1)
+      turns(2, 1.04)
+      assert.equal(1, d.n)
+    end)
+
+    it("judges in between when every turn comes late", function()
+      local d = deadline(10)
+      local n = 0
+      local often = loop:timer(function() end)
+      for i = 1, 200 do
+        often:set(0)
+        loop:now(i * 0.3)
+        loop:turn()
+        if d.n > n then
+          n = d.n
+          d.item:set(10)
+        end
+      end
+      assert.is_true(n > 20)
+    end)
+
+    it("is not late where it was not asked to come", function()
+      loop:now(500)
+      loop:turn()
+      local d = deadline(100)
+      drive(loop, 501)
+      turns(3, 501.01)
+      assert.equal(1, d.n)
+    end)
+
+    it("is late after a handler that took long, too", function()
+      local d = deadline(100)
       local w = loop:watch(0, function() loop:now(10) end)
       w:ready(read)
       loop:turn()
-      assert.is_true(loop:grace() >= 99)
+      turns(5, 10)
+      assert.equal(0, d.n)
+      turns(1, 11.001)
+      assert.equal(1, d.n)
+    end)
+
+    it("calls timers meanwhile", function()
+      local called
+      local t = loop:timer(function() called = true end)
+      deadline(100)
+      t:set(1)
+      loop:turn()
+      turns(1, 8)
+      assert.is_true(called)
     end)
   end)
 

@@ -38,14 +38,21 @@ static void judge_unread(struct ws_conn *c) {
   }
 }
 
+/* Has a ping gone out since the peer was last heard? */
+static bool was_asked(const struct ws_conn *c) {
+  uint32_t asked = ws_loop_tick(c->stream.loop, c->ping_at);
+  return c->ping_at > 0 && (int32_t)(asked - c->heard) >= 0;
+}
+
 static void judge_silence(struct ws_conn *c) {
   const struct ws_conn_options *o = c->options;
   struct ws_loop *loop = c->stream.loop;
   if (!ws_flow_is_silence_counted(c)) return;
   if (is_past(c, c->heard, o->keepalive_timeout)) {
-    if ((int32_t)(loop->grace - loop->tick) > 0) {
-      /* we were held up ourselves: hear what has come meanwhile first */
-      c->heard = loop->grace - ws_loop_ticks(o->keepalive_timeout);
+    if (o->keepalive_interval > 0 && !was_asked(c)) {
+      /* we were held up ourselves: it has as long as ever to answer */
+      c->heard = loop->tick - ws_loop_ticks(o->keepalive_interval);
+      ws_conn_ping(c, NULL, 0);
       return;
     }
     ws_conn_cut(c, 1006, "keepalive timeout");

@@ -16,8 +16,10 @@
 #define ROUNDS_MAX 64
 
 /* A turn that began this late was held up: by a handler, or by the process
- * being stopped. Peers get one second to be heard before silence counts. */
-#define STALL 1.0
+ * being stopped. Peers get as long to be heard, one second at most: there may
+ * be more of them than one look at the descriptors shows. */
+#define LATE 0.05
+#define HOLD_MAX 1.0
 
 #define WAKE_UNKNOWN (-2.0)
 
@@ -61,7 +63,6 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   loop->forks = atomic_load(&forks);
   loop->epoch = io->ops->now(io);
   read_clock(loop);
-  loop->grace = loop->tick;
   ws_wheel_init(&loop->wheel, loop->tick);
 }
 
@@ -113,14 +114,6 @@ static void run_ready(struct ws_loop *loop) {
   }
 }
 
-static void run_deadlines(struct ws_loop *loop) {
-  struct ws_list due, *e;
-  ws_list_init(&due);
-  ws_wheel_advance(&loop->wheel, loop->tick, &due);
-  while ((e = ws_list_shift(&due)))
-    loop->on_deadline(WS_LIST_ENTRY(e, struct ws_deadline, link));
-}
-
 static void run_timers(struct ws_loop *loop) {
   double now = loop->now; /* a timer set by a timer waits for its turn */
   uint32_t most = loop->timers.n;
@@ -159,8 +152,10 @@ double ws_loop_wake(const struct ws_loop *loop) {
   if (t) wake = t->at;
   if (ticks >= 0) {
     int64_t tick = (int64_t)((loop->now - loop->epoch) / WS_TICK) + ticks;
+    tick -= loop->tick - loop->wheel.tick;
     /* a little into the tick, so that rounding cannot make it early */
     double at = loop->epoch + ((double)tick + 0.05) * WS_TICK;
+    if (at < loop->hold) at = loop->hold;
     if (wake < 0 || at < wake) wake = at;
   }
   return wake;
@@ -188,6 +183,26 @@ static void settle(struct ws_loop *loop) {
   free_dead(loop);
 }
 
+static void held_up(struct ws_loop *loop, double late) {
+  if (loop->was_held) return; /* else who is always late would never judge */
+  loop->hold = loop->now + fmin(late, HOLD_MAX);
+  loop->was_held = true;
+}
+
+/* Those that were due when the last turn ended, before the descriptors were
+ * looked at for this one. What the events have brought may still move them. */
+static void run_deadlines(struct ws_loop *loop, uint32_t tick) {
+  struct ws_list due, *e;
+  if (loop->now < loop->hold) return;
+  loop->was_held = false;
+  ws_list_init(&due);
+  ws_wheel_advance(&loop->wheel, tick, &due);
+  if (ws_list_is_empty(&due)) return;
+  settle(loop);
+  while ((e = ws_list_shift(&due)))
+    loop->on_deadline(WS_LIST_ENTRY(e, struct ws_deadline, link));
+}
+
 /* Is there anything behind the descriptors that takes time? */
 static bool has_more(const struct ws_loop *loop) {
   const struct ws_timer *t = ws_heap_first(&loop->timers);
@@ -205,20 +220,18 @@ static void end_turn(struct ws_loop *loop, double began, bool has_run) {
 void ws_loop_turn(struct ws_loop *loop) {
   assert(!loop->in_turn);
   double wake = loop->wake;
+  uint32_t looked = loop->tick;
   loop->in_turn = true;
   read_clock(loop);
   if (loop->rang && wake >= 0 && loop->now > wake)
     ws_pace_late(&loop->pace, loop->now, loop->now - wake);
-  if (wake >= 0 && loop->now > wake + STALL)
-    loop->grace = loop->tick + ws_loop_ticks(STALL);
+  if (wake >= 0 && loop->now > wake + LATE) held_up(loop, loop->now - wake);
   if (loop->rang) loop->wake = WAKE_UNKNOWN;
   loop->rang = false;
   double began = loop->now;
   run_ready(loop);
   read_clock(loop);
-  if (loop->now > began + STALL)
-    loop->grace = loop->tick + ws_loop_ticks(STALL);
-  run_deadlines(loop);
+  run_deadlines(loop, looked);
   bool has_run = has_more(loop);
   run_timers(loop);
   settle(loop);

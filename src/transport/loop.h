@@ -3,6 +3,11 @@
  *   ready list -> events -> deadlines and timers -> jobs -> flush and late
  *   work -> deferred frees
  *
+ * A deadline is about a peer: it is judged when everything that the peer has
+ * done in time is read, and what was written for it has left. So the turn that
+ * judges it has to have looked at the descriptors after it was due, and when
+ * the loop itself was late there are more such turns first.
+ *
  * A turn never waits and turns never nest. Whoever drives (libev in ev.c, a
  * simulation) calls ws_loop_turn whenever something may be ready. */
 #ifndef EVWS_LOOP_H
@@ -83,7 +88,8 @@ struct ws_loop {
   double now, epoch; /* the turn's time; the wheel's tick 0 */
   double wake;       /* what wake_at was last told, negative for nothing */
   uint32_t tick;     /* now, in ticks */
-  uint32_t grace;    /* silence is not judged before this tick */
+  double hold;       /* no deadline is judged before this time */
+  bool was_held;     /* and none was since it was set */
   bool in_turn;
   bool rang;        /* set by the provider: what wake_at asked for has come */
   uint64_t last_id; /* of a connection, accepted or connected */
