@@ -190,6 +190,11 @@ function hub:close(options) end
 ---@return table
 function hub:stats() end
 
+---The same as text for Prometheus (docs/metrics.md), to be appended to
+---`server:metrics()`.
+---@return string
+function hub:metrics() end
+
 ---The first argument of methods and hooks: who calls. It may be kept.
 ---@class evws.HubContext
 ---The connection's id, as `clients:client` takes it.

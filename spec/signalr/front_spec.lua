@@ -477,6 +477,71 @@ describe("a hub's path", function()
     assert.equal(503, status(server, "POST", "/hub/negotiate"))
   end)
 
+  it("counts, for people and for Prometheus", function()
+    local server, hub = serve { name = 'a"b\\c' }
+    local raw = get_ready(select(2, upgraded(server)))
+    for _ = 1, 3 do
+      raw:send(frame("text",
+        '{"type":1,"invocationId":"1","target":"Echo","arguments":[1]}\30'))
+      raw:expect_frame("text",
+        '{"type":3,"invocationId":"1","result":1}\30')
+    end
+    raw:send(frame("text",
+      '{"type":1,"target":"Nope","arguments":[1]}\30{"type":77}\30'))
+    t.wait(function() return hub:stats().ignored == 1 end)
+    assert.same({ sessions = { WebSockets = 1, ServerSentEvents = 0,
+      LongPolling = 0 }, invocations = 4, errors = 1, records_in = 5,
+      records_out = 3, ignored = 1 }, hub:stats())
+    local text = hub:metrics()
+    local label = 'hub="a\\"b\\\\c"'
+    for name, value in pairs {
+      [("sessions{%s,transport=\"WebSockets\"}"):format(label)] = 1,
+      [("sessions{%s,transport=\"LongPolling\"}"):format(label)] = 0,
+      [("calls_total{%s}"):format(label)] = 4,
+      [("errors_total{%s}"):format(label)] = 1,
+      [("records_received_total{%s}"):format(label)] = 5,
+      [("records_sent_total{%s}"):format(label)] = 3,
+      [("ignored_total{%s}"):format(label)] = 1 } do
+      t.contains(text, ("\nevws_hub_%s %d\n"):format(name, value))
+    end
+    for line in text:gmatch "[^\n]+" do
+      assert.is_truthy(line:find "^# HELP evws_hub_[%l_]+ .+%.$"
+        or line:find "^# TYPE evws_hub_[%l_]+ %l+$"
+        or line:find "^evws_hub_[%l_]+{.+} %d+$", line)
+    end
+  end)
+
+  it("keeps tokens out of what is logged", function()
+    local lines = {}
+    local log = ws.log
+    ws.log = function(level, event, fields)
+      local line = { level, event }
+      for name, value in pairs(fields or {}) do
+        line[#line + 1] = name .. "=" .. tostring(value)
+      end
+      lines[#lines + 1] = table.concat(line, " ")
+    end
+    local server = serve { user_id = function(request)
+      return ws.parse_query(request.query).access_token
+    end, methods = { Fail = function() error "broken" end } }
+    local token = "&access_token=s3cret"
+    local id = negotiated(server, token).connectionToken
+    local _, raw = upgraded(server, "?id=" .. id .. token)
+    get_ready(raw)
+    raw:send(frame("text",
+      '{"type":1,"invocationId":"1","target":"Fail","arguments":[]}\30'))
+    raw:frame()
+    assert.equal(403, (upgraded(server, "?id=" .. id .. "&access_token=s3c")))
+    assert.equal(404, status(server, "GET", "/hub?id=x" .. token))
+    raw:finish()
+    t.cleanup()
+    ws.log = log
+    assert.is_true(#lines > 4)
+    for _, line in ipairs(lines) do
+      assert.is_nil(line:find("s3c", 1, true) or line:find(id, 1, true), line)
+    end
+  end)
+
   it("may be mounted on a server that is there", function()
     local hub = signalr.hub { methods = { Echo = function(_, x)
       return x

@@ -8,15 +8,17 @@ local groups = {}
 groups.__index = groups
 
 -- What the topics of a hub begin with; name: the same in every process.
-function groups.prefix_of(name)
-  return ("\0sr%d%s"):format(#name, name)
+function groups:call(name)
+  self.name = name
+  self.prefix = ("\0sr%d%s"):format(#name, name)
 end
 
 -- by_id: the sessions of the hub.
 function groups.new(name, by_id)
-  return setmetatable({ prefix = groups.prefix_of(name), by_id = by_id,
-    walked = {},
+  local self = setmetatable({ by_id = by_id, walked = {},
     servers = setmetatable({}, { __mode = "k" }) }, groups)
+  self:call(name)
+  return self
 end
 
 -- Sessions have come by this server.

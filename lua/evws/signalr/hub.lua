@@ -120,9 +120,7 @@ function hub:routes(path)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
     error("bad argument #1 to 'routes' (a path expected)", 2)
   end
-  if not self.options.name and self.groups.prefix == groups.prefix_of "" then
-    self.groups.prefix = groups.prefix_of(path)
-  end
+  if self.groups.name == "" then self.groups:call(path) end
   local origins = self.options.origins
   local function closing(server, seconds) self:retire(server, seconds) end
   local route = { origins = origins, on_closing = closing,
@@ -201,6 +199,37 @@ function hub:stats()
     if name then stats.sessions[name] = stats.sessions[name] + 1 end
   end
   return stats
+end
+
+local counters = {
+  { "calls_total", "invocations", "Calls of methods and streams." },
+  { "errors_total", "errors", "Those of them that failed." },
+  { "records_received_total", "records_in", "Records of clients." },
+  { "records_sent_total", "records_out",
+    "Records to single clients, pings and what is published not counted." },
+  { "ignored_total", "ignored", "Records of types that nobody knows." },
+}
+
+-- The same for Prometheus (exposition format 0.0.4).
+function hub:metrics()
+  local stats, out = self:stats(), {}
+  local label = ('hub="%s"'):format((self.groups.name:gsub('[\\"\n]',
+    { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" })))
+  local function put(name, kind, help)
+    out[#out + 1] = ("# HELP evws_hub_%s %s\n# TYPE evws_hub_%s %s\n"):format(
+      name, help, name, kind)
+  end
+  put("sessions", "gauge", "Clients now, by transport.")
+  for _, name in ipairs(self.transports) do
+    out[#out + 1] = ('evws_hub_sessions{%s,transport="%s"} %d\n'):format(label,
+      name, stats.sessions[name])
+  end
+  for _, one in ipairs(counters) do
+    put(one[1], "counter", one[3])
+    out[#out + 1] = ("evws_hub_%s{%s} %d\n"):format(one[1], label,
+      stats[one[2]])
+  end
+  return table.concat(out)
 end
 
 -- An error of a method or hook, unless it was raised on purpose.
