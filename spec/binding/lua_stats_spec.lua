@@ -451,7 +451,8 @@ describe("metrics", function()
     local text = file:read "a"
     file:close()
     local server = t.listen {}
-    local types = parse(server:metrics())
+    local types = parse(server:metrics()
+      .. require "evws.signalr.hub".new({}, 1):metrics())
     for name in pairs(types) do
       assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
     end
