@@ -1256,6 +1256,32 @@ function task:cancel() end
 ---@return string? message
 function ws.sleep(seconds) end
 
+---Waits for a descriptor of another library (a socket, a pipe, a database's
+---connection), so that it need not hold up everybody else:
+---
+---```lua
+---connection:settimeout(0)            -- luasocket: never waits itself
+---local line, why = connection:receive "*l"
+---while not line and why == "timeout" do
+---  assert(ws.wait(connection, "r", 5)) -- the others go on meanwhile
+---  line, why = connection:receive "*l"
+---end
+---```
+---
+---That it is ready says that reading (or writing) will not wait, at the end and
+---after an error too. Nothing is read here; what the library has read before and
+---keeps in a buffer of its own is not seen, so ask it first, as above. A regular
+---file is always ready. Do not close it while somebody waits for it.
+---
+---Returns true; or nil and `"timeout"`, `"interrupted"` (Ctrl-C; see `ws.sleep`)
+---or what the system says of a descriptor that is none.
+---@param descriptor integer|{ getfd: fun(self): integer } a number, or an object that tells it
+---@param mode? "r"|"w" until it can be read (the default) or written
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return string? message
+function ws.wait(descriptor, mode, timeout) end
+
 ---Calls `fn` once, as a task, in so many seconds.
 ---@param seconds number at least 0
 ---@param fn fun()

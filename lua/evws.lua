@@ -32,6 +32,7 @@ local ws = {
   after = core.after,
   every = core.every,
   queue = core.queue,
+  wait = core.wait,
 
   equals = core.equals,
   random = core.random,

@@ -45,9 +45,13 @@ static int failure(lua_State *L, struct lua_conn *lc) {
   return 3;
 }
 
+/* Nobody would hear of it. */
+static void give_up(void *lc) {
+  ws_conn_cut(&((struct lua_conn *)lc)->c, 1006, "cancelled");
+}
+
 static int connect_k(lua_State *L, const struct ws_woken *w) {
   struct lua_conn *lc = ws_check_conn(L, -1);
-  if (w->is_task) w->st->current->opening = NULL;
   if (w->why == WS_WAKE_DONE) return 1;
   ws_retry_end(&lc->c); /* nobody has it */
   if (w->why == WS_WAKE_CLOSED) return failure(L, lc);
@@ -259,6 +263,7 @@ int ws_lua_connect(lua_State *L) {
   lua_settop(L, 4);
   if (is_async) return 1;
   ws_task_wait_on(t, lc, WS_FOR_OPEN);
-  t->opening = lc;
+  t->undo = give_up;
+  t->undone = lc;
   return ws_task_wait(L, st, t, connect_k);
 }

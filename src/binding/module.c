@@ -14,6 +14,7 @@
 #include "binding/lua_server.h"
 #include "binding/lua_spawn.h"
 #include "binding/lua_timer.h"
+#include "binding/lua_wait.h"
 #include "binding/lua_writer.h"
 #include "binding/options.h"
 #include "binding/run.h"
@@ -189,6 +190,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"log", ws_lua_log},
                                      {"now", lua_now},
                                      {"set_module", lua_set_module},
+                                     {"wait", ws_lua_wait},
                                      {"watchdog", ws_lua_watchdog},
                                      {"on_error", ws_lua_on_error},
                                      {"queue", ws_lua_queue},

@@ -93,7 +93,7 @@ static void rest(struct ws_task *t) {
   t->done = NULL;
   t->raised = NULL;
   t->arg = NULL;
-  t->opening = NULL;
+  t->undo = NULL;
   t->handler = NULL;
   t->is_cancelled = t->was_cancelled = false;
   t->keeps_error = t->is_busy = t->is_error = t->is_untried = false;
@@ -331,12 +331,11 @@ bool ws_task_can_wait(lua_State *L, struct ws_state *st) {
   return !st->current && !st->loop.in_turn && !is_in_finalizer(L);
 }
 
-/* Nobody would hear of a connection that it was opening. */
 static int raise_cancel(lua_State *L, struct ws_task *t) {
   t->is_cancelled = false;
   t->was_cancelled = true;
-  if (t->opening) ws_conn_cut(&t->opening->c, 1006, "cancelled");
-  t->opening = NULL;
+  if (t->undo) t->undo(t->undone);
+  t->undo = NULL;
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->st->cancel_error);
   return lua_error(L);
 }
@@ -401,8 +400,9 @@ struct ws_woken ws_task_woken(const struct ws_task *t) {
   return w;
 }
 
-static int call_k(lua_State *L, const struct ws_task *t) {
+static int call_k(lua_State *L, struct ws_task *t) {
   struct ws_woken w = ws_task_woken(t);
+  t->undo = NULL;
   return t->k(L, &w);
 }
 

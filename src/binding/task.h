@@ -72,9 +72,11 @@ struct ws_task {
   /* Before that: the error on top of this stack is about to be told, or it
    * was cancelled, which is told to nobody. */
   void (*raised)(struct ws_task *, lua_State *from, bool is_cancel);
-  struct lua_conn *opening; /* what its ws.connect waits for */
-  uint8_t woken;            /* enum ws_wake */
-  uint8_t wait_for;         /* enum ws_wait_for */
+  /* What a wait that is cancelled gives up, for its k is not called then. */
+  void (*undo)(void *);
+  void *undone;
+  uint8_t woken;    /* enum ws_wake */
+  uint8_t wait_for; /* enum ws_wait_for */
   bool is_waiting, is_busy /* counted in conn's busy */;
   bool is_cancelled;  /* its wait, this or the next, raises */
   bool was_cancelled; /* it has */
