@@ -31,7 +31,7 @@ local function parse(text)
     local help = line:match "^# HELP ([%a_][%w_]*) [^\\]+%.$"
     local name, kind = line:match "^# TYPE ([%a_][%w_]*) (%l+)$"
     local sample, labels, value =
-      line:match '^([%a_][%w_]*)({[%a_]+="[%w_.+]+"}) ([%d.]+)$'
+      line:match '^([%a_][%w_]*)({[%a_]+="[%w_.+]+".-}) ([%d.]+)$'
     if not sample then
       sample, value = line:match "^([%a_][%w_]*) ([%d.]+)$"
     end
@@ -452,7 +452,8 @@ describe("metrics", function()
     file:close()
     local server = t.listen {}
     local types = parse(server:metrics()
-      .. require "evws.signalr.hub".new({}, 1):metrics())
+      .. require "evws.signalr.hub".new({ name = "chat" }, 1)
+      :metrics())
     for name in pairs(types) do
       assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
     end
