@@ -343,6 +343,23 @@ describe("a stateful session", function()
     assert.is_true(sent < 100)
   end)
 
+  it("lets all streams go on that have waited, with one Ack", function()
+    local hub = hub_of { replay_buffer = 400, streams = {
+      Flow = function(ctx, out, n)
+        for _ = 1, n do out:send(("x"):rep(150)) end
+      end } }
+    local c = kit.client(hub, { is_stateful = true })
+    for i = 1, 3 do
+      c:say { type = 4, invocationId = "s" .. i, target = "Flow",
+        arguments = { i == 1 and 3 or 1 } }
+    end
+    kit.settle()
+    assert.equal(3, c.session.n_running)
+    c:say { type = 8, sequenceId = 100 }
+    kit.settle()
+    assert.equal(0, c.session.n_running)
+  end)
+
   it("ends when more than max_queued is not acknowledged", function()
     local hub = hub_of { max_queued = 1000, replay_buffer = 500 }
     local c = kit.client(hub, { is_stateful = true })

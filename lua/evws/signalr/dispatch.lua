@@ -25,7 +25,7 @@ local function take_slot(session)
   local most = session.hub.options.parallel_invocations
   while session.n_calls >= most do
     if session.is_over then return false end
-    session.slot = session.slot or ws.queue(1)
+    session.slot = session.slot or ws.queue(most)
     session.slot:take()
   end
   session.n_calls = session.n_calls + 1

@@ -23,9 +23,16 @@ end
 
 function transport:buffered() return self.bytes end
 
+-- True when somebody has taken what there was.
 function transport:drain(seconds)
   self.room = self.room or ws.queue(1)
-  return self.room:take(seconds)
+  local _, why = self.room:take(seconds)
+  return why == "closed" and not self.is_over
+end
+
+local function make_room(self)
+  if self.room then self.room:close() end -- all who wait look again
+  self.room = nil
 end
 
 -- The poll that waits is told why it goes on.
@@ -36,7 +43,7 @@ end
 -- Records that are still there go with a last poll.
 function transport:finish()
   self.is_over = true
-  if self.room then self.room:close() end
+  make_room(self)
   local token, leaving = self.session.token, self.hub.leaving
   leaving[token] = self
   ws.after(lingering, function()
@@ -57,7 +64,7 @@ end
 local function take(self)
   local body = table.concat(self.waiting)
   self.waiting, self.bytes = {}, 0
-  if self.room then self.room:put(true) end
+  make_room(self)
   return answer(200, body, "application/octet-stream")
 end
 

@@ -16,6 +16,13 @@ local replay = require "evws.signalr.replay"
 local session = {}
 session.__index = session
 
+-- Whoever waits in such a queue looks again.
+local function wake_all(self, name)
+  local queue = self[name]
+  self[name] = nil
+  if queue then queue:close() end
+end
+
 -- What most of them have most of the time costs no memory.
 session.is_over, session.heard = false, 0
 session.n_calls, session.n_running, session.n_streams = 0, 0, 0
@@ -162,11 +169,11 @@ function session:post(bytes)
     while inbox[1] and not self.is_over do
       local next_bytes = table.remove(inbox, 1)
       inbox.bytes = inbox.bytes - #next_bytes
-      if self.inbox_room then self.inbox_room:put(true) end
+      wake_all(self, "inbox_room")
       self:feed(next_bytes)
     end
     self.inbox = nil
-    if self.inbox_room then self.inbox_room:put(true) end
+    wake_all(self, "inbox_room")
   end)
   return true
 end
@@ -245,9 +252,7 @@ function session:drain()
   end
 end
 
-function session:make_room()
-  if self.room then self.room:put(true) end
-end
+function session:make_room() wake_all(self, "room") end
 
 -- ---- the end ----
 
@@ -289,8 +294,8 @@ function session:over(why)
   self.is_over, self.why, self.state = true, why, "over"
   self.hub:closed(self)
   dispatch.drop(self)
-  if self.room then self.room:close() end
-  if self.inbox_room then self.inbox_room:close() end
+  wake_all(self, "room")
+  wake_all(self, "inbox_room")
   for _, fn in ipairs(self.on_closed or {}) do ws.spawn(fn, self.ctx) end
   self.on_closed = nil
   if self.is_connected and self.n_running == 0 then ws.spawn(tell_end, self) end
