@@ -504,8 +504,27 @@ local ws = {}
 ---More header fields: name to value, or to a list of values. Those of the
 ---handshake itself (Upgrade, Connection, Sec-WebSocket-..., Content-Length)
 ---raise, as does Host, which is the URL's, and Origin, which is `origin`.
----They go to the server of the URL alone: redirections are not followed.
+---They go to the server of the URL alone: redirections are not followed, and
+---a proxy does not see them.
 ---@field headers? table<string, string|string[]>
+---
+---An HTTP proxy that is asked for the way to the server (CONNECT, RFC 9110
+---9.3.6), default `false`: none. `"http://host:port"`, or with a login that is
+---sent to it (RFC 7617): `"http://user:password@host:port"`, percent-encoded
+---where that has to be; the port is 80 where none is given. The proxy looks up
+---the server's name; TLS and the certificate are the server's. A proxy over TLS
+---(`https://`) or of SOCKS raises.
+---
+---`true`: as the environment says. `https_proxy` for `wss://`, `http_proxy` for
+---`ws://`, else `all_proxy`; then these in upper case (`HTTP_PROXY` not in a CGI
+---program, where it is a field of the request). Not for what `no_proxy` lists,
+---apart by commas: names, which stand for all below them, addresses and ranges
+---(`10.0.0.0/8`), or `*`; and not for Unix sockets. It is looked at once, by
+---`ws.connect`, and not again when it reconnects.
+---
+---`conn.remote_address` is the proxy's. What goes wrong there begins with its
+---name: `"proxy 10.0.0.1:3128: 407 Proxy Authentication Required"`.
+---@field proxy? string|boolean
 ---
 ---Connect again after a loss, as the same connection: `on_close`, then state
 ---`"connecting"`, then `on_open`. Default `false`; `true`: see `evws.Reconnect`.
@@ -782,6 +801,19 @@ function body:on_close(fn) end
 -- Clients
 -- ---------------------------------------------------------------------------
 
+---The answer to a client's request.
+---@class evws.Response
+---101 where it was accepted.
+---@field status integer
+---The phrase behind it; may be empty.
+---@field reason string
+---By lower-case names; the values of repeated fields joined by `", "` (RFC 9110
+---5.3).
+---@field headers table<string, string>
+---Of a refusal: what came of its body within a second, 1 KiB at most. nil where
+---it was accepted.
+---@field body string?
+
 ---Opens a connection to `ws://host[:port]/path?query`, to `wss://...` over TLS,
 ---or to a Unix socket: `ws+unix:/path/of/socket:/path?query`. An IPv6 address
 ---stands in brackets and may name its interface: `ws://[fe80::1%25eth0]/` (RFC
@@ -800,9 +832,11 @@ function body:on_close(fn) end
 ---
 ---Returns the connection; or nil, a message (`"cannot connect to
 ---ws://localhost:5000: connection refused"`, `"…: 403 Forbidden"`; the path is
----left out of it) and the HTTP status when there was an answer. A bad URL or
----option raises. Ctrl-C in a script's own code ends the wait (`"interrupted"`),
----and Lua says `interrupted!`.
+---left out of it), and when the server (or a proxy) refused the HTTP status and
+---the whole answer: its headers say where to (Location), who may
+---(WWW-Authenticate) or when (Retry-After). A bad URL or option raises. Ctrl-C
+---in a script's own code ends the wait (`"interrupted"`), and Lua says
+---`interrupted!`.
 ---
 ---```lua
 ---local conn = assert(ws.connect "ws://localhost:5000/ws")
@@ -815,7 +849,9 @@ function body:on_close(fn) end
 ---@return evws.Conn? conn
 ---@return string? message
 ---@return integer? status
+---@return evws.Response? response
 function ws.connect(url, options) end
+
 
 -- ---------------------------------------------------------------------------
 -- Connections
@@ -867,6 +903,10 @@ function ws.connect(url, options) end
 ---returns, and afterwards if it was read by then; otherwise it raises. Nil for
 ---a client.
 ---@field request evws.Request?
+---The last answer that a client has had, an acceptance or a refusal: its
+---headers can be read at any time, in `on_close` as well. Nil before it came,
+---and of an accepted connection. Each look makes a new table.
+---@field response evws.Response?
 ---Yours: the one property that can be set.
 ---@field data any
 local conn = {}

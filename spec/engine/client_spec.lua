@@ -280,8 +280,10 @@ describe("a client", function()
         raw:send(bytes)
         raw:expect_close(code)
         t.wait(function() return conn.state == "closed" end)
-        assert.same({ nil, "closed", code },
-          { t.pump(function() return conn:receive() end) })
+        local message, why, told = t.pump(function()
+          return conn:receive()
+        end)
+        assert.same({ nil, "closed", code }, { message, why, told })
       end
     end)
 

@@ -31,6 +31,7 @@
   _(deflate) \
   _(extension) \
   _(protocol) \
+  _(tunnel) \
   _(url) \
   _(wheel) \
   _(loop) \

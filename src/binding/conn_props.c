@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "binding/anchors.h"
+#include "binding/answer_table.h"
 #include "binding/conn_handlers.h"
 #include "binding/request_table.h"
 #include "engine/conn_send.h"
@@ -27,6 +28,7 @@ enum property {
   P_REMOTE_ADDRESS,
   P_REMOTE_PORT,
   P_REQUEST,
+  P_RESPONSE,
   P_SECURE,
   P_SERVER,
   P_STATE,
@@ -49,6 +51,7 @@ static const char *const names[] = {
   [P_REMOTE_ADDRESS] = "remote_address",
   [P_REMOTE_PORT] = "remote_port",
   [P_REQUEST] = "request",
+  [P_RESPONSE] = "response",
   [P_SECURE] = "secure",
   [P_SERVER] = "server",
   [P_STATE] = "state",
@@ -158,6 +161,7 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
                    WS_LIST_ENTRY(c->server, struct lua_server, s));
     return 1;
   case P_REQUEST: return push_request(L, lc);
+  case P_RESPONSE: ws_push_answer(L, c); return 1;
   default: return push_meta(L, c->meta, p);
   }
 }

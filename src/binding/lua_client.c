@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "binding/anchors.h"
+#include "binding/answer_table.h"
 #include "binding/fields.h"
 #include "binding/option_lists.h"
+#include "binding/option_proxy.h"
 #include "binding/options.h"
 #include "binding/task.h"
 #include "binding/tls_options.h"
@@ -42,7 +44,8 @@ static int failure(lua_State *L, struct lua_conn *lc) {
     lua_pushinteger(L, lc->c.rare->status);
   else
     lua_pushnil(L);
-  return 3;
+  ws_push_answer(L, &lc->c);
+  return 4;
 }
 
 /* Nobody would hear of it. */
@@ -186,6 +189,7 @@ static void read_options(lua_State *L, struct lua_conn *lc,
   what->origin = push_origin(L, 2);
   what->timeout = read_timeout(L);
   what->reconnect = read_reconnect(L);
+  ws_options_proxy(L, 2, &what->url, &what->proxy);
   what->subprotocols = push_subprotocols(L, 2, &lc->c.route->subprotocols);
   lua_getfield(L, 2, "headers");
   if (!ws_push_fields(L, lua_gettop(L), &f))

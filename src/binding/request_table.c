@@ -37,8 +37,7 @@ static void push_joined(lua_State *L, const struct ws_http *h,
   luaL_pushresult(&b);
 }
 
-static void push_headers(lua_State *L, const struct ws_http *h,
-                         const char *bytes) {
+void ws_push_headers(lua_State *L, const struct ws_http *h, const char *bytes) {
   lua_createtable(L, 0, (int)h->n_fields);
   for (uint32_t i = 0; i < h->n_fields; i++) {
     push_lower(L, ws_http_name(bytes, &h->fields[i]));
@@ -116,7 +115,7 @@ void ws_push_request(lua_State *L, struct lua_conn *lc) {
                               p->body.len});
   lua_pushstring(L, h->minor ? "1.1" : "1.0");
   lua_setfield(L, -2, "version");
-  push_headers(L, h, p->bytes);
+  ws_push_headers(L, h, p->bytes);
   lua_setfield(L, -2, "headers");
   push_subprotocols(L, p);
   lua_setfield(L, -2, "subprotocols");

@@ -13,34 +13,43 @@
 #include "engine/dial.h"
 #include "engine/route.h"
 #include "protocol/handshake_client.h"
+#include "protocol/reply.h"
 #include "protocol/retry_after.h"
 
-#define FIELDS_MAX 100
-#define HEAD_MAX (32 * 1024)
-#define INTERIM_MAX 16
+#define BODY_TIMEOUT 1.0 /* seconds for what a refusal has to say */
+
+enum step {
+  TUNNEL,  /* a proxy was asked */
+  ANSWER,  /* the server was asked */
+  REFUSAL, /* either has refused: the body is read */
+};
 
 struct ws_client {
   struct ws_phase phase; /* first */
   struct ws_conn *conn;
   struct ws_dial dial;
   struct ws_buf request;
-  struct ws_buf answer;
   struct ws_buf offered; /* the sub-protocols */
   struct ws_buf target;  /* path and query */
   struct ws_buf name;    /* whom TLS expects, with its zero byte */
   struct ws_tls_context *tls;
   const struct ws_extension *wish; /* the route's */
   struct ws_extension agreed;
-  struct ws_http http;
-  int interim; /* answers with a status of 1xx before the one that counts */
+  struct ws_buf host; /* whom a proxy is asked for, */
+  int port;
+  struct ws_buf login; /* and as whom */
   uint32_t deadline;
+  uint8_t step;
   char key[WS_KEY_LEN];
-  struct ws_http_field fields[FIELDS_MAX];
+  char proxy[WS_TUNNEL_NAME_MAX]; /* who speaks until then; "": nobody */
+  struct ws_reply reply;
 };
 
 static void discard(struct ws_client *cl) {
   ws_buf_free(&cl->request);
-  ws_buf_free(&cl->answer);
+  ws_buf_free(&cl->host);
+  ws_buf_free(&cl->login);
+  ws_reply_free(&cl->reply);
   ws_buf_free(&cl->offered);
   ws_buf_free(&cl->target);
   ws_buf_free(&cl->name);
@@ -52,6 +61,10 @@ static struct ws_client *client_of(const struct ws_conn *c) {
   return (struct ws_client *)c->phase;
 }
 
+static struct ws_slice slice_of(const struct ws_buf *b) {
+  return (struct ws_slice){(char *)ws_buf_begin(b), b->len};
+}
+
 static void free_client(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
   if (!cl) return;
@@ -60,7 +73,15 @@ static void free_client(struct ws_conn *c) {
   discard(cl);
 }
 
+/* Not of the server, if a proxy has not let us through to it. */
 static void give_up(struct ws_conn *c, const char *why) {
+  struct ws_client *cl = client_of(c);
+  char text[WS_REASON_MAX];
+  if (cl && cl->proxy[0]) {
+    int n = snprintf(text, sizeof text, "proxy %s: %s", cl->proxy, why);
+    size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    if (ws_conn_set_reason(c, text, len) == WS_OK) why = NULL;
+  }
   ws_conn_cut(c, 1006, why);
 }
 
@@ -73,12 +94,11 @@ static bool write_request(struct ws_client *cl,
   if (what->subprotocols.n &&
       !ws_buf_append(&cl->offered, what->subprotocols.p, what->subprotocols.n))
     return false;
-  struct ws_slice whole = {(char *)cl->target.data, cl->target.len};
   char text[WS_EXTENSION_MAX], name[WS_URL_HOST_MAX];
   struct ws_slice extensions = {text, ws_extension_offer(cl->wish, text)};
   struct ws_slice host = {name, ws_url_write_host(&what->url, name)};
-  return ws_handshake_write_request(&cl->request, host, whole, cl->key,
-                                    what->origin, what->subprotocols,
+  return ws_handshake_write_request(&cl->request, host, slice_of(&cl->target),
+                                    cl->key, what->origin, what->subprotocols,
                                     extensions, what->fields);
 }
 
@@ -93,6 +113,16 @@ static bool prepare_tls(struct ws_client *cl,
                       ws_buf_append(&cl->name, "", 1));
 }
 
+static bool prepare_proxy(struct ws_client *cl,
+                          const struct ws_client_request *what) {
+  cl->step = what->proxy.host.n ? TUNNEL : ANSWER;
+  if (cl->step == ANSWER) return true;
+  ws_tunnel_name(&what->proxy, cl->proxy);
+  cl->port = what->url.port;
+  return ws_buf_append(&cl->host, what->url.host.p, what->url.host.n) &&
+         ws_buf_append(&cl->login, what->proxy.login.p, what->proxy.login.n);
+}
+
 static bool prepare(struct ws_client *cl, struct ws_io *io,
                     const struct ws_route *route,
                     const struct ws_client_request *what) {
@@ -100,12 +130,9 @@ static bool prepare(struct ws_client *cl, struct ws_io *io,
   if (io->ops->random(io, nonce, sizeof nonce) < 0) return false;
   ws_handshake_make_key(nonce, cl->key);
   cl->wish = &route->options.protocol.wish;
-  cl->http.fields = cl->fields;
-  cl->http.max_fields = FIELDS_MAX;
-  cl->http.max_line = cl->http.max_field_line = 8192;
-  cl->http.max_head = HEAD_MAX;
-  ws_http_reset(&cl->http);
-  return prepare_tls(cl, what) && write_request(cl, what);
+  ws_reply_begin(&cl->reply);
+  return prepare_tls(cl, what) && prepare_proxy(cl, what) &&
+         write_request(cl, what);
 }
 
 static void send_request(struct ws_conn *c) {
@@ -116,15 +143,34 @@ static void send_request(struct ws_conn *c) {
   if (c->stream.error) give_up(c, "connection reset");
 }
 
-/* The descriptor is connected and nothing has been said yet. */
-static void connected(struct ws_conn *c) {
+/* What is said from here on is said to the server. */
+static void reached(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
-  ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
+  cl->step = ANSWER;
+  cl->proxy[0] = '\0';
   if (cl->tls && !ws_stream_start_tls(&c->stream, cl->tls,
                                       (char *)ws_buf_begin(&cl->name)))
     give_up(c, "out of memory");
   else
     send_request(c);
+}
+
+static void ask_proxy(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  if (!ws_tunnel_ask(&c->stream, slice_of(&cl->host), cl->port,
+                     slice_of(&cl->login)))
+    give_up(c, "out of memory");
+  else if (c->stream.error)
+    give_up(c, "connection reset");
+}
+
+/* The descriptor is connected and nothing has been said yet. */
+static void connected(struct ws_conn *c) {
+  ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
+  if (client_of(c)->step == TUNNEL)
+    ask_proxy(c);
+  else
+    reached(c);
 }
 
 static void on_dialed(struct ws_dial *d, int fd) {
@@ -138,14 +184,21 @@ static void on_dialed(struct ws_dial *d, int fd) {
 }
 
 static void dial(struct ws_client *cl, struct ws_loop *loop,
-                 const struct ws_url *url) {
+                 const struct ws_client_request *what) {
   char host[512];
+  const struct ws_url *url = &what->url;
   struct ws_slice name = url->socket.p ? url->socket : url->host;
   struct ws_slice zone = url->zone;
+  int port = url->port;
+  if (cl->step == TUNNEL) {
+    name = what->proxy.host;
+    zone.n = 0;
+    port = what->proxy.port;
+  }
   snprintf(host, sizeof host, "%.*s%s%.*s", (int)name.n, name.p,
            zone.n ? "%" : "", (int)zone.n, zone.n ? zone.p : "");
   cl->dial.done = on_dialed;
-  ws_dial_start(&cl->dial, loop, host, url->port, url->socket.p ? host : NULL);
+  ws_dial_start(&cl->dial, loop, host, port, url->socket.p ? host : NULL);
 }
 
 static struct ws_client *new_client(struct ws_io *io,
@@ -157,124 +210,160 @@ static struct ws_client *new_client(struct ws_io *io,
   return NULL;
 }
 
-static void on_deadline(struct ws_conn *c) {
+/* Of this attempt, and what the answer to it was. */
+static bool note_answer(struct ws_conn *c, struct ws_slice subprotocol) {
   struct ws_client *cl = client_of(c);
-  if ((int32_t)(cl->deadline - c->stream.loop->tick) > 0)
-    ws_loop_deadline(c->stream.loop, &c->deadline, cl->deadline);
-  else
-    give_up(c, "timeout");
-}
-
-/* "403 Forbidden", as the reason of the end. */
-static void refused(struct ws_conn *c) {
-  struct ws_client *cl = client_of(c);
-  char text[WS_REASON_MAX];
-  struct ws_slice reason = {(char *)ws_buf_begin(&cl->answer) + cl->http.reason,
-                            cl->http.reason_len};
-  int n = snprintf(text, sizeof text, "%d %.*s", cl->http.status,
-                   (int)(reason.n < 100 ? reason.n : 100), reason.p);
-  for (int i = 0; i < n; i++)
-    if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7E)
-      text[i] = '?';
-  while (n > 0 && text[n - 1] == ' ') n--;
-  struct ws_rare *r = ws_conn_rare(c);
-  if (r) {
-    struct ws_io *io = c->stream.loop->io;
-    int64_t wait = ws_retry_after(&cl->http, (char *)ws_buf_begin(&cl->answer),
-                                  io->ops->wall(io));
-    r->status = (uint16_t)cl->http.status;
-    r->retry_after = wait > 0 ? (uint32_t)wait : 0;
-  }
-  ws_conn_set_reason(c, text, (size_t)n);
-  give_up(c, NULL);
-}
-
-static void open_it(struct ws_conn *c, struct ws_slice subprotocol,
-                    size_t used) {
-  struct ws_client *cl = client_of(c);
-  struct ws_slice query = {"", 0};
-  struct ws_slice path = {(char *)cl->target.data, cl->target.len};
+  struct ws_slice query = {"", 0}, path = slice_of(&cl->target);
   const char *mark = memchr(path.p, '?', path.n);
   if (mark) {
     query = (struct ws_slice){mark + 1, (size_t)(path.p + path.n - mark - 1)};
     path.n = (size_t)(mark - path.p);
   }
   struct ws_meta *before = c->meta;
-  c->meta = ws_conn_new_meta(path, query, subprotocol, cl->dial.peer);
+  struct ws_meta *m = ws_conn_new_meta(path, query, subprotocol, cl->dial.peer,
+                                       ws_reply_whole(&cl->reply));
+  if (!m) return false;
+  c->meta = m;
   ws_mem_free(before); /* of a connection that was lost */
-  if (!c->meta) {
+  return true;
+}
+
+/* "403 Forbidden", as the reason of the end. */
+static void refused(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  struct ws_reply *reply = &cl->reply;
+  char text[WS_REASON_MAX];
+  size_t skip = 0;
+  if (cl->proxy[0])
+    skip = (size_t)snprintf(text, sizeof text, "proxy %s: ", cl->proxy);
+  size_t n = ws_reply_status(reply, text + skip, sizeof text - skip);
+  struct ws_rare *r = ws_conn_rare(c);
+  if (r) {
+    struct ws_io *io = c->stream.loop->io;
+    int64_t wait = ws_retry_after(
+      &reply->http, (char *)ws_buf_begin(&reply->bytes), io->ops->wall(io));
+    r->status = reply->http.status;
+    r->retry_after = wait > 0 ? (uint32_t)wait : 0;
+  }
+  note_answer(c, (struct ws_slice){NULL, 0});
+  ws_conn_set_reason(c, text, skip + n);
+  ws_conn_cut(c, 1006, NULL);
+}
+
+static void read_refusal(struct ws_conn *c) {
+  if (ws_reply_read_body(&client_of(c)->reply)) refused(c);
+}
+
+/* What the body says is worth a moment, not the time that connecting has. */
+static void begin_refusal(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  struct ws_loop *loop = c->stream.loop;
+  uint32_t limit = loop->tick + ws_loop_ticks(BODY_TIMEOUT);
+  cl->step = REFUSAL;
+  if ((int32_t)(cl->deadline - limit) > 0) cl->deadline = limit;
+  ws_loop_deadline(loop, &c->deadline, cl->deadline);
+  ws_reply_begin_body(&cl->reply);
+  read_refusal(c);
+}
+
+static void on_deadline(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  if ((int32_t)(cl->deadline - c->stream.loop->tick) > 0)
+    ws_loop_deadline(c->stream.loop, &c->deadline, cl->deadline);
+  else if (cl->step == REFUSAL)
+    refused(c);
+  else
+    give_up(c, "timeout");
+}
+
+static void open_it(struct ws_conn *c, struct ws_slice subprotocol) {
+  struct ws_client *cl = client_of(c);
+  struct ws_buf *bytes = &cl->reply.bytes;
+  size_t used = cl->reply.head, len = bytes->len;
+  if (!note_answer(c, subprotocol)) {
     give_up(c, "out of memory");
     return;
   }
   ws_stream_cork(&c->stream);
   ws_conn_open(c, WS_CLIENT, &cl->agreed);
-  if (cl->answer.len > used && c->state != WS_CONN_CLOSED)
-    ws_conn_input(c, ws_buf_begin(&cl->answer) + used, cl->answer.len - used);
+  if (len > used && c->state != WS_CONN_CLOSED)
+    ws_conn_input(c, ws_buf_begin(bytes) + used, len - used);
   free_client(c);
   ws_stream_uncork(&c->stream);
   ws_conn_resume(c);
 }
 
-/* RFC 9110 15.2: answers with 1xx may precede the one that counts, and 101
- * is one that does. Returns the length of its head, as ws_http_response. */
-static int read_answer(struct ws_client *cl) {
-  struct ws_http *h = &cl->http;
-  for (;;) {
-    int r =
-      ws_http_response(h, (char *)ws_buf_begin(&cl->answer), cl->answer.len);
-    if (r <= 0 || h->status >= 200 || h->status == 101) return r;
-    if (++cl->interim > INTERIM_MAX) return WS_ERR_HEADERS_TOO_BIG;
-    ws_buf_consume(&cl->answer, (size_t)r);
-    ws_http_reset(h);
-  }
-}
-
 static void take_answer(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
+  struct ws_reply *reply = &cl->reply;
   struct ws_slice subprotocol = {NULL, 0};
-  int r = read_answer(cl);
-  const char *bytes = (char *)ws_buf_begin(&cl->answer), *why = NULL;
+  const char *why = NULL;
+  int r = ws_reply_read(reply, &why);
   if (r == 0) return;
-  if (r == WS_ERR_HEADERS_TOO_BIG) {
-    give_up(c, "the head of the answer is too big");
-  } else if (r < 0) {
-    bool has_lf = r == WS_ERR_BAD_REQUEST &&
-                  ws_http_has_bare_lf(&cl->http, bytes, cl->answer.len);
-    give_up(c, has_lf ? "lines of the answer end in LF without CR"
-                      : "the answer is not HTTP");
-  } else if (cl->http.status != 101) {
-    refused(c);
-  } else if (ws_handshake_check_answer(
-               &cl->http, bytes, cl->key,
-               (struct ws_slice){(char *)cl->offered.data, cl->offered.len},
-               cl->wish, &subprotocol, &cl->agreed, &why) != WS_OK) {
+  if (r < 0)
     give_up(c, why);
-  } else {
-    open_it(c, subprotocol, (size_t)r);
+  else if (reply->http.status != 101)
+    begin_refusal(c);
+  else if (ws_handshake_check_answer(&reply->http,
+                                     (char *)ws_buf_begin(&reply->bytes),
+                                     cl->key, slice_of(&cl->offered), cl->wish,
+                                     &subprotocol, &cl->agreed, &why) != WS_OK)
+    give_up(c, why);
+  else
+    open_it(c, subprotocol);
+}
+
+static void read_proxy(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  const char *why = NULL;
+  switch (ws_tunnel_read(&c->stream, &cl->reply, &why)) {
+  case WS_TUNNEL_WAITS: break;
+  case WS_TUNNEL_REFUSED: begin_refusal(c); break;
+  case WS_TUNNEL_FAILED: give_up(c, why); break;
+  case WS_TUNNEL_OPEN:
+    ws_reply_begin(&cl->reply);
+    reached(c);
+    break;
   }
 }
 
-static void on_ready(struct ws_conn *c, uint8_t got) {
+/* The end of what is read, or a failure. */
+static void lost(struct ws_conn *c, ssize_t n) {
+  if (client_of(c)->step == REFUSAL) {
+    refused(c);
+  } else if (n == -EPROTO) {
+    c->stream.error = EPROTO;
+    ws_loop_late(c->stream.loop, &c->stream.late);
+  } else {
+    give_up(c, n ? "connection reset" : "closed during the handshake");
+  }
+}
+
+static void read_server(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
   struct ws_loop *loop = c->stream.loop;
-  if (got & WS_WRITE) ws_stream_flush(&c->stream);
-  if (!(got & WS_READ) || c->stream.error) return;
-  if (!ws_loop_prepare(loop)) {
-    give_up(c, "out of memory");
-    return;
-  }
   struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
   ssize_t n = ws_stream_read(&c->stream, &iov, 1);
   if (n == -EAGAIN) return;
-  if (n == -EPROTO) {
-    c->stream.error = EPROTO;
-    ws_loop_late(loop, &c->stream.late);
-  } else if (n <= 0)
-    give_up(c, n ? "connection reset" : "closed during the handshake");
-  else if (!ws_buf_append(&cl->answer, loop->read_buffer, (size_t)n))
+  if (n <= 0)
+    lost(c, n);
+  else if (!ws_buf_append(&cl->reply.bytes, loop->read_buffer, (size_t)n))
     give_up(c, "out of memory");
+  else if (cl->step == REFUSAL)
+    read_refusal(c);
   else
     take_answer(c);
+}
+
+static void on_ready(struct ws_conn *c, uint8_t got) {
+  if (got & WS_WRITE) ws_stream_flush(&c->stream);
+  if (!(got & WS_READ) || c->stream.error) return;
+  if (!ws_loop_prepare(c->stream.loop))
+    give_up(c, "out of memory");
+  else if (client_of(c)->step == TUNNEL)
+    read_proxy(c);
+  else
+    read_server(c);
 }
 
 static void after_flush(struct ws_conn *c) {
@@ -296,7 +385,7 @@ static void begin(struct ws_conn *c, struct ws_client *cl,
   cl->deadline =
     now + (what->timeout > 0 ? ws_loop_ticks(what->timeout) : WS_TICKS_MAX / 2);
   ws_loop_deadline(loop, &c->deadline, cl->deadline);
-  dial(cl, loop, &what->url);
+  dial(cl, loop, what);
 }
 
 bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,

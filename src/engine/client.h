@@ -4,6 +4,7 @@
 #define EVWS_CLIENT_H
 
 #include "engine/conn_base.h"
+#include "engine/tunnel.h"
 #include "protocol/url.h"
 
 /* After a loss; see retry.h. */
@@ -19,6 +20,7 @@ struct ws_client_request {
   struct ws_slice fields;       /* checked header lines, each with CR LF */
   struct ws_slice server_name;  /* whom TLS expects; n 0: the URL's host */
   struct ws_tls_context *tls;   /* of a wss URL */
+  struct ws_tunnel_to proxy;    /* which is asked for the way to it */
   double timeout;               /* seconds for all of it, 0: none */
   struct ws_reconnect reconnect;
   bool is_awaited; /* the first attempt: when it fails, that is the end */

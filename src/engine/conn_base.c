@@ -35,13 +35,14 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason,
 
 struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
                                  struct ws_slice subprotocol,
-                                 const struct ws_address *peer) {
+                                 const struct ws_address *peer,
+                                 struct ws_slice answer) {
   char address[WS_NET_TEXT_MAX];
   int port = ws_net_text(peer, address);
   size_t n = strlen(address);
-  struct ws_slice parts[] = {path, query, subprotocol, {address, n}};
+  struct ws_slice parts[] = {path, query, subprotocol, {address, n}, answer};
   struct ws_meta *m =
-    ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n);
+    ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n + answer.n);
   if (!m) return NULL;
   m->path_len = (uint16_t)path.n;
   m->query_len = (uint16_t)query.n;
@@ -49,8 +50,9 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   m->has_subprotocol = subprotocol.p != NULL;
   m->address_len = (uint8_t)n;
   m->port = (uint16_t)port;
+  m->answer_len = (uint16_t)answer.n;
   char *to = m->text;
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     if (parts[i].p && parts[i].n) memcpy(to, parts[i].p, parts[i].n);
     to += parts[i].n;
   }

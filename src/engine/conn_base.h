@@ -41,7 +41,8 @@ struct ws_meta {
   uint16_t path_len, query_len, subprotocol_len, port;
   uint8_t address_len;
   bool has_subprotocol;
-  char text[]; /* path, query, sub-protocol, address */
+  uint16_t answer_len;
+  char text[]; /* path, query, sub-protocol, address; a client's answer */
 };
 
 /* What a connection is before it is open; the first member of what a server
@@ -184,10 +185,12 @@ static inline bool ws_conn_has_queue(const struct ws_conn *c) {
 /* The connection's rare part, made if need be; NULL without memory. */
 struct ws_rare *ws_conn_rare(struct ws_conn *c);
 
-/* The block for these facts; NULL without memory. */
+/* The block for these facts; answer: that to a client's request. NULL without
+ * memory. */
 struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
                                  struct ws_slice subprotocol,
-                                 const struct ws_address *peer);
+                                 const struct ws_address *peer,
+                                 struct ws_slice answer);
 
 /* ---- what the handlers see ---- */
 

@@ -9,7 +9,7 @@
 #include "engine/route.h"
 #include "transport/random.h"
 
-#define SLICES 9
+#define SLICES 11
 #define ASKED_MAX 3600 /* seconds that a server may ask for */
 
 struct ws_retry {
@@ -33,7 +33,8 @@ static void list_slices(struct ws_client_request *what,
   struct ws_slice *all[SLICES] = {
     &what->url.host,     &what->url.zone,   &what->url.authority,
     &what->url.socket,   &what->url.target, &what->origin,
-    &what->subprotocols, &what->fields,     &what->server_name};
+    &what->subprotocols, &what->fields,     &what->server_name,
+    &what->proxy.host,   &what->proxy.login};
   memcpy(list, all, sizeof all);
 }
 

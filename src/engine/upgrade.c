@@ -94,8 +94,8 @@ static struct ws_text *share_origin(struct ws_server *s, struct ws_slice text) {
 
 static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
   struct ws_pending *p = ws_pending_of(c);
-  c->meta =
-    ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol, &p->client);
+  c->meta = ws_conn_new_meta(p->shake.path, p->shake.query, subprotocol,
+                             &p->client, (struct ws_slice){NULL, 0});
   if (!c->meta) return false;
   if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
   if (!p->shake.origin.p) return true;
