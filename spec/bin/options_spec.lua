@@ -46,6 +46,39 @@ describe("the command's", function()
     end
   end)
 
+  it("--proxy is whom it asks for the way, or env", function()
+    local target = "ws://a.invalid:81/"
+    local listener <close> = assert(t.probe.listen "127.0.0.1")
+    local name = "127.0.0.1:" .. listener.port
+    local seen = {}
+    t.ws.spawn(function()
+      while #seen < 2 do
+        local socket = listener:accept()
+        local head = ""
+        while socket and not head:find "\r\n\r\n" do
+          head = head .. (socket:recv() or "")
+          t.ws.sleep(0)
+        end
+        if socket then
+          seen[#seen + 1] = head
+          socket:send "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+        end
+        t.ws.sleep(0)
+      end
+    end)
+    for options, with in pairs { ["--proxy http://a:b@" .. name] = "",
+      ["--proxy=env"] = "http_proxy=a:b@" .. name } do
+      local _, errors, status = run(options .. " " .. target, nil, with)
+      assert.same({ ("evws: cannot connect to %s: proxy %s: 403 No\n"):format(
+        target, name), 1 }, { errors, status })
+    end
+    for _, head in ipairs(seen) do
+      assert.is_truthy(head:find("CONNECT a.invalid:81 ", 1, true))
+      assert.is_truthy(head:find("Basic YTpi\r\n", 1, true))
+    end
+    assert.equal(2, #seen)
+  end)
+
   it("messages behind the URL are sent, and no input is read", function()
     local server, log = echo()
     local _, from = command.fifo() -- never ends
@@ -281,6 +314,7 @@ describe("the command line", function()
         ["--max-message 1T a"] = "--max-message: bytes (64K, 16M) or none",
         ["--max-message 99999999999 a"] = "--max-message: bytes",
         ["--auth name a"] = "--auth: USER:PASSWORD expected, not 'name'",
+        ["--proxy socks5://b a"] = "--proxy: only HTTP proxies are supported",
         ["--key x a"] = "--key: --cert is missing",
         ["--ping a b"] = "--ping sends no messages",
         ["\"$(printf -- '--\\033[31m')\" a"] = "unknown option '--\\x1b[31m'",

@@ -90,6 +90,7 @@ local take = {
     end
     add_header(o, "Authorization", "Basic " .. base64(text))
   end,
+  proxy = function(o, text) o.proxy = text == "env" or text end,
   header = function(o, text)
     local name, value = text:match "^([^:%s]+):%s*(.-)%s*$"
     if not name then

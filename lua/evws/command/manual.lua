@@ -31,6 +31,12 @@ manual.groups = {
     { long = "auth", value = "USER:PASSWORD",
       about = "log in (Authorization: Basic)",
       more = "Other users of the machine can see the command line." },
+    { long = "proxy", value = "URL",
+      about = "connect by way of an HTTP proxy, or env",
+      more = "http://[USER:PASSWORD@]HOST[:PORT]; it is asked to CONNECT, and"
+        .. " TLS is spoken with the server. \"env\": as http_proxy,"
+        .. " https_proxy, all_proxy and no_proxy say.",
+      completes = { "env", "http://" } },
     { long = "timeout", short = "t", value = "SECONDS",
       about = "how long connecting may take (30)" },
     { long = "reconnect", about = "connect again after a loss",
@@ -122,6 +128,9 @@ manual.statuses = {
 
 manual.environment = {
   { "NO_COLOR", "set and not empty: no colours" },
+  { "http_proxy", "with --proxy env: the proxy for ws; https_proxy: for wss;"
+      .. " all_proxy: for both" },
+  { "no_proxy", "hosts and ranges of addresses that are reached without it" },
   { "TERM", "\"dumb\", or not set: no colours, and no editing" },
 }
 

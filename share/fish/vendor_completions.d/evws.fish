@@ -4,6 +4,7 @@ complete -c evws -s H -l header -x -d 'a header field of the request; may be rep
 complete -c evws -s s -l subprotocol -x -d 'a sub-protocol to offer; may be repeated'
 complete -c evws -s o -l origin -x -d 'the Origin field, as a page of it would send'
 complete -c evws -l auth -x -d 'log in (Authorization: Basic)'
+complete -c evws -l proxy -x -a 'env http://' -d 'connect by way of an HTTP proxy, or env'
 complete -c evws -s t -l timeout -x -d 'how long connecting may take (30)'
 complete -c evws -l reconnect -d 'connect again after a loss'
 complete -c evws -l compress -d 'offer compression (permessage-deflate)'
