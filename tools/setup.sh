@@ -29,8 +29,8 @@ case ${1:-run} in
   test) needs=$test ;;
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
-  peers) needs="$build node npm websockets curl chromium nginx certificates
-    cjson" ;;
+  peers) needs="$build node npm websockets curl chromium nginx
+    tinyproxy certificates cjson" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   counts) needs="$build certificates valgrind" ;;
   bench)
@@ -135,6 +135,7 @@ can() {
     wslay) links '#include <wslay/wslay.h>' '' "$libs -lwslay" ;;
     chromium) have_any chromium chromium-browser google-chrome ;;
     nginx) have_any nginx /usr/sbin/nginx ;;
+    tinyproxy) have tinyproxy ;;
     haproxy) have_any haproxy /usr/sbin/haproxy ;;
   esac
 }
@@ -219,6 +220,7 @@ packages() {
     wslay) choose libwslay-dev wslay-dev wslay-devel wslay ;;
     chromium) choose chromium chromium chromium chromium ;;
     nginx) choose nginx nginx nginx nginx ;;
+    tinyproxy) choose tinyproxy-bin tinyproxy tinyproxy tinyproxy ;;
     haproxy) choose haproxy haproxy haproxy haproxy ;;
   esac
 }

@@ -1,5 +1,5 @@
 -- evws as a client of servers by others:
--- lua5.4 dial.lua <peer> <file> <file of the CA>
+-- lua5.4 dial.lua <peer> <file> <file of the CA> [<URL of a proxy>]
 --
 -- The file has lines "<over what>\t<variant>\t<url>". Every server has these
 -- paths:
@@ -12,7 +12,7 @@
 --   /refuse     is 403 Forbidden
 local ws = require "evws"
 
-local peer, file, ca = arg[1], arg[2], arg[3]
+local peer, file, ca, proxy = arg[1], arg[2], arg[3], arg[4]
 local MIB = 1 << 20
 local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
 local limit = 10 * factor -- seconds for whatever is waited for
@@ -200,6 +200,34 @@ local function certificates(over)
   end
 end
 
+-- Of a proxy between the two, which wants to know who asks.
+local function proxies(over)
+  local options = { tls = more.tls }
+  test(over, "a proxy that is not told who asks", function()
+    options.proxy = proxy:gsub("//.*@", "//")
+    local conn, why, status, response = ws.connect(url .. "/echo", options)
+    expect("nil 407", ("%s %s"):format(conn, status))
+    assert(why:find("proxy 127.0.0.1:", 1, true), why)
+    assert(response.headers["proxy-authenticate"]:find "^Basic", "no scheme")
+    assert(#response.body > 0, "no body")
+  end)
+  test(over, "a proxy that cannot reach the server", function()
+    options.proxy = proxy
+    local conn, why, status = ws.connect("ws://127.0.0.1:1/", options)
+    assert(not conn and status >= 500, why)
+  end)
+  test(over, "a client that comes back through a proxy", function()
+    local opens = 0
+    local conn <close> = connect("/close?code=4000", { on_open = function()
+      opens = opens + 1
+    end, reconnect = { initial = 0.01, maximum = 0.01 } })
+    local last = ws.now() + limit
+    while opens < 3 and ws.now() < last do ws.sleep(0.01) end
+    assert(opens >= 3, "it has not come back")
+    conn:terminate()
+  end)
+end
+
 local wishes = {
   ["default"] = true,
   ["takeover"] = { context_takeover = true, threshold = 0 },
@@ -229,6 +257,10 @@ local function try(over, variant)
     certificates(over)
   end
   if over == "deflate" then return combinations(over, variant) end
+  if proxy then
+    proxies(over)
+    more.proxy = proxy
+  end
   if over:find "deflate" then more.compression = { threshold = 0 } end
   basics(over)
   control_frames(over)
