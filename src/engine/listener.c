@@ -24,11 +24,16 @@ static void pause_accept(struct ws_server *s) {
   if (!is_set) want_accept(s, true);
 }
 
+/* Whoever goes is in the list until the turn ends, but takes no place any
+ * more: as many go as come. */
 static void shed_oldest(struct ws_server *s) {
-  if (s->n_pending < s->http.max_pending) return;
-  struct ws_pending *oldest =
-    WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
-  ws_upgrade_shed(oldest->conn);
+  while (s->n_pending >= s->http.max_pending) {
+    struct ws_pending *oldest =
+      WS_LIST_ENTRY(s->pending.next, struct ws_pending, link);
+    struct ws_conn *c = oldest->conn;
+    ws_pending_leave_list(c);
+    if (c->state == WS_CONN_PENDING) ws_upgrade_shed(c);
+  }
 }
 
 static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
