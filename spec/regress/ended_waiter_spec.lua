@@ -80,3 +80,86 @@ describe("a connection that wakes the last task that holds it:", function()
     end)
   end
 end)
+
+describe("a server whose on_closing was closed from outside", function()
+  after_each(function()
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  it("is there until the task is gone", function()
+    local errors = kit.errors()
+    local weak = setmetatable({}, { __mode = "k" })
+    local function serve()
+      local co
+      local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+        on_closing = function()
+          co = coroutine.running()
+          ws.sleep(0.1)
+        end })
+      weak[server] = true
+      t.pump(server.close, server, { timeout = 0.04 })
+      assert.is_true(coroutine.close(co))
+    end
+    serve()
+    for _ = 1, 5 do
+      collectgarbage()
+      t.turn()
+    end
+    t.wait(function() return errors[1] end)
+    assert.equal("a waiting task was closed from outside",
+      errors[1].message)
+    t.wait(function()
+      collectgarbage()
+      return not next(weak)
+    end, "the server to be collected")
+  end)
+end)
+
+-- What a task waits for lives by its stack, which goes with who closes it.
+describe("what a task waits for that was closed from outside", function()
+  after_each(function()
+    kit.cleanup()
+    t.cleanup()
+  end)
+
+  local waits = {
+    ["queue:take"] = function() ws.queue(1):take(0.05) end,
+    ["queue:put"] = function()
+      local queue = ws.queue(1)
+      queue:put(1)
+      queue:put(2, 0.05)
+    end,
+    ["queue:take without a limit"] = function() ws.queue(1):take() end,
+    ["input:read"] = function()
+      local probe = require "evws_probe"
+      local listener <close> = assert(probe.net.listen "127.0.0.1")
+      local peer <close> = assert(probe.net.connect { port = listener.port })
+      require "evws.core".input(peer:fd()):read(0.05)
+    end,
+  }
+  for name, wait in pairs(waits) do
+    it("may be collected: " .. name, function()
+      local errors = kit.errors()
+      local cos = {}
+      for i = 1, 3 do
+        ws.spawn(function()
+          cos[i] = coroutine.running()
+          wait()
+        end)
+      end
+      t.wait(function() return cos[3] end)
+      for i = 1, 3 do coroutine.close(cos[i]) end
+      collectgarbage()
+      collectgarbage()
+      local filler = {}
+      for i = 1, 50 do filler[i] = ws.queue(1) end
+      t.wait(function() return errors[3] end)
+      for i = 1, 3 do
+        assert.equal("a waiting task was closed from outside",
+          errors[i].message)
+      end
+      for i = 1, 50 do assert.equal(0, #filler[i]) end
+    end)
+  end
+end)

@@ -6,9 +6,12 @@
 #include "binding/task.h"
 #include "engine/farewell.h"
 
+/* The server may be gone by then, and its task's stack with who closed it: it
+ * is held until here. */
 static void closing_done(struct ws_task *t, bool ok) {
   struct lua_server *ls = t->arg;
   (void)ok;
+  luaL_unref(ws_state_thread(t->st), LUA_REGISTRYINDEX, (int)t->n);
   if (--ls->n_closing == 0) ws_farewell_go(&ls->s);
 }
 
@@ -32,9 +35,16 @@ static void ask(lua_State *L, const struct asking *a,
   lua_settop(L, 1);
   if (lua_rawgeti(L, LUA_REGISTRYINDEX, r->user) != LUA_TTABLE) return;
   if (lua_getfield(L, -1, "on_closing") != LUA_TFUNCTION) return;
+  ws_object_push(L, st, a->ls);
+  int held = luaL_ref(L, LUA_REGISTRYINDEX);
   struct ws_task *t = ws_task_new(st);
-  if (!t) luaL_error(L, "not enough memory");
+  if (!t) {
+    luaL_unref(L, LUA_REGISTRYINDEX, held);
+    luaL_error(L, "not enough memory");
+    return;
+  }
   t->arg = a->ls;
+  t->n = (uint32_t)held;
   t->done = closing_done;
   a->ls->n_closing++;
   lua_pushcfunction(t->co, closing_body);
@@ -44,6 +54,7 @@ static void ask(lua_State *L, const struct asking *a,
   lua_xmove(L, t->co, 1);
   if (ws_task_start_later(t, 3)) return;
   a->ls->n_closing--;
+  luaL_unref(L, LUA_REGISTRYINDEX, held);
   luaL_error(L, "not enough memory");
 }
 

@@ -140,7 +140,9 @@ static int input_signal(lua_State *L) {
 static int input_gc(lua_State *L) {
   struct lua_input *i = luaL_checkudata(L, 1, INPUT_NAME);
   give_lines(i);
-  if (!i->st->is_closed) ws_loop_unwatch(&i->st->loop, &i->watch);
+  if (i->st->is_closed) return 0;
+  ws_loop_unwatch(&i->st->loop, &i->watch);
+  if (i->waiting) ws_task_wake(i->waiting, WS_WAKE_CLOSED); /* it was closed */
   return 0;
 }
 

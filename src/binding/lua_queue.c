@@ -138,7 +138,8 @@ static int queue_next(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* Also __close. What is in it can still be taken. */
+/* Also __close, and __gc: a task may stand in its lists whose stack, by which
+ * it lives, went with who closed it. What is in it can still be taken. */
 static int queue_close(lua_State *L) {
   struct lua_queue *q = check_queue(L);
   bool is_alive = !ws_state_of(L)->is_closed;
@@ -179,10 +180,9 @@ void ws_open_queue(lua_State *L) {
                                      {"put", queue_put},
                                      {"take", queue_take},
                                      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__call", queue_next},
-                                  {"__close", queue_close},
-                                  {"__len", queue_len},
-                                  {"__tostring", queue_tostring},
-                                  {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+    {"__call", queue_next},         {"__close", queue_close},
+    {"__gc", queue_close},          {"__len", queue_len},
+    {"__tostring", queue_tostring}, {NULL, NULL}};
   ws_object_class(L, QUEUE_NAME, methods, meta);
 }
