@@ -9,6 +9,7 @@
 #include "binding/request_table.h"
 #include "binding/waiting.h"
 #include "engine/answer.h"
+#include "engine/conn_send.h"
 
 #define BODY_NAME "evws.body"
 
@@ -67,7 +68,7 @@ static int drain_k(lua_State *L, const struct ws_woken *w) {
   if (!is_open(b)) return ws_push_closed(L);
   const struct ws_conn *c = &b->lc->c;
   if (w->why == WS_WAKE_DONE) {
-    if (c->stream.queued > c->options->low_water)
+    if (c->stream.queued > ws_conn_low_water(c))
       return wait_for_drain(L, b->lc, w->time_left);
     lua_pushboolean(L, true);
     return 1;
@@ -95,7 +96,7 @@ static int body_drain(lua_State *L) {
   struct ws_conn *c = &b->lc->c;
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (!is_open(b)) return ws_push_closed(L);
-  if (c->stream.queued > c->options->low_water)
+  if (c->stream.queued > ws_conn_low_water(c))
     return wait_for_drain(L, b->lc, timeout);
   lua_pushboolean(L, true);
   return 1;
@@ -113,7 +114,7 @@ static int string_k(lua_State *L, const struct ws_woken *w) {
 static int wait_for_turn(lua_State *L, struct lua_conn *lc) {
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t = ws_task_waiter(L, st, &here);
-  if (lc->c.stream.queued > lc->c.options->low_water) {
+  if (lc->c.stream.queued > ws_conn_low_water(&lc->c)) {
     ws_task_wait_on(t, lc, WS_FOR_DRAIN);
     lc->c.is_drain_awaited = true;
   } else if (!ws_task_set_timeout(t, 0)) {
@@ -129,7 +130,7 @@ int ws_body_write_string(lua_State *L) {
   const char *text = lua_tolstring(L, 2, &n);
   if (!is_open(b)) return 0;
   if (s->queued && !s->is_blocked) ws_stream_flush(s);
-  if (s->queued <= b->lc->c.options->low_water && is_open(b)) {
+  if (s->queued <= ws_conn_low_water(&b->lc->c) && is_open(b)) {
     size_t piece = n - at < WS_BODY_PIECE ? n - at : WS_BODY_PIECE;
     if (ws_answer_write(&b->lc->c, text + at, piece) == WS_OK) at += piece;
     lua_pushinteger(L, (lua_Integer)at);

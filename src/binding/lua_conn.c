@@ -304,7 +304,7 @@ static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout);
 static bool is_drained(lua_State *L, const struct ws_conn *c, bool is_task) {
   size_t n =
     ws_conn_writer_is_by(c, L) ? c->stream.queued : ws_conn_buffered(c);
-  return n <= (is_task ? c->options->low_water : 0);
+  return n <= (is_task ? ws_conn_low_water(c) : 0);
 }
 
 static int drain_k(lua_State *L, const struct ws_woken *w) {

@@ -218,7 +218,8 @@ static void after_flush(struct ws_conn *c) {
   }
   if (s->queued > c->options->high_water) c->was_high = true;
   bool was_high = c->was_high && !c->is_backed_up;
-  if ((was_high || c->is_drain_awaited) && s->queued <= c->options->low_water) {
+  if ((was_high || c->is_drain_awaited) && s->queued <= ws_conn_low_water(c)) {
+    c->needs_empty = false;
     c->was_high = c->was_high && !was_high;
     c->is_drain_awaited = false;
     ws_conn_host(c)->drained(c, was_high);

@@ -167,6 +167,7 @@ struct ws_conn {
   bool is_retrying : 1;      /* a loss is not its end: retry.h */
   bool is_unheard : 1;       /* a client's: nobody has ever received */
   bool drops_unread : 1;     /* and does not seem to: what comes is dropped */
+  bool needs_empty : 1; /* what was refused fits into an empty queue alone */
 };
 
 static inline struct ws_host *ws_conn_host(const struct ws_conn *c) {

@@ -22,6 +22,15 @@ static bool can_send(const struct ws_conn *c) {
          !c->stream.error;
 }
 
+/* Whoever waits for the queue to drain, and sends it again, must not find it as
+ * full as before. */
+static void refused(struct ws_conn *c, size_t len) {
+  uint64_t most = c->options->max_queued, low = c->options->low_water;
+  if (low < most && len <= most - low) return;
+  c->needs_empty = true;
+  c->was_high = true;
+}
+
 /* What the kernel has not been offered yet does not count before it was. */
 bool ws_conn_is_full(struct ws_conn *c, size_t len) {
   uint64_t most = c->options->max_queued;
@@ -29,7 +38,10 @@ bool ws_conn_is_full(struct ws_conn *c, size_t len) {
   if (s->queued == 0 || most == WS_NO_LIMIT) return false;
   if (s->queued <= most && len <= most - s->queued) return false;
   if (!s->is_blocked) ws_stream_flush(s);
-  return s->queued && (s->queued > most || len > most - s->queued);
+  if (!s->queued || (s->queued <= most && len <= most - s->queued))
+    return false;
+  refused(c, len);
+  return true;
 }
 
 static enum ws_err broken(struct ws_conn *c) {
@@ -131,8 +143,10 @@ enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t opcode,
   if (c->stream.error) return WS_ERR_CLOSED;
   struct ws_buf *behind = &c->rare->writing.behind;
   size_t waiting = ws_conn_buffered(c);
-  if (waiting && (waiting > most || len > most - waiting))
+  if (waiting && (waiting > most || len > most - waiting)) {
+    refused(c, len);
     return ws_conn_overflow(c);
+  }
   if (!ws_buf_reserve(behind, sizeof head + len)) {
     ws_conn_cut(c, 1006, "out of memory");
     return WS_ERR_MEMORY;

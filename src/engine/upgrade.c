@@ -9,6 +9,7 @@
 #include "engine/conn.h"
 #include "engine/conn_flow.h"
 #include "engine/conn_read.h"
+#include "engine/conn_send.h"
 #include "engine/peer.h"
 #include "engine/response.h"
 #include "engine/route.h"
@@ -387,7 +388,8 @@ static void after_flush(struct ws_conn *c) {
     ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
     if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
   }
-  if (c->is_drain_awaited && c->stream.queued <= c->options->low_water) {
+  if (c->is_drain_awaited && c->stream.queued <= ws_conn_low_water(c)) {
+    c->needs_empty = false;
     c->is_drain_awaited = false;
     ws_conn_host(c)->drained(c, false);
   }
