@@ -293,6 +293,22 @@ for _, lines in ipairs {
 end
 seed("answer", "\1a/path?query", "\0/p")
 
+-- reply.c: a seed for the cuts (2 bytes) in front.
+for _, answer in ipairs {
+  head("HTTP/1.1 101 x", upgrade[1], upgrade[2]) .. "\x81\1a",
+  head("HTTP/1.1 102 x", "A: b") .. head("HTTP/1.1 204 No", "A: b"),
+  head("HTTP/1.0 200 Connection established") .. "\x16\3\1",
+  head("HTTP/1.1 407 No", "Content-Length: 5") .. "hello, more",
+  head("HTTP/1.1 403 No", "Content-Length: x", "A: b\r\n c") .. "half",
+  head("HTTP/1.1 403 No", "Transfer-Encoding: chunked")
+    .. "3\r\nabc\r\n0\r\n\r\n",
+  head("HTTP/1.1 403 No", "Transfer-Encoding: chunked") .. "1\r\naa",
+  head("HTTP/1.1 403 No") .. ("x"):rep(1030),
+  head("HTTP/1.1 100 x"):rep(17), "HTTP/1.1 200 x\n\n", "SSH-2.0\r\n\r\n",
+} do
+  seed("reply", "\x12\x34" .. answer)
+end
+
 -- body.c: a seed for the cuts (2 bytes) and a limit in front. BI-35, BI-36.
 for _, body in ipairs { "0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n",
   "a;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n", "\n", "g\r\n",
@@ -321,4 +337,6 @@ seed("url", "ws+unix:/run/a.sock:/path?q", "ws+unix:///run/a.sock", "ws+unix::",
   "WS://a", "ws://a:0", "ws://a:65536/", "ws://a?q", "ws://a/#f",
   "wss://[::1]:1/", "ws://[fe80::1%25eth0]:1/", "ws://[fe80::1%eth0]",
   "ws://a:/",
+  "http://u:p%20@a:3128/", "u@[::1]:1", "http://%3a:x@a", "https://a",
+  "socks5://a", ".a.test,10.0.0.0/8 *.b:80", "[::1]:80,*", "::/64",
   "http://a", "ws:///", "ws://a b/", "ws://u:p@a/")

@@ -134,7 +134,7 @@ describe("a client", function()
     } do
       local outcome, raw = kit.dial()
       kit.read_request(raw)
-      raw:send(case[1])
+      raw:send(case[1]):flush():close()
       local conn, why, status = finished(outcome)
       assert.is_nil(conn)
       if case[2] then

@@ -376,22 +376,24 @@ describe("a client behind a proxy", function()
       local server = kit.serve()
       local port
       port, log = relay(server.port)
-      for n = 1, 60 do
+      local opened, failed = 0, 0
+      for n = 1, 80 do
         local state
-        core.fail_at(n, false)
+        core.fail_at(n // 2 + 1, n % 2 == 0)
         local done, conn = pcall(ws.connect,
           "ws://localhost:" .. server.port, {
             proxy = ("http://a:b@127.0.0.1:%d"):format(port),
             on_open = function() state = "open" end,
             on_close = function() state = "closed" end })
+        t.turn()
+        core.fail_at(0)
         if done then
           t.wait(function() return state or conn.state == "closed" end)
-          core.fail_at(0)
           conn:terminate()
         end
-        core.fail_at(0)
-        t.turn()
+        if state == "open" then opened = opened + 1 else failed = failed + 1 end
       end
+      assert.is_true(opened > 0 and failed > 0)
     end)
   end)
 end)

@@ -62,7 +62,7 @@ static struct ws_client *client_of(const struct ws_conn *c) {
 }
 
 static struct ws_slice slice_of(const struct ws_buf *b) {
-  return (struct ws_slice){(char *)ws_buf_begin(b), b->len};
+  return (struct ws_slice){b->len ? (char *)ws_buf_begin(b) : "", b->len};
 }
 
 static void free_client(struct ws_conn *c) {
