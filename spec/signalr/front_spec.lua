@@ -224,7 +224,10 @@ describe("a hub's path", function()
     assert.equal(200, p.post 'ho","arguments":[7]}\30{"type":6}\30')
     assert.same({ 200, '{"type":3,"invocationId":"1","result":7}\30' },
       { p.poll()() })
+    answer = p.poll()
+    for _ = 1, 3 do t.turn() end
     assert.equal(202, status(server, "DELETE", p.id))
+    assert.equal(204, (answer()))
     assert.equal(404, status(server, "GET", p.id))
     assert.equal(404, p.post "x")
     assert.equal(0, hub.n_sessions)
@@ -475,6 +478,40 @@ describe("a hub's path", function()
     raw:expect_frame("text", '{"type":7}\30')
     assert.equal(503, (upgraded(server)))
     assert.equal(503, status(server, "POST", "/hub/negotiate"))
+  end)
+
+  it("keeps nothing running when its server has closed", function()
+    local processes = require "spec.binding.kit"
+    local child = processes.run [[
+      local hub = require "evws.signalr".hub {}
+      local server = ws.listen { port = 0, routes = hub:routes "/hub" }
+      say("port " .. server.port)
+      ws.run()
+    ]]
+    local port = tonumber((child:wait "port (%d+)"))
+    local function request(...)
+      local raw = t.raw(port)
+      raw:send(http(...))
+      return raw
+    end
+    local function begin()
+      local _, _, body = request("POST",
+        "/hub/negotiate?negotiateVersion=1"):read_http()
+      local id = "/hub?id=" .. cjson.decode(body).connectionToken
+      request("GET", id):read_http()
+      request("POST", id, nil, shake):read_http()
+      request("GET", id):read_http()
+      return id
+    end
+    local poll = request("GET", begin())
+    begin() -- and one that is between two polls
+    local from = ws.now()
+    child:signal "TERM"
+    local _, _, body = poll:read_http()
+    assert.equal('{"type":7,"allowReconnect":true}\30', body)
+    child:ended()
+    assert.is_true(ws.now() - from < 5)
+    processes.cleanup()
   end)
 
   it("counts, for people and for Prometheus", function()

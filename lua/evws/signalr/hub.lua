@@ -54,7 +54,6 @@ function hub:tick()
     end
     self.groups:deliver("p", tostring(self.clock.now % self.beats), records)
   end
-  if self.n_sessions == 0 then self:rest() end
 end
 
 function hub:rest()
@@ -100,6 +99,7 @@ function hub:forget(one)
   self.by_token[one.token], self.by_id[one.id] = nil, nil
   self.n_sessions = self.n_sessions - 1
   if one.state == "new" then self.n_new = self.n_new - 1 end
+  if self.n_sessions == 0 then self:rest() end
 end
 
 function hub:closed(one)

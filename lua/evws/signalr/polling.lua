@@ -44,12 +44,16 @@ end
 function transport:finish()
   self.is_over = true
   make_room(self)
-  local token, leaving = self.session.token, self.hub.leaving
-  leaving[token] = self
-  ws.after(lingering, function()
-    if leaving[token] == self then leaving[token] = nil end
-  end)
+  if self.hub.is_closing and not self.poller then return end
+  self.hub.leaving[self.session.token] = self
+  self.timer = ws.after(lingering, function() self:forget() end)
   self:wake "over"
+end
+
+-- No further poll is expected.
+function transport:forget()
+  self.timer:cancel()
+  self.hub.leaving[self.session.token] = nil
 end
 
 local fresh = { ["Cache-Control"] = "no-cache, no-store" }
@@ -90,11 +94,11 @@ function transport:poll(request)
     session:expire_in(self.hub.options.disconnect_timeout)
   end
   if why == "gone" then return answer(204) end
-  if self.bytes > 0 then return take(self) end
-  if self.is_over then
-    self.hub.leaving[session.token] = nil
-    return answer(204)
+  if self.timer and (self.bytes == 0 or self.hub.is_closing) then
+    self:forget()
   end
+  if self.bytes > 0 then return take(self) end
+  if session.is_over then return answer(204) end
   return answer(200, "")
 end
 
