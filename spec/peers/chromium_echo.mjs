@@ -79,7 +79,7 @@ async function all(browser, lines) {
       await test(title + name, async () => {
         const { extensions, ...end } = await page.evaluate(session,
           { url, sizes, count });
-        assert.deepEqual(end, { code: 4000, reason: "", wasClean: true,
+        assert.deepEqual(end, { code: 4000, reason: "Grüße", wasClean: true,
           left: 0, protocol: "v2" });
         assert.equal(/permessage-deflate/.test(extensions),
           over.startsWith("deflate"));
