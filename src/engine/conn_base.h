@@ -142,7 +142,7 @@ struct ws_conn {
   uint16_t busy;  /* handlers that have not returned */
   uint16_t pings; /* of ours that were not answered */
   uint8_t state, mode;
-  uint8_t scheme;        /* enum ws_scheme: what a trusted proxy says of it */
+  uint8_t scheme : 2;    /* enum ws_scheme: what a trusted proxy says of it */
   bool is_receiving : 1; /* pull mode: a receiver waits */
   bool is_paused : 1;    /* by the application */
   bool is_braked : 1;    /* message_rate: nothing is read for a while */
