@@ -29,10 +29,10 @@ void ws_server_gone(struct ws_server *s) {
   struct ws_state *st = ws_state_of_loop(s->loop);
   lua_State *L = ws_state_thread(st);
   ws_list_remove(&ls->link);
+  ws_log_server(st, "server_closed", s); /* while it cannot be collected */
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
   ws_object_drop(L, st, ls);
   if (lua_checkstack(L, 3)) ws_route_unref(L, ls);
-  ws_log_server(st, "server_closed", s);
 }
 
 /* ---- listen ---- */
