@@ -154,7 +154,8 @@ static int gone_body(lua_State *L) {
 void ws_body_gone(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
   struct ws_state *st = ws_state_of_conn(c);
-  if (!lc->has_on_gone) return;
+  /* after an error of whoever answers nobody is left to be told */
+  if (!lc->has_on_gone || !lc->tasks) return;
   struct ws_task *t = ws_conn_task_new(lc, gone_body);
   if (!t) return;
   if (st->loop.in_turn && !st->current)
