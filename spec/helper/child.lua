@@ -2,7 +2,8 @@
 --
 --   child.run(script[, options]) -> the lines it prints, both of its streams,
 --     and what pipe:close returns. options: shell, what stands before the
---     command; faults: calls of the system can be refused (probe_faults.c)
+--     command; faults: calls of the system can be refused (probe_faults.c);
+--     before: Lua that runs before evws is loaded
 --   child.open(script[, options]) -> the pipe that its output comes by; whoever
 --     closes it waits for its end
 --
@@ -16,6 +17,7 @@ package.path, package.cpath = %q, %q
 os.remove %q
 io.stdout:setvbuf "line"
 local probe = require "evws_probe"
+%s
 local ws = require "evws"
 local function log(...)
   local list = table.pack(...)
@@ -35,7 +37,8 @@ function child.open(script, options)
   local o = options or {}
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
-  file:write(prelude:format(package.path, package.cpath, path), script)
+  file:write(prelude:format(package.path, package.cpath, path,
+    o.before or ""), script)
   file:close()
   local preload = os.getenv "LD_PRELOAD"
   local faults = o.faults and ("env LD_PRELOAD=%s%s/evws_probe.so "):format(

@@ -2,6 +2,7 @@
  * probe_net's table, beside what they are measured against.
  *
  * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds
+ * fd_name(n) what it is, nil, message when it is closed
  * has_fd(n), close_fd(n), null_over_fd(n): behind the back of whoever has it;
  *   the last puts /dev/null in its place */
 #include "probe.h"
@@ -47,6 +48,15 @@ static int process_has_fd(lua_State *L) {
   return 1;
 }
 
+static int process_fd_name(lua_State *L) {
+  char path[64], name[256];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", (int)luaL_checkinteger(L, 1));
+  ssize_t n = readlink(path, name, sizeof name);
+  if (n < 0) return push_failure(L);
+  lua_pushlstring(L, name, (size_t)n);
+  return 1;
+}
+
 static int process_close_fd(lua_State *L) {
   lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
   return 1;
@@ -80,6 +90,7 @@ static const luaL_Reg functions[] = {
   {"cpu", process_cpu},
   {"now", process_now},
   {"has_fd", process_has_fd},
+  {"fd_name", process_fd_name},
   {"close_fd", process_close_fd},
   {"null_over_fd", process_null_over_fd},
   {NULL, NULL},

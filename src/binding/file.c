@@ -27,6 +27,8 @@
 
 #include <lauxlib.h>
 
+#include "transport/standard.h"
+
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
@@ -109,7 +111,7 @@ static int open_at(int dir, const char *name, int flags) {
   do {
     fd = openat(dir, name, flags);
   } while (fd < 0 && errno == EINTR);
-  return fd;
+  return ws_standard_keep(fd);
 }
 
 /* The whole path at once, resolved by the kernel. ENOSYS elsewhere. */
@@ -128,7 +130,7 @@ static int open_beneath(int dir, const char *path, int flags, bool symlinks) {
   do { /* EAGAIN: a rename raced with a ".." in a link */
     fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
   } while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < 8)));
-  return fd;
+  return ws_standard_keep(fd);
 #else
   (void)dir, (void)path, (void)flags, (void)symlinks;
   errno = ENOSYS;

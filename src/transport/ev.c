@@ -16,6 +16,7 @@
 #include "base/reserve.h"
 #include "transport/driver.h"
 #include "transport/io_kernel.h"
+#include "transport/standard.h"
 #include "transport/wakefd.h"
 
 #define COVERED_FIRST 64 /* watchers and descriptors, before there is any */
@@ -209,6 +210,7 @@ static struct ev_loop *make_loop(struct ws_ev *e, bool is_default) {
 struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   struct ws_ev *e = ws_mem_zero(sizeof *e);
   if (!e) return NULL;
+  ws_standard_fill();
   e->ev = make_loop(e, is_default);
   if (!e->ev) {
     free_reserve(e);
@@ -336,6 +338,7 @@ static int backend_of(struct ev_loop *ev) {
 
 int ws_ev_fd(struct ws_ev *e) {
   if (e->wakefd.fd >= 0) return e->wakefd.fd;
+  ws_standard_fill();
   int backend = backend_of(e->ev);
   if (backend < 0) return backend;
   int r = ws_wakefd_open(&e->wakefd, backend);
@@ -392,6 +395,7 @@ static void release_one(struct ws_ev *e, struct caught *c, int signum) {
 void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int)) {
   if (!e->is_default) return;
   if (e->catching++) return;
+  ws_standard_fill(); /* libev opens an eventfd, the first time */
   e->on_signal = fn;
   catch_one(e, &e->sigint, SIGINT);
   if (with_term) catch_one(e, &e->sigterm, SIGTERM);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "transport/lookup.h"
+#include "transport/standard.h"
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0 /* macOS: an end is noticed when it is read */
@@ -28,7 +29,8 @@ static ssize_t result(ssize_t r) {
   return r < 0 ? -errno : r;
 }
 
-/* Non-blocking, close-on-exec, and silent on a closed peer. */
+/* Non-blocking, close-on-exec, silent on a closed peer, and not the number of
+ * a standard stream. */
 static int prepare(int fd) {
 #ifdef SO_NOSIGPIPE
   int one = 1;
@@ -43,7 +45,7 @@ static int prepare(int fd) {
     return -error;
   }
 #endif
-  return fd;
+  return ws_standard_keep(fd);
 }
 
 static int k_socket(struct ws_io *io, int domain, int type) {

@@ -27,6 +27,7 @@
 
 #include "base/buf.h"
 #include "transport/lookup.h"
+#include "transport/standard.h"
 
 #define HOST_MAX 256
 #define THREADS 4   /* for names that somebody waits for */
@@ -259,15 +260,16 @@ static struct channel *find_channel(const struct ws_io *io) {
 
 static bool open_pipe(int ends[2]) {
 #ifdef __linux__
-  return pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
 #else
   if (pipe(ends) < 0) return false;
   for (int i = 0; i < 2; i++) {
     fcntl(ends[i], F_SETFD, FD_CLOEXEC);
     fcntl(ends[i], F_SETFL, O_NONBLOCK);
   }
-  return true;
 #endif
+  for (int i = 0; i < 2; i++) ends[i] = ws_standard_keep(ends[i]);
+  return true;
 }
 
 static void on_answers(struct ws_watch *w);
