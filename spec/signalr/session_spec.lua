@@ -215,6 +215,7 @@ describe("a session", function()
       c:lose(true)
     end
     kit.settle()
+    assert.same({}, hub.clock.slots)
     assert.same({}, hub.groups.walked)
     assert.same({}, hub.speakers)
     assert.same({ 0, 0 }, { hub.n_sessions, hub.n_new })

@@ -99,7 +99,9 @@ function hub:forget(one)
   self.by_token[one.token], self.by_id[one.id] = nil, nil
   self.n_sessions = self.n_sessions - 1
   if one.state == "new" then self.n_new = self.n_new - 1 end
-  if self.n_sessions == 0 then self:rest() end
+  if self.n_sessions > 0 then return end
+  self.clock:clear()
+  self:rest()
 end
 
 function hub:closed(one)
