@@ -137,6 +137,22 @@ describe("what a task waits for that was closed from outside", function()
       local peer <close> = assert(probe.net.connect { port = listener.port })
       require "evws.core".input(peer:fd()):read(0.05)
     end,
+    ["task:wait"] = function()
+      local co
+      local task = ws.spawn(function()
+        co = coroutine.running()
+        ws.sleep(1000)
+      end)
+      ws.sleep(0)
+      coroutine.close(co) -- which held the task
+      task:wait(0.05)
+    end,
+    ["ws.wait"] = function()
+      local probe = require "evws_probe"
+      local listener <close> = assert(probe.net.listen "127.0.0.1")
+      local peer <close> = assert(probe.net.connect { port = listener.port })
+      ws.wait(peer:fd(), "r", 0.05)
+    end,
   }
   for name, wait in pairs(waits) do
     it("may be collected: " .. name, function()
@@ -149,6 +165,7 @@ describe("what a task waits for that was closed from outside", function()
         end)
       end
       t.wait(function() return cos[3] end)
+      for _ = 1, 3 do t.turn() end
       for i = 1, 3 do coroutine.close(cos[i]) end
       collectgarbage()
       collectgarbage()

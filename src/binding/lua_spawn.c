@@ -206,12 +206,15 @@ static int task_tostring(lua_State *L) {
   return 1;
 }
 
-/* Before its end only when the state is closed. */
+/* Before its end only when the state or its coroutine was closed; likewise
+ * those of who wait. */
 static int task_gc(lua_State *L) {
   struct lua_task *h = check_task(L);
+  bool is_alive = !ws_state_of(L)->is_closed;
   struct ws_task *t = living(L, h);
   if (t) t->arg = NULL;
   h->task = NULL;
+  while (is_alive && h->waiting) ws_task_wake(h->waiting, WS_WAKE_CLOSED);
   luaL_unref(L, LUA_REGISTRYINDEX, h->error);
   h->error = LUA_NOREF;
   return 0;

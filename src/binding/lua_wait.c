@@ -32,7 +32,10 @@ static void on_ready(struct ws_watch *w) {
 
 /* Whoever closes the coroutine of a task that waits leaves it to this. */
 static int watch_gc(lua_State *L) {
-  stop(lua_touserdata(L, 1));
+  struct lua_watch *lw = lua_touserdata(L, 1);
+  bool is_alive = !lw->st->is_closed;
+  stop(lw);
+  if (is_alive && lw->waiting) ws_task_wake(lw->waiting, WS_WAKE_CLOSED);
   return 0;
 }
 
