@@ -158,3 +158,27 @@ describe("without memory libev", function()
     assert.equal("it lives", lines[#lines])
   end)
 end)
+
+describe("without descriptors libev", function()
+  it("is not made, and the process lives", function()
+    local came = {}
+    for left = 0, 6 do
+      local lines, _, how, code = child.run("log 'loaded'", {
+        shell = "ulimit -n 40;", before = ([[
+          local list, file = {}, io.open "/dev/null"
+          while file do
+            list[#list + 1] = file
+            file = io.open "/dev/null"
+          end
+          for _ = 1, %d do table.remove(list):close() end
+        ]]):format(left) })
+      local text = table.concat(lines, "\n")
+      assert.equal("exit", how, text)
+      came[#came + 1] = code == 0 and "loaded"
+        or text:match "libev has no event loop to give" or "not found"
+    end
+    assert.equal("not found", came[1])
+    assert.equal("loaded", came[#came])
+    assert.is_truthy(table.concat(came, " "):find "libev has no event loop")
+  end)
+end)

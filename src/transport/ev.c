@@ -201,9 +201,22 @@ static void free_reserve(struct ws_ev *e) {
   if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
 }
 
+/* Nor does it come back from the lack of a descriptor for its signals, beside
+ * that of epoll. */
+static bool has_descriptors(void) {
+  int ends[2];
+  if (pipe(ends) < 0) return false;
+  int third = dup(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+  if (third >= 0) close(third);
+  return third >= 0;
+}
+
 static struct ev_loop *make_loop(struct ws_ev *e, bool is_default) {
   ev_set_allocator(ws_reserve_alloc);
-  if (!reserve(e, COVERED_FIRST, COVERED_FIRST)) return NULL;
+  if (!reserve(e, COVERED_FIRST, COVERED_FIRST) || !has_descriptors())
+    return NULL;
   return is_default ? default_loop() : ev_loop_new(EVFLAG_AUTO);
 }
 
