@@ -169,7 +169,9 @@ describe("ws.connect", function()
     local url = t.url_of(server)
     for _, path in ipairs { "", "/", "/a?token=secret", "?token=secret" } do
       local text = "cannot connect to " .. url .. ": 403 Forbidden"
-      assert.same({ nil, text, 403 }, { ws.connect(url .. path) })
+      local conn, why, status, response = ws.connect(url .. path)
+      assert.same({ nil, text, 403 }, { conn, why, status })
+      assert.equal(403, response.status)
     end
     server:close()
     assert.same({ nil, "cannot connect to " .. url .. ": connection refused" },
