@@ -6,6 +6,7 @@ local t = require "spec.helper"
 local kit = require "spec.engine.kit"
 
 local frame = t.frame
+local second = t.factor -- where the machine is shared
 
 local function paused(options)
   local server, log = kit.serve(options)
@@ -37,8 +38,8 @@ describe("a paused connection", function()
 
   it("is not held to a silence that is ours", function()
     local raw, log, conn = paused { keepalive_interval = 0.05,
-      keepalive_timeout = 0.1, idle_timeout = 0.1 }
-    kit.during(0.3)
+      keepalive_timeout = 0.1 * second, idle_timeout = 0.15 * second }
+    kit.during(0.4 * second)
     assert.equal(0, #log.closed)
     conn:resume()
     raw:send(frame("text", "here"))
@@ -92,7 +93,7 @@ describe("idle_timeout", function()
     local raw = t.open(server)
     for _, piece in ipairs(pieces) do
       raw:send(piece)
-      kit.during(0.06)
+      kit.during(0.06 * second)
     end
     return log, raw, server
   end
@@ -101,7 +102,7 @@ describe("idle_timeout", function()
     local whole = frame("text", ("x"):rep(1000))
     local pieces = {}
     for i = 1, #whole, 200 do pieces[#pieces + 1] = whole:sub(i, i + 199) end
-    local log, raw = trickle({ idle_timeout = 0.1 }, pieces)
+    local log, raw = trickle({ idle_timeout = 0.15 * second }, pieces)
     assert.equal(1000, #log.messages[1])
     raw:close()
   end)
@@ -112,11 +113,11 @@ describe("idle_timeout", function()
       pieces[#pieces + 1] = frame("continuation", "b", { fin = false })
     end
     pieces[#pieces + 1] = frame("continuation", "c")
-    local log, raw = trickle({ idle_timeout = 0.1 }, pieces)
+    local log, raw = trickle({ idle_timeout = 0.15 * second }, pieces)
     assert.same({ "abbbbc" }, log.messages)
     raw:close()
     local got = {}
-    log, raw = trickle({ idle_timeout = 0.1, on_message = false,
+    log, raw = trickle({ idle_timeout = 0.15 * second, on_message = false,
       on_chunk = function(_, piece) got[#got + 1] = piece end }, pieces)
     assert.same({ 0, "abbbbc" }, { #log.closed, table.concat(got) })
     raw:close()
@@ -127,14 +128,14 @@ describe("idle_timeout", function()
     local whole = frame("text", ("x"):rep(1000))
     local pieces = {}
     for i = 1, #whole, 200 do pieces[#pieces + 1] = whole:sub(i, i + 199) end
-    local log, raw = trickle({ idle_timeout = 0.1, on_message = false,
+    local log, raw = trickle({ idle_timeout = 0.15 * second, on_message = false,
       on_open = function(conn) got = conn:receive() end }, pieces)
     assert.same({ 1000, 0 }, { #got, #log.closed })
     raw:close()
   end)
 
   it("meets who only pings inside of a message", function()
-    local log, raw = trickle({ idle_timeout = 0.1 }, {
+    local log, raw = trickle({ idle_timeout = 0.15 * second }, {
       frame("text", "a", { fin = false }), frame("ping", ""),
       frame("ping", ""), frame("ping", "") })
     local last
@@ -146,12 +147,13 @@ describe("idle_timeout", function()
   end)
 
   it("does not meet who still reads a long one of ours", function()
-    local server, log = kit.serve { idle_timeout = 0.15, max_queued = false }
+    local server, log = kit.serve { idle_timeout = 0.15 * second,
+      max_queued = false }
     local raw = t.open(server, { rcvbuf = 4096 })
     t.wait(function() return log.conns[1] end)
     log.conns[1]:send(("x"):rep(8 * 1024 * 1024))
     local got = 0
-    local last = t.probe.now() + 0.5
+    local last = t.probe.now() + 0.5 * second
     while t.probe.now() < last do
       t.turn()
       local bytes = raw.socket:recv(65536)
