@@ -1322,6 +1322,73 @@ function ws.sleep(seconds) end
 ---@return string? message
 function ws.wait(descriptor, mode, timeout) end
 
+---Runs a command of the shell, as `io.popen` does, but everything else goes on
+---meanwhile: `"r"` is for what it writes to its standard output, `"w"` for what
+---it reads from its standard input; the other two are those of this program.
+---
+---```lua
+---local process = assert(ws.popen "tail -n 5 log")
+---for line in process:lines() do conn:send(line) end
+---process:close()
+---```
+---
+---Text from a peer is no part of a command: the shell does whatever it says.
+---
+---Returns the process; or nil and the system's reason.
+---@param command string
+---@param mode? "r"|"w" default `"r"`
+---@return evws.Process? process
+---@return string? message
+function ws.popen(command, mode) end
+
+---What `ws.popen` returns. A variable `local process <close>` that goes out of
+---scope sends it SIGTERM and does not wait. `tostring` tells the command and
+---whether it is running.
+---@class evws.Process: table
+local process = {}
+
+---The next piece of what it writes, as it comes: at most 64 KiB.
+---
+---Returns the bytes; or nil and `"closed"` (its end), `"timeout"`,
+---`"interrupted"` (Ctrl-C; see `ws.sleep`), or the system's reason.
+---@param timeout? number seconds; none: for ever
+---@return string? bytes
+---@return string? message
+function process:read(timeout) end
+
+---Iterates over the lines of what it writes, without their ends:
+---`for line in process:lines() do ... end`.
+---@return fun(process: evws.Process): string?
+---@return evws.Process
+function process:lines() end
+
+---Writes to what it reads, and waits until all is taken.
+---
+---Returns true; or nil and `"closed"` (it does not read any more),
+---`"timeout"` (some of it may have been taken), or the system's reason.
+---@param bytes string
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return string? message
+function process:write(bytes, timeout) end
+
+---Ends reading or writing, which tells the command that there is no more, and
+---waits for its end. It may be called again.
+---
+---Returns as `file:close` does: true or nil (it failed), `"exit"` or `"signal"`,
+---and the number; `"lost"` instead where another library has taken that. Or nil
+---and `"timeout"`, `"interrupted"` (Ctrl-C; see `ws.sleep`).
+---@param timeout? number seconds; none: for ever
+---@return true? ok
+---@return string how
+---@return integer? number
+function process:close(timeout) end
+
+---Sends it a signal. Returns whether it was still there.
+---@param signal? integer default `15`, SIGTERM
+---@return boolean was_running
+function process:kill(signal) end
+
 ---Calls `fn` once, as a task, in so many seconds.
 ---@param seconds number at least 0
 ---@param fn fun()

@@ -33,6 +33,7 @@ local ws = {
   every = core.every,
   queue = core.queue,
   wait = core.wait,
+  popen = require "evws.popen",
 
   equals = core.equals,
   random = core.random,

@@ -171,6 +171,8 @@ describe("library/evws.lua", function()
     t.cleanup()
     assert.same(members "evws.timer", keys(functions.timer))
     assert.same(members "evws.task", keys(functions.task))
+    local process <close> = assert(ws.popen "true")
+    assert.same(keys(getmetatable(process).__index), keys(functions.process))
     assert.same(members "evws.writer", keys(functions.writer))
     assert.same(members "evws.queue", keys(functions.queue))
     assert.same(members "evws.request", keys(functions.request))
@@ -237,7 +239,8 @@ describe("library/evws.lua", function()
   end)
 
   it("describes whatever it has", function()
-    for _, owner in ipairs { "ws", "conn", "server", "timer", "task", "writer",
+    for _, owner in ipairs { "ws", "conn", "server", "timer", "task",
+      "writer", "process",
       "queue", "request", "body" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)

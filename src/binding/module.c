@@ -10,6 +10,7 @@
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
 #include "binding/lua_input.h"
+#include "binding/lua_process.h"
 #include "binding/lua_queue.h"
 #include "binding/lua_server.h"
 #include "binding/lua_spawn.h"
@@ -193,6 +194,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"wait", ws_lua_wait},
                                      {"watchdog", ws_lua_watchdog},
                                      {"on_error", ws_lua_on_error},
+                                     {"process", ws_lua_process},
                                      {"queue", ws_lua_queue},
                                      {"random", lua_random},
                                      {"run", ws_lua_run},
