@@ -16,6 +16,7 @@
  * engine:split(...)     pieces of messages of the handshake's kind -> as many
  *   records of TLS 1.3, which OpenSSL would put into one. It sends nothing
  *   else from then on. Needs split = true in new
+ * engine:seal(...)      pieces of data -> as many records, behind such ones
  * engine:info() -> { version=, cipher=, alpn=, subject=, resumed=, verify= }
  * engine:session() -> a session that new takes
  */
@@ -226,8 +227,9 @@ static void expand(const uint8_t secret[32], const char *label, uint8_t *to,
 }
 
 /* RFC 8446 5.2: one record, its type behind the bytes. */
-static size_t seal(struct engine *e, const char *bytes, size_t n, uint8_t *to) {
-  uint8_t key[16], nonce[12], type = 22;
+static size_t seal(struct engine *e, uint8_t type, const char *bytes, size_t n,
+                   uint8_t *to) {
+  uint8_t key[16], nonce[12];
   int len;
   expand(e->secret, "key", key, sizeof key);
   expand(e->secret, "iv", nonce, sizeof nonce);
@@ -246,7 +248,7 @@ static size_t seal(struct engine *e, const char *bytes, size_t n, uint8_t *to) {
   return 5 + inner;
 }
 
-static int engine_split(lua_State *L) {
+static int seal_each(lua_State *L, uint8_t type) {
   struct engine *e = check(L);
   uint8_t record[1024];
   int last = lua_gettop(L);
@@ -255,9 +257,17 @@ static int engine_split(lua_State *L) {
     size_t n;
     const char *bytes = luaL_checklstring(L, i, &n);
     luaL_argcheck(L, n < 900, i, "too long");
-    lua_pushlstring(L, (char *)record, seal(e, bytes, n, record));
+    lua_pushlstring(L, (char *)record, seal(e, type, bytes, n, record));
   }
   return last - 1;
+}
+
+static int engine_split(lua_State *L) {
+  return seal_each(L, 22);
+}
+
+static int engine_seal(lua_State *L) {
+  return seal_each(L, 23);
 }
 
 static int engine_read(lua_State *L) {
@@ -339,6 +349,7 @@ void probe_open_tls(lua_State *L) {
                                      {"shutdown", engine_shutdown},
                                      {"key_update", engine_key_update},
                                      {"renegotiate", engine_renegotiate},
+                                     {"seal", engine_seal},
                                      {"split", engine_split},
                                      {"info", engine_info},
                                      {"session", engine_session},

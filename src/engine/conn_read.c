@@ -305,13 +305,19 @@ static void read_more(struct ws_conn *c) {
     ws_conn_input(c, loop->read_buffer, over);
 }
 
+/* Is there something to go through that was read before? The end of a message
+ * may have been read straight to its place, with nothing behind it. */
+static bool has_kept(const struct ws_conn *c) {
+  return c->rest || ws_conn_has_queue(c) || ws_protocol_has_event(&c->protocol);
+}
+
 void ws_conn_read(struct ws_conn *c) {
   if (!ws_loop_prepare(c->stream.loop)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
   ws_stream_cork(&c->stream);
-  if (c->rest || ws_conn_has_queue(c)) go_through_rest(c);
+  if (has_kept(c)) go_through_rest(c);
   if (!c->rest && ws_flow_wants_read(c) && (c->stream.watch.want & WS_READ))
     read_more(c);
   ws_stream_uncork(&c->stream);
