@@ -123,7 +123,7 @@ static void inflate_it(struct ws_slice in, uint8_t params, uint8_t room,
   uint64_t max = limits[(params >> 3) % 7];
   uint64_t ratio = params & 128 ? 50 : UINT64_MAX;
   struct ws_inflater **f = &inflaters[bits];
-  if (!*f && !(*f = ws_inflater_new(bits))) abort();
+  if (!*f && !(*f = ws_inflater_new(bits, true))) abort();
   ask_zlib(&want, in, bits);
   run(&whole, *f, in, max, ratio, (struct fuzz_cuts){0}, 4096);
   check(&whole, &want, in.n, max, ratio, bits);
@@ -141,7 +141,7 @@ static void inflate_it(struct ws_slice in, uint8_t params, uint8_t room,
 static void check_back(struct ws_slice in, uint8_t bits, const uint8_t *bytes,
                        size_t n) {
   static struct result r;
-  struct ws_inflater *f = ws_inflater_new(bits);
+  struct ws_inflater *f = ws_inflater_new(bits, true);
   if (!f) abort();
   struct ws_slice compressed = {(const char *)bytes, n};
   run(&r, f, compressed, MADE_MAX, UINT64_MAX, (struct fuzz_cuts){0}, 4096);

@@ -69,7 +69,7 @@ local standard = [[assert.h ctype.h errno.h inttypes.h limits.h math.h
   string.h strings.h arm_neon.h cpuid.h emmintrin.h immintrin.h
   smmintrin.h tmmintrin.h]]
 local allowed = {
-  base = set(standard .. " malloc.h malloc/malloc.h"),
+  base = set(standard .. " malloc.h malloc/malloc.h sys/mman.h"),
   protocol = set(standard
     .. " arpa/inet.h openssl/crypto.h openssl/evp.h openssl/sha.h zlib.h"),
 }

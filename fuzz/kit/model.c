@@ -233,7 +233,7 @@ void model_read(struct model_events *events, enum ws_role role,
   if (extension) {
     c.is_kept = role == WS_SERVER ? extension->client_takeover
                                   : extension->server_takeover;
-    c.inflater = ws_inflater_new(WS_BITS_MAX);
+    c.inflater = ws_inflater_new(WS_BITS_MAX, true);
     if (!c.inflater) abort();
   }
   read_all(events, role, &c, bytes, n);

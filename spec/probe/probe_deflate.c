@@ -138,7 +138,7 @@ static int inflater_new(lua_State *L) {
   struct ws_inflater **f = lua_newuserdatauv(L, sizeof(void *), 0);
   *f = NULL;
   luaL_setmetatable(L, INFLATER);
-  *f = ws_inflater_new(bits);
+  *f = ws_inflater_new(bits, true);
   if (!*f) return 0;
   return 1;
 }

@@ -281,10 +281,9 @@ describe("a message that is deflated in pieces", function()
     if not has_fault then return pending "built without WS_FAULT" end
     local fail_at = require "evws_probe".buf.fail_at
     for _, every in ipairs { false, true } do
-      local n, failed = 0, 0
+      local failed = 0
       local pieces, err
-      repeat
-        n = n + 1
+      for n = 1, 30 do -- one of them, that of pages, may fail
         local pool = deflate.pool()
         fail_at(n, every)
         pieces, err = pool:pieces(list)
@@ -295,7 +294,7 @@ describe("a message that is deflated in pieces", function()
         end
         assert.equal(hello, pool:whole "Hello")
         assert.equal(whole, (inflate(pool:pieces(list))))
-      until pieces or n == 100
+      end
       assert.equal(whole, (inflate(pieces)))
       assert.is_true(failed > 5, failed)
     end

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifdef __APPLE__
 #include <malloc/malloc.h>
@@ -92,6 +93,32 @@ void ws_mem_free(void *p) {
   uncount(p);
   free(p);
 }
+
+#ifdef WS_FAULT
+/* The sanitizers know what malloc gives, and nothing of pages. */
+void *ws_mem_pages(size_t size) {
+  return ws_mem_zero(size);
+}
+
+void ws_mem_pages_free(void *p, size_t size) {
+  (void)size;
+  ws_mem_free(p);
+}
+#else
+void *ws_mem_pages(size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return NULL;
+  atomic_fetch_add_explicit(&used, size, memory_order_relaxed);
+  return p;
+}
+
+void ws_mem_pages_free(void *p, size_t size) {
+  if (!p) return;
+  munmap(p, size);
+  atomic_fetch_sub_explicit(&used, size, memory_order_relaxed);
+}
+#endif
 
 void *ws_mem_lend(void *p, size_t size, bool is_last) {
   if (size == 0) {

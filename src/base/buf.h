@@ -17,6 +17,12 @@ void *ws_mem_zero(size_t size);
 void *ws_mem_resize(void *p, size_t size);
 void ws_mem_free(void *p);
 
+/* Pages for what is large and goes as a whole: they are the system's again at
+ * once, where the allocator would keep them between smaller things that stay.
+ * Zeroed. */
+void *ws_mem_pages(size_t size);
+void ws_mem_pages_free(void *p, size_t size);
+
 /* For others (reserve.c): not counted, and a size of 0 frees. is_last: this
  * one is not made to fail. */
 void *ws_mem_lend(void *p, size_t size, bool is_last);

@@ -27,7 +27,7 @@ static struct ws_inflater *get_inflater(struct ws_protocol *p) {
   struct ws_context *c;
   if (!has_takeover(p, false)) return ws_inflater_take(p->env->deflate);
   if (!(c = context(p))) return NULL;
-  if (!c->inflater) c->inflater = ws_inflater_new(window(p, false));
+  if (!c->inflater) c->inflater = ws_inflater_new(window(p, false), true);
   return c->inflater;
 }
 

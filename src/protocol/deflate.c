@@ -17,6 +17,7 @@
 
 struct ws_deflater {
   z_stream z;
+  struct ws_zmem memory;
   struct ws_list link;        /* of the pool's kept ones */
   struct ws_deflater **owner; /* who keeps it; NULL: the pool */
   uint8_t bits;
@@ -32,6 +33,7 @@ static size_t size_of(const struct ws_deflater *d) {
 static void free_deflater(struct ws_deflater *d) {
   if (!d) return;
   deflateEnd(&d->z);
+  ws_zmem_close(&d->memory);
   ws_mem_free(d);
 }
 
@@ -43,10 +45,13 @@ static struct ws_deflater *new_deflater(uint8_t bits,
   d->bits = bits;
   d->level = level;
   ws_list_init(&d->link);
+  ws_zmem_open(&d->memory, size_of(d));
   d->z.zalloc = ws_zmem_alloc;
   d->z.zfree = ws_zmem_free;
+  d->z.opaque = &d->memory;
   if (deflateInit2(&d->z, level.level, Z_DEFLATED, -bits, level.memory,
                    Z_DEFAULT_STRATEGY) != Z_OK) {
+    ws_zmem_close(&d->memory);
     ws_mem_free(d);
     return NULL;
   }
@@ -236,7 +241,7 @@ void ws_deflate_pool_free(struct ws_deflate_pool *pool) {
 struct ws_inflater *ws_inflater_take(struct ws_deflate_pool *pool) {
   struct ws_inflater *f = pool->inflater;
   pool->inflater = NULL;
-  return f ? f : ws_inflater_new(WS_BITS_MAX);
+  return f ? f : ws_inflater_new(WS_BITS_MAX, false);
 }
 
 void ws_inflater_give(struct ws_deflate_pool *pool, struct ws_inflater *f) {

@@ -8,13 +8,15 @@
 #include "base/err.h"
 #include "protocol/zmem.h"
 
-#define STEP (1u << 30) /* zlib counts in unsigned int */
+#define STEP (1u << 30)  /* zlib counts in unsigned int */
+#define STATE_BYTES 8192 /* of zlib's state beside its window */
 
 /* Bit of z_stream.data_type: inflate stopped between two blocks. */
 #define AT_BLOCK 128
 
 struct ws_inflater {
   z_stream z;
+  struct ws_zmem memory;
   const uint8_t *next; /* what zlib has not been given of the piece */
   size_t left;
   uint64_t put, made; /* bytes of this message, in and out */
@@ -25,13 +27,16 @@ struct ws_inflater {
   bool is_full;  /* the output was full: there may be more */
 };
 
-struct ws_inflater *ws_inflater_new(uint8_t bits) {
+struct ws_inflater *ws_inflater_new(uint8_t bits, bool stays) {
   struct ws_inflater *f = ws_mem_zero(sizeof *f);
   if (!f) return NULL;
+  ws_zmem_open(&f->memory, stays ? STATE_BYTES + ((size_t)1 << bits) : 0);
   f->z.zalloc = ws_zmem_alloc;
   f->z.zfree = ws_zmem_free;
+  f->z.opaque = &f->memory;
   /* who agrees on 8 may use 9: zlib did so in silence for years */
   if (inflateInit2(&f->z, bits < 9 ? -9 : -bits) != Z_OK) {
+    ws_zmem_close(&f->memory);
     ws_mem_free(f);
     return NULL;
   }
@@ -41,6 +46,7 @@ struct ws_inflater *ws_inflater_new(uint8_t bits) {
 void ws_inflater_free(struct ws_inflater *f) {
   if (!f) return;
   inflateEnd(&f->z);
+  ws_zmem_close(&f->memory);
   ws_mem_free(f);
 }
 

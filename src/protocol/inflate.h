@@ -11,8 +11,9 @@
 
 struct ws_inflater;
 
-/* bits: of the window, 8 to 15. NULL without memory. */
-struct ws_inflater *ws_inflater_new(uint8_t bits);
+/* bits: of the window, 8 to 15; stays: a connection keeps it. NULL without
+ * memory. */
+struct ws_inflater *ws_inflater_new(uint8_t bits, bool stays);
 void ws_inflater_free(struct ws_inflater *f);
 
 /* Starts a message. is_fresh: without what the messages before it have left.
