@@ -21,10 +21,11 @@ struct ws_inflater {
   size_t left;
   uint64_t put, made; /* bytes of this message, in and out */
   uint64_t max_message, max_ratio;
-  bool is_last;  /* the piece ends the message */
-  bool has_tail; /* and zlib was given 00 00 FF FF */
-  bool is_final; /* the last thing was the end of a block with BFINAL */
-  bool is_full;  /* the output was full: there may be more */
+  bool is_last;    /* the piece ends the message */
+  bool has_tail;   /* and zlib was given 00 00 FF FF */
+  bool is_final;   /* the last thing was the end of a block with BFINAL */
+  bool is_full;    /* the output was full: there may be more */
+  bool is_between; /* it stopped between two blocks */
 };
 
 struct ws_inflater *ws_inflater_new(uint8_t bits, bool stays) {
@@ -58,7 +59,7 @@ void ws_inflater_begin(struct ws_inflater *f, bool is_fresh,
   f->max_message = max_message;
   f->max_ratio = max_ratio;
   f->left = 0;
-  f->is_last = f->has_tail = f->is_final = f->is_full = false;
+  f->is_last = f->has_tail = f->is_final = f->is_full = f->is_between = false;
 }
 
 void ws_inflater_put(struct ws_inflater *f, const uint8_t *bytes, size_t n,
@@ -109,6 +110,8 @@ static int64_t check_limits(const struct ws_inflater *f, const char **why) {
 /* One call of zlib. Z_OK: go on. */
 static int step(struct ws_inflater *f) {
   int r = inflate(&f->z, Z_SYNC_FLUSH);
+  /* a call that does nothing forgets where the one before it stopped */
+  if (r != Z_BUF_ERROR) f->is_between = f->z.data_type & AT_BLOCK;
   f->is_full = r == Z_OK && f->z.avail_out == 0;
   f->is_final = r == Z_STREAM_END;
   /* a final block ends nothing; the window stays for what follows */
@@ -131,7 +134,7 @@ int64_t ws_inflater_get(struct ws_inflater *f, uint8_t *out, size_t cap,
   f->made += n;
   int64_t err = check_limits(f, why);
   if (err) return err;
-  if (n == 0 && f->is_last && !is_complete(f) && !(z->data_type & AT_BLOCK))
+  if (n == 0 && f->is_last && !is_complete(f) && !f->is_between)
     return fail(WS_ERR_UTF8, "compressed data cut short", why);
   return (int64_t)n;
 }
