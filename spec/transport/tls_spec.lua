@@ -368,6 +368,21 @@ describe("TLS, a client", function()
     assert.equal("none", names[2])
   end)
 
+  it("compares an address without its zone (RFC 4007 6)", function()
+    local names = {}
+    local server = kit.serve(tls.options { host = "::1" })
+    for _, host in ipairs { "[::1]", "[::1%251]" } do
+      local conn, why = connect(server, nil, host)
+      assert(conn, why)
+      conn:close()
+      names[#names + 1] = conn.remote_address
+    end
+    assert.same({ "::1", "::1" }, names)
+    local _, why = connect(server, { tls = { ca = file "ca.pem",
+      server_name = "other.test" } }, "[::1%251]")
+    assert.is_truthy(why:find "certificate verify failed")
+  end)
+
   it("is told what its files lack, and what is not TLS", function()
     local server = serve()
     local conn, why = connect(server, { tls = { ca = "README.md" } })

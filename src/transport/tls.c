@@ -26,8 +26,6 @@
  * is answered takes four. */
 #define STEPS_PER_SECOND 256
 
-#define ADDRESS_MAX 64 /* of an IP address as text, with room to spare */
-
 struct ws_tls_io {
   size_t out_len;
   uint8_t in[READ_MOST];
@@ -121,23 +119,12 @@ static void on_info(const SSL *ssl, int where, int ret) {
 
 /* ---- its life ---- */
 
-/* Is it an address? Its zone means something on this machine alone (RFC 4007
- * 6): no certificate has one. */
-static bool expect_address(X509_VERIFY_PARAM *p, const char *name) {
-  char address[ADDRESS_MAX];
-  size_t n = strcspn(name, "%");
-  if (n >= sizeof address) return false;
-  memcpy(address, name, n);
-  address[n] = 0;
-  return X509_VERIFY_PARAM_set1_ip_asc(p, address) == 1;
-}
-
 /* Whom a client talks to: names go into the hello, addresses do not. */
 static bool expect(SSL *ssl, const char *name) {
   X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
   bool ok = true;
   X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (!expect_address(p, name))
+  if (X509_VERIFY_PARAM_set1_ip_asc(p, name) != 1)
     ok = SSL_set_tlsext_host_name(ssl, name) == 1 &&
          X509_VERIFY_PARAM_set1_host(p, name, 0) == 1;
   clean();
