@@ -8,6 +8,7 @@
  * loop:turn(), loop:settle(), loop:busy(), loop:in_turn()
  * loop:step(timeout) -> false when nothing is watched (libev only)
  * loop:wake() -> what wake_at was last told, how often it was told
+ * loop:spend(n)      the kernel was handed so many bytes
  * loop:rang()        as the provider does when the time it was told has come
  * loop:random([n[, fails]]) -> n bytes (4) or nil, calls of the provider's
  *   random so far, what is left of the block, its used part; the fake's count
@@ -276,6 +277,12 @@ static int loop_wake(lua_State *L) {
   return 2;
 }
 
+static int loop_spend(lua_State *L) {
+  struct ws_loop *loop = &probe_loop_check(L, 1)->loop;
+  ws_loop_spend(loop, (size_t)luaL_checkinteger(L, 2));
+  return 0;
+}
+
 static int loop_rang(lua_State *L) {
   probe_loop_check(L, 1)->loop.rang = true;
   return 0;
@@ -344,25 +351,16 @@ static int loop_gc(lua_State *L) {
 }
 
 static const luaL_Reg loop_methods[] = {
-  {"now", loop_now},
-  {"turn", loop_turn},
-  {"settle", loop_settle},
-  {"step", loop_step},
-  {"busy", loop_busy},
-  {"in_turn", loop_in_turn},
-  {"wake", loop_wake},
-  {"rang", loop_rang},
-  {"free_later", loop_free_later},
-  {"dead", loop_dead},
-  {"watch", loop_watch},
-  {"timer", loop_timer},
-  {"deadline", loop_deadline},
-  {"job", loop_job},
-  {"late", loop_late},
-  {"random", loop_random},
-  {"random_in_child", loop_random_in_child},
-  {"__gc", loop_gc},
-  {NULL, NULL},
+  {"now", loop_now},       {"turn", loop_turn},
+  {"settle", loop_settle}, {"step", loop_step},
+  {"busy", loop_busy},     {"in_turn", loop_in_turn},
+  {"wake", loop_wake},     {"rang", loop_rang},
+  {"spend", loop_spend},   {"free_later", loop_free_later},
+  {"dead", loop_dead},     {"watch", loop_watch},
+  {"timer", loop_timer},   {"deadline", loop_deadline},
+  {"job", loop_job},       {"late", loop_late},
+  {"random", loop_random}, {"random_in_child", loop_random_in_child},
+  {"__gc", loop_gc},       {NULL, NULL},
 };
 
 static const luaL_Reg item_methods[] = {

@@ -264,6 +264,92 @@ describe("a turn", function()
     assert.equal(0, loop:dead())
   end)
 
+  describe("that has handed a lot to the kernel", function()
+    local most = 2 << 20
+
+    -- Five of a kind, each of which spends so much.
+    local function five(kind, bytes)
+      local items = {}
+      for i = 1, 5 do
+        local function fn()
+          log[#log + 1] = i
+          loop:spend(bytes)
+        end
+        items[i] = kind == "watch" and loop:watch(i, fn) or loop[kind](loop, fn)
+      end
+      return items
+    end
+
+    local function start(items, kind)
+      for _, item in ipairs(items) do
+        if kind == "watch" then item:ready(read) else item:set() end
+      end
+    end
+
+    for _, kind in ipairs { "watch", "job", "late" } do
+      it("leaves the rest to the next one: " .. kind, function()
+        local items = five(kind, most // 2)
+        start(items, kind)
+        assert.same({ 1, 2 }, turn_at(0))
+        assert.is_true(loop:busy())
+        assert.same({ 3, 4 }, turn_at(0))
+        assert.same({ 5 }, turn_at(0))
+        assert.is_false(loop:busy())
+      end)
+
+      it("has them first there: " .. kind, function()
+        local items = five(kind, most)
+        start(items, kind)
+        assert.same({ 1 }, turn_at(0))
+        start({ items[1] }, kind)
+        assert.same({ 2 }, turn_at(0))
+        assert.same({ 3 }, turn_at(0))
+        assert.same({ 4 }, turn_at(0))
+        assert.same({ 5 }, turn_at(0))
+        assert.same({ 1 }, turn_at(0))
+      end)
+
+      it("knows of one that is stopped meanwhile: " .. kind, function()
+        if kind ~= "watch" then return end
+        local items = five(kind, most)
+        start(items, kind)
+        assert.same({ 1 }, turn_at(0))
+        items[2]:stop()
+        assert.same({ 3 }, turn_at(0))
+      end)
+    end
+
+    it("gives each phase its share", function()
+      local w = loop:watch(0, note("watch", function() loop:spend(most) end))
+      local job = loop:job(note("job", function() loop:spend(most) end))
+      local late = loop:late(note("late", function() loop:spend(most) end))
+      for _ = 1, 3 do
+        w:ready(read)
+        job:set()
+        late:set()
+        assert.same({ "watch", "job", "late" }, turn_at(0))
+      end
+    end)
+
+    it("does everything when it is settled outside", function()
+      start(five("late", most), "late")
+      loop:settle()
+      assert.same({ 1, 2, 3, 4, 5 }, log)
+    end)
+
+    it("judges no deadline before the rest was heard, for a while", function()
+      local d = loop:deadline(note "deadline")
+      local items = five("watch", most)
+      d:set(100)
+      drive(loop, 1)
+      turn_at(1.01)
+      start(items, "watch")
+      for i = 1, 4 do assert.same({ i }, turn_at(1.01)) end
+      assert.same({ 5 }, turn_at(1.5))
+      assert.same({ "deadline" }, turn_at(2.1))
+    end)
+  end)
+
   it("never has a turn inside of it", function()
     local inner
     local w = loop:watch(0, function()

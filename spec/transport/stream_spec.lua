@@ -501,3 +501,68 @@ describe("streams of one loop", function()
     for seed = 1, 200 do at_random(seed) end
   end)
 end)
+
+describe("a turn of many streams", function()
+  local mib = 1 << 20
+  local piece = ("x"):rep(65536)
+  local loop, streams
+
+  before_each(function()
+    loop, streams = probe.loop.new(), {}
+    for i = 1, 12 do streams[i] = probe.stream.new(loop, i) end
+  end)
+
+  local function sent()
+    local n = 0
+    for _, s in ipairs(streams) do n = n + #(s:sent()) end
+    return n
+  end
+
+  -- What each turn hands to the kernel, until nothing is left.
+  local function turns()
+    local list, before = {}, sent()
+    repeat
+      loop:turn()
+      list[#list + 1] = sent() - before
+      before = sent()
+    until not loop:busy()
+    return list
+  end
+
+  it("hands some of it to the kernel, and goes on where it was", function()
+    local before
+    in_turn(loop, function()
+      before = sent()
+      for _, s in ipairs(streams) do
+        for _ = 1, 16 do assert.is_true(s:put(piece)) end
+      end
+    end)
+    assert.equal(2 * mib, sent() - before)
+    assert.same({ 2 * mib, 2 * mib, 2 * mib, 2 * mib, 2 * mib }, turns())
+    for _, s in ipairs(streams) do assert.equal(mib, #(s:sent())) end
+  end)
+
+  it("does so, too, when the kernel takes bytes again", function()
+    for _, s in ipairs(streams) do s:kernel { room = 0 } end
+    in_turn(loop, function()
+      for _, s in ipairs(streams) do
+        for _ = 1, 16 do s:put(piece) end
+      end
+    end)
+    for _, s in ipairs(streams) do
+      s:kernel { room = -1 }
+      s:ready()
+    end
+    local list = turns()
+    assert.equal(6, #list)
+    for _, n in ipairs(list) do assert.equal(2 * mib, n) end
+  end)
+
+  it("does not count what is small", function()
+    in_turn(loop, function()
+      for _, s in ipairs(streams) do s:put "small" end
+    end)
+    assert.equal(12 * 5, sent())
+    assert.is_false(loop:busy())
+  end)
+end)

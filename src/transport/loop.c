@@ -55,6 +55,7 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   ws_list_init(&loop->ready);
   ws_list_init(&loop->jobs);
   ws_list_init(&loop->late);
+  ws_list_init(&loop->running);
   ws_list_init(&loop->lingers);
   ws_list_init(&loop->dead);
   ws_deflate_pool_init(&loop->deflate);
@@ -104,11 +105,24 @@ bool ws_loop_is_busy(const struct ws_loop *loop) {
          !ws_list_is_empty(&loop->late);
 }
 
+/* What is added to the list meanwhile waits for its turn. */
+static void begin_phase(struct ws_loop *loop, struct ws_list *phase) {
+  ws_list_splice(&loop->running, phase);
+  loop->phase = phase;
+  loop->spent = 0;
+}
+
+void ws_loop_enough(struct ws_loop *loop) {
+  if (ws_list_is_empty(&loop->running)) return;
+  ws_list_splice(&loop->running, loop->phase);
+  ws_list_splice(loop->phase, &loop->running);
+  loop->is_cut = true;
+}
+
 static void run_ready(struct ws_loop *loop) {
-  struct ws_list all, *e;
-  ws_list_init(&all);
-  ws_list_splice(&all, &loop->ready); /* what is added waits for its turn */
-  while ((e = ws_list_shift(&all))) {
+  struct ws_list *e;
+  begin_phase(loop, &loop->ready);
+  while ((e = ws_list_shift(&loop->running))) {
     struct ws_watch *w = WS_LIST_ENTRY(e, struct ws_watch, ready);
     w->fn(w);
   }
@@ -125,20 +139,18 @@ static void run_timers(struct ws_loop *loop) {
 }
 
 static void run_jobs(struct ws_loop *loop) {
-  struct ws_list all, *e;
-  ws_list_init(&all);
-  ws_list_splice(&all, &loop->jobs);
-  while ((e = ws_list_shift(&all))) {
+  struct ws_list *e;
+  begin_phase(loop, &loop->jobs);
+  while ((e = ws_list_shift(&loop->running))) {
     struct ws_job *job = WS_LIST_ENTRY(e, struct ws_job, link);
     job->run(job);
   }
 }
 
 static void run_late(struct ws_loop *loop) {
-  struct ws_list all, *e;
-  ws_list_init(&all);
-  ws_list_splice(&all, &loop->late);
-  while ((e = ws_list_shift(&all))) {
+  struct ws_list *e;
+  begin_phase(loop, &loop->late);
+  while ((e = ws_list_shift(&loop->running))) {
     struct ws_late *late = WS_LIST_ENTRY(e, struct ws_late, link);
     late->run(late);
   }
@@ -175,7 +187,8 @@ static void changed(struct ws_loop *loop) {
 
 static void settle(struct ws_loop *loop) {
   int rounds = ROUNDS_MAX;
-  while (rounds-- &&
+  loop->is_cut = false;
+  while (rounds-- && !loop->is_cut &&
          (!ws_list_is_empty(&loop->jobs) || !ws_list_is_empty(&loop->late))) {
     run_jobs(loop);
     run_late(loop);
@@ -229,8 +242,10 @@ void ws_loop_turn(struct ws_loop *loop) {
   if (loop->rang) loop->wake = WAKE_UNKNOWN;
   loop->rang = false;
   double began = loop->now;
+  loop->is_cut = false;
   run_ready(loop);
   read_clock(loop);
+  if (loop->is_cut) held_up(loop, HOLD_MAX); /* not everybody was heard */
   run_deadlines(loop, looked);
   bool has_run = has_more(loop);
   run_timers(loop);
@@ -243,7 +258,9 @@ void ws_loop_turn(struct ws_loop *loop) {
 void ws_loop_settle(struct ws_loop *loop) {
   if (loop->in_turn) return;
   loop->in_turn = true;
-  settle(loop);
+  do {
+    settle(loop);
+  } while (loop->is_cut); /* there is no next turn to leave it to */
   loop->in_turn = false;
   set_wake(loop);
 }

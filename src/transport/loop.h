@@ -65,6 +65,10 @@ struct ws_loop {
   struct ws_list ready; /* watches */
   struct ws_list jobs;
   struct ws_list late;
+  struct ws_list running; /* of one of these three, what has its turn still */
+  struct ws_list *phase;  /* which one */
+  size_t spent;           /* bytes the kernel was handed in this phase */
+  bool is_cut;            /* a phase of this turn was ended by that */
   struct ws_list lingers; /* linger.c: descriptors on their way out, */
   size_t n_lingers;       /* the oldest first; so many */
   struct ws_list dead;    /* memory to give back at the end of the turn */
@@ -134,6 +138,16 @@ void ws_loop_unwatch(struct ws_loop *loop, struct ws_watch *w);
 
 void ws_loop_job(struct ws_loop *loop, struct ws_job *job);
 void ws_loop_late(struct ws_loop *loop, struct ws_late *late);
+
+/* The kernel was handed a lot of bytes, which takes its time. Beyond
+ * WS_TURN_BYTES those that have not had their turn in this phase (descriptors,
+ * jobs, late work) have it first in the next one. */
+#define WS_TURN_BYTES (2 * 1024 * 1024)
+void ws_loop_enough(struct ws_loop *loop);
+static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
+  loop->spent += bytes;
+  if (loop->spent >= WS_TURN_BYTES) ws_loop_enough(loop);
+}
 
 /* Does now what waits for the end of the turn. Outside of a turn only. */
 void ws_loop_settle(struct ws_loop *loop);

@@ -220,6 +220,7 @@ static void flush_queue(struct ws_stream *s) {
       ws_queue_consume(&s->queue, (size_t)r);
       s->queued -= (size_t)r;
       s->progress = ws_loop_tick_now(s->loop);
+      ws_loop_spend(s->loop, (size_t)r);
     }
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
@@ -290,6 +291,7 @@ static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
   for (int i = 0; i < n; i++) total += iov[i].iov_len;
   ssize_t r = offer(s, iov, n);
   if (r < 0) return s->error != ENOMEM;
+  ws_loop_spend(s->loop, (size_t)r);
   if ((size_t)r == total && !s->tls) return true;
   size_t skip = (size_t)r;
   for (int i = 0; i < n; i++) {
@@ -373,6 +375,7 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
     int first = iov[0].iov_len == 0;
     taken = offer(s, iov + first, n + 1 - first);
     if (taken < 0) return s->error != ENOMEM;
+    ws_loop_spend(s->loop, (size_t)taken);
     if ((size_t)taken == total && !s->tls) return true;
   }
   if (!queue_rest(s, iov[0], r, n, (size_t)taken)) {
