@@ -271,11 +271,13 @@ closed: 1000 bye\x1b[31m\x0aevws: no]], rest(child))
       .. "'" })
     child.shows("connected to " .. url .. greeting)
     child.type "a\27[31mb\n"
-    t.wait(function() return log.messages[1] end)
+    local function written()
+      local file <close> = assert(io.open(path))
+      return file:read "a"
+    end
+    t.wait(function() return written() ~= "" end, "the answer")
     child.type "\4"
     assert.equal(0, child.status())
-    local file = assert(io.open(path))
-    assert.equal("a\27[31mb\n", file:read "a")
-    file:close()
+    assert.equal("a\27[31mb\n", written())
   end)
 end)

@@ -105,6 +105,7 @@ describe("ws.popen", function()
   end)
 
   it("ends with the variable that it is in, and leaves nothing", function()
+    collectgarbage()
     local before = t.probe.fd_count()
     local kept
     do
@@ -115,7 +116,7 @@ describe("ws.popen", function()
     for _ = 1, 20 do ws.popen "true" end
     t.wait(function()
       collectgarbage()
-      return t.probe.fd_count() == before
+      return t.probe.fd_count() <= before
     end)
   end)
 
