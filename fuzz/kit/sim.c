@@ -181,7 +181,8 @@ static ssize_t io_writev(struct ws_io *io, int fd, const struct iovec *iov,
   return sum;
 }
 
-static int io_shutdown(struct ws_io *io, int fd) {
+static int io_shutdown(struct ws_io *io, int fd, bool both) {
+  (void)both;
   struct sim_fd *f = use(io, fd);
   if (f->is_reset) return -ENOTCONN;
   f->has_server_ended = true;

@@ -167,9 +167,8 @@ bool fake_io_answer(struct fake_io *f, int address, int error,
   return false;
 }
 
-static int fake_shutdown(struct ws_io *io, int fd) {
-  (void)io;
-  (void)fd;
+static int fake_shutdown(struct ws_io *io, int fd, bool both) {
+  (void)io, (void)fd, (void)both;
   return 0;
 }
 

@@ -169,7 +169,7 @@ static void let_go(struct ws_conn *c) {
   bool is_over = c->is_eof;
   int fd = ws_stream_detach(s);
   if (is_over)
-    loop->io->ops->close(loop->io, fd);
+    ws_loop_close(loop, fd);
   else
     ws_linger_start(loop, fd,
                     ws_conn_is_client(c) ? WS_LINGER_SECOND : WS_LINGER_FIRST);

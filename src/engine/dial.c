@@ -60,7 +60,7 @@ static int take(struct ws_dial *d, struct ws_dial_attempt *a) {
 
 static void drop(struct ws_dial *d, struct ws_dial_attempt *a) {
   int fd = take(d, a);
-  d->loop->io->ops->close(d->loop->io, fd);
+  ws_loop_close(d->loop, fd);
 }
 
 static void finish(struct ws_dial *d, int fd) {

@@ -163,8 +163,12 @@ void ws_listener_stop(struct ws_server *s) {
   for (int i = 0; i < s->n_listeners; i++) {
     struct ws_watch *w = &s->listeners[i].watch;
     ws_loop_unwatch(s->loop, w);
-    if (!s->is_foreign) take_backlog(s, w);
-    io->ops->close(io, w->fd);
+    if (s->is_foreign) {
+      io->ops->close(io, w->fd);
+    } else {
+      take_backlog(s, w);
+      ws_loop_close(s->loop, w->fd);
+    }
     w->fd = -1;
   }
   if (s->n_listeners && s->unix_path) io->ops->unlink(io, s->unix_path);

@@ -74,7 +74,7 @@ struct ws_io_ops {
   ssize_t (*readv)(struct ws_io *, int fd, const struct iovec *, int n);
   ssize_t (*send)(struct ws_io *, int fd, const void *bytes, size_t n);
   ssize_t (*writev)(struct ws_io *, int fd, const struct iovec *, int n);
-  int (*shutdown)(struct ws_io *, int fd); /* our half */
+  int (*shutdown)(struct ws_io *, int fd, bool both); /* else our half */
   int (*close)(struct ws_io *, int fd);
   int (*unlink)(struct ws_io *, const char *path); /* -ENOTSOCK: no socket */
   int (*chmod)(struct ws_io *, const char *path, int mode);

@@ -152,9 +152,9 @@ static ssize_t k_writev(struct ws_io *io, int fd, const struct iovec *iov,
   return result(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
-static int k_shutdown(struct ws_io *io, int fd) {
+static int k_shutdown(struct ws_io *io, int fd, bool both) {
   (void)io;
-  return (int)result(shutdown(fd, SHUT_WR));
+  return (int)result(shutdown(fd, both ? SHUT_RDWR : SHUT_WR));
 }
 
 static int k_close(struct ws_io *io, int fd) {

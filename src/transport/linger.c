@@ -19,7 +19,7 @@ static void end(struct ending *l) {
   struct ws_loop *loop = l->loop;
   ws_loop_unwatch(loop, &l->watch);
   ws_loop_timer_stop(loop, &l->timer);
-  loop->io->ops->close(loop->io, l->watch.fd);
+  ws_loop_close(loop, l->watch.fd);
   ws_list_remove(&l->link);
   loop->n_lingers--;
   ws_loop_free_later(loop, l);
@@ -58,9 +58,10 @@ static void on_time(struct ws_timer *t) {
 
 void ws_linger_start(struct ws_loop *loop, int fd, enum ws_linger who) {
   struct ending *l;
-  if ((who == WS_LINGER_FIRST && loop->io->ops->shutdown(loop->io, fd) < 0) ||
+  if ((who == WS_LINGER_FIRST &&
+       loop->io->ops->shutdown(loop->io, fd, false) < 0) ||
       !ws_loop_prepare(loop) || !(l = ws_mem_zero(sizeof *l))) {
-    loop->io->ops->close(loop->io, fd);
+    ws_loop_close(loop, fd);
     return;
   }
   l->loop = loop;

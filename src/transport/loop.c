@@ -26,18 +26,30 @@
 /* Counts the forks that lie behind this process, so that telling a child from
  * its parent costs no system call. */
 static atomic_uint forks;
+static atomic_bool has_children; /* or had */
 static pthread_once_t counting = PTHREAD_ONCE_INIT;
+
+static void in_parent(void) {
+  atomic_store(&has_children, true);
+}
 
 static void in_child(void) {
   atomic_fetch_add(&forks, 1);
 }
 
 static void count_forks(void) {
-  pthread_atfork(NULL, NULL, in_child);
+  pthread_atfork(NULL, in_parent, in_child);
 }
 
 bool ws_loop_is_forked(const struct ws_loop *loop) {
   return atomic_load_explicit(&forks, memory_order_relaxed) != loop->forks;
+}
+
+void ws_loop_close(struct ws_loop *loop, int fd) {
+  if (atomic_load_explicit(&has_children, memory_order_relaxed) &&
+      !ws_loop_is_forked(loop))
+    loop->io->ops->shutdown(loop->io, fd, true);
+  loop->io->ops->close(loop->io, fd);
 }
 
 uint32_t ws_loop_tick(const struct ws_loop *loop, double when) {

@@ -116,6 +116,10 @@ void ws_loop_turn(struct ws_loop *loop);
  * what it has inherited: descriptors may be closed, nothing else. */
 bool ws_loop_is_forked(const struct ws_loop *loop);
 
+/* Closes a connection, or a listener, of ours: also where a child that this
+ * process has forked has it too, which else would keep it open. */
+void ws_loop_close(struct ws_loop *loop, int fd);
+
 /* The clock, read afresh. */
 double ws_loop_now(struct ws_loop *loop);
 

@@ -45,7 +45,7 @@ int ws_stream_detach(struct ws_stream *s) {
 void ws_stream_close(struct ws_stream *s) {
   if (!s->loop) return;
   int fd = ws_stream_detach(s);
-  if (fd >= 0) s->loop->io->ops->close(s->loop->io, fd);
+  if (fd >= 0) ws_loop_close(s->loop, fd);
 }
 
 /* No event will come for what TLS knows already. */
