@@ -227,6 +227,23 @@ describe("a refusal to watch", function()
     assert.same({ "true true", "hello" }, lines)
   end)
 
+  it("another library's descriptor is told of", function()
+    local lines = run [[
+      local raw = assert(probe.net.listen "127.0.0.1")
+      ws.step(0)
+      local results
+      for _, errno in ipairs { 12, 28 } do
+        results = nil
+        faults.refuse_watch(2, errno)
+        ws.spawn(function() results = table.pack(ws.wait(raw:fd(), "r", 5)) end)
+        wait(function() return results end)
+        log(table.unpack(results, 1, results.n))
+      end
+    ]]
+    assert.same({ "nil Cannot allocate memory",
+      "nil No space left on device" }, lines)
+  end)
+
   it("a foreign loop's descriptor is told of", function()
     local lines = run [[
       faults.refuse_watch(1, 28)

@@ -17,6 +17,7 @@ struct lua_watch {
   struct ws_watch watch; /* first */
   struct ws_state *st;
   struct ws_task *waiting; /* the one, by its `next` */
+  int error;               /* it cannot be watched: an errno */
 };
 
 static void stop(void *watch) {
@@ -26,6 +27,7 @@ static void stop(void *watch) {
 
 static void on_ready(struct ws_watch *w) {
   struct lua_watch *lw = WS_LIST_ENTRY(w, struct lua_watch, watch);
+  lw->error = w->got & WS_DEAF ? w->error : 0;
   stop(lw);
   if (lw->waiting) ws_task_wake(lw->waiting, WS_WAKE_DONE);
 }
@@ -44,9 +46,9 @@ static int wait_k(lua_State *L, const struct ws_woken *w) {
   struct lua_watch *lw = lua_touserdata(L, -1);
   stop(lw);
   if (w->why != WS_WAKE_DONE) return ws_push_why(L, w->why);
-  if (lw->watch.got & WS_DEAF && lw->watch.error != EPERM) {
+  if (lw->error && lw->error != EPERM) {
     lua_pushnil(L);
-    lua_pushstring(L, strerror(lw->watch.error));
+    lua_pushstring(L, strerror(lw->error));
     return 2;
   }
   lua_pushboolean(L, true);
