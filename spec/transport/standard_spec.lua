@@ -27,12 +27,6 @@ local function run(closed, is_before, script)
       end
       return table.concat(list, " ")
     end
-    local server = assert(ws.listen { host = "127.0.0.1", port = 0,
-      on_message = function(conn, message)
-        if message == "raise" then error "raised" end
-        conn:send(message)
-      end })
-    local url = ("ws://127.0.0.1:%%d/"):format(server.port)
     local function main(fn)
       ws.spawn(function()
         local ok, why = xpcall(fn, debug.traceback)
@@ -46,6 +40,17 @@ local function run(closed, is_before, script)
   for line in io.lines(path) do lines[#lines + 1] = line end
   os.remove(path)
   return lines
+end
+
+local function listen_first(script)
+  return [[
+    local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+      on_message = function(conn, message)
+        if message == "raise" then error "raised" end
+        conn:send(message)
+      end })
+    local url = ("ws://127.0.0.1:%d/"):format(server.port)
+  ]] .. script
 end
 
 local sets = { "0", "1", "2", "1, 2", "0, 2", "0, 1, 2" }
@@ -66,7 +71,7 @@ describe("standard descriptors that are closed", function()
 
     for when, is_before in pairs { ["before"] = true, ["after"] = false } do
       it(("%s evws is loaded end nothing: %s"):format(when, closed), function()
-        local lines = run(closed, is_before, [[
+        local lines = run(closed, is_before, listen_first [[
           main(function()
             local conn = assert(ws.connect(url))
             conn:send "hello"
@@ -86,7 +91,7 @@ describe("standard descriptors that are closed", function()
     end
 
     it("after evws is loaded are not taken: " .. closed, function()
-      local lines = run(closed, false, [[
+      local lines = run(closed, false, listen_first [[
         local bad = {}
         local function look()
           for name in names():gmatch "%S+" do
@@ -106,10 +111,29 @@ describe("standard descriptors that are closed", function()
           note(conn:receive())
           note(math.type(ws.fd()) or "no")
           look()
+          local command = assert(ws.popen("cat; echo behind", "w"))
+          look()
+          command:close()
+          command = assert(ws.popen("echo a; cat", "r"))
+          look()
+          note((command:read():gsub("%s", "")))
+          command:close()
         end)
         note(table.concat(bad, " "))
       ]])
-      assert.same({ "hello text", "integer", "done", "" }, lines)
+      assert.same({ "hello text", "integer", "a", "done", "" }, lines)
+    end)
+
+    it("after evws is loaded are not a command's: " .. closed, function()
+      for _, mode in ipairs { "r", "w" } do
+        local lines = run(closed, false, ([[
+          local command = assert(ws.popen("cat", %q))
+          note(names())
+          command:close()
+        ]]):format(mode))
+        assert.is_nil(lines[1]:find "pipe", lines[1])
+        assert.is_nil(lines[1]:find "socket", lines[1])
+      end
     end)
   end
 end)

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "transport/standard.h"
+
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
 #endif
@@ -54,7 +56,10 @@ static int run(struct ws_process *p, const char *command, int end, int as) {
  * would raise SIGPIPE here. */
 static int open_ends(int ends[2], bool is_write) {
   int r = is_write ? socketpair(AF_UNIX, SOCK_STREAM, 0, ends) : pipe(ends);
-  for (int i = 0; r == 0 && i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+  for (int i = 0; r == 0 && i < 2; i++) {
+    fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+    ends[i] = ws_standard_keep(ends[i]);
+  }
 #ifdef SO_NOSIGPIPE
   int on = 1;
   if (r == 0 && is_write)
