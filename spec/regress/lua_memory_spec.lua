@@ -86,6 +86,7 @@ describe("Lua without memory", function()
             for _, conn in ipairs(mine) do conn:terminate() end
             for _ = 1, 12 do ws.step(0) end
           end) and was_enough
+          for _, conn in ipairs(mine) do conn:terminate() end -- if not yet
           wait(function() return ended and is_empty() end, "end")
           if calls.open ~= calls.close then
             error(("%d: %d opened, %d closed"):format(n, calls.open,
