@@ -138,6 +138,9 @@ describe("docs/deploy.md", function()
   it("lets hubs through nginx: events as they come, polls that wait",
     function()
       if not has "nginx" then return pending "nginx is not installed" end
+      if not pcall(require, "cjson") then
+        return pending "lua-cjson is not installed"
+      end
       local hub = require "evws.signalr".hub { poll_timeout = 1.5 }
       local server = t.listen { routes = hub:routes "/hub",
         trusted_proxies = { "loopback" } }

@@ -1,6 +1,13 @@
 -- The hub sample (examples/signalr.lua), met over WebSockets without
 -- negotiation; spec/peers meets it with the official client.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local kit = require "spec.examples.kit"
 
 describe("the hub sample", function()

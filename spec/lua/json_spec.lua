@@ -1,6 +1,13 @@
 -- evws.json_writer and evws.json_reader: what is written is JSON (RFC 8259)
 -- that brings the same value back, and what is read is no less strict.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local json_reader = require "evws.json_reader"
 local json_writer = require "evws.json_writer"
 local values = require "evws.values"

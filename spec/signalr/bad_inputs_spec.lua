@@ -1,6 +1,13 @@
 -- What a client may say wrongly, row by row (SR-n), without a socket; the rows
 -- of negotiation and of transports are in front_spec.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local kit = require "spec.signalr.kit"
 local ws = require "evws"
 

@@ -1,6 +1,13 @@
 -- clients.lua, groups.lua, results.lua, streams.lua: who is told what, and who
 -- answers.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local kit = require "spec.signalr.kit"
 local signalr = require "evws.signalr"
 local ws = require "evws"

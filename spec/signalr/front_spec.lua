@@ -1,6 +1,13 @@
 -- front.lua, cors.lua, websockets.lua, events.lua, polling.lua over sockets:
 -- what is answered to whom (rows SR-n), and the three transports as bytes.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local cjson = require "cjson"
 local signalr = require "evws.signalr"
 local t = require "spec.helper"

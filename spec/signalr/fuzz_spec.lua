@@ -2,6 +2,13 @@
 -- messages are the same; whatever the bytes are, nothing raises, and what is
 -- said is whole records.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local kit = require "spec.signalr.kit"
 local messagepack = require "evws.messagepack"
 local ws = require "evws"

@@ -1,5 +1,12 @@
 -- handshake.lua: the first record.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local cjson = require "cjson"
 local handshake = require "evws.signalr.handshake"
 

@@ -1,5 +1,12 @@
 -- library/evws/signalr.lua and docs/signalr.md against the module.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local clients = require "evws.signalr.clients"
 local groups = require "evws.signalr.groups"
 local hub = require "evws.signalr.hub"

@@ -1,5 +1,12 @@
 -- negotiate.lua: ids, versions, answers.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local cjson = require "cjson"
 local negotiate = require "evws.signalr.negotiate"
 local ws = require "evws"

@@ -1,5 +1,12 @@
 -- json.lua and messagepack.lua: what a record says, and what is written.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local binary = require "evws.messagepack".binary
 local json = require "evws.signalr.json".new(64)
 local map = require "evws.messagepack".map

@@ -1,6 +1,13 @@
 -- session.lua, context.lua, dispatch.lua: the life of a client of a hub: hooks,
 -- filters, slots, the clock, and one that comes back.
 
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
 local kit = require "spec.signalr.kit"
 local signalr = require "evws.signalr"
 local ws = require "evws"
