@@ -29,4 +29,21 @@ static inline bool ws_slice_equal_nocase(struct ws_slice a, struct ws_slice b) {
   return true;
 }
 
+static inline bool ws_is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+static inline int ws_hex_digit(char c) {
+  c = ws_lower(c);
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The byte of the %-escape at i < s.n, or -1 for a malformed one. */
+static inline int ws_slice_escape(struct ws_slice s, size_t i) {
+  if (s.n - i < 3) return -1;
+  int high = ws_hex_digit(s.p[i + 1]), low = ws_hex_digit(s.p[i + 2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 #endif

@@ -46,22 +46,9 @@ static bool is_param(struct ws_slice segment) {
   return segment.n > 0 && segment.p[0] == ':';
 }
 
-static int hex(char c) {
-  c = ws_lower(c);
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte of the escape at i, or -1. */
-static int escaped(struct ws_slice s, size_t i) {
-  if (s.n - i < 3) return -1;
-  int high = hex(s.p[i + 1]), low = hex(s.p[i + 2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 static bool is_encoded(struct ws_slice s) {
   for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] == '%' && escaped(s, i) <= 0) return false;
+    if (s.p[i] == '%' && ws_slice_escape(s, i) <= 0) return false;
   return true;
 }
 
@@ -85,7 +72,7 @@ static bool is_uri_byte(int c) {
  * reserved ones are not; a byte that has to be escaped is taken for its
  * escape. A malformed escape is the bytes that are there. */
 static int unit(struct ws_slice s, size_t *i) {
-  int c = (unsigned char)s.p[*i], byte = c == '%' ? escaped(s, *i) : -1;
+  int c = (unsigned char)s.p[*i], byte = c == '%' ? ws_slice_escape(s, *i) : -1;
   *i += byte < 0 ? 1 : 3;
   if (byte < 0) return is_uri_byte(c) ? c : c | ESCAPED;
   return is_unreserved(byte) ? byte : byte | ESCAPED;
@@ -104,7 +91,7 @@ static int compare_text(struct ws_slice a, struct ws_slice b) {
 size_t ws_router_decode(struct ws_slice value, char *out) {
   size_t n = 0;
   for (size_t i = 0; i < value.n; i++) {
-    int byte = value.p[i] == '%' ? escaped(value, i) : -1;
+    int byte = value.p[i] == '%' ? ws_slice_escape(value, i) : -1;
     if (byte >= 0) i += 2;
     out[n++] = byte >= 0 ? (char)byte : value.p[i];
   }

@@ -30,17 +30,13 @@ static bool has_field(const struct ws_http *h, const char *bytes,
   return false;
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
 static struct ws_slice skip(struct ws_slice s, size_t n) {
   return (struct ws_slice){s.p + n, s.n - n};
 }
 
 static struct ws_slice trim(struct ws_slice s) {
-  while (s.n && is_blank(*s.p)) s = skip(s, 1);
-  while (s.n && is_blank(s.p[s.n - 1])) s.n--;
+  while (s.n && ws_is_blank(*s.p)) s = skip(s, 1);
+  while (s.n && ws_is_blank(s.p[s.n - 1])) s.n--;
   return s;
 }
 
@@ -169,7 +165,7 @@ static int next_pair(struct ws_slice *s, struct ws_slice *name,
     if (at++ == end) return -1;
     *value = (struct ws_slice){room, n < NODE_MAX ? n : 0}; /* no address */
   } else {
-    while (at < end && *at != ';' && !is_blank(*at)) at++;
+    while (at < end && *at != ';' && !ws_is_blank(*at)) at++;
     *value = (struct ws_slice){equals + 1, (size_t)(at - equals - 1)};
     if (!ws_http_is_token(*value)) return -1;
   }

@@ -21,10 +21,6 @@ static const bool is_tchar[256] = {
   ['0' ... '9'] = true, ['A' ... 'Z'] = true,  ['^' ... 'z'] = true,
   ['|'] = true,         ['~'] = true};
 
-static inline bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
 static inline bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -186,8 +182,8 @@ static int take_field(struct ws_http *h, const char *line, size_t len) {
   if (name_len == 0 || line[name_len] != ':') return WS_ERR_BAD_REQUEST;
   if (name_len > UINT16_MAX) return WS_ERR_HEADERS_TOO_BIG;
   if (!is_text(line, len)) return WS_ERR_BAD_REQUEST;
-  while (value < len && is_blank(line[value])) value++;
-  while (len > value && is_blank(line[len - 1])) len--;
+  while (value < len && ws_is_blank(line[value])) value++;
+  while (len > value && ws_is_blank(line[len - 1])) len--;
   f->name = h->line;
   f->name_len = (uint16_t)name_len;
   f->value = h->line + (uint32_t)value;
@@ -204,8 +200,8 @@ static int take_fold(struct ws_http *h, char *line, size_t len) {
   if (h->n_fields == 0 || !is_text(line, len)) return WS_ERR_BAD_REQUEST;
   struct ws_http_field *f = &h->fields[h->n_fields - 1];
   memset(line - 2, ' ', 2);
-  while (from < len && is_blank(line[from])) from++;
-  while (len > from && is_blank(line[len - 1])) len--;
+  while (from < len && ws_is_blank(line[from])) from++;
+  while (len > from && ws_is_blank(line[len - 1])) len--;
   if (from == len) return WS_OK; /* nothing but blanks */
   if (f->value_len == 0) f->value = h->line + (uint32_t)from;
   f->value_len = h->line + (uint32_t)len - f->value;
@@ -228,7 +224,7 @@ static int check_limits(const struct ws_http *h, const char *bytes, size_t end,
   if (h->step == START_LINE)
     return is_over(line, len, h->max_line) ? WS_ERR_URI_TOO_LONG : WS_OK;
   if (len == 0 || (len == 1 && *line == '\r')) return WS_OK;
-  bool is_field = !may_fold || !is_blank(*line);
+  bool is_field = !may_fold || !ws_is_blank(*line);
   if ((is_field && h->n_fields == h->max_fields) ||
       taken - h->head > h->max_head || is_over(line, len, h->max_field_line))
     return WS_ERR_HEADERS_TOO_BIG;
@@ -255,7 +251,7 @@ static int take_line(struct ws_http *h, const char *line, size_t len,
     h->head = h->line + (uint32_t)len + 2;
     return WS_OK;
   }
-  if (len > 0 && response && is_blank(*line))
+  if (len > 0 && response && ws_is_blank(*line))
     return take_fold(h, response, len);
   if (len > 0) return take_field(h, line, len);
   h->step = DONE;
@@ -346,13 +342,14 @@ bool ws_http_is_token(struct ws_slice s) {
 
 bool ws_http_is_value(struct ws_slice s) {
   if (s.n == 0) return true;
-  return !is_blank(s.p[0]) && !is_blank(s.p[s.n - 1]) && is_text(s.p, s.n);
+  return !ws_is_blank(s.p[0]) && !ws_is_blank(s.p[s.n - 1]) &&
+         is_text(s.p, s.n);
 }
 
 bool ws_http_next_element(struct ws_slice *list, struct ws_slice *element) {
   const char *p = list->p, *end = p + list->n, *from;
   bool is_quoted = false;
-  while (p < end && (*p == ',' || is_blank(*p))) p++;
+  while (p < end && (*p == ',' || ws_is_blank(*p))) p++;
   for (from = p; p < end && (is_quoted || *p != ','); p++) {
     if (*p == '"')
       is_quoted = !is_quoted;
@@ -361,6 +358,6 @@ bool ws_http_next_element(struct ws_slice *list, struct ws_slice *element) {
   }
   *list = (struct ws_slice){p, (size_t)(end - p)};
   *element = (struct ws_slice){from, (size_t)(p - from)};
-  while (element->n > 0 && is_blank(from[element->n - 1])) element->n--;
+  while (element->n > 0 && ws_is_blank(from[element->n - 1])) element->n--;
   return element->n > 0;
 }

@@ -65,21 +65,14 @@ bool ws_proxy_url_parse(struct ws_slice text, struct ws_proxy_url *url,
   return port != 0;
 }
 
-static int hex(char c) {
-  c = ws_lower(c);
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Appends s decoded to out[*n, cap). */
 static const char *decode(struct ws_slice s, char *out, size_t *n, size_t cap) {
   for (size_t i = 0; i < s.n; i++) {
     unsigned char c = (unsigned char)s.p[i];
     if (c == '%') {
-      int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
-      int low = high < 0 ? -1 : hex(s.p[i + 2]);
-      if (low < 0) return "a malformed %-escape in user or password";
-      c = (unsigned char)(high << 4 | low);
+      int byte = ws_slice_escape(s, i);
+      if (byte < 0) return "a malformed %-escape in user or password";
+      c = (unsigned char)byte;
       i += 2;
     }
     if (c < 0x20 || c == 0x7F) return "a control byte in user or password";
