@@ -94,7 +94,7 @@ static void on_readable(struct ws_conn *c) {
     if (event.type != WS_EVENT_MESSAGE) continue;
     if (is_member(c)) {
       struct ws_slice message = {(const char *)event.data, event.len};
-      ws_topic_publish(c->server, nobody, ALL, event.opcode, message);
+      ws_topic_publish(c->server, nobody, ALL, event.opcode, message, NULL);
     } else {
       ws_conn_send(c, event.opcode, event.data, event.len);
     }

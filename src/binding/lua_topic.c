@@ -27,6 +27,14 @@ static int push_count(lua_State *L, int64_t n) {
   return ws_push_failure(L, WS_ERR_MEMORY);
 }
 
+/* And why others than this server's connections do not get it. */
+static int push_published(lua_State *L, int64_t n, const char *why) {
+  int pushed = push_count(L, n);
+  if (n < 0 || !why) return pushed;
+  lua_pushstring(L, why);
+  return 2;
+}
+
 /* ---- of a connection ---- */
 
 static struct ws_conn *check_member(lua_State *L) {
@@ -75,8 +83,9 @@ static int conn_publish(lua_State *L) {
     return ws_push_closed(L);
   const struct ws_conn *self = c;
   struct ws_except except = {&self, 1};
-  return push_count(L,
-                    ws_topic_publish(c->server, except, name, opcode, message));
+  const char *why;
+  int64_t n = ws_topic_publish(c->server, except, name, opcode, message, &why);
+  return push_published(L, n, why);
 }
 
 /* ---- of a server ---- */
@@ -121,7 +130,9 @@ static int server_publish(lua_State *L) {
   uint8_t opcode = ws_check_message(L, 3, &message);
   struct ws_except except = check_except(L, 5, s);
   if (!is_usable(s)) return ws_push_closed(L);
-  return push_count(L, ws_topic_publish(s, except, name, opcode, message));
+  const char *why;
+  int64_t n = ws_topic_publish(s, except, name, opcode, message, &why);
+  return push_published(L, n, why);
 }
 
 static int server_broadcast(lua_State *L) {
@@ -129,7 +140,9 @@ static int server_broadcast(lua_State *L) {
   struct ws_slice message;
   uint8_t opcode = ws_check_message(L, 2, &message);
   if (!is_usable(s)) return ws_push_closed(L);
-  return push_count(L, ws_topic_broadcast(s, opcode, message));
+  const char *why;
+  int64_t n = ws_topic_broadcast(s, opcode, message, &why);
+  return push_published(L, n, why);
 }
 
 static int server_subscribers(lua_State *L) {

@@ -272,6 +272,17 @@ static bool leave_out(struct ws_except except, const struct ws_topic *t,
   return true;
 }
 
+/* The last entry of the log is complete: how many slow ones lose it. */
+static int64_t appended(struct ws_topics *ts, struct ws_topic *t) {
+  int64_t lost = ts->n_slow ? tell_slow(ts, t) : 0;
+  if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES ||
+      ts->n_log >= LOG_ENTRIES)
+    flush(ts);
+  else
+    ws_loop_late(ts->server->loop, &ts->late);
+  return lost;
+}
+
 int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
                    struct ws_topic *t, uint8_t opcode,
                    struct ws_slice message) {
@@ -293,11 +304,27 @@ int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
   e->others = ids;
   e->n_others = n_ids;
   e->except = one;
-  if (ts->n_slow) n -= tell_slow(ts, t);
-  if (!ts->server->loop->in_turn || ts->log_bytes >= LOG_BYTES ||
-      ts->n_log >= LOG_ENTRIES)
-    flush(ts);
-  else
-    ws_loop_late(ts->server->loop, &ts->late);
-  return n;
+  return n - appended(ts, t);
+}
+
+bool ws_publish_foreign(struct ws_topics *ts, struct ws_ids except,
+                        struct ws_topic *t, uint8_t opcode,
+                        struct ws_slice message) {
+  uint64_t *ids = NULL;
+  if (t->n == 0) return true;
+  if (except.n > 1) {
+    size_t size = except.n * sizeof *ids;
+    if (!(ids = ws_mem_alloc(size))) return false;
+    memcpy(ids, except.list, size);
+  }
+  struct ws_entry *e = ws_topic_log_append(ts, t, opcode, message);
+  if (!e) {
+    ws_mem_free(ids);
+    return false;
+  }
+  e->others = ids;
+  e->n_others = ids ? except.n : 0;
+  if (except.n == 1) e->except = except.list[0];
+  appended(ts, t);
+  return true;
 }

@@ -2,13 +2,14 @@
 #ifndef EVWS_PUBLISH_H
 #define EVWS_PUBLISH_H
 
+#include "engine/carrier.h"
 #include "engine/conn_base.h"
 
 struct ws_topic;
 
-/* Connections that do not get a message. */
-struct ws_except {
-  const struct ws_conn *const *conns;
+/* Ids of connections, sorted, each once. */
+struct ws_ids {
+  const uint64_t *list;
   size_t n;
 };
 
@@ -16,6 +17,11 @@ struct ws_except {
  * ws_topic_publish says. */
 int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
                    struct ws_topic *t, uint8_t opcode, struct ws_slice message);
+
+/* The same for what was published elsewhere. False without memory. */
+bool ws_publish_foreign(struct ws_topics *ts, struct ws_ids except,
+                        struct ws_topic *t, uint8_t opcode,
+                        struct ws_slice message);
 
 /* What was published for a member is sent or queued now. */
 void ws_publish_catch_up(struct ws_conn *c);

@@ -14,6 +14,8 @@
 #include "transport/net.h"
 #include "transport/tls_context.h"
 
+struct ws_carrier;
+
 /* Whose a connection is: a server counts it, a client that reconnects decides
  * whether it lives on. One table for each of the two; a connection finds its
  * own in its route. */
@@ -105,8 +107,9 @@ struct ws_server {
   struct ws_timer limit; /* of the farewell */
   struct ws_farewell farewell;
   struct ws_list conns;
-  struct ws_topics *topics; /* from the first use */
-  struct ws_list pending;   /* struct ws_pending, the oldest first */
+  struct ws_topics *topics;   /* from the first use */
+  struct ws_carrier *carrier; /* of topics, beyond it; NULL: nothing */
+  struct ws_list pending;     /* struct ws_pending, the oldest first */
   uint64_t n_conns, n_pending, n_open;
   struct ws_stats stats;
   struct ws_text *last_origin; /* equal ones are shared */

@@ -167,23 +167,54 @@ void ws_topic_opened(struct ws_conn *c) {
 
 /* ---- publishing ---- */
 
+static const char *carry(struct ws_server *s, const struct ws_outgoing *out) {
+  return s->carrier->calls->publish(s->carrier, s, out);
+}
+
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_slice name, uint8_t opcode,
-                         struct ws_slice message) {
+                         struct ws_slice message, const char **far) {
   struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  return t ? ws_publish(s->topics, except, t, opcode, message) : 0;
+  int64_t n = t ? ws_publish(s->topics, except, t, opcode, message) : 0;
+  if (!far) return n;
+  *far = NULL;
+  if (s->carrier && n >= 0)
+    *far = carry(s, &(struct ws_outgoing){.name = name,
+                                          .message = message,
+                                          .except = except,
+                                          .opcode = opcode});
+  return n;
 }
 
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
-                           struct ws_slice message) {
+                           struct ws_slice message, const char **far) {
   struct ws_topics *ts = topics_of(s);
   struct ws_topic *t = ts ? everybody(ts) : NULL;
-  return t ? ws_publish(ts, (struct ws_except){NULL, 0}, t, opcode, message)
-           : -1;
+  struct ws_except nobody = {NULL, 0};
+  int64_t n = t ? ws_publish(ts, nobody, t, opcode, message) : -1;
+  if (!far) return n;
+  *far = NULL;
+  if (s->carrier && n >= 0)
+    *far =
+      carry(s, &(struct ws_outgoing){.message = message, .opcode = opcode});
+  return n;
+}
+
+bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
+                      struct ws_slice name, uint8_t opcode,
+                      struct ws_slice message) {
+  struct ws_topics *ts = name.p ? s->topics : topics_of(s);
+  struct ws_topic *t;
+  if (!ts) return name.p;
+  t = name.p ? ws_topics_find(ts, name) : everybody(ts);
+  if (!t) return name.p;
+  return ws_publish_foreign(ts, except, t, opcode, message);
 }
 
 void ws_topics_free(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
+  if (s->carrier) s->carrier->calls->left(s->carrier, s);
+  s->carrier = NULL;
   if (!ts) return;
   ws_list_remove(&ts->late.link);
   ws_topic_log_free(ts);

@@ -28,15 +28,23 @@ void ws_topic_each(const struct ws_server *s, struct ws_slice name,
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 
 /* Sends a message to the subscribers of a topic, without these connections.
- * Returns to how many; those whose queue is full are not among them. -1
- * without memory: nothing was sent. */
+ * Returns to how many of this server; those whose queue is full are not among
+ * them. -1 without memory: nothing was sent. far becomes NULL, or why others
+ * than this server's will not get it; where it is NULL, the message stays
+ * here. */
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_slice name, uint8_t opcode,
-                         struct ws_slice message);
+                         struct ws_slice message, const char **far);
 
 /* The same to every open connection. */
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
-                           struct ws_slice message);
+                           struct ws_slice message, const char **far);
+
+/* What was published elsewhere reaches the subscribers, but for those in
+ * `except`; name.p NULL: every open connection. False without memory. */
+bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
+                      struct ws_slice name, uint8_t opcode,
+                      struct ws_slice message);
 
 /* ---- called by the engine ---- */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "engine/carrier.h"
 
 #define BUCKETS_MIN 16
 
@@ -14,14 +15,17 @@ static struct ws_topic **bucket(const struct ws_topics *ts, uint64_t hash) {
   return &ts->buckets[hash & (ts->n_buckets - 1)];
 }
 
+static struct ws_slice name_of(const struct ws_topic *t) {
+  return (struct ws_slice){t->name->text, t->name->len};
+}
+
 struct ws_topic *ws_topics_find(const struct ws_topics *ts,
                                 struct ws_slice name) {
   if (!ts->n_buckets) return NULL;
   uint64_t hash = ws_hash(&ts->key, name.p, name.n);
   struct ws_topic *t = *bucket(ts, hash);
   for (; t; t = t->next) {
-    struct ws_slice its = {t->name->text, t->name->len};
-    if (t->hash == hash && ws_slice_equal(its, name)) return t;
+    if (t->hash == hash && ws_slice_equal(name_of(t), name)) return t;
   }
   return NULL;
 }
@@ -136,9 +140,24 @@ static bool make_room(struct ws_member *m) {
   return true;
 }
 
+/* Its first subscriber is about to come; false without memory. */
+static bool is_wanted(const struct ws_member *m, const struct ws_topic *t) {
+  struct ws_server *s = m->conn->server;
+  struct ws_carrier *carrier = s->carrier;
+  if (!carrier || t->n || !t->name) return true;
+  return carrier->calls->want(carrier, s, name_of(t));
+}
+
+static void check_wanted(struct ws_topics *ts, const struct ws_topic *t) {
+  struct ws_server *s = ts->server;
+  struct ws_carrier *carrier = s->carrier;
+  if (carrier && !t->n && t->name)
+    carrier->calls->unwant(carrier, s, name_of(t));
+}
+
 bool ws_member_join(struct ws_member *m, struct ws_topic *t) {
   struct ws_subscription *sub = ws_mem_alloc(sizeof *sub);
-  if (!sub || !make_room(m)) {
+  if (!sub || !make_room(m) || !is_wanted(m, t)) {
     ws_mem_free(sub);
     return false;
   }
@@ -155,6 +174,7 @@ static void end(struct ws_topics *ts, struct ws_subscription *sub) {
   ws_list_remove(&sub->link);
   ws_mem_free(sub);
   t->n--;
+  check_wanted(ts, t);
   ws_topics_check_empty(ts, t);
 }
 

@@ -1,0 +1,51 @@
+/* carrier.h: what carries a server's topics beyond it, to other servers and
+ * other processes: a table of functions, which whoever does it hands down.
+ * None of them calls back into the topics of the server that calls; what
+ * comes from elsewhere goes in by ws_topic_deliver. */
+#ifndef EVWS_CARRIER_H
+#define EVWS_CARRIER_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct ws_carrier;
+struct ws_conn;
+struct ws_server;
+
+/* Connections that do not get a message. */
+struct ws_except {
+  const struct ws_conn *const *conns;
+  size_t n;
+};
+
+/* What is published, as it goes out. */
+struct ws_outgoing {
+  struct ws_slice name; /* of the topic; p NULL: for everybody */
+  struct ws_slice message;
+  struct ws_except except;
+  uint8_t opcode;
+};
+
+struct ws_carrier_calls {
+  /* A topic of this server has somebody who wants what comes from elsewhere,
+   * the first one. False without memory: then it has nobody. */
+  bool (*want)(struct ws_carrier *, struct ws_server *, struct ws_slice name);
+
+  /* And now nobody any more. */
+  void (*unwant)(struct ws_carrier *, struct ws_server *, struct ws_slice name);
+
+  /* Takes a message that this server's own subscribers have by now. NULL, or
+   * why others will not get it. */
+  const char *(*publish)(struct ws_carrier *, struct ws_server *,
+                         const struct ws_outgoing *);
+
+  /* The server is given back; nothing is wanted any more. */
+  void (*left)(struct ws_carrier *, struct ws_server *);
+};
+
+struct ws_carrier {
+  const struct ws_carrier_calls *calls;
+};
+
+#endif
