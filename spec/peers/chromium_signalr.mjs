@@ -96,10 +96,7 @@ await test("a page that is left is gone at once", () =>
       const connection = new signalR.HubConnectionBuilder()
         .withUrl(url, { accessTokenFactory: () => "good" }).build();
       await connection.start();
-      let left = "there";
-      for (let i = 0; i < 200 && left === "there"; i++) {
-        left = await connection.invoke("Left", id);
-      }
+      const left = await connection.invoke("Left", id);
       await connection.stop();
       return left;
     }, { url: `${url}/cross`, id });

@@ -70,15 +70,23 @@ local methods = {
   end,
 }
 
-local left = {}
-methods.Left = function(ctx, id) return left[id] or "there" end
+-- How a client has left, and whose stream was given up, once it was.
+local left, waiting = {}, {}
+local function has_left(name, how)
+  left[name] = how
+  if waiting[name] then waiting[name]:put(how) end
+end
+methods.Left = function(ctx, name)
+  if left[name] then return left[name] end
+  waiting[name] = waiting[name] or ws.queue(1)
+  return waiting[name]:take(8) or "there"
+end
 
 local streams = {
   Count = function(ctx, out, n, pause)
     for i = 1, n do
       if not out:send(i) then
-        left.canceled = "yes"
-        return
+        return has_left("stream of " .. ctx.id, "yes")
       end
       if pause > 0 then ws.sleep(pause) end
     end
@@ -101,7 +109,7 @@ end
 local base = { methods = methods, streams = streams, user_id = user_id,
   on_error = function() end, keepalive_interval = 1, client_timeout = 30,
   on_disconnected = function(ctx, why)
-    left[ctx.id] = why or "clean"
+    has_left(ctx.id, why or "clean")
     conns[ctx.id] = nil
   end }
 
