@@ -1550,6 +1550,10 @@ function ws.equals(a, b) end
 ---@return string bytes
 function ws.random(n) end
 
+-- ---------------------------------------------------------------------------
+-- Requests
+-- ---------------------------------------------------------------------------
+
 ---The fields of a query, `request.query` or `conn.query`, decoded (`%` and `+`):
 ---name to value. Of a name that is there twice the first value; a name without
 ---a value has `""`. At most 256 pairs are looked at. What is no valid escape
@@ -1561,6 +1565,97 @@ function ws.random(n) end
 ---@param query string? nil: no fields
 ---@return table<string, string>
 function ws.parse_query(query) end
+
+---A file of a form, of `ws.parse_form`.
+---@class evws.FormFile
+---The name of its field: `"photo"` of `<input type=file name=photo>`.
+---@field field string
+---What the sender calls the file, without the directories before it: text of
+---others, as everything here. May be `""`.
+---@field name string
+---The content type that the sender says it has.
+---@field type string
+---Its bytes.
+---@field body string
+
+---The fields of a form that a page has sent by POST, as `ws.parse_query` has
+---them: `application/x-www-form-urlencoded`, or `multipart/form-data` (RFC
+---7578), which `<form enctype=multipart/form-data>` and `FormData` of `fetch`
+---send. Files come in the second table, in their order; a field in which none
+---was chosen has none. The option `max_body` bounds the whole.
+---
+---Returns both tables; or nil and what is wrong with the body, for a status of
+---400, or with its content type, for 415 (docs/errors.md).
+---
+---```lua
+---on_request = function(request)
+---  local form, files = ws.parse_form(request)
+---  if not form then return 400, files end
+---  for _, file in ipairs(files) do keep(form.album, file.name, file.body) end
+---  return 303, nil, { Location = "/" }
+---end
+---```
+---@param received evws.Request
+---@return table<string, string>? form
+---@return evws.FormFile[]|string files
+function ws.parse_form(received) end
+
+---The cookies of a request, by name: of the field `Cookie`,
+---`request.headers.cookie` (RFC 6265 4.2). Of a name that is there twice the
+---first value, which is that of the longest path. Quotes around a value are
+---taken off, and `%` with two digits is decoded, as `ws.cookie` writes it. At
+---most 256 are looked at.
+---
+---```lua
+---local session = sessions[ws.parse_cookies(request.headers.cookie).sid]
+---```
+---@param field string? nil: no cookies
+---@return table<string, string>
+function ws.parse_cookies(field) end
+
+---The options of `ws.cookie`. `false` leaves an attribute out.
+---@class evws.CookieOptions
+---Seconds that the browser keeps it, whole; 0 and less take it away. Without it
+---and `expires` it ends with the browser.
+---@field max_age? integer
+---When it ends, in seconds since 1970, as `os.time` has them; `max_age` counts
+---where both are given.
+---@field expires? number
+---Also for all hosts below this one, which the request's is, or is below of.
+---Without it for the request's host alone.
+---@field domain? string
+---For paths that begin with this one, default `"/"`. `false`: the directory of
+---the request's path.
+---@field path? string|false
+---Never sent without TLS, and not taken from a page without it (but of
+---localhost): `secure = request.secure`.
+---@field secure? boolean
+---No script of a page can read it, default `true`.
+---@field http_only? boolean
+---Whether it comes along with requests that another site's page causes, default
+---`"lax"`: with links alone. `"strict"`: with none. `"none"`: with all, and needs
+---`secure`. A WebSocket of a foreign page is none of those that it comes with,
+---but a sub-domain is no other site: see docs/origin.md.
+---@field same_site? "strict"|"lax"|"none"|false
+---Apart for each site in whose pages ours is embedded (CHIPS); needs `secure`.
+---@field partitioned? boolean
+
+---A cookie as the value of `Set-Cookie` (RFC 6265 4.1). A value may be any
+---string: what no value may hold (blanks, quotes, `,`, `;`, `\`, `%`, bytes
+---outside of ASCII) is written as in a URL, which `ws.parse_cookies` undoes. A
+---name is a token. What a browser would drop raises: more than 4096 bytes,
+---`same_site = "none"` or a name with `__Secure-` or `__Host-` without `secure`.
+---
+---```lua
+---return 303, nil, { Location = "/", ["Set-Cookie"] = {
+---  ws.cookie("sid", id, { max_age = 3600, secure = request.secure }),
+---  ws.cookie("old", "", { max_age = 0 }) } } -- takes it away
+---```
+---@param name string
+---@param value string
+---@param options? evws.CookieOptions
+---@return string
+function ws.cookie(name, value, options) end
 
 -- ---------------------------------------------------------------------------
 -- Files

@@ -38,6 +38,9 @@ local ws = {
   equals = core.equals,
   random = core.random,
   parse_query = require "evws.query",
+  parse_form = require "evws.form",
+  parse_cookies = require "evws.cookies".parse,
+  cookie = require "evws.cookies".write,
 }
 
 core.set_module(ws) -- whatever stands in ws.log is called

@@ -238,6 +238,16 @@ describe("library/evws.lua", function()
     end
   end)
 
+  it("has the options and defaults of ws.cookie", function()
+    local known = upvalue(upvalue(ws.cookie, "check_names"), "names")
+    local defaults = upvalue(ws.cookie, "defaults")
+    local documented = fields_of "evws.CookieOptions"
+    assert.same(known, keys(documented))
+    for name, text in pairs(documented) do
+      assert.same({ name, defaults[name] }, { name, (default_of(text)) })
+    end
+  end)
+
   it("describes whatever it has", function()
     for _, owner in ipairs { "ws", "conn", "server", "timer", "task",
       "writer", "process",

@@ -14,6 +14,7 @@ describe("the guide to login", function()
   local function http(method, path, body, fields)
     local raw = t.raw(child.port, { address = "127.0.0.1" })
     raw:send(("%s %s HTTP/1.1\r\nHost: localhost:%d\r\n%s"
+      .. "Content-Type: application/x-www-form-urlencoded\r\n"
       .. "Content-Length: %d\r\n\r\n%s"):format(method, path, child.port,
       fields or "", #(body or ""), body or ""))
     return raw:read_http()
