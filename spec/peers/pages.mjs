@@ -5,6 +5,7 @@
 //     options) opens a page, whose faults are kept in page.wrong: errors and
 //     warnings of the console, requests that leave the server
 //   until(page, what, condition, value), says(page, id, text)
+//   becomes(read, wanted)  waits until read() is deeply equal to it
 //   fits(page)           nothing is wider than the window
 //   legible(page)        AA: contrasts of texts and of what must be seen (WCAG
 //                        2.2 1.4.3, 1.4.11), computed of what is there now
@@ -15,6 +16,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
 import { about, assert, factor, finish as end_of_tests, test } from
   "./check.mjs";
@@ -109,6 +112,16 @@ export function until(page, what, condition, value) {
 export function says(page, id, text) {
   return until(page, `"${text}" in #${id}`, ([id, text]) =>
     document.getElementById(id).textContent.includes(text), [id, text]);
+}
+
+export async function becomes(read, wanted) {
+  const end = Date.now() + LIMIT;
+  for (;;) {
+    const found = await read();
+    if (isDeepStrictEqual(found, wanted)) return;
+    if (Date.now() > end) assert.deepEqual(found, wanted);
+    await pause(20);
+  }
 }
 
 export async function fits(page) {

@@ -1,6 +1,6 @@
 // Chromium and the page of the chat (examples/chat.lua, examples/chat/).
-import { assert, end, fits, finish, legible, PHONE, says, screenshots, serve,
-  tabStops, until, withSample } from "./pages.mjs";
+import { assert, becomes, end, fits, finish, legible, PHONE, says,
+  screenshots, serve, tabStops, until, withSample } from "./pages.mjs";
 
 const sample = (...rest) => withSample("chat", ...rest);
 
@@ -40,7 +40,7 @@ await sample("the entrance: a name, a room, and who is where", async (tab) => {
 
   const ben = await tab("#mylua");
   await until(ben, "the list", () => document.querySelector("#busy a"));
-  assert.equal(await rooms(ben), "#mylua1 person");
+  await becomes(() => rooms(ben), "#mylua1 person");
   await enter(ben, "ben");
   const carl = await tab();
   await until(carl, "both", () => document.querySelector("#busy a")
@@ -49,7 +49,7 @@ await sample("the entrance: a name, a room, and who is where", async (tab) => {
   await until(carl, "the room", () => document.querySelector("#join")
     .textContent === "Join #mylua");
   await enter(carl, "carl");
-  assert.equal(await people(carl), "anna, ben, carl (you)");
+  await becomes(() => people(carl), "anna, ben, carl (you)");
   await carl.click("#leave");
   await carl.waitForSelector("#entrance:not([hidden])");
   await says(anna, "log", "carl left");
@@ -68,16 +68,16 @@ await sample("two tabs in a room, one in another", async (tab) => {
   for (const text of texts) await say(anna, text);
   for (const page of [anna, ben]) {
     await heard(page, texts.at(-1));
-    assert.deepEqual(await shown(page), texts);
+    await becomes(() => shown(page), texts);
     assert.equal(await page.locator("#log p b, #log [onclick]").count(),
       page === ben ? 1 : 0);
   }
   await say(carl, "alone");
   await heard(carl, "alone");
-  assert.deepEqual(await shown(carl), ["alone"]);
+  await becomes(() => shown(carl), ["alone"]);
   await ben.close();
   await heard(anna, "ben left");
-  assert.equal(await people(anna), "anna (you)");
+  await becomes(() => people(anna), "anna (you)");
   for (const page of [anna, carl]) assert.deepEqual(page.wrong, []);
 });
 
@@ -119,13 +119,13 @@ await sample("history for who comes late, names are unique", async (tab) => {
   assert.equal(await late.getAttribute("#name", "aria-invalid"), "true");
   assert.equal(await late.evaluate(() => document.activeElement.id), "name");
   await legible(late);
-  assert.deepEqual(await shown(late), []);
+  await becomes(() => shown(late), []);
   await late.fill("#name", "");
   await late.press("#name", "Enter");
   await says(late, "wrong", "A name, please.");
   await enter(late, "late");
   await heard(late, "two");
-  assert.deepEqual(await shown(late), ["one", "two"]);
+  await becomes(() => shown(late), ["one", "two"]);
   assert.deepEqual([...anna.wrong, ...late.wrong], []);
 });
 
@@ -146,10 +146,10 @@ await sample("typing too fast: what is too much waits, nothing is lost",
       return scrollHeight - scrollTop - clientHeight < 2;
     });
     await heard(ben, texts.at(-1));
-    assert.deepEqual(await shown(ben), texts);
+    await becomes(() => shown(ben), texts);
     await until(anna, "the end of the wait", () =>
       document.querySelector("#pending").children.length === 0);
-    assert.deepEqual(await shown(anna), texts);
+    await becomes(() => shown(anna), texts);
     assert.equal(await anna.textContent("#waiting"), "");
     assert.deepEqual([...anna.wrong, ...ben.wrong], []);
   }, 60);
@@ -175,7 +175,7 @@ await sample("a restart: all come back, nothing is lost or shown twice",
     await say(ben, "after");
     for (const page of [anna, ben]) {
       await heard(page, "after");
-      assert.deepEqual(await shown(page), ["before", "meanwhile", "after"]);
+      await becomes(() => shown(page), ["before", "meanwhile", "after"]);
     }
   }, 90);
 
@@ -218,18 +218,18 @@ await sample("by keyboard alone, with labels, a status and a log",
     await press("Tab");
     await press("Space");
     await heard(page, "hello");
-    assert.deepEqual(await tabStops(page),
+    await becomes(() => tabStops(page),
       ["leave", "scroll", "text", "Send", "#else1 person",
         "#lobby1 person"]);
     await page.focus("#side nav li:first-child a");
     await press("Enter");
     await says(page, "title", "#else");
     await says(page, "people", "anna (you)");
-    assert.equal(await people(page), "anna (you), other");
+    await becomes(() => people(page), "anna (you), other");
     await page.focus("#leave");
     await press("Enter");
     await until(page, "the focus", () => document.activeElement.id === "name");
-    assert.deepEqual(await tabStops(page),
+    await becomes(() => tabStops(page),
       ["name", "room", "join", "#else1 person"]);
     assert.deepEqual(page.wrong, []);
   });

@@ -1,6 +1,9 @@
 // Chromium and the page of the dashboard (examples/dashboard.lua).
-import { assert, end, fits, finish, PHONE, says, screenshots, serve, tabStops,
-  until, withSample } from "./pages.mjs";
+import { assert, becomes, end, finish, fits, PHONE, says, screenshots, serve,
+  tabStops, until, withSample } from "./pages.mjs";
+
+// The time before now is drawn whole, so the axis grows while one looks.
+const AGO = /^[0-9]+ s ago,[0-9]+ s ago,now$/;
 
 const sample = (...rest) => withSample("dashboard", ...rest);
 const TITLES = ["Connections", "Messages per second", "Bytes per second",
@@ -51,7 +54,7 @@ await sample("axes have a zero, a unit and a span of time; lines a legend",
       assert.equal(lines, names.length, title);
       assert.equal(zero, 1, title);
       assert.equal(texts[0], "0", title);
-      assert.deepEqual(texts.slice(-3), ["10 s ago", "5 s ago", "now"]);
+      assert.match(texts.slice(-3).join(), AGO);
       assert.ok(apart, `${title}: a value stands on a line`);
     }
     const units = found.map(({ texts }) =>
@@ -87,7 +90,7 @@ await sample("one crosshair for all, by pointer and by keys", async (tab) => {
   await page.mouse.move(x, y - 60);
   await until(page, "none", () => !document.querySelector(".cross"));
 
-  assert.deepEqual(await tabStops(page), ["load", ...TITLES]);
+  await becomes(() => tabStops(page), ["load", ...TITLES]);
   await page.focus("[aria-label='Messages per second']");
   await press("ArrowLeft");
   await press("ArrowLeft");

@@ -1,6 +1,9 @@
 // Chromium and the page of the ticker (examples/broadcast.lua).
-import { assert, end, finish, legible, says, screenshots, serve, tabStops,
-  until, withSample } from "./pages.mjs";
+import { assert, becomes, end, finish, legible, says, screenshots, serve,
+  tabStops, until, withSample } from "./pages.mjs";
+
+// The time before now is drawn whole, so the axis grows while one looks.
+const AGO = /^[0-9]+ s ago,[0-9]+ s ago,now$/;
 
 const sample = (...rest) => withSample("broadcast", ...rest);
 const output = (n) => `section:nth-child(${n}) output`;
@@ -44,7 +47,7 @@ await sample("an axis with prices and times", async (tab) => {
           .map((point) => Number(point.split(",")[1])),
         ticks: [...svg.querySelectorAll(".grid")].map((e) =>
           e.y1.baseVal.value) }));
-    assert.deepEqual(texts.slice(-3), ["10 s ago", "5 s ago", "now"]);
+    assert.match(texts.slice(-3).join(), AGO);
     const prices = texts.slice(0, -3).map(Number);
     assert.ok(prices.length >= 2 && prices.every((p) => p > 0), texts);
     assert.ok(prices.every((p, i) => i === 0 || p > prices[i - 1]), texts);
@@ -78,7 +81,7 @@ await sample("by keyboard alone: a crosshair, and following", async (tab) => {
   const page = await tab();
   const press = (key) => page.keyboard.press(key);
   await drawn(page, 12);
-  assert.deepEqual(await tabStops(page), ["ALFA", "BETA", "GAMMA"].flatMap(
+  await becomes(() => tabStops(page), ["ALFA", "BETA", "GAMMA"].flatMap(
     (name) => [`Follow ${name}`, `Price of ${name}`]));
   await page.focus("[aria-label='Follow ALFA']");
   await press("Space");
