@@ -262,12 +262,16 @@ end
 
 function common.client(options, fields)
   local listener <close> = assert(probe.listen "127.0.0.1")
-  local own, is_open = { on_open = function() end }, false
+  local own, is_open, has_ended = { on_open = function() end }, false, false
   for name, value in pairs(options or {}) do own[name] = value end
-  local on_open = own.on_open
+  local on_open, on_close = own.on_open, own.on_close
   function own.on_open(conn)
     is_open = true
     return on_open(conn)
+  end
+  function own.on_close(...)
+    has_ended = true
+    if on_close then return on_close(...) end
   end
   local conn = assert(ws.connect("ws://127.0.0.1:" .. listener.port, own))
   local socket = t.wait(function() return (listener:accept()) end, "a client")
@@ -276,7 +280,8 @@ function common.client(options, fields)
   raw:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
     .. "Connection: Upgrade\r\nSec-WebSocket-Accept: "
     .. handshake.accept(key) .. "\r\n" .. (fields or "") .. "\r\n")
-  t.wait(function() return is_open end, "the client to be open")
+  t.wait(function() return is_open or has_ended end, "the client to be open")
+  if not is_open then error("the client has ended", 2) end
   return conn, raw
 end
 
