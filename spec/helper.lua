@@ -16,6 +16,8 @@
 --   t.connect(...)         ws.connect; its message without the address
 --   t.contains(text, part)  raises unless this part stands in the text
 --   t.url_of(server)       of a server on 127.0.0.1
+--   t.fd_count()           descriptors of this process, without those that
+--                          only garbage holds: to compare with later
 --   t.echo                 an on_message that sends each message back
 --   t.raw(server_or_port[, { address=, unix=, rcvbuf=, sndbuf=, source= }])
 --   t.wrap(socket, peer)   the same around an accepted probe.socket; peer
@@ -71,6 +73,12 @@ end
 
 function t.url_of(server)
   return "ws://127.0.0.1:" .. server.port
+end
+
+function t.fd_count()
+  collectgarbage()
+  collectgarbage()
+  return probe.fd_count()
 end
 
 function t.echo(conn, message, kind)

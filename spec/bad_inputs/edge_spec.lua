@@ -84,7 +84,7 @@ describe("at the edge of the engine", function()
     it("BI-52 an upgrade that ends by " .. what .. " leaves nothing behind",
       guarded(function(g)
         local server = g:listen(case[1])
-        local fds = probe.fd_count()
+        local fds = t.fd_count()
         common.flat(function()
           g.ends = {} -- the guard's own
           for _ = 1, case[3] or 20 do case[2](server) end
@@ -207,7 +207,7 @@ describe("at the edge of the engine", function()
 
   it("BI-109 what cannot be opened leaves nothing open", guarded(function(g)
     local server = g:listen()
-    local fds = probe.fd_count()
+    local fds = t.fd_count()
     for _ = 1, 50 do
       assert.is_nil((ws.listen { host = "127.0.0.1", port = server.port }))
       assert.is_nil((ws.listen { unix = "/nowhere/at/all" }))

@@ -401,7 +401,7 @@ describe("HTTP on a connection", function()
     guarded(function(g)
       local server = g:listen { stall_timeout = 0.1,
         on_request = function() return 200, ("x"):rep(32 << 20) end }
-      local fds = t.probe.fd_count()
+      local fds = t.fd_count()
       local client = t.raw(server, { rcvbuf = 4096 }):send(get)
       local function has_socket() return t.probe.fd_count() > fds + 1 end
       t.wait(has_socket, "the connection")

@@ -94,7 +94,7 @@ describe("a table of headers", function()
 
   it("that could inject raises in connect, at its line", function()
     for _, row in ipairs(wrong) do
-      local before = t.probe.fd_count()
+      local before = t.fd_count()
       contains(kit.refusal(function()
         local conn = ws.connect("ws://127.0.0.1:1", { headers = row[1] })
         return conn

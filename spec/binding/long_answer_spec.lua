@@ -68,7 +68,7 @@ describe("a long answer", function()
     it("of a " .. name .. " is cut when its client leaves", function()
       collectgarbage()
       local server = t.listen { on_request = make() }
-      local before = t.probe.fd_count()
+      local before = t.fd_count()
       for _ = 1, 5 do
         local raw = t.raw(server, { rcvbuf = 4096 })
         raw:send(get(path))

@@ -269,7 +269,7 @@ describe("connect", function()
     it("raises where it cannot wait, and opens nothing", function()
       local server, result = t.listen {}, nil
       t.pump(function()
-        local before = probe.fd_count()
+        local before = t.fd_count()
         coroutine.wrap(function()
           result = { pcall(ws.connect, url_of(server)) }
         end)()
@@ -397,7 +397,7 @@ describe("connect", function()
   end)
 
   it("raises for a bad reconnect, and opens nothing", function()
-    local before = probe.fd_count()
+    local before = t.fd_count()
     for part, value in pairs {
       ["boolean or { initial =, maximum =, jitter = } expected, got 1"] = 1,
       ["unknown field 'max'"] = { max = 1 },

@@ -151,7 +151,7 @@ describe("without memory", function()
 
   it("a server cannot listen, or can", function()
     local n, server_or_nil = 0
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     repeat
       n = n + 1
       fail_at(n)

@@ -132,8 +132,7 @@ describe("a connection that ends in any order (BI-09)", function()
       on_message = function(conn, ...) conn.data.on_message(conn, ...) end,
       on_close = function(conn, ...) conn.data.on_close(conn, ...) end }
     local calm = t.open(server)
-    collectgarbage()
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     for seed = 1, 600 do
       math.randomseed(seed)
       local c = new_case "server"
@@ -151,8 +150,7 @@ describe("a connection that ends in any order (BI-09)", function()
   end)
 
   it("ends once, and leaves nothing, on a client", function()
-    collectgarbage()
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     for seed = 1, 200 do
       math.randomseed(seed)
       local c = new_case "client"

@@ -693,7 +693,7 @@ describe("a client that reconnects", function()
     until_n(log, 1)
     until_open(conn)
     turns()
-    local before = probe.fd_count()
+    local before = t.fd_count()
     for n = 1, 20 do
       log.conns[n]:terminate()
       until_n(log, n + 1)

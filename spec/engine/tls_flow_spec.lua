@@ -200,9 +200,8 @@ describe("back-pressure over TLS", function()
     t.wait(function() return #log.conns == 1 end)
     c.tcp:send((c.tls:split(key_update:sub(1, 4))))
     kit.during(0.02)
+    local turns, from = 0, t.probe.now()
     assert(log.conns[1]:send "held")
-    local turns = 0
-    local from = t.probe.now()
     while #log.closed == 0 do
       t.ws.step(1)
       turns = turns + 1

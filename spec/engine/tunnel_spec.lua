@@ -340,7 +340,7 @@ describe("a client behind a proxy", function()
 
   it("ends at any point when it is told to", function()
     for _, point in ipairs { "dialing", "asking", "refused" } do
-      local before = probe.fd_count()
+      local before = t.fd_count()
       local listener <close> = assert(probe.listen "127.0.0.1")
       local reason
       local conn = ws.connect("ws://a.invalid/", { on_open = error,

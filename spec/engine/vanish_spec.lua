@@ -73,8 +73,8 @@ describe("a peer that vanishes", function()
     t.wait(function() return #log.conns == 2 end)
     stopped:wait "^open"
     running:wait "^open"
-    stopped:signal "STOP"
     local began = t.probe.now()
+    stopped:signal "STOP"
     assert.same({ 1006, "keepalive timeout" }, { kit.closed(log) })
     assert.is_true(t.probe.now() - began >= 0.4 * second)
     kit.during(0.7 * second) -- whoever answers stays

@@ -95,7 +95,7 @@ describe("a server whose on_closing was closed from outside", function()
       local server = assert(ws.listen { port = 0, host = "127.0.0.1",
         on_closing = function()
           co = coroutine.running()
-          ws.sleep(0.1)
+          ws.sleep(0.5 * t.factor)
         end })
       weak[server] = true
       t.pump(server.close, server, { timeout = 0.04 })

@@ -1,10 +1,11 @@
 -- The end of a TCP stream that owes nothing any more (src/transport/linger.c),
 -- over sockets: input that nobody reads does not become a reset.
 
+local t = require "spec.helper"
 local probe = require "evws_probe"
 
 local net, transport = probe.net, probe.transport
-local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
+local factor = t.factor
 local has_faults = probe.buf.fail_at(0, false)
 
 describe("lingering", function()
@@ -31,7 +32,7 @@ describe("lingering", function()
     end)
     server = accepted
     listener:close()
-    before = net.fd_count()
+    before = t.fd_count()
   end)
 
   after_each(function()

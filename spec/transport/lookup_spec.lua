@@ -1,9 +1,10 @@
 -- Names to addresses, off the loop (src/transport/lookup.c).
 
+local t = require "spec.helper"
 local probe = require "evws_probe"
 
 local net, transport, names = probe.net, probe.transport, probe.names
-local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
+local factor = t.factor
 local unknown = "no-such-host.invalid" -- RFC 6761 6.4: there is none
 
 describe("a look-up", function()
@@ -147,8 +148,7 @@ describe("a look-up", function()
   end)
 
   it("that is cancelled says nothing, and leaves nothing open", function()
-    collectgarbage() -- loops of other specs have descriptors too
-    local before = net.fd_count()
+    local before = t.fd_count()
     local list = {}
     for i = 1, 4 do
       list[i] = transport.lookup(loop, unknown, 80, function()
@@ -324,8 +324,7 @@ describe("a look-up", function()
     end)
 
     it("needs two descriptors for all of them", function()
-      collectgarbage()
-      local before = net.fd_count()
+      local before = t.fd_count()
       local answers = ask(table.unpack(many(50)))
       assert.is_true(net.fd_count() <= before + 2)
       names.let_go()

@@ -1,6 +1,7 @@
 -- Listening, connecting, addresses as text (src/transport/net.c) and the calls
 -- of the kernel provider (src/transport/io_kernel.c), over real sockets.
 
+local t = require "spec.helper"
 local probe = require "evws_probe"
 local lfs = require "lfs"
 
@@ -93,8 +94,7 @@ describe("net", function()
 
   it("says that a port is taken, and leaves nothing open", function()
     local _, port = assert(listen { host = "localhost" })
-    collectgarbage() -- what earlier specs have left open
-    local before = net.fd_count()
+    local before = t.fd_count()
     local fds, message = listen { host = "localhost", port = port }
     assert.is_nil(fds)
     assert.equal("Address already in use", message)
