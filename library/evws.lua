@@ -640,8 +640,66 @@ function server:publish(topic, message, kind, options) end
 
 ---@class evws.PublishOptions
 ---Connections that do not get the message; those of other servers, and those
----that have not subscribed, do not matter.
+---that have not subscribed, do not matter. Of `server:publish`.
 ---@field except? evws.Conn[]
+---What views and functions that hear the topic get beside the message, up to
+---4096 bytes. Who has subscribed to the topic as it is does not see it.
+---@field meta? string
+---The message stays in this process, default `false`.
+---@field here? boolean
+
+---A view of topics: what those get who subscribe with `{ view = name }`. The
+---function is called once for each message that is published while somebody has
+---that view of its topic, and what it returns is framed and compressed once for
+---all of them: a message and its kind (`"text"` without one); nil: they do not
+---get this one. It may not wait, publish or subscribe. What it raises goes to
+---`ws.on_error`, and they do not get that message.
+---
+---    server:view("json", function(message, kind, about)
+---      return ('{"topic":"%s","data":%s}'):format(about.topic, message)
+---    end)
+---    conn:subscribe("news", { view = "json" })
+---
+---A name of 1 to 64 bytes that is there already raises. Returns true; or nil and
+---`"closed"`.
+---@param name string
+---@param fn fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
+---@return true? ok
+---@return string? message
+function server:view(name, fn) end
+
+---What is known of a message beside its bytes.
+---@class evws.About
+---@field topic string
+---As it was published with.
+---@field meta? string
+
+---Calls a function for everything that is published to a topic from now on,
+---wherever it comes from, in the order of publishing. Each call is a task of its
+---own: it may wait, and the next one does not wait for it. It runs behind what
+---is going on, not inside of `publish`. Hearing does not keep `ws.run` going.
+---
+---Returns a handle, `hearer:cancel()` of which ends it; or nil and `"closed"` or
+---`"out of memory"`.
+---@param topic string
+---@param fn fun(message: string, kind: evws.Kind, about: evws.About)
+---@param options? evws.HearOptions
+---@return evws.Hearer? hearer
+---@return string? message
+function server:hear(topic, fn, options) end
+
+---@class evws.HearOptions
+---Only what is published in this process, default `false`.
+---@field here? boolean
+
+---@class evws.Hearer
+local hearer = {}
+
+---Ends the hearing, also of what was published and is not heard yet. Returns
+---whether it was going on. So does the end of a variable
+---`local hearer <close>`, and the server's.
+---@return boolean
+function hearer:cancel() end
 
 ---As `server:publish`, to every open connection of the server.
 ---@param message string
@@ -1035,12 +1093,20 @@ function conn:wait(timeout) end
 ---string of 1 to 65535 bytes; it exists while somebody subscribes to it. Topics
 ---belong to one server: on a connection of `ws.connect` this raises.
 ---
----Returns true, also where it had subscribed before; nil and `"closed"`, or
----`"out of memory"`.
+---Returns true, also where it had subscribed before, perhaps in another view,
+---which it has no more then; nil and `"closed"`, or `"out of memory"`.
 ---@param topic string
+---@param options? evws.SubscribeOptions
 ---@return true? ok
 ---@return string? message
-function conn:subscribe(topic) end
+function conn:subscribe(topic, options) end
+
+---@class evws.SubscribeOptions
+---A view of the server (`server:view`), in which it gets the messages; without
+---one as they are published.
+---@field view? string
+---Only what is published in this process, default `false`.
+---@field here? boolean
 
 ---From now on it does not any more. Returns whether it did.
 ---@param topic string
@@ -1066,9 +1132,10 @@ function conn:topics() end
 ---@param topic string
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
+---@param options? evws.PublishOptions but for `except`
 ---@return integer? count
 ---@return string? message
-function conn:publish(topic, message, kind) end
+function conn:publish(topic, message, kind, options) end
 
 ---Sends a ping; pongs are answered and pings sent by evws itself
 ---(`keepalive_interval`), so this is rarely needed. RFC 6455 5.5.2.

@@ -175,6 +175,7 @@ describe("library/evws.lua", function()
     assert.same(keys(getmetatable(process).__index), keys(functions.process))
     assert.same(members "evws.writer", keys(functions.writer))
     assert.same(members "evws.queue", keys(functions.queue))
+    assert.same(members "evws.hearer", keys(functions.hearer))
     assert.same(members "evws.request", keys(functions.request))
     local methods, properties = members "evws.body"
     assert.same(methods, keys(functions.body))
@@ -250,7 +251,7 @@ describe("library/evws.lua", function()
 
   it("describes whatever it has", function()
     for _, owner in ipairs { "ws", "conn", "server", "timer", "task",
-      "writer", "process",
+      "writer", "process", "hearer",
       "queue", "request", "body" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)

@@ -76,12 +76,14 @@ static void free_conn(struct ws_conn *c) {
   free(c);
 }
 
+static const struct ws_wish plain = {.view = WS_NO_VIEW};
+
 static bool is_member(const struct ws_conn *c) {
   return c->meta->path_len > 1 && c->meta->text[1] == 'b';
 }
 
 static void on_opened(struct ws_conn *c) {
-  if (is_member(c) && ws_topic_subscribe(c, ALL) != WS_OK)
+  if (is_member(c) && ws_topic_subscribe(c, ALL, &plain) != WS_OK)
     fail("subscribe", "no memory");
   c->mode = WS_CALLBACK;
   ws_conn_resume(c);
@@ -94,7 +96,9 @@ static void on_readable(struct ws_conn *c) {
     if (event.type != WS_EVENT_MESSAGE) continue;
     if (is_member(c)) {
       struct ws_slice message = {(const char *)event.data, event.len};
-      ws_topic_publish(c->server, nobody, ALL, event.opcode, message, NULL);
+      struct ws_publication p = {
+        .topic = ALL, .message = message, .opcode = event.opcode};
+      ws_topic_publish(c->server, nobody, &p, NULL);
     } else {
       ws_conn_send(c, event.opcode, event.data, event.len);
     }

@@ -9,10 +9,12 @@
 #include "binding/log.h"
 #include "binding/lua_body.h"
 #include "binding/lua_closing.h"
+#include "binding/lua_hear.h"
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
 #include "binding/lua_timer.h"
+#include "binding/lua_view.h"
 #include "engine/conn_flow.h"
 #include "engine/retry.h"
 
@@ -205,6 +207,10 @@ void ws_host_fill(struct ws_host *host) {
     .closed = on_closed,
     .closing = ws_closing_begin,
     .server_gone = ws_server_gone,
+    .view = ws_view_make,
+    .viewed = ws_view_done,
+    .heard = ws_hear_heard,
+    .deaf = ws_hear_deaf,
   };
   ws_log_fill(host);
 }

@@ -4,12 +4,22 @@
 
 #include "protocol/utf8.h"
 
+#define TOPIC_MAX 65535
+
 uint8_t ws_check_message(lua_State *L, int arg, struct ws_slice *message) {
   message->p = luaL_checklstring(L, arg, &message->n);
   uint8_t opcode = ws_check_kind(L, arg + 1);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(message->p, message->n))
     luaL_argerror(L, arg, WS_NOT_UTF8);
   return opcode;
+}
+
+struct ws_slice ws_check_topic(lua_State *L, int arg) {
+  struct ws_slice name;
+  name.p = luaL_checklstring(L, arg, &name.n);
+  luaL_argcheck(L, name.n > 0 && name.n <= TOPIC_MAX, arg,
+                "a name of 1 to 65535 bytes expected");
+  return name;
 }
 
 int ws_push_failure(lua_State *L, enum ws_err err) {

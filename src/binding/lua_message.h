@@ -27,6 +27,9 @@ static inline uint8_t ws_check_kind(lua_State *L, int arg) {
 /* The message at arg, of the kind behind it; returns the opcode. */
 uint8_t ws_check_message(lua_State *L, int arg, struct ws_slice *message);
 
+/* The name of a topic at arg. */
+struct ws_slice ws_check_topic(lua_State *L, int arg);
+
 /* nil and why. */
 int ws_push_failure(lua_State *L, enum ws_err err);
 

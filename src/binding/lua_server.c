@@ -10,7 +10,9 @@
 #include "binding/log.h"
 #include "binding/lua_route.h"
 #include "binding/lua_stats.h"
+#include "binding/lua_hear.h"
 #include "binding/lua_topic.h"
+#include "binding/lua_view.h"
 #include "binding/option_lists.h"
 #include "binding/options.h"
 #include "binding/task.h"
@@ -18,6 +20,7 @@
 #include "engine/farewell.h"
 #include "engine/server.h"
 #include "engine/server_log.h"
+#include "engine/topic.h"
 #include "protocol/utf8.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds */
@@ -29,10 +32,15 @@ void ws_server_gone(struct ws_server *s) {
   struct ws_state *st = ws_state_of_loop(s->loop);
   lua_State *L = ws_state_thread(st);
   ws_list_remove(&ls->link);
+  ws_topics_stop(s);
   ws_log_server(st, "server_closed", s); /* while it cannot be collected */
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
+  ws_object_push(L, st, ls);
   ws_object_drop(L, st, ls);
-  if (lua_checkstack(L, 3)) ws_route_unref(L, ls);
+  if (!lua_checkstack(L, 8)) return;
+  ws_route_unref(L, ls);
+  ws_view_unref(L, -1);
+  lua_pop(L, 1);
 }
 
 /* ---- listen ---- */
@@ -343,6 +351,7 @@ static int server_gc(lua_State *L) {
   ws_list_remove(&ls->link);
   ls->s.is_gone = true;
   ws_route_unref(L, ls);
+  ws_view_unref(L, 1);
   ws_server_free(s);
   return 0;
 }
@@ -351,7 +360,8 @@ void ws_open_server(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"close", server_close},           {"metrics", ws_server_metrics},
     {"stats", ws_server_stats},        {"route", ws_route_add},
-    {"reload_tls", server_reload_tls}, {NULL, NULL}};
+    {"reload_tls", server_reload_tls}, {"hear", ws_server_hear},
+    {"view", ws_server_view},          {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
                                   {"__newindex", server_newindex},

@@ -6,18 +6,9 @@
 
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
+#include "binding/lua_view.h"
 #include "binding/option_values.h"
 #include "engine/topic.h"
-
-#define TOPIC_MAX 65535
-
-static struct ws_slice check_topic(lua_State *L, int arg) {
-  struct ws_slice name;
-  name.p = luaL_checklstring(L, arg, &name.n);
-  luaL_argcheck(L, name.n > 0 && name.n <= TOPIC_MAX, arg,
-                "a name of 1 to 65535 bytes expected");
-  return name;
-}
 
 static int push_count(lua_State *L, int64_t n) {
   if (n >= 0) {
@@ -35,6 +26,33 @@ static int push_published(lua_State *L, int64_t n, const char *why) {
   return 2;
 }
 
+/* What a view makes of a message is a matter of that message. */
+static void check_no_view(lua_State *L, const struct ws_server *s,
+                          const char *what) {
+  if (ws_state_of_loop(s->loop)->is_viewing)
+    luaL_error(L, "cannot %s inside of a view", what);
+}
+
+/* What is published: 2 is the topic, 3 the message, 4 its kind, and the table
+ * at 5, or nothing, has options, of which it takes `meta`. The table keeps
+ * that. here: is it for this process alone? */
+static struct ws_publication check_publication(lua_State *L, bool *here,
+                                               const char *const options[]) {
+  struct ws_publication p = {.topic = ws_check_topic(L, 2)};
+  p.opcode = ws_check_message(L, 3, &p.message);
+  *here = false;
+  if (lua_isnoneornil(L, 5)) return p;
+  luaL_checktype(L, 5, LUA_TTABLE);
+  ws_option_names(L, 5, "publish", options);
+  *here = ws_option_bool(L, 5, "here", false);
+  int type = lua_getfield(L, 5, "meta");
+  if (type == LUA_TSTRING) p.meta.p = lua_tolstring(L, -1, &p.meta.n);
+  if ((type != LUA_TNIL && type != LUA_TSTRING) || p.meta.n > WS_META_MAX)
+    ws_option_bad(L, "meta", "a string of at most 4096 bytes");
+  lua_pop(L, 1);
+  return p;
+}
+
 /* ---- of a connection ---- */
 
 static struct ws_conn *check_member(lua_State *L) {
@@ -44,10 +62,26 @@ static struct ws_conn *check_member(lua_State *L) {
   return c;
 }
 
+static const char *const subscribe_options[] = {"here", "view", NULL};
+
+/* The options of subscribe at 3, or nothing. */
+static struct ws_wish check_wish(lua_State *L, struct ws_conn *c) {
+  struct ws_wish wish = {.view = WS_NO_VIEW};
+  if (lua_isnoneornil(L, 3)) return wish;
+  luaL_checktype(L, 3, LUA_TTABLE);
+  ws_option_names(L, 3, "subscribe", subscribe_options);
+  wish.is_here = ws_option_bool(L, 3, "here", false);
+  const char *view = ws_option_string(L, 3, "view", NULL);
+  if (view && c->server) wish.view = ws_view_check(L, c->server, view);
+  return wish;
+}
+
 static int conn_subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
-  struct ws_slice name = check_topic(L, 2);
-  switch (ws_topic_subscribe(c, name)) {
+  struct ws_slice name = ws_check_topic(L, 2);
+  struct ws_wish wish = check_wish(L, c);
+  if (c->server) check_no_view(L, c->server, "subscribe");
+  switch (ws_topic_subscribe(c, name, &wish)) {
   case WS_OK: lua_pushboolean(L, true); return 1;
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
@@ -56,7 +90,7 @@ static int conn_subscribe(lua_State *L) {
 
 static int conn_unsubscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
-  struct ws_slice name = check_topic(L, 2);
+  struct ws_slice name = ws_check_topic(L, 2);
   lua_pushboolean(L, ws_topic_unsubscribe(c, name));
   return 1;
 }
@@ -76,15 +110,17 @@ static int conn_topics(lua_State *L) {
 }
 
 static int conn_publish(lua_State *L) {
+  static const char *const options[] = {"here", "meta", NULL};
   struct ws_conn *c = check_member(L);
-  struct ws_slice name = check_topic(L, 2), message;
-  uint8_t opcode = ws_check_message(L, 3, &message);
+  bool here;
+  struct ws_publication p = check_publication(L, &here, options);
   if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
     return ws_push_closed(L);
+  check_no_view(L, c->server, "publish");
   const struct ws_conn *self = c;
-  struct ws_except except = {&self, 1};
-  const char *why;
-  int64_t n = ws_topic_publish(c->server, except, name, opcode, message, &why);
+  const char *why = NULL;
+  int64_t n = ws_topic_publish(c->server, (struct ws_except){&self, 1}, &p,
+                               here ? NULL : &why);
   return push_published(L, n, why);
 }
 
@@ -94,16 +130,12 @@ static bool is_usable(const struct ws_server *s) {
   return !s->is_gone && !ws_loop_is_forked(s->loop);
 }
 
-static const char *const publish_options[] = {"except", NULL};
-
 /* { except = connections } at arg, or nothing: those of this server. What is
  * pushed holds the list. */
 static struct ws_except check_except(lua_State *L, int arg,
                                      const struct ws_server *s) {
   struct ws_except except = {NULL, 0};
   if (lua_isnoneornil(L, arg)) return except;
-  luaL_checktype(L, arg, LUA_TTABLE);
-  ws_option_names(L, arg, "publish", publish_options);
   if (lua_getfield(L, arg, "except") == LUA_TNIL) return except;
   if (!lua_istable(L, -1))
     luaL_error(L, "bad option 'except' (a list of connections expected)");
@@ -125,13 +157,15 @@ static struct ws_except check_except(lua_State *L, int arg,
 }
 
 static int server_publish(lua_State *L) {
+  static const char *const options[] = {"except", "here", "meta", NULL};
   struct ws_server *s = &ws_check_server(L, 1)->s;
-  struct ws_slice name = check_topic(L, 2), message;
-  uint8_t opcode = ws_check_message(L, 3, &message);
+  bool here;
+  struct ws_publication p = check_publication(L, &here, options);
   struct ws_except except = check_except(L, 5, s);
   if (!is_usable(s)) return ws_push_closed(L);
-  const char *why;
-  int64_t n = ws_topic_publish(s, except, name, opcode, message, &why);
+  check_no_view(L, s, "publish");
+  const char *why = NULL;
+  int64_t n = ws_topic_publish(s, except, &p, here ? NULL : &why);
   return push_published(L, n, why);
 }
 
@@ -140,6 +174,7 @@ static int server_broadcast(lua_State *L) {
   struct ws_slice message;
   uint8_t opcode = ws_check_message(L, 2, &message);
   if (!is_usable(s)) return ws_push_closed(L);
+  check_no_view(L, s, "publish");
   const char *why;
   int64_t n = ws_topic_broadcast(s, opcode, message, &why);
   return push_published(L, n, why);
@@ -147,7 +182,7 @@ static int server_broadcast(lua_State *L) {
 
 static int server_subscribers(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
-  lua_pushinteger(L, (lua_Integer)ws_topic_count(s, check_topic(L, 2)));
+  lua_pushinteger(L, (lua_Integer)ws_topic_count(s, ws_check_topic(L, 2)));
   return 1;
 }
 
@@ -190,7 +225,7 @@ static int server_each(lua_State *L) {
   const struct ws_server *s = &ws_check_server(L, 1)->s;
   bool has_topic = !lua_isnoneornil(L, 2);
   struct ws_slice topic = {NULL, 0};
-  if (has_topic) topic = check_topic(L, 2);
+  if (has_topic) topic = ws_check_topic(L, 2);
   size_t room = has_topic ? ws_topic_count(s, topic) : s->n_conns;
   if (room > INT_MAX) room = INT_MAX;
   lua_createtable(L, (int)room, 0);

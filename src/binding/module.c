@@ -9,6 +9,7 @@
 #include "binding/lua_body.h"
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
+#include "binding/lua_hear.h"
 #include "binding/lua_input.h"
 #include "binding/lua_process.h"
 #include "binding/lua_queue.h"
@@ -117,6 +118,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_open_conn(L, st);
   ws_open_server(L);
   ws_open_body(L);
+  ws_open_hear(L);
   ws_open_queue(L);
   ws_open_spawn(L);
   ws_open_timer(L);

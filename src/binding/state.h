@@ -1,7 +1,7 @@
 /* state.h: what one Lua state holds of evws: the loop, the pool of coroutines,
  * the table of living connections. Every file of the binding stands on it.
  *
- * A connection is a userdata with three user values; a server one with two.
+ * A connection is a userdata with three user values, and so is a server.
  * Both are kept alive by the engine while they are open. */
 #ifndef EVWS_BINDING_STATE_H
 #define EVWS_BINDING_STATE_H
@@ -18,9 +18,9 @@
 #define WS_TIMER_NAME "evws.timer"
 #define WS_WRITER_NAME "evws.writer"
 
-/* User values of a server: the options its routes begin with, and a copy of
- * `tls`, to read the files again. */
-enum { UV_OPTIONS = 1, UV_TLS = 2, UV_SERVER_COUNT = 2 };
+/* User values of a server: the options its routes begin with, a copy of `tls`,
+ * to read the files again, and its views: name -> reference. */
+enum { UV_OPTIONS = 1, UV_TLS = 2, UV_VIEWS = 3, UV_SERVER_COUNT = 3 };
 
 /* User values of a connection. */
 enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
@@ -65,6 +65,7 @@ struct ws_state {
   int module;                   /* registry: the table with ws.log; LUA_NOREF */
   int log_name;                 /* registry: "log" */
   bool is_logging;              /* inside of the application's ws.log */
+  bool is_viewing;              /* or of a view's function */
   bool is_stopped, has_main_failed, is_closed;
   bool has_turned;    /* somebody has driven the loop */
   bool is_default;    /* it has libev's default loop */

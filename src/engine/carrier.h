@@ -9,6 +9,8 @@
 
 #include "base/slice.h"
 
+#define WS_META_MAX 4096 /* bytes beside a message */
+
 struct ws_carrier;
 struct ws_conn;
 struct ws_server;
@@ -19,12 +21,18 @@ struct ws_except {
   size_t n;
 };
 
-/* What is published, as it goes out. */
-struct ws_outgoing {
-  struct ws_slice name; /* of the topic; p NULL: for everybody */
+/* What is published. */
+struct ws_publication {
+  struct ws_slice topic; /* its name; p NULL: for everybody */
   struct ws_slice message;
-  struct ws_except except;
+  struct ws_slice meta; /* for views and those who hear; n 0: none */
   uint8_t opcode;
+};
+
+/* The same, as it goes out. */
+struct ws_outgoing {
+  const struct ws_publication *what;
+  struct ws_except except;
 };
 
 struct ws_carrier_calls {

@@ -11,7 +11,9 @@
 #include "base/slice.h"
 
 struct ws_conn;
+struct ws_hearer;
 struct ws_host;
+struct ws_publication;
 struct ws_server;
 
 enum ws_log_level { WS_LOG_WARNING, WS_LOG_ERROR };
@@ -28,6 +30,12 @@ struct ws_log_field {
     int64_t integer;
     double number;
   };
+};
+
+/* A message as the members of a view get it. */
+struct ws_viewed {
+  struct ws_slice message;
+  uint8_t opcode;
 };
 
 struct ws_host {
@@ -84,6 +92,20 @@ struct ws_host {
 
   /* A server has come to its end: no listener and no connection is left. */
   void (*server_gone)(struct ws_server *);
+
+  /* What the members of a view get for this; false: nothing. The message
+   * stays until `viewed` is called, which follows if it was true. Neither
+   * calls a function of the engine that publishes or subscribes. */
+  bool (*view)(struct ws_server *, int view, const struct ws_publication *,
+               struct ws_viewed *);
+  void (*viewed)(struct ws_server *);
+
+  /* Somebody hears a topic. False: there is no memory for that now, it is
+   * told again a little later. */
+  bool (*heard)(struct ws_hearer *, const struct ws_publication *);
+
+  /* The server that it belongs to is given back: it hears no more. */
+  void (*deaf)(struct ws_hearer *);
 
   void (*log)(struct ws_host *, enum ws_log_level, const char *text);
 

@@ -2,6 +2,7 @@
 #include "engine/topic.h"
 
 #include "engine/topic_log.h"
+#include "engine/view.h"
 
 static struct ws_topics *topics_of(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
@@ -17,6 +18,7 @@ static struct ws_topics *topics_of(struct ws_server *s) {
   ts->late.run = ws_publish_late;
   ws_list_init(&ts->late.link);
   ws_list_init(&ts->slow);
+  ws_hear_init(ts);
   s->topics = ts;
   return ts;
 }
@@ -77,9 +79,10 @@ static void leave(struct ws_conn *c) {
   forget_member(c);
 }
 
-static bool join(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t) {
+static bool join(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
+                 bool is_here) {
   struct ws_member *m = member_of(ts, c);
-  if (m && ws_member_join(m, t)) return true;
+  if (m && ws_member_join(m, t, is_here)) return true;
   if (m && m->n == 0) forget_member(c);
   return false;
 }
@@ -88,34 +91,76 @@ static bool can_get(const struct ws_conn *c) {
   return c->server && c->state == WS_CONN_OPEN && !c->is_close_sent;
 }
 
-static bool has_joined(const struct ws_conn *c, const struct ws_topic *t) {
-  return c->ahead && ws_member_find(ws_member_of(c), t);
+static struct ws_subscription *subscription(const struct ws_conn *c,
+                                            const struct ws_topic *t) {
+  return c->ahead ? ws_member_find_any(ws_member_of(c), t) : NULL;
 }
 
-enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name) {
+static struct ws_topic *add_topic(struct ws_topics *ts, struct ws_slice name,
+                                  int view) {
+  struct ws_topic *t = ws_topics_add(ts, name), *v;
+  if (!t || view == WS_NO_VIEW) return t;
+  if (!(v = ws_topic_add_view(t, view))) ws_topics_check_empty(ts, t);
+  return v;
+}
+
+/* It has the topic already: in the same view, or from now on in this one. */
+static enum ws_err change(struct ws_topics *ts, struct ws_conn *c,
+                          struct ws_subscription *sub, struct ws_topic *t,
+                          bool is_here) {
+  struct ws_topic *before = sub->topic;
+  if (before != t && !join(ts, c, t, is_here)) return WS_ERR_MEMORY;
+  if (before != t)
+    ws_member_part(ts, ws_member_of(c), before);
+  else if (!is_here && !ws_subscription_widen(sub))
+    return WS_ERR_MEMORY;
+  return WS_OK;
+}
+
+enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
+                               const struct ws_wish *wish) {
   if (!can_get(c)) return WS_ERR_CLOSED;
   struct ws_topics *ts = topics_of(c->server);
-  if (!ts) return WS_ERR_MEMORY;
-  struct ws_topic *t = ws_topics_add(ts, name);
-  if (!t) return WS_ERR_MEMORY;
-  if (has_joined(c, t)) return WS_OK;
+  struct ws_topic *t = ts ? add_topic(ts, name, wish->view) : NULL;
+  enum ws_err err = WS_ERR_MEMORY;
+  if (!t) return err;
   if (c->ahead) ws_publish_catch_up(c);
-  if (can_get(c) && join(ts, c, t)) {
+  struct ws_subscription *sub = subscription(c, t->base ? t->base : t);
+  if (!can_get(c)) {
+    err = WS_ERR_CLOSED;
+  } else if (sub) {
+    err = change(ts, c, sub, t, wish->is_here);
+  } else if (join(ts, c, t, wish->is_here)) {
     ws_publish_note(c);
-    return WS_OK;
+    err = WS_OK;
   }
   ws_topics_check_empty(ts, t);
-  return can_get(c) ? WS_ERR_MEMORY : WS_ERR_CLOSED;
+  return err;
 }
 
 bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
   struct ws_topics *ts = c->server ? c->server->topics : NULL;
   struct ws_topic *t = ts ? ws_topics_find(ts, name) : NULL;
-  if (!t || !has_joined(c, t)) return false;
+  if (!t || !subscription(c, t)) return false;
   ws_publish_catch_up(c);
   if (!c->ahead) return false; /* that was its end */
-  ws_member_part(ts, ws_member_of(c), t);
+  ws_member_part(ts, ws_member_of(c), subscription(c, t)->topic);
   return true;
+}
+
+enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
+                          struct ws_hearer *h) {
+  if (s->is_gone) return WS_ERR_CLOSED;
+  struct ws_topics *ts = topics_of(s);
+  struct ws_topic *t = ts ? ws_topics_add(ts, name) : NULL;
+  if (!t) return WS_ERR_MEMORY;
+  if (ws_hear_start(ts, t, h)) return WS_OK;
+  ws_topics_check_empty(ts, t);
+  return WS_ERR_MEMORY;
+}
+
+void ws_topics_stop(struct ws_server *s) {
+  if (s->topics) ws_hear_free(s->topics);
 }
 
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
@@ -130,15 +175,16 @@ struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
 void ws_topic_each(const struct ws_server *s, struct ws_slice name,
                    void (*each)(struct ws_conn *, void *), void *arg) {
   struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  struct ws_list *e;
-  if (!t) return;
-  for (e = t->members.next; e != &t->members; e = e->next)
-    each(WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn, arg);
+  for (; t; t = t->base ? t->next : ws_topic_views(t))
+    for (struct ws_list *e = t->members.next; e != &t->members; e = e->next)
+      each(WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn, arg);
 }
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name) {
   struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  return t ? t->n : 0;
+  size_t n = 0;
+  for (; t; t = t->base ? t->next : ws_topic_views(t)) n += t->n;
+  return n;
 }
 
 /* ---- everybody ---- */
@@ -159,7 +205,7 @@ void ws_topic_opened(struct ws_conn *c) {
   if (!ts || !ts->all || !can_get(c)) return;
   if (c->ahead) ws_publish_catch_up(c);
   if (!can_get(c)) return;
-  if (join(ts, c, ts->all))
+  if (join(ts, c, ts->all, false))
     ws_publish_note(c);
   else
     ws_conn_cut(c, 1006, "out of memory");
@@ -167,23 +213,45 @@ void ws_topic_opened(struct ws_conn *c) {
 
 /* ---- publishing ---- */
 
-static const char *carry(struct ws_server *s, const struct ws_outgoing *out) {
-  return s->carrier->calls->publish(s->carrier, s, out);
+/* To all who want it here. */
+static int64_t publish(struct ws_topics *ts, const struct ws_left_out *out,
+                       struct ws_topic *t, const struct ws_publication *p) {
+  struct ws_heard *heard = NULL;
+  int64_t n = 0;
+  if (ws_topic_is_heard(t) && !(heard = ws_hear_take(t, p))) return -1;
+  if (!out->is_foreign)
+    n = ws_publish(ts, out->except, t, p->opcode, p->message);
+  else if (!ws_publish_foreign(ts, out->ids, t, p->opcode, p->message))
+    n = -1;
+  if (n < 0) {
+    ws_hear_drop(heard);
+    return n;
+  }
+  if (heard) ws_hear_tell(ts, heard);
+  return n + (t->facets ? ws_view_publish(ts, out, t, p) : 0);
 }
 
-int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
-                         struct ws_slice name, uint8_t opcode,
-                         struct ws_slice message, const char **far) {
-  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  int64_t n = t ? ws_publish(s->topics, except, t, opcode, message) : 0;
+/* And beyond. */
+static int64_t carry(struct ws_server *s, struct ws_except except,
+                     const struct ws_publication *p, int64_t n,
+                     const char **far) {
   if (!far) return n;
   *far = NULL;
   if (s->carrier && n >= 0)
-    *far = carry(s, &(struct ws_outgoing){.name = name,
-                                          .message = message,
-                                          .except = except,
-                                          .opcode = opcode});
+    *far = s->carrier->calls->publish(s->carrier, s,
+                                      &(struct ws_outgoing){p, except});
   return n;
+}
+
+int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
+                         const struct ws_publication *p, const char **far) {
+  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, p->topic) : NULL;
+  int64_t n = 0;
+  if (t && !t->facets)
+    n = ws_publish(s->topics, except, t, p->opcode, p->message);
+  else if (t)
+    n = publish(s->topics, &(struct ws_left_out){.except = except}, t, p);
+  return carry(s, except, p, n, far);
 }
 
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
@@ -191,24 +259,20 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
   struct ws_topics *ts = topics_of(s);
   struct ws_topic *t = ts ? everybody(ts) : NULL;
   struct ws_except nobody = {NULL, 0};
+  struct ws_publication p = {.message = message, .opcode = opcode};
   int64_t n = t ? ws_publish(ts, nobody, t, opcode, message) : -1;
-  if (!far) return n;
-  *far = NULL;
-  if (s->carrier && n >= 0)
-    *far =
-      carry(s, &(struct ws_outgoing){.message = message, .opcode = opcode});
-  return n;
+  return carry(s, nobody, &p, n, far);
 }
 
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
-                      struct ws_slice name, uint8_t opcode,
-                      struct ws_slice message) {
-  struct ws_topics *ts = name.p ? s->topics : topics_of(s);
+                      const struct ws_publication *p) {
+  struct ws_topics *ts = p->topic.p ? s->topics : topics_of(s);
+  struct ws_left_out out = {.ids = except, .is_foreign = true};
   struct ws_topic *t;
-  if (!ts) return name.p;
-  t = name.p ? ws_topics_find(ts, name) : everybody(ts);
-  if (!t) return name.p;
-  return ws_publish_foreign(ts, except, t, opcode, message);
+  if (!ts) return p->topic.p;
+  t = p->topic.p ? ws_topics_find(ts, p->topic) : everybody(ts);
+  if (!t) return p->topic.p;
+  return publish(ts, &out, t, p) >= 0;
 }
 
 void ws_topics_free(struct ws_server *s) {
@@ -216,6 +280,7 @@ void ws_topics_free(struct ws_server *s) {
   if (s->carrier) s->carrier->calls->left(s->carrier, s);
   s->carrier = NULL;
   if (!ts) return;
+  ws_hear_free(ts);
   ws_list_remove(&ts->late.link);
   ws_topic_log_free(ts);
   ws_mem_free(ts->all);

@@ -8,11 +8,22 @@
 #define EVWS_TOPIC_H
 
 #include "engine/conn_base.h"
+#include "engine/hear.h"
 #include "engine/publish.h"
 
+#define WS_NO_VIEW (-1)
+
+/* How somebody wants a topic. */
+struct ws_wish {
+  int view;     /* as the host makes it; WS_NO_VIEW: as it is published */
+  bool is_here; /* not what is published elsewhere */
+};
+
 /* From now on c gets what is published to the topic. WS_OK also when it did
- * before; WS_ERR_CLOSED, WS_ERR_MEMORY. Of a server's connections only. */
-enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name);
+ * before, perhaps in another view; WS_ERR_CLOSED, WS_ERR_MEMORY. Of a server's
+ * connections only. */
+enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
+                               const struct ws_wish *wish);
 
 /* And from now on not any more. Did it? */
 bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name);
@@ -27,29 +38,35 @@ void ws_topic_each(const struct ws_server *s, struct ws_slice name,
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 
+/* From now on h hears the topic, until ws_hear_stop. WS_ERR_CLOSED,
+ * WS_ERR_MEMORY. */
+enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
+                          struct ws_hearer *h);
+
 /* Sends a message to the subscribers of a topic, without these connections.
  * Returns to how many of this server; those whose queue is full are not among
  * them. -1 without memory: nothing was sent. far becomes NULL, or why others
  * than this server's will not get it; where it is NULL, the message stays
  * here. */
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
-                         struct ws_slice name, uint8_t opcode,
-                         struct ws_slice message, const char **far);
+                         const struct ws_publication *p, const char **far);
 
 /* The same to every open connection. */
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
                            struct ws_slice message, const char **far);
 
 /* What was published elsewhere reaches the subscribers, but for those in
- * `except`; name.p NULL: every open connection. False without memory. */
+ * `except`; topic.p NULL: every open connection. False without memory. */
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
-                      struct ws_slice name, uint8_t opcode,
-                      struct ws_slice message);
+                      const struct ws_publication *p);
 
 /* ---- called by the engine ---- */
 
 /* It is open: what is broadcast is for it too. */
 void ws_topic_opened(struct ws_conn *c);
+
+/* Nothing is published any more: nobody hears it. */
+void ws_topics_stop(struct ws_server *s);
 
 /* No connection is left. */
 void ws_topics_free(struct ws_server *s);

@@ -77,20 +77,28 @@ struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
   return t ? t : insert(ts, name);
 }
 
+static bool is_needed(const struct ws_topic *t) {
+  const struct ws_facets *f = t->facets;
+  return t->n || (f && (f->views || !ws_list_is_empty(&f->hearers)));
+}
+
 static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
-  struct ws_topic **at = bucket(ts, t->hash);
+  struct ws_topic *base = t->base;
+  struct ws_topic **at = base ? &base->facets->views : bucket(ts, t->hash);
   while (*at != t) at = &(*at)->next;
   *at = t->next;
-  ts->n--;
+  if (!base) ts->n--;
   ws_text_release(t->name);
+  ws_mem_free(t->facets);
   ws_mem_free(t);
+  if (base) ws_topics_check_empty(ts, base);
 }
 
 /* What the log names has to stay: the address of a topic is what its entries
  * know of it. */
 void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t) {
-  if (t->n || !t->name || t->is_leaving) return;
-  if (ts->n_log == 0) {
+  if (is_needed(t) || !t->name || t->is_leaving) return;
+  if (ts->n_log == 0 && ts->pins == 0) {
     remove_topic(ts, t);
     return;
   }
@@ -100,12 +108,69 @@ void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t) {
 }
 
 void ws_topics_sweep(struct ws_topics *ts) {
-  while (ts->leaving) {
+  while (ts->leaving && ts->pins == 0) {
     struct ws_topic *t = ts->leaving;
     ts->leaving = t->leaving;
     t->is_leaving = false;
-    if (t->n == 0) remove_topic(ts, t);
+    if (!is_needed(t)) remove_topic(ts, t);
   }
+}
+
+void ws_topics_pin(struct ws_topics *ts) {
+  ts->pins++;
+}
+
+void ws_topics_unpin(struct ws_topics *ts) {
+  if (--ts->pins == 0 && ts->n_log == 0) ws_topics_sweep(ts);
+}
+
+/* ---- facets ---- */
+
+struct ws_facets *ws_topic_facets(struct ws_topic *t) {
+  if (t->facets || !(t->facets = ws_mem_zero(sizeof *t->facets)))
+    return t->facets;
+  ws_list_init(&t->facets->hearers);
+  return t->facets;
+}
+
+struct ws_topic *ws_topic_view(const struct ws_topic *t, int view) {
+  struct ws_topic *v = ws_topic_views(t);
+  while (v && v->view != view) v = v->next;
+  return v;
+}
+
+struct ws_topic *ws_topic_add_view(struct ws_topic *t, int view) {
+  struct ws_topic *v = ws_topic_view(t, view);
+  if (v || !ws_topic_facets(t) || !(v = ws_topics_new_topic())) return v;
+  v->name = t->name;
+  v->name->refs++;
+  v->hash = t->hash + (uint64_t)(unsigned)view * 0x9e3779b97f4a7c15u;
+  v->base = t;
+  v->view = view;
+  v->next = t->facets->views;
+  t->facets->views = v;
+  return v;
+}
+
+/* ---- what is published elsewhere ---- */
+
+bool ws_topic_want(struct ws_topics *ts, struct ws_topic *t) {
+  struct ws_server *s = ts->server;
+  struct ws_carrier *carrier = s->carrier;
+  struct ws_topic *base = t->base ? t->base : t;
+  if (carrier && base->n_far == 0 && base->name &&
+      !carrier->calls->want(carrier, s, name_of(base)))
+    return false;
+  base->n_far++;
+  return true;
+}
+
+void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
+  struct ws_server *s = ts->server;
+  struct ws_carrier *carrier = s->carrier;
+  struct ws_topic *base = t->base ? t->base : t;
+  if (--base->n_far == 0 && carrier && base->name)
+    carrier->calls->unwant(carrier, s, name_of(base));
 }
 
 /* ---- members ---- */
@@ -140,41 +205,42 @@ static bool make_room(struct ws_member *m) {
   return true;
 }
 
-/* Its first subscriber is about to come; false without memory. */
-static bool is_wanted(const struct ws_member *m, const struct ws_topic *t) {
-  struct ws_server *s = m->conn->server;
-  struct ws_carrier *carrier = s->carrier;
-  if (!carrier || t->n || !t->name) return true;
-  return carrier->calls->want(carrier, s, name_of(t));
+struct ws_subscription *ws_member_find_any(const struct ws_member *m,
+                                           const struct ws_topic *t) {
+  struct ws_subscription *sub = ws_member_find(m, t);
+  const struct ws_topic *v = ws_topic_views(t);
+  for (; v && !sub; v = v->next) sub = ws_member_find(m, v);
+  return sub;
 }
 
-static void check_wanted(struct ws_topics *ts, const struct ws_topic *t) {
-  struct ws_server *s = ts->server;
-  struct ws_carrier *carrier = s->carrier;
-  if (carrier && !t->n && t->name)
-    carrier->calls->unwant(carrier, s, name_of(t));
-}
-
-bool ws_member_join(struct ws_member *m, struct ws_topic *t) {
+bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here) {
+  struct ws_topics *ts = m->conn->server->topics;
   struct ws_subscription *sub = ws_mem_alloc(sizeof *sub);
-  if (!sub || !make_room(m) || !is_wanted(m, t)) {
+  if (!sub || !make_room(m) || (!is_here && !ws_topic_want(ts, t))) {
     ws_mem_free(sub);
     return false;
   }
   m->slots[place(m, t)] = sub;
   m->n++;
-  *sub = (struct ws_subscription){.topic = t, .member = m};
+  *sub = (struct ws_subscription){.topic = t, .member = m, .is_here = is_here};
   ws_list_append(&t->members, &sub->link);
   t->n++;
   return true;
 }
 
+bool ws_subscription_widen(struct ws_subscription *sub) {
+  struct ws_topics *ts = sub->member->conn->server->topics;
+  if (sub->is_here && !ws_topic_want(ts, sub->topic)) return false;
+  sub->is_here = false;
+  return true;
+}
+
 static void end(struct ws_topics *ts, struct ws_subscription *sub) {
   struct ws_topic *t = sub->topic;
+  if (!sub->is_here) ws_topic_unwant(ts, t);
   ws_list_remove(&sub->link);
   ws_mem_free(sub);
   t->n--;
-  check_wanted(ts, t);
   ws_topics_check_empty(ts, t);
 }
 

@@ -8,8 +8,16 @@
 
 #define WS_NO_ENTRY UINT32_MAX
 
+/* What few topics have beside their members. */
+struct ws_facets {
+  struct ws_topic *views; /* by their `next` */
+  struct ws_list hearers;
+};
+
+/* A view of a topic is one of its own, with the same name: it is in no bucket,
+ * but in a list of the topic that it is a view of. */
 struct ws_topic {
-  struct ws_topic *next; /* in its bucket */
+  struct ws_topic *next; /* in its bucket, or of the views */
   struct ws_list members;
   size_t n;
   uint64_t hash;
@@ -17,14 +25,20 @@ struct ws_topic {
   uint64_t epoch;       /* the log's, when it was last named there */
   uint64_t flushed;     /* and when it was last gone through */
   uint32_t last;        /* its last entry, in that epoch */
+  uint32_t n_far;       /* who want what is published elsewhere too, of views
+                           as well */
+  int view;             /* the host's own */
   bool is_leaving;      /* among those that go with the log */
   struct ws_topic *leaving;
+  struct ws_topic *base;    /* whose view it is; NULL: none */
+  struct ws_facets *facets; /* NULL: members alone */
 };
 
 struct ws_subscription {
   struct ws_list link; /* of the topic */
   struct ws_topic *topic;
   struct ws_member *member;
+  bool is_here; /* what is published elsewhere is not for it */
 };
 
 /* A connection that has subscribed to something. */
@@ -82,7 +96,8 @@ struct ws_topics {
   struct ws_hash_key key;
   struct ws_topic **buckets; /* a power of two of them */
   size_t n_buckets, n;
-  struct ws_topic *leaving; /* go when the log names none any more */
+  struct ws_topic *leaving; /* go when the log names none any more, */
+  uint32_t pins;            /* and nobody walks a topic's views */
   struct ws_topic *all;     /* everybody, once something was broadcast */
   struct ws_list slow;      /* members that are caught up all the time */
   size_t n_slow;
@@ -93,12 +108,24 @@ struct ws_topics {
    * together is one run. */
   struct ws_block *plain, *packed;
   struct ws_run run;
-  uint64_t epoch; /* 1 and up */
+  uint64_t epoch;                      /* 1 and up */
+  struct ws_heard *heard, *last_heard; /* what has to be told to hearers */
+  uint64_t n_heard;                    /* so many were there so far */
+  struct ws_job hear;
+  struct ws_timer hear_again;
 };
 
 /* NULL: it has subscribed to nothing. */
 static inline struct ws_member *ws_member_of(const struct ws_conn *c) {
   return (struct ws_member *)c->ahead;
+}
+
+static inline struct ws_topic *ws_topic_views(const struct ws_topic *t) {
+  return t->facets ? t->facets->views : NULL;
+}
+
+static inline bool ws_topic_is_heard(const struct ws_topic *t) {
+  return t->facets && !ws_list_is_empty(&t->facets->hearers);
 }
 
 /* NULL: nobody has subscribed to it. */
@@ -111,6 +138,23 @@ struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name);
 /* One without a name, which is in no table. */
 struct ws_topic *ws_topics_new_topic(void);
 
+/* Its facets, made where there are none; NULL without memory. */
+struct ws_facets *ws_topic_facets(struct ws_topic *t);
+
+/* The same topic as those see it who have this view; NULL: nobody has. Made
+ * where there is none; then NULL is without memory. */
+struct ws_topic *ws_topic_view(const struct ws_topic *t, int view);
+struct ws_topic *ws_topic_add_view(struct ws_topic *t, int view);
+
+/* Views stay where they are until the last one says so. */
+void ws_topics_pin(struct ws_topics *ts);
+void ws_topics_unpin(struct ws_topics *ts);
+
+/* One more, or one less, wants what is published elsewhere. False without
+ * memory. */
+bool ws_topic_want(struct ws_topics *ts, struct ws_topic *t);
+void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t);
+
 /* It goes, as soon as the log does not name it, if nobody subscribes. */
 void ws_topics_check_empty(struct ws_topics *ts, struct ws_topic *t);
 
@@ -121,8 +165,15 @@ void ws_topics_sweep(struct ws_topics *ts);
 struct ws_subscription *ws_member_find(const struct ws_member *m,
                                        const struct ws_topic *t);
 
+/* The same, with whatever view; NULL: with none. */
+struct ws_subscription *ws_member_find_any(const struct ws_member *m,
+                                           const struct ws_topic *t);
+
 /* False without memory. It has not subscribed to it yet. */
-bool ws_member_join(struct ws_member *m, struct ws_topic *t);
+bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here);
+
+/* It wants what is published elsewhere too; false without memory. */
+bool ws_subscription_widen(struct ws_subscription *sub);
 
 /* Ends one subscription; it has that. */
 void ws_member_part(struct ws_topics *ts, struct ws_member *m,

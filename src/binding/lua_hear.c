@@ -1,0 +1,130 @@
+/* lua_hear.c: server:hear: a function as a subscriber. Each message is a task
+ * of its own, so the function may wait; the next message does not wait for
+ * it. */
+#include "binding/lua_hear.h"
+
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
+#include "binding/option_values.h"
+#include "binding/publication.h"
+#include "binding/task.h"
+#include "engine/topic.h"
+
+#define HEARER_NAME "evws.hearer"
+
+enum { UV_FUNCTION = 1, UV_HEARER_COUNT = 1 };
+
+struct lua_hearer {
+  struct ws_hearer h; /* first */
+  struct ws_state *st;
+};
+
+static struct lua_hearer *check_hearer(lua_State *L) {
+  return ws_object_check(L, 1, HEARER_NAME);
+}
+
+/* ---- what is heard ---- */
+
+/* What became of a call, for as long as somebody is there to be told. */
+struct outcome {
+  bool has_ended, is_unbegun;
+};
+
+static void heard_done(struct ws_task *t, bool ok) {
+  struct outcome *o = t->arg;
+  (void)ok;
+  if (o) *o = (struct outcome){true, t->is_unbegun};
+}
+
+/* 1: the hearer, 2: the publication. */
+static int heard_body(lua_State *L) {
+  struct lua_hearer *lh = lua_touserdata(L, 1);
+  const struct ws_publication *p = lua_touserdata(L, 2);
+  ws_object_push(L, ws_state_of(L), lh);
+  if (!lua_isuserdata(L, -1)) return 0; /* it was just cancelled */
+  lua_getiuservalue(L, -1, UV_FUNCTION);
+  ws_push_publication(L, p);
+  return ws_task_call(L, 3, "a hearer");
+}
+
+bool ws_hear_heard(struct ws_hearer *h, const struct ws_publication *p) {
+  struct lua_hearer *lh = WS_LIST_ENTRY(h, struct lua_hearer, h);
+  struct ws_task *t = ws_task_new(lh->st);
+  struct outcome o = {false, false};
+  if (!t) return false;
+  t->arg = &o;
+  t->done = heard_done;
+  t->is_untried = true;
+  lua_pushcfunction(t->co, heard_body);
+  lua_pushlightuserdata(t->co, lh);
+  lua_pushlightuserdata(t->co, (void *)p);
+  ws_task_start(t, 2);
+  if (!o.has_ended) t->arg = NULL; /* it waits */
+  return !o.is_unbegun;
+}
+
+/* ---- the object ---- */
+
+static const char *const hear_options[] = {"here", NULL};
+
+int ws_server_hear(lua_State *L) {
+  struct ws_server *s = &ws_check_server(L, 1)->s;
+  struct ws_slice name = ws_check_topic(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 4);
+  bool is_here = false;
+  if (!lua_isnil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    ws_option_names(L, 4, "hear", hear_options);
+    is_here = ws_option_bool(L, 4, "here", false);
+  }
+  if (s->is_gone || ws_loop_is_forked(s->loop)) return ws_push_closed(L);
+  struct ws_state *st = ws_state_of(L);
+  struct lua_hearer *lh = lua_newuserdatauv(L, sizeof *lh, UV_HEARER_COUNT);
+  *lh = (struct lua_hearer){.h = {.is_here = is_here}, .st = st};
+  luaL_setmetatable(L, HEARER_NAME);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, 5, UV_FUNCTION);
+  ws_object_keep(L, st, lh, 5);
+  enum ws_err err = ws_topic_hear(s, name, &lh->h);
+  if (err == WS_OK) return 1;
+  ws_object_drop(L, st, lh);
+  return ws_push_failure(L, err);
+}
+
+void ws_hear_deaf(struct ws_hearer *h) {
+  struct lua_hearer *lh = WS_LIST_ENTRY(h, struct lua_hearer, h);
+  ws_object_drop(ws_state_thread(lh->st), lh->st, lh);
+}
+
+/* Also __close. */
+static int hearer_cancel(lua_State *L) {
+  struct lua_hearer *lh = check_hearer(L);
+  bool was_hearing = lh->h.topic != NULL;
+  ws_hear_stop(&lh->h);
+  if (was_hearing) ws_object_drop(L, lh->st, lh);
+  lua_pushboolean(L, was_hearing);
+  return 1;
+}
+
+/* When the state is closed; else it is kept while it hears. */
+static int hearer_gc(lua_State *L) {
+  ws_hear_stop(&check_hearer(L)->h);
+  return 0;
+}
+
+static int hearer_tostring(lua_State *L) {
+  struct lua_hearer *lh = check_hearer(L);
+  lua_pushfstring(L, HEARER_NAME ": %p (%s)", (void *)lh,
+                  lh->h.topic ? "hears" : "over");
+  return 1;
+}
+
+void ws_open_hear(lua_State *L) {
+  static const luaL_Reg methods[] = {{"cancel", hearer_cancel}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__close", hearer_cancel},
+                                  {"__gc", hearer_gc},
+                                  {"__tostring", hearer_tostring},
+                                  {NULL, NULL}};
+  ws_object_class(L, HEARER_NAME, methods, meta);
+}
