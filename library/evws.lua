@@ -512,8 +512,10 @@ local ws = {}
 ---9.3.6), default `false`: none. `"http://host:port"`, or with a login that is
 ---sent to it (RFC 7617): `"http://user:password@host:port"`, percent-encoded
 ---where that has to be; the port is 80 where none is given. The proxy looks up
----the server's name; TLS and the certificate are the server's. A proxy over TLS
----(`https://`) or of SOCKS raises.
+---the server's name; TLS and the certificate are the server's. `"https://..."`:
+---TLS is spoken with the proxy itself as well (port 443, see `proxy_tls`), so
+---that nobody on the way to it sees where to, and the login. One of SOCKS
+---raises.
 ---
 ---`true`: as the environment says. `https_proxy` for `wss://`, `http_proxy` for
 ---`ws://`, else `all_proxy`; then these in upper case (`HTTP_PROXY` not in a CGI
@@ -525,6 +527,11 @@ local ws = {}
 ---`conn.remote_address` is the proxy's. What goes wrong there begins with its
 ---name: `"proxy 10.0.0.1:3128: 407 Proxy Authentication Required"`.
 ---@field proxy? string|boolean
+---
+---Of a proxy with `https://`: whom to trust, and what to show, apart from the
+---server's `tls`. Without it its certificate and name are verified by what the
+---system trusts.
+---@field proxy_tls? evws.ClientTls
 ---
 ---Connect again after a loss, as the same connection: `on_close`, then state
 ---`"connecting"`, then `on_open`. Default `false`; `true`: see `evws.Reconnect`.

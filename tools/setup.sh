@@ -30,7 +30,7 @@ case ${1:-run} in
   asan) needs="$test sanitizers" ;;
   lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx
-    tinyproxy certificates cjson" ;;
+    tinyproxy haproxy certificates cjson" ;;
   fuzz) needs="$build fuzzer wslay" ;;
   counts) needs="$build certificates valgrind" ;;
   bench)

@@ -2,6 +2,7 @@
 
 local command = require "spec.bin.kit"
 local kit = require "spec.engine.kit"
+local proxy = require "spec.engine.proxy"
 local t = require "spec.helper"
 local tls = require "spec.helper.tls"
 
@@ -44,6 +45,23 @@ describe("the command's", function()
       run(("-w 0 --auth '%s' %s"):format(given, url_of(server)))
       assert.equal("Basic " .. sent, seen.headers.authorization)
     end
+  end)
+
+  it("--proxy-ca has signed the certificate of a proxy", function()
+    local server = t.listen { on_message = t.echo }
+    local files = { server = true, certificate = tls.file "localhost.pem",
+      key = tls.file "localhost.key" }
+    local port, log = proxy.relay(server.port, { tls = files })
+    local via = ("--proxy https://localhost:%d %s hello"):format(port,
+      url_of(server))
+    assert.same({ "hello\n", "", 0 }, { run(("--proxy-ca %s %s"):format(
+      tls.file "ca.pem", via)) })
+    assert.equal(1, log.n)
+    local _, errors, status = run(via)
+    t.contains(errors, ("proxy localhost:%d: certificate verify failed")
+      :format(port))
+    assert.equal(1, status)
+    proxy.cleanup()
   end)
 
   it("--proxy is whom it asks for the way, or env", function()

@@ -43,7 +43,7 @@ describe("the option proxy", function()
     for proxy, part in pairs {
       [""] = "http://host:port expected",
       ["http://"] = "http://host:port expected",
-      ["https://a:secret@b"] = "a proxy over TLS is not supported",
+      ["https://a:secret@b/c"] = "http://host:port expected",
       ["socks5://secret@b"] = "only HTTP proxies are supported",
       ["http://a:secret%zz@b"] = "a malformed %-escape",
       ["http://a:secret@b/c"] = "http://host:port expected",
@@ -73,6 +73,39 @@ describe("the option proxy", function()
       { proxy = true }))))
   end)
 
+  it("has a way to speak TLS of its own, beside the server's", function()
+    local function of(options)
+      return kit.refusal(function()
+        local conn = ws.connect("ws://a.invalid/", options)
+        return conn
+      end)
+    end
+    for why, proxy_tls in pairs {
+      ["unknown option 'proxy_tls.cert' for 'connect' (did you mean "
+        .. "'proxy_tls.certificate'?)"] = { cert = "a" },
+      ["unknown option 'proxy_tls.hosts' for 'connect'"] = { hosts = {} },
+      ["bad option 'proxy_tls' (table expected, got true)"] = true,
+      ["bad option 'proxy_tls.verify' (boolean expected, got 1)"] =
+        { verify = 1 },
+      ["bad option 'proxy_tls.ca' (string expected, got 1)"] = { ca = 1 },
+      ["option 'proxy_tls.key' is missing (the key of the certificate)"] =
+        { certificate = "a" },
+      ["option 'proxy_tls.certificate' is missing (a file in PEM form)"] =
+        { key = "a" },
+      ["bad option 'proxy_tls.minimum' (\"1.2\" or \"1.3\" expected)"] =
+        { minimum = "1.1" },
+      ["bad option 'proxy_tls.server_name' ('a b' is no host name)"] =
+        { server_name = "a b" },
+      ["options of 'proxy_tls' have names, not positions"] = { "a" },
+    } do
+      t.contains(of { proxy_tls = proxy_tls }, why)
+    end
+    local conn, why = ws.connect("wss://a.invalid/", { proxy = "https://b",
+      proxy_tls = { ca = "/no/such" } })
+    assert.same({ nil, "cannot load ca /no/such: No such file or directory" },
+      { conn, why })
+  end)
+
   it("is what the environment says, in its usual order", function()
     local port = free_port()
     local plain = ('"ws://127.0.0.1:%d/"'):format(port)
@@ -90,6 +123,7 @@ describe("the option proxy", function()
     case("http_proxy=http://$1 https_proxy=$2", "$1\n$2")
     case("http_proxy=$1 HTTP_PROXY=$2 HTTPS_PROXY=http://u:p@$3/", "$1\n$3")
     case("HTTP_PROXY=$1", "$1\ndirect")
+    case("http_proxy=https://$1 https_proxy=https://u:p@$2", "$1\n$2")
     case("HTTP_PROXY=$1 REQUEST_METHOD=GET ALL_PROXY=$2", "$2\n$2")
     case("all_proxy=$1 http_proxy=$2", "$2\n$1")
     case("all_proxy=$1 no_proxy=127.0.0.0/8", "direct\ndirect")
@@ -100,8 +134,8 @@ describe("the option proxy", function()
     case("all_proxy=$1 no_proxy=a.test NO_PROXY='*'", "$1\n$1")
     case("all_proxy=$1 no_proxy=.test", "$1\n$1",
       '"ws://a.invalid/", "wss://b.invalid"')
-    for value, why in pairs { ["https://secret@a"] =
-      "a proxy over TLS is not supported", ["a b"] = "http://host:port" } do
+    for value, why in pairs { ["socks4://secret@a"] =
+      "only HTTP proxies are supported", ["a b"] = "http://host:port" } do
       local text = asked(("https_proxy='%s'"):format(value), secure)
       t.contains(text, "bad option 'proxy' (https_proxy of the environment: "
         .. why)

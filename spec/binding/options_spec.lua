@@ -45,7 +45,7 @@ others.message_rate = others.control_rate
 
 local of_connect = {
   headers = { 5, "X: y" },
-  proxy = { 5, "", "x y", "socks5://a", "https://a", "http://a/b" },
+  proxy = { 5, "", "x y", "socks5://a", "https://", "http://a/b" },
   origin = { 5, "a b", "a,b", "a\r\nb" },
   timeout = { 0, -1, nan, true, "1" },
   on_open = { 1 }, on_message = { 1 }, on_close = { 1 },

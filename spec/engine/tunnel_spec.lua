@@ -4,11 +4,12 @@
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
 local tls = require "spec.helper.tls"
+local proxy = require "spec.engine.proxy"
 local core = require "evws.core"
 
 local ws, probe = t.ws, t.probe
 local second = t.factor
-local ok = "HTTP/1.1 200 Connection established\r\n\r\n"
+local ok = proxy.ok
 
 -- ws.connect in a task, by way of a proxy -> outcome, raw, name of the proxy
 local function dial(options, url)
@@ -43,67 +44,12 @@ local function asked(raw)
   return head
 end
 
--- A proxy that does what it is for, or what `answer` of a head does instead.
--- -> port, log (the heads)
-local function relay(port, answer)
-  local listener = assert(probe.listen "127.0.0.1")
-  local log, own = { n = 0 }, listener.port
-  local function carry(from, to)
-    while true do
-      local bytes, why = from:recv()
-      if bytes then
-        local at = 1
-        while at <= #bytes do
-          local n = to:send(bytes, at)
-          if not n then ws.sleep(0) end
-          at = at + (n or 0)
-        end
-      elseif why == "again" then
-        ws.sleep(0)
-      else
-        to:close()
-        from:close()
-        return
-      end
-    end
-  end
-  local function serve(inner)
-    local head = ""
-    repeat
-      head = head .. (inner:recv() or "")
-      ws.sleep(0)
-    until head:find("\r\n\r\n", 1, true)
-    log[#log + 1] = head
-    local other = answer and answer(head, #log)
-    if other then
-      inner:send(other)
-      inner:close()
-      return
-    end
-    local outer = assert(probe.connect { port = port })
-    repeat ws.sleep(0) until outer:connected()
-    inner:send(ok)
-    log.n = log.n + 1
-    ws.spawn(function() pcall(carry, inner, outer) end)
-    pcall(carry, outer, inner)
-  end
-  ws.spawn(function()
-    while not log.is_over do
-      local socket = listener:accept()
-      if socket then ws.spawn(serve, socket) end
-      ws.sleep(0)
-    end
-    listener:close()
-  end)
-  return own, log
-end
-
 describe("a client behind a proxy", function()
   local log
 
   after_each(function()
     if core.fail_at then core.fail_at(0) end
-    if log then log.is_over, log = true, nil end
+    proxy.cleanup()
     t.cleanup()
     t.turn()
   end)
@@ -180,14 +126,14 @@ describe("a client behind a proxy", function()
     local listener = assert(probe.listen "127.0.0.1")
     local name = "127.0.0.1:" .. listener.port
     listener:close()
-    for proxy, want in pairs {
+    for via, want in pairs {
       ["http://" .. name] = ("proxy %s: connection refused"):format(name),
       ["http://a.invalid:8080"] =
         "proxy a.invalid:8080: host name not found",
       [("http://%s.invalid"):format(("a"):rep(60))] =
         ("proxy %s...:80: host name not found"):format(("a"):rep(48)),
     } do
-      local conn, why = t.connect("ws://127.0.0.1:1/", { proxy = proxy })
+      local conn, why = t.connect("ws://127.0.0.1:1/", { proxy = via })
       assert.same({ nil, want }, { conn, why })
     end
     local _, why = ws.connect("wss://b.invalid/secret",
@@ -282,7 +228,7 @@ describe("a client behind a proxy", function()
     local server = t.listen(tls.options { on_message = t.echo,
       on_open = function(conn) subject = conn.request.host end })
     local port
-    port, log = relay(server.port)
+    port, log = proxy.relay(server.port)
     local options = { tls = { ca = tls.file "ca.pem" },
       proxy = "http://127.0.0.1:" .. port }
     local url = "wss://localhost:" .. server.port
@@ -304,9 +250,9 @@ describe("a client behind a proxy", function()
   it("comes back through it", function()
     local server, seen = kit.serve()
     local port
-    port, log = relay(server.port, function(_, n)
+    port, log = proxy.relay(server.port, { answer = function(_, n)
       return n == 2 and "HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n"
-    end)
+    end })
     local reasons = {}
     local conn = t.pump(function()
       return assert(ws.connect("ws://localhost:" .. server.port, {
@@ -329,9 +275,9 @@ describe("a client behind a proxy", function()
 
   it("does not come back where it is refused for good", function()
     local port
-    port, log = relay(1, function()
+    port, log = proxy.relay(1, { answer = function()
       return "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"
-    end)
+    end })
     local conn = ws.connect("ws://a.invalid/", { reconnect = true,
       proxy = "http://127.0.0.1:" .. port, on_open = error })
     t.wait(function() return conn.state == "closed" end)
@@ -375,7 +321,7 @@ describe("a client behind a proxy", function()
     it("ends, or opens", function()
       local server = kit.serve()
       local port
-      port, log = relay(server.port)
+      port, log = proxy.relay(server.port)
       local opened, failed = 0, 0
       for n = 1, 80 do
         local state

@@ -1,4 +1,5 @@
-/* probe_tunnel: proxy(text) -> { host=, port=, login= } | nil, why;
+/* probe_tunnel: proxy(text) -> { host=, port=, login=, is_secure= } |
+ *   nil, why;
  * is_spared(list, host, port); request(host, port, login). Texts are heap
  * copies of exactly their size. */
 #include "probe.h"
@@ -41,6 +42,8 @@ static int tunnel_proxy(lua_State *L) {
     lua_setfield(L, -2, "port");
     lua_pushlstring(L, login, (size_t)n);
     lua_setfield(L, -2, "login");
+    lua_pushboolean(L, url.is_secure);
+    lua_setfield(L, -2, "is_secure");
   }
   free((char *)text.p);
   return n < 0 ? 2 : 1;

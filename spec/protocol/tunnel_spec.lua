@@ -9,6 +9,8 @@ describe("the URL of a proxy", function()
       ["http://a.test:3128"] = { "a.test", 3128, "" },
       ["http://a.test:3128/"] = { "a.test", 3128, "" },
       ["HTTP://a.test"] = { "a.test", 80, "" },
+      ["https://a.test"] = { "a.test", 443, "", true },
+      ["HTTPS://a:b@a.test:3128/"] = { "a.test", 3128, "Basic YTpi", true },
       ["a.test:3128"] = { "a.test", 3128, "" },
       ["a.test"] = { "a.test", 80, "" },
       ["http://127.0.0.1:8080"] = { "127.0.0.1", 8080, "" },
@@ -27,7 +29,8 @@ describe("the URL of a proxy", function()
       ["http://a:%C3%A9@a.test"] = { "a.test", 80, "Basic YTrDqQ==" },
     } do
       local got = assert(tunnel.proxy(text))
-      assert.same(want, { got.host, got.port, got.login }, text)
+      assert.same(want, { got.host, got.port, got.login, got.is_secure or nil },
+        text)
     end
   end)
 
@@ -45,8 +48,8 @@ describe("the URL of a proxy", function()
       ["http://[::1"] = "http://host:port expected",
       ["http://u:p@"] = "http://host:port expected",
       ["http://a.test:0"] = "the port is 0",
-      ["https://a.test"] =
-        "a proxy over TLS is not supported: http://host:port expected",
+      ["https://"] = "http://host:port expected",
+      ["https://a.test:0"] = "the port is 0",
       ["socks5://a.test"] =
         "only HTTP proxies are supported: http://host:port expected",
       ["http://a%@b"] = "a malformed %-escape in user or password",

@@ -217,6 +217,31 @@ static struct ws_tls_context *open_tls(struct ws_state *st,
   return ws_tls_context_hold(loop->tls_client);
 }
 
+/* How the server and the proxy in front of it speak TLS, if they do. */
+struct both {
+  struct ws_tls_settings server, proxy;
+};
+
+static void read_both(lua_State *L, struct both *b,
+                      struct ws_client_request *what) {
+  ws_options_tls(L, 2, "tls", "connect", WS_FOR_CONNECT, &b->server);
+  what->server_name = ws_options_tls_name(L, "tls");
+  ws_options_tls(L, 2, "proxy_tls", "connect", WS_FOR_CONNECT, &b->proxy);
+  what->proxy.name = ws_options_tls_name(L, "proxy_tls");
+}
+
+/* False, and the problem: the caller has no context then. */
+static bool open_both(struct ws_state *st, const struct both *b,
+                      struct ws_client_request *what,
+                      char problem[WS_TLS_WHY_MAX]) {
+  if (what->url.is_secure && !(what->tls = open_tls(st, &b->server, problem)))
+    return false;
+  if (what->proxy.is_secure) what->proxy.tls = open_tls(st, &b->proxy, problem);
+  if (!what->proxy.is_secure || what->proxy.tls) return true;
+  ws_tls_context_release(what->tls);
+  return false;
+}
+
 /* 2: the options, which may be absent. */
 static void check_options(lua_State *L) {
   lua_settop(L, 2);
@@ -232,6 +257,7 @@ static bool start(struct ws_state *st, struct lua_conn *lc,
                   struct ws_client_request *what) {
   bool ok = ws_retry_start(&lc->c, &st->loop, ++st->loop.last_id, what);
   ws_tls_context_release(what->tls);
+  ws_tls_context_release(what->proxy.tls);
   if (!ok) ws_anchor_drop(st, lc);
   return ok;
 }
@@ -240,7 +266,7 @@ int ws_lua_connect(lua_State *L) {
   ws_state_check_dot(L, "connect");
   struct ws_state *st = ws_state_of(L);
   struct ws_client_request what = {.timeout = 0};
-  struct ws_tls_settings tls;
+  struct both tls;
   char problem[WS_TLS_WHY_MAX];
   struct ws_task here, *t = NULL;
   parse_url(L, &what.url);
@@ -254,10 +280,9 @@ int ws_lua_connect(lua_State *L) {
   struct lua_conn *lc = new_client(L, st);
   read_options(L, lc, &what);
   what.is_awaited = !is_async;
-  ws_options_tls(L, 2, "connect", WS_FOR_CONNECT, &tls);
-  what.server_name = ws_options_tls_name(L);
+  read_both(L, &tls, &what);
   ws_anchor_add(L, st, 4);
-  if (what.url.is_secure && !(what.tls = open_tls(st, &tls, problem))) {
+  if (!open_both(st, &tls, &what, problem)) {
     ws_anchor_drop(st, lc);
     lua_pushnil(L);
     lua_pushstring(L, problem);

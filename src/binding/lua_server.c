@@ -120,7 +120,7 @@ static struct lua_server *new_server(lua_State *L, struct ws_state *st) {
 static bool load_tls(lua_State *L, struct ws_server *s,
                      char problem[WS_TLS_WHY_MAX]) {
   struct ws_tls_settings tls;
-  if (!ws_options_tls(L, 1, "listen", WS_FOR_LISTEN, &tls)) return true;
+  if (!ws_options_tls(L, 1, "tls", "listen", WS_FOR_LISTEN, &tls)) return true;
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 2, UV_TLS);
   s->tls = ws_tls_context_new(&tls, problem);
@@ -277,7 +277,7 @@ static int server_reload_tls(lua_State *L) {
   ws_state_check_fork(L, ws_state_of(L));
   if (lua_getiuservalue(L, 1, UV_TLS) != LUA_TTABLE)
     return luaL_error(L, "cannot reload: the server has no option 'tls'");
-  ws_options_tls_settings(L, lua_gettop(L), false, &tls);
+  ws_options_tls_settings(L, lua_gettop(L), &tls);
   struct ws_tls_context *fresh = NULL;
   if (!s->is_closing && !s->is_gone) fresh = ws_tls_context_new(&tls, problem);
   if (!fresh) {

@@ -60,6 +60,7 @@ static void parse(lua_State *L, const char *name, struct ws_tunnel_to *to) {
   if (n < 0) luaL_error(L, "bad option 'proxy' (%s)", why);
   to->host = url.host;
   to->port = url.port;
+  to->is_secure = url.is_secure;
   to->login.p = lua_pushlstring(L, login, (size_t)n);
   to->login.n = (size_t)n;
 }

@@ -103,6 +103,7 @@ static const struct option options[] = {
   {.name = "path", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "port", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "proxy", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "proxy_tls", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "proxy_protocol", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "reconnect", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},

@@ -38,6 +38,8 @@ struct ws_client {
   struct ws_buf host; /* whom a proxy is asked for, */
   int port;
   struct ws_buf login; /* and as whom */
+  struct ws_buf proxy_name;
+  struct ws_tls_context *proxy_tls;
   uint32_t deadline;
   uint8_t step;
   char key[WS_KEY_LEN];
@@ -53,7 +55,9 @@ static void discard(struct ws_client *cl) {
   ws_buf_free(&cl->offered);
   ws_buf_free(&cl->target);
   ws_buf_free(&cl->name);
+  ws_buf_free(&cl->proxy_name);
   ws_tls_context_release(cl->tls);
+  ws_tls_context_release(cl->proxy_tls);
   ws_mem_free(cl);
 }
 
@@ -74,15 +78,17 @@ static void free_client(struct ws_conn *c) {
 }
 
 /* Not of the server, if a proxy has not let us through to it. */
-static void give_up(struct ws_conn *c, const char *why) {
+static bool is_of_proxy(struct ws_conn *c, const char *why) {
   struct ws_client *cl = client_of(c);
   char text[WS_REASON_MAX];
-  if (cl && cl->proxy[0]) {
-    int n = snprintf(text, sizeof text, "proxy %s: %s", cl->proxy, why);
-    size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    if (ws_conn_set_reason(c, text, len) == WS_OK) why = NULL;
-  }
-  ws_conn_cut(c, 1006, why);
+  if (!cl || !cl->proxy[0]) return false;
+  int n = snprintf(text, sizeof text, "proxy %s: %s", cl->proxy, why);
+  size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+  return ws_conn_set_reason(c, text, len) == WS_OK;
+}
+
+static void give_up(struct ws_conn *c, const char *why) {
+  ws_conn_cut(c, 1006, is_of_proxy(c, why) ? NULL : why);
 }
 
 static bool write_request(struct ws_client *cl,
@@ -103,14 +109,17 @@ static bool write_request(struct ws_client *cl,
 }
 
 /* A dot at the end of a name belongs to the look-up alone. */
+static bool keep_name(struct ws_buf *to, struct ws_slice told,
+                      struct ws_slice host) {
+  struct ws_slice name = told.n ? told : host;
+  if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
+  return ws_buf_append(to, name.p, name.n) && ws_buf_append(to, "", 1);
+}
+
 static bool prepare_tls(struct ws_client *cl,
                         const struct ws_client_request *what) {
-  struct ws_slice name =
-    what->server_name.n ? what->server_name : what->url.host;
-  if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
   cl->tls = ws_tls_context_hold(what->tls);
-  return !cl->tls || (ws_buf_append(&cl->name, name.p, name.n) &&
-                      ws_buf_append(&cl->name, "", 1));
+  return !cl->tls || keep_name(&cl->name, what->server_name, what->url.host);
 }
 
 static bool prepare_proxy(struct ws_client *cl,
@@ -119,8 +128,10 @@ static bool prepare_proxy(struct ws_client *cl,
   if (cl->step == ANSWER) return true;
   ws_tunnel_name(&what->proxy, cl->proxy);
   cl->port = what->url.port;
+  cl->proxy_tls = ws_tls_context_hold(what->proxy.tls);
   return ws_buf_append(&cl->host, what->url.host.p, what->url.host.n) &&
-         ws_buf_append(&cl->login, what->proxy.login.p, what->proxy.login.n);
+         ws_buf_append(&cl->login, what->proxy.login.p, what->proxy.login.n) &&
+         keep_name(&cl->proxy_name, what->proxy.name, what->proxy.host);
 }
 
 static bool prepare(struct ws_client *cl, struct ws_io *io,
@@ -155,10 +166,19 @@ static void reached(struct ws_conn *c) {
     send_request(c);
 }
 
+static bool start_proxy_tls(struct ws_conn *c) {
+  struct ws_client *cl = client_of(c);
+  if (!cl->proxy_tls) return true;
+  bool ok = ws_stream_start_tls(&c->stream, cl->proxy_tls,
+                                (char *)ws_buf_begin(&cl->proxy_name));
+  c->stream.is_secure = false; /* the server is farther away */
+  return ok;
+}
+
 static void ask_proxy(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
-  if (!ws_tunnel_ask(&c->stream, slice_of(&cl->host), cl->port,
-                     slice_of(&cl->login)))
+  if (!start_proxy_tls(c) || !ws_tunnel_ask(&c->stream, slice_of(&cl->host),
+                                            cl->port, slice_of(&cl->login)))
     give_up(c, "out of memory");
   else if (c->stream.error)
     give_up(c, "connection reset");
@@ -313,13 +333,20 @@ static void take_answer(struct ws_conn *c) {
     open_it(c, subprotocol);
 }
 
+/* What TLS says is wrong, with the proxy. */
+static void fail_tls(struct ws_conn *c) {
+  char why[WS_STREAM_REASON_MAX];
+  ws_stream_why(&c->stream, why);
+  ws_conn_cut(c, 1006, is_of_proxy(c, why) ? NULL : "out of memory");
+}
+
 static void read_proxy(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
   const char *why = NULL;
   switch (ws_tunnel_read(&c->stream, &cl->reply, &why)) {
   case WS_TUNNEL_WAITS: break;
   case WS_TUNNEL_REFUSED: begin_refusal(c); break;
-  case WS_TUNNEL_FAILED: give_up(c, why); break;
+  case WS_TUNNEL_FAILED: why ? give_up(c, why) : fail_tls(c); break;
   case WS_TUNNEL_OPEN:
     ws_reply_begin(&cl->reply);
     reached(c);

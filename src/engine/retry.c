@@ -9,7 +9,7 @@
 #include "engine/route.h"
 #include "transport/random.h"
 
-#define SLICES 11
+#define SLICES 12
 #define ASKED_MAX 3600 /* seconds that a server may ask for */
 
 struct ws_retry {
@@ -31,10 +31,10 @@ static struct ws_retry *retry_of(const struct ws_conn *c) {
 static void list_slices(struct ws_client_request *what,
                         struct ws_slice *list[SLICES]) {
   struct ws_slice *all[SLICES] = {
-    &what->url.host,     &what->url.zone,   &what->url.authority,
-    &what->url.socket,   &what->url.target, &what->origin,
-    &what->subprotocols, &what->fields,     &what->server_name,
-    &what->proxy.host,   &what->proxy.login};
+    &what->url.host,     &what->url.zone,    &what->url.authority,
+    &what->url.socket,   &what->url.target,  &what->origin,
+    &what->subprotocols, &what->fields,      &what->server_name,
+    &what->proxy.host,   &what->proxy.login, &what->proxy.name};
   memcpy(list, all, sizeof all);
 }
 
@@ -59,6 +59,7 @@ static bool init(struct ws_conn *c, const struct ws_client_request *what) {
     to += list[i]->n;
   }
   ws_tls_context_hold(r->what.tls);
+  ws_tls_context_hold(r->what.proxy.tls);
   rare->retry = r;
   c->is_retrying = true;
   return true;
@@ -163,6 +164,7 @@ static void stop(struct ws_conn *c) {
 static void dispose(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
   if (r) ws_tls_context_release(r->what.tls);
+  if (r) ws_tls_context_release(r->what.proxy.tls);
   ws_mem_free(r);
   ws_route_free(c->route);
   ws_mem_free(c->route);

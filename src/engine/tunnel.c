@@ -1,6 +1,7 @@
 /* tunnel.c: CONNECT, and the answer to it. What stands behind its head belongs
  * to the server, or to TLS with it: it is left to the kernel, so that whoever
- * comes next finds the stream as if there were no proxy. */
+ * comes next finds the stream as if there were no proxy. Of a proxy over TLS
+ * it cannot be left there; but no server speaks before it is asked. */
 #include "engine/tunnel.h"
 
 #include <errno.h>
@@ -46,21 +47,33 @@ static bool take(struct ws_stream *s, struct ws_reply *reply, size_t n) {
   return io->ops->recv(io, s->watch.fd, bytes, n) == (ssize_t)n;
 }
 
+/* Looks at what has come, and with TLS takes it. */
+static ssize_t look(struct ws_stream *s, uint8_t *to) {
+  struct ws_io *io = s->loop->io;
+  struct iovec iov = {to, WS_READ_BUFFER};
+  if (s->tls) return ws_stream_read(s, &iov, 1);
+  ssize_t n = io->ops->peek(io, s->watch.fd, to, PEEK);
+  return n == -EWOULDBLOCK || n == -EINTR ? -EAGAIN : n;
+}
+
 enum ws_tunnel_state ws_tunnel_read(struct ws_stream *s, struct ws_reply *reply,
                                     const char **why) {
-  struct ws_io *io = s->loop->io;
-  char bytes[PEEK];
-  ssize_t n = io->ops->peek(io, s->watch.fd, bytes, sizeof bytes);
-  if (n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR) return WS_TUNNEL_WAITS;
+  uint8_t *bytes = s->loop->read_buffer;
+  ssize_t n = look(s, bytes);
+  if (n == -EAGAIN) return WS_TUNNEL_WAITS;
   *why = n ? "connection reset" : "closed during the handshake";
+  if (n == -EPROTO) *why = NULL;
   if (n <= 0) return WS_TUNNEL_FAILED;
   *why = "out of memory";
   if (!ws_buf_append(&reply->bytes, bytes, (size_t)n)) return WS_TUNNEL_FAILED;
   int r = ws_reply_read(reply, why);
   if (r < 0) return WS_TUNNEL_FAILED;
   *why = "connection reset";
-  if (!take(s, reply, (size_t)n)) return WS_TUNNEL_FAILED;
+  if (!s->tls && !take(s, reply, (size_t)n)) return WS_TUNNEL_FAILED;
   if (r == 0) return WS_TUNNEL_WAITS;
   *why = "an answer before the request was sent";
-  return ws_stream_pending(s) ? WS_TUNNEL_FAILED : judge(reply);
+  if (ws_stream_pending(s)) return WS_TUNNEL_FAILED;
+  enum ws_tunnel_state state = judge(reply);
+  bool is_more = reply->bytes.len > reply->head;
+  return state == WS_TUNNEL_OPEN && is_more ? WS_TUNNEL_FAILED : state;
 }

@@ -21,17 +21,17 @@ static bool starts_with(struct ws_slice text, const char *scheme) {
                                               (struct ws_slice){scheme, n});
 }
 
-static const char *take_scheme(struct ws_slice *text) {
-  if (starts_with(*text, "http://")) {
-    text->p += 7;
-    text->n -= 7;
-  } else if (starts_with(*text, "https://")) {
-    return "a proxy over TLS is not supported: http://host:port expected";
-  } else {
-    for (size_t i = 0; i + 2 < text->n; i++)
-      if (memcmp(text->p + i, "://", 3) == 0)
-        return "only HTTP proxies are supported: http://host:port expected";
+static const char *take_scheme(struct ws_slice *text, bool *is_secure) {
+  *is_secure = starts_with(*text, "https://");
+  if (*is_secure || starts_with(*text, "http://")) {
+    size_t n = *is_secure ? 8 : 7;
+    text->p += n;
+    text->n -= n;
+    return NULL;
   }
+  for (size_t i = 0; i + 2 < text->n; i++)
+    if (memcmp(text->p + i, "://", 3) == 0)
+      return "only HTTP proxies are supported: http://host:port expected";
   return NULL;
 }
 
@@ -55,7 +55,8 @@ bool ws_proxy_url_parse(struct ws_slice text, struct ws_proxy_url *url,
                         const char **why) {
   long port;
   *url = (struct ws_proxy_url){.port = 80};
-  if ((*why = take_scheme(&text))) return false;
+  if ((*why = take_scheme(&text, &url->is_secure))) return false;
+  if (url->is_secure) url->port = 443;
   if (text.n && text.p[text.n - 1] == '/') text.n--;
   take_user(&text, url);
   *why = "http://host:port expected";

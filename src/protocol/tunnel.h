@@ -15,10 +15,11 @@ struct ws_proxy_url {
   struct ws_slice user, password; /* as they stand there: percent-encoded */
   int port;
   bool has_user;
+  bool is_secure; /* https */
 };
 
-/* [http://][user[:password]@]host[:port][/]. Slices of the text. On false *why
- * says what is wrong, without a word of the text. */
+/* [http[s]://][user[:password]@]host[:port][/]. Slices of the text. On false
+ * *why says what is wrong, without a word of the text. */
 bool ws_proxy_url_parse(struct ws_slice text, struct ws_proxy_url *url,
                         const char **why);
 

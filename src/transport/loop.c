@@ -91,6 +91,8 @@ void ws_loop_free(struct ws_loop *loop) {
   ws_mem_free(loop->cork);
   ws_mem_free(loop->tls_io);
   loop->tls_io = NULL;
+  ws_mem_free(loop->tls_under);
+  loop->tls_under = NULL;
   ws_tls_context_release(loop->tls_client);
   loop->tls_client = NULL;
   ws_deflate_pool_free(&loop->deflate);

@@ -82,7 +82,8 @@ struct ws_loop {
   struct ws_stream *corked; /* whose bytes the cork holds */
   struct ws_input input;
 
-  struct ws_tls_io *tls_io; /* buffers; there from the first use of TLS */
+  struct ws_tls_io *tls_io;    /* buffers; there from the first use of TLS */
+  struct ws_tls_io *tls_under; /* and of TLS that carries TLS */
   struct ws_tls_context *tls_client; /* of clients with no settings */
 
   struct ws_buf_pool pool; /* of large messages' buffers */

@@ -68,10 +68,12 @@ static void count_left(struct ws_stream *s, size_t before) {
 
 bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
                          const char *name) {
-  s->tls = ws_tls_new(s->loop, context, name);
-  if (!s->tls) return false;
+  struct ws_tls *t = ws_tls_new(s->loop, context, name, s->tls);
+  if (!t) return false;
+  size_t before = s->tls ? ws_tls_left(s->tls) : 0;
+  s->tls = t;
   s->is_secure = true;
-  count_left(s, 0);
+  count_left(s, before);
   if (s->queued) ws_loop_late(s->loop, &s->late);
   return true;
 }

@@ -44,7 +44,9 @@ void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
                     void (*late)(struct ws_late *));
 
 /* From now on it is TLS; the handshake goes on in ws_stream_read. name: whom a
- * client expects, else NULL. False without memory. */
+ * client expects, else NULL. What is TLS already carries it (through a proxy)
+ * once its handshake is done and nothing waits to be sent. False without
+ * memory. */
 bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
                          const char *name);
 

@@ -19,6 +19,7 @@
 /* A record may be waiting for its end inside of OpenSSL: its bytes, too, must
  * find room in what the caller reads into. */
 #define READ_MOST (WS_TLS_READ_MIN - 2 * RECORD)
+#define READ_MOST_UNDER (READ_MOST - 2 * RECORD)
 
 /* Steps that messages besides data, and alerts, may cause in a second once
  * the handshake is done: new keys (RFC 8446 4.6.3) cost far more to make than
@@ -37,6 +38,7 @@ struct ws_tls {
   SSL *ssl;
   struct ws_loop *loop;
   struct ws_tls_context *context;
+  struct ws_tls *under; /* carries it */
   struct ws_buf left;
   const uint8_t *in; /* received, and not taken by OpenSSL: during a read */
   size_t in_len;
@@ -46,7 +48,13 @@ struct ws_tls {
   uint32_t steps;
   bool is_writing; /* records go into the loop's buffer, else to what is left */
   bool is_ready, is_over, was_notified, is_flooded, is_said;
+  bool is_under; /* carries another */
 };
+
+/* One call of the inner one is at work in both. */
+static struct ws_tls_io *buffers_of(const struct ws_tls *t) {
+  return t->is_under ? t->loop->tls_under : t->loop->tls_io;
+}
 
 /* OpenSSL judges a call by the thread's queue of errors, so it is empty before
  * each one, and nothing of ours is left in it for others. */
@@ -73,7 +81,7 @@ static int bio_read(BIO *bio, char *to, int n) {
 
 static int bio_write(BIO *bio, const char *bytes, int n) {
   struct ws_tls *t = BIO_get_data(bio);
-  struct ws_tls_io *io = t->loop->tls_io;
+  struct ws_tls_io *io = buffers_of(t);
   BIO_clear_retry_flags(bio);
   if (n <= 0) return 0;
   if (!t->is_writing) {
@@ -119,21 +127,9 @@ static void on_info(const SSL *ssl, int where, int ret) {
 
 /* ---- its life ---- */
 
-/* Whom a client talks to: names go into the hello, addresses do not. */
-static bool expect(SSL *ssl, const char *name) {
-  X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
-  bool ok = true;
-  X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (X509_VERIFY_PARAM_set1_ip_asc(p, name) != 1)
-    ok = SSL_set_tlsext_host_name(ssl, name) == 1 &&
-         X509_VERIFY_PARAM_set1_host(p, name, 0) == 1;
-  clean();
-  return ok;
-}
-
 static bool set_up(struct ws_tls *t, const char *name) {
   pthread_once(&making, make_method);
-  if (!method || !(t->ssl = ws_tls_context_connection(t->context)))
+  if (!method || !(t->ssl = ws_tls_context_connection(t->context, name)))
     return false;
   BIO *bio = BIO_new(method);
   if (!bio) return false;
@@ -146,23 +142,33 @@ static bool set_up(struct ws_tls *t, const char *name) {
     SSL_set_accept_state(t->ssl);
     return true;
   }
-  if (name && !expect(t->ssl, name)) return false;
   SSL_set_connect_state(t->ssl);
   SSL_do_handshake(t->ssl);
   return t->left.len > 0 && !t->failed;
 }
 
+/* There from the first use on. */
+static bool have_buffers(struct ws_tls_io **io) {
+  if (!*io) *io = ws_mem_zero(sizeof **io);
+  return *io != NULL;
+}
+
 struct ws_tls *ws_tls_new(struct ws_loop *loop, struct ws_tls_context *context,
-                          const char *name) {
-  if (!loop->tls_io) loop->tls_io = ws_mem_zero(sizeof *loop->tls_io);
-  struct ws_tls *t = loop->tls_io ? ws_mem_zero(sizeof *t) : NULL;
+                          const char *name, struct ws_tls *under) {
+  if (!have_buffers(&loop->tls_io)) return NULL;
+  if (under && !have_buffers(&loop->tls_under)) return NULL;
+  struct ws_tls *t = ws_mem_zero(sizeof *t);
   if (!t) return NULL;
   t->loop = loop;
   t->context = ws_tls_context_hold(context);
   clean();
   bool ok = set_up(t, name);
   clean();
-  if (ok) return t;
+  if (ok) {
+    t->under = under;
+    if (under) under->is_under = true;
+    return t;
+  }
   ws_tls_free(t);
   return NULL;
 }
@@ -173,6 +179,7 @@ void ws_tls_free(struct ws_tls *t) {
   clean();
   ws_tls_context_release(t->context);
   ws_buf_free(&t->left);
+  ws_tls_free(t->under);
   ws_mem_free(t);
 }
 
@@ -216,14 +223,20 @@ static size_t decrypt(struct ws_tls *t, uint8_t *to, size_t room) {
   return total;
 }
 
-ssize_t ws_tls_read(struct ws_tls *t, int fd, const struct iovec *iov, int n) {
+static ssize_t receive(struct ws_tls *t, int fd, uint8_t *to, size_t most) {
   struct ws_io *io = t->loop->io;
-  struct ws_tls_io *buffers = t->loop->tls_io;
-  size_t total = 0;
-  assert(iov[n - 1].iov_len >= WS_TLS_READ_MIN);
+  struct iovec iov = {to, READ_MOST};
+  if (t->under) return ws_tls_read(t->under, fd, &iov, 1);
+  return io->ops->recv(io, fd, to, most);
+}
+
+ssize_t ws_tls_read(struct ws_tls *t, int fd, const struct iovec *iov, int n) {
+  struct ws_tls_io *buffers = buffers_of(t);
+  size_t total = 0, most = t->is_under ? READ_MOST_UNDER : READ_MOST;
+  assert(iov[n - 1].iov_len >= most + 2 * RECORD);
   if (t->failed) return -t->failed;
   if (t->is_over) return 0;
-  ssize_t r = io->ops->recv(io, fd, buffers->in, sizeof buffers->in);
+  ssize_t r = receive(t, fd, buffers->in, most);
   if (r < 0) return r;
   if (r == 0) {
     t->is_over = true;
@@ -240,7 +253,10 @@ ssize_t ws_tls_read(struct ws_tls *t, int fd, const struct iovec *iov, int n) {
   if (!t->is_ready) t->is_ready = SSL_is_init_finished(t->ssl);
   if (total) return (ssize_t)total;
   if (t->failed) return -t->failed;
-  return t->is_over ? 0 : -EAGAIN;
+  if (t->is_over) return 0;
+  /* it ended with these bytes, and no event will tell */
+  if (t->under && ws_tls_is_over(t->under)) return ws_tls_read(t, fd, iov, n);
+  return -EAGAIN;
 }
 
 /* ---- writing ---- */
@@ -285,7 +301,7 @@ static size_t gather(struct ws_tls_io *io, struct place p, size_t most,
 
 /* Fills the loop's buffer with records. Returns the plain bytes in them. */
 static size_t encrypt(struct ws_tls *t, struct place *p) {
-  struct ws_tls_io *io = t->loop->tls_io;
+  struct ws_tls_io *io = buffers_of(t);
   size_t total = 0;
   t->is_writing = true;
   io->out_len = 0;
@@ -311,7 +327,9 @@ static size_t encrypt(struct ws_tls *t, struct place *p) {
 static ssize_t send_some(struct ws_tls *t, int fd, const uint8_t *bytes,
                          size_t n) {
   struct ws_io *io = t->loop->io;
+  struct iovec iov = {(void *)bytes, n};
   ssize_t r;
+  if (t->under) return ws_tls_write(t->under, fd, &iov, 1);
   do {
     r = io->ops->send(io, fd, bytes, n);
   } while (r == -EINTR);
@@ -319,6 +337,7 @@ static ssize_t send_some(struct ws_tls *t, int fd, const uint8_t *bytes,
 }
 
 static int send_left(struct ws_tls *t, int fd) {
+  if (!t->left.len && t->under) return (int)ws_tls_write(t->under, fd, NULL, 0);
   if (!t->left.len) return 0;
   ssize_t r = send_some(t, fd, ws_buf_begin(&t->left), t->left.len);
   if (r < 0) return (int)r;
@@ -331,7 +350,7 @@ static int send_left(struct ws_tls *t, int fd) {
 }
 
 static int send_records(struct ws_tls *t, int fd) {
-  struct ws_tls_io *io = t->loop->tls_io;
+  struct ws_tls_io *io = buffers_of(t);
   if (!io->out_len) return 0;
   ssize_t r = send_some(t, fd, io->out, io->out_len);
   if (r < 0) return (int)r;
@@ -345,7 +364,7 @@ ssize_t ws_tls_write(struct ws_tls *t, int fd, const struct iovec *iov, int n) {
   int r = send_left(t, fd);
   if (r < 0) return r;
   skip(&p, 0);
-  while (p.n && t->is_ready && !t->left.len && !t->failed) {
+  while (p.n && t->is_ready && !ws_tls_left(t) && !t->failed) {
     size_t taken = encrypt(t, &p);
     if ((r = send_records(t, fd)) < 0) return r;
     total += taken;
@@ -365,11 +384,12 @@ void ws_tls_farewell(struct ws_tls *t) {
 /* ---- what is to be known of it ---- */
 
 size_t ws_tls_left(const struct ws_tls *t) {
-  return t->left.len;
+  return t->left.len + (t->under ? ws_tls_left(t->under) : 0);
 }
 
 void ws_tls_drop_left(struct ws_tls *t) {
   ws_buf_free(&t->left);
+  if (t->under) ws_tls_drop_left(t->under);
 }
 
 bool ws_tls_is_ready(const struct ws_tls *t) {
@@ -377,11 +397,12 @@ bool ws_tls_is_ready(const struct ws_tls *t) {
 }
 
 bool ws_tls_is_held(const struct ws_tls *t) {
-  return t->is_ready && !t->failed && SSL_in_init(t->ssl);
+  return (t->is_ready && !t->failed && SSL_in_init(t->ssl)) ||
+         (t->under && ws_tls_is_held(t->under));
 }
 
 bool ws_tls_is_over(const struct ws_tls *t) {
-  return t->is_over || t->failed;
+  return t->is_over || t->failed || (t->under && ws_tls_is_over(t->under));
 }
 
 bool ws_tls_was_notified(const struct ws_tls *t) {
@@ -389,6 +410,10 @@ bool ws_tls_was_notified(const struct ws_tls *t) {
 }
 
 void ws_tls_why(const struct ws_tls *t, char out[WS_TLS_REASON_MAX]) {
+  if (t->under && t->under->failed) {
+    ws_tls_why(t->under, out);
+    return;
+  }
   const char *text = ERR_reason_error_string(t->error);
   long verdict = SSL_get_verify_result(t->ssl);
   if (t->is_flooded)

@@ -4,7 +4,10 @@
  * the records of one call leave in one send.
  *
  * What is kept is bounded: nothing is encrypted while something is. Only
- * stream.c uses this. */
+ * stream.c uses this.
+ *
+ * TLS can carry TLS: to a proxy, and in it to the server behind that. Both are
+ * one object then, that of the inner one. */
 #ifndef EVWS_TLS_H
 #define EVWS_TLS_H
 
@@ -18,9 +21,11 @@ struct ws_tls;
 
 /* The handshake begins (a client's first message is among what is left). name:
  * whom a client expects, a host name or an address; NULL on a server, and
- * where the context verifies nothing it may be. NULL without memory. */
+ * where the context verifies nothing it may be. under: what carries it, whose
+ * handshake is done, its own from now on; NULL: the descriptor does. NULL
+ * without memory; `under` is the caller's then. */
 struct ws_tls *ws_tls_new(struct ws_loop *loop, struct ws_tls_context *context,
-                          const char *name);
+                          const char *name, struct ws_tls *under);
 void ws_tls_free(struct ws_tls *t);
 
 /* Reads with one recv; the plain bytes go into iov[0, n), which has room for

@@ -285,9 +285,24 @@ bool ws_tls_context_is_client(const struct ws_tls_context *c) {
   return c->is_client;
 }
 
-SSL *ws_tls_context_connection(struct ws_tls_context *c) {
+/* Whom a client talks to: names go into the hello, addresses do not. */
+static bool expect(SSL *ssl, const char *name) {
+  X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
+  bool ok = true;
+  X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  if (X509_VERIFY_PARAM_set1_ip_asc(p, name) != 1)
+    ok = SSL_set_tlsext_host_name(ssl, name) == 1 &&
+         X509_VERIFY_PARAM_set1_host(p, name, 0) == 1;
+  return ok;
+}
+
+SSL *ws_tls_context_connection(struct ws_tls_context *c, const char *name) {
   ERR_clear_error();
   SSL *ssl = SSL_new(c->ctx);
+  if (ssl && name && !expect(ssl, name)) {
+    SSL_free(ssl);
+    ssl = NULL;
+  }
   ERR_clear_error();
   return ssl;
 }

@@ -44,8 +44,9 @@ void ws_tls_context_release(struct ws_tls_context *c);
 
 bool ws_tls_context_is_client(const struct ws_tls_context *c);
 
-/* An SSL object of its own for one connection; NULL without memory. The
- * connection has to hold the context. */
-struct ssl_st *ws_tls_context_connection(struct ws_tls_context *c);
+/* An SSL object of its own for one connection, which has to hold the context.
+ * name: whom a client expects, or NULL. NULL without memory. */
+struct ssl_st *ws_tls_context_connection(struct ws_tls_context *c,
+                                         const char *name);
 
 #endif

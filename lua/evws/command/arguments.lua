@@ -91,6 +91,7 @@ local take = {
     add_header(o, "Authorization", "Basic " .. base64(text))
   end,
   proxy = function(o, text) o.proxy = text == "env" or text end,
+  ["proxy-ca"] = function(o, text) o.proxy_tls = { ca = text } end,
   header = function(o, text)
     local name, value = text:match "^([^:%s]+):%s*(.-)%s*$"
     if not name then

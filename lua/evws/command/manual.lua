@@ -34,9 +34,9 @@ manual.groups = {
     { long = "proxy", value = "URL",
       about = "connect by way of an HTTP proxy, or env",
       more = "http://[USER:PASSWORD@]HOST[:PORT]; it is asked to CONNECT, and"
-        .. " TLS is spoken with the server. \"env\": as http_proxy,"
-        .. " https_proxy, all_proxy and no_proxy say.",
-      completes = { "env", "http://" } },
+        .. " TLS is spoken with the server. https://: with the proxy as well."
+        .. " \"env\": as http_proxy, https_proxy, all_proxy and no_proxy say.",
+      completes = { "env", "http://", "https://" } },
     { long = "timeout", short = "t", value = "SECONDS",
       about = "how long connecting may take (30)" },
     { long = "reconnect", about = "connect again after a loss",
@@ -57,6 +57,8 @@ manual.groups = {
       about = "do not verify the server's certificate" },
     { long = "ca", value = "FILE", completes = "file",
       about = "verify the certificate with those in FILE" },
+    { long = "proxy-ca", value = "FILE", completes = "file",
+      about = "the same for that of a proxy (https://)" },
     { long = "cert", value = "FILE", completes = "file",
       about = "a certificate of one's own, to show to the server" },
     { long = "key", value = "FILE", completes = "file",

@@ -112,7 +112,7 @@ local function connect(self)
   return ws.connect(o.url, { headers = o.headers, tls = tls_of(o),
     subprotocols = o.subprotocols, origin = o.origin, timeout = o.timeout,
     max_message = o.max_message, compression = o.compress,
-    reconnect = o.reconnect, proxy = o.proxy,
+    reconnect = o.reconnect, proxy = o.proxy, proxy_tls = o.proxy_tls,
     on_open = function(conn) self:on_open(conn) end,
     on_close = function(...) self:on_close(...) end,
     on_pong = function(_, payload) self:on_pong(payload) end,
