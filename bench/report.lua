@@ -20,7 +20,7 @@ end
 
 local all = results.read(arg[1] or "build/bench/results.txt")
 
-for _, name in ipairs { "cost", "ratio", "latency", "memory" } do
+for _, name in ipairs { "cost", "ratio", "hubs", "latency", "memory" } do
   local rows = tables[name](all)
   if rows then io.write(tables.text(rows), "\n") end
 end

@@ -35,7 +35,7 @@ case ${1:-run} in
   counts) needs="$build certificates valgrind" ;;
   bench)
     needs="$build certificates"
-    wishes='lws node npm websockets gorilla lua_http resty' ;;
+    wishes='lws node npm websockets gorilla lua_http resty cjson' ;;
   *) die "unknown job '$1': see the head of tools/setup.sh" ;;
 esac
 if [ $# -gt 1 ]; then

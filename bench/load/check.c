@@ -67,8 +67,8 @@ static void finish_message(struct check *c, struct messages *m) {
       messages_learn(m, c->which, whole, head + f->at, BUFFER_SIZE);
       free(whole);
     }
-  } else if (f->at != m->kind.size) {
-    fail("an answer has %zu bytes instead of %zu", f->at, m->kind.size);
+  } else if (f->at != m->kind.answer_size) {
+    fail("an answer has %zu bytes instead of %zu", f->at, m->kind.answer_size);
   }
   f->is_inside = false;
   c->which = (c->which + 1) % m->n;
@@ -143,8 +143,8 @@ static void take_payload(struct check *c, const struct messages *m,
   }
   if (f->is_packed)
     keep_packed(f, m, bytes, n);
-  else if (n > m->kind.size - f->at ||
-           memcmp(bytes, m->payloads[c->which] + f->at, n) != 0)
+  else if (n > m->kind.answer_size - f->at ||
+           memcmp(bytes, m->expected[c->which] + f->at, n) != 0)
     fail("an answer differs from what was sent");
   f->at += n;
 }

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #define ANSWER_MAX 4096
+#define HANDSHAKE_TEXT "{\"protocol\":\"json\",\"version\":1}\x1E"
 /* To the key that main.c sends. */
 #define ACCEPT "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
 
@@ -178,6 +179,29 @@ static void be_open(struct load *l, struct conn *c) {
   check_start(&c->check, m, c->which);
 }
 
+static void greet(struct load *l, struct conn *c) {
+  uint8_t frame[128];
+  size_t n = frame_of_text(frame, HANDSHAKE_TEXT);
+  if (link_send(&c->link, frame, n) != (ssize_t)n) lost(l, c, "greeting");
+  c->state = GREETING;
+  c->answer_len = 0;
+}
+
+/* One frame that says yes. */
+static void take_greeting(struct load *l, struct conn *c, const uint8_t *bytes,
+                          size_t n) {
+  static const char yes[] = "\x81\x03{}\x1E";
+  while (n > 0 && c->answer_len < sizeof yes - 1) {
+    if (*bytes != (uint8_t)yes[c->answer_len]) fail("the hub does not answer");
+    c->answer_len++;
+    bytes++;
+    n--;
+  }
+  if (c->answer_len < sizeof yes - 1) return;
+  be_open(l, c);
+  if (c->state == OPEN) take_bytes(l, c, bytes, n);
+}
+
 static void take_head(struct load *l, struct conn *c, const uint8_t *bytes,
                       size_t n) {
   if (!c->answer) c->answer = take_memory(ANSWER_MAX + 1);
@@ -202,6 +226,10 @@ static void take_head(struct load *l, struct conn *c, const uint8_t *bytes,
     fail("permessage-deflate is %s", is_deflated ? "accepted, but was not "
                                                    "offered"
                                                  : "refused");
+  if (l->plan.kind.is_hub) {
+    greet(l, c);
+    return;
+  }
   be_open(l, c);
   if (c->state == OPEN) take_bytes(l, c, bytes + used, n - used);
 }
@@ -242,6 +270,8 @@ static void receive(struct load *l, struct conn *c, bool is_ending) {
       take_bytes(l, c, l->buffer, (size_t)n);
     else if (c->state == UPGRADING)
       take_head(l, c, l->buffer, (size_t)n);
+    else if (c->state == GREETING)
+      take_greeting(l, c, l->buffer, (size_t)n);
     if (c->state == CLOSED) return;
     if (n < BUFFER_SIZE && !c->link.ssl && !is_ending) return;
   }

@@ -6,7 +6,16 @@
 #include "link.h"
 #include "load.h"
 
-enum conn_state { CLOSED, CONNECTING, SHAKING, UPGRADING, OPEN, LEAVING };
+/* GREETING: the handshake of a hub. */
+enum conn_state {
+  CLOSED,
+  CONNECTING,
+  SHAKING,
+  UPGRADING,
+  GREETING,
+  OPEN,
+  LEAVING
+};
 
 /* Messages that were sent at one time. */
 struct batch {
@@ -25,7 +34,7 @@ struct conn {
   unsigned in_flight;
   struct batch *batches; /* in_flight of them at most, a ring */
   unsigned first, n;
-  char *answer; /* to the upgrade, so far */
+  char *answer; /* to the upgrade or greeting, so far */
   size_t answer_len;
   uint8_t pong[2 + 4 + 125]; /* that has not left */
   size_t pong_len;

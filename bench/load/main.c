@@ -11,6 +11,9 @@
  *   --in-flight N (1)  messages of a connection that wait for an answer
  *   --fragments N (1)  frames of a message
  *   --text, --utf8     text, of ASCII or of characters of every length
+ *   --calls            invocations of a hub's method, as they are on the wire;
+ *                      of broadcast: notices, of --size bytes
+ *   --hub              calls, of a hub: that has to answer with their results
  *   --deflate          permessage-deflate, without context takeover
  *   --tls              no certificate is verified
  *   --seconds S (3)    that are measured, after --warmup S (0.5)
@@ -106,7 +109,8 @@ static const struct option options[] = {
   {"mode", 1, NULL, 'm'},      {"conns", 1, NULL, 'c'},
   {"size", 1, NULL, 's'},      {"in-flight", 1, NULL, 'i'},
   {"fragments", 1, NULL, 'f'}, {"text", 0, NULL, 't'},
-  {"utf8", 0, NULL, 'u'},      {"deflate", 0, NULL, 'd'},
+  {"utf8", 0, NULL, 'u'},      {"calls", 0, NULL, 'k'},
+  {"hub", 0, NULL, 'H'},       {"deflate", 0, NULL, 'd'},
   {"tls", 0, NULL, 'T'},       {"seconds", 1, NULL, 'S'},
   {"warmup", 1, NULL, 'w'},    {"rate", 1, NULL, 'r'},
   {"steps", 1, NULL, 'n'},     {"pid", 1, NULL, 'p'},
@@ -124,6 +128,8 @@ static void read_option(struct plan *p, int option, const char *name) {
   case 'f': p->kind.fragments = (unsigned)number(name, text, 1, 1e6); break;
   case 't': p->kind.is_text = true; break;
   case 'u': p->kind.is_text = p->kind.is_utf8 = true; break;
+  case 'k': p->kind.is_text = p->kind.is_call = true; break;
+  case 'H': p->kind.is_text = p->kind.is_call = p->kind.is_hub = true; break;
   case 'd': p->kind.is_deflated = true; break;
   case 'T': p->is_tls = true; break;
   case 'S': p->seconds = number(name, text, 0, 1e6); break;
@@ -153,6 +159,10 @@ static void read_arguments(struct plan *p, int argc, char **argv) {
   p->host = argv[optind];
   p->port = argv[optind + 1];
   p->path = argv[optind + 2];
+  p->kind.is_notice = p->kind.is_call && p->mode == BROADCAST;
+  if (p->kind.is_notice) p->kind.is_call = false;
+  if (p->kind.is_call && (p->kind.is_deflated || p->kind.is_utf8))
+    refuse("--calls and --hub have texts of their own");
   if (p->limit == 0) p->limit = p->seconds + p->warmup + 60;
   if (p->rate > 0 && (p->mode != ECHO || p->steps > 0))
     refuse("--rate is for echo, without --steps");

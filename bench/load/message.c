@@ -69,16 +69,59 @@ static void fill_utf8(uint8_t *to, size_t n, uint64_t *seed) {
   }
 }
 
+/* As the client of JavaScript writes it, and the answer; all are equally
+ * long. */
+#define CALL \
+  "{\"arguments\":[%u,%u],\"invocationId\":\"%u\",\"target\":\"Add\"," \
+  "\"type\":1}\x1E"
+#define ANSWER "{\"type\":3,\"invocationId\":\"%u\",\"result\":%u}\x1E"
+
+static uint8_t *copy_of(const char *text) {
+  char *copy = strdup(text);
+  if (!copy) fail("no memory for a call");
+  return (uint8_t *)copy;
+}
+
+static void make_call(struct messages *m, unsigned i) {
+  unsigned a = 100 + i, b = 300 + 7 * i % 300;
+  char text[128];
+  m->kind.size = (size_t)snprintf(text, sizeof text, CALL, a, b, a);
+  m->payloads[i] = m->expected[i] = copy_of(text);
+  m->kind.answer_size = m->kind.size;
+  if (!m->kind.is_hub) return;
+  m->kind.answer_size = (size_t)snprintf(text, sizeof text, ANSWER, a, a + b);
+  m->expected[i] = copy_of(text);
+}
+
+/* A record that comes back as it is: it says the rest of its bytes. */
+#define NOTICE "{\"type\":1,\"target\":\"Said\",\"arguments\":[\""
+#define NOTICE_END "\"]}\x1E"
+
+static void fill_notice(uint8_t *to, size_t n, uint64_t *seed) {
+  size_t head = sizeof NOTICE - 1, tail = sizeof NOTICE_END - 1;
+  if (n < head + tail) fail("a notice has %zu bytes and more", head + tail);
+  memcpy(to, NOTICE, head);
+  memcpy(to + n - tail, NOTICE_END, tail);
+  for (size_t i = head; i < n - tail; i++)
+    to[i] = (uint8_t)('a' + random32(seed) % 26);
+}
+
 static void make_payload(struct messages *m, unsigned i) {
   uint64_t seed = 0x9E3779B97F4A7C15u * (i + 1);
+  if (m->kind.is_call) {
+    make_call(m, i);
+    return;
+  }
   uint8_t *to = take_memory(m->kind.size);
-  if (m->kind.is_utf8)
+  if (m->kind.is_notice)
+    fill_notice(to, m->kind.size, &seed);
+  else if (m->kind.is_utf8)
     fill_utf8(to, m->kind.size, &seed);
   else if (m->kind.is_text || m->kind.is_deflated)
     fill_records(to, m->kind.size, &seed);
   else
     fill_binary(to, m->kind.size, &seed);
-  m->payloads[i] = to;
+  m->payloads[i] = m->expected[i] = to;
 }
 
 /* ---- frames ---- */
@@ -104,6 +147,10 @@ static size_t put_masked(uint8_t *to, uint8_t first, const uint8_t *bytes,
   memcpy(to + head, key, sizeof key);
   for (size_t i = 0; i < n; i++) to[head + 4 + i] = bytes[i] ^ key[i & 3];
   return head + 4 + n;
+}
+
+size_t frame_of_text(uint8_t *to, const char *text) {
+  return put_masked(to, 0x81, (const uint8_t *)text, strlen(text), 0x5AA53CC3);
 }
 
 /* RFC 7692 7.2.1; without the four bytes at the end. */
@@ -179,12 +226,13 @@ static void make_frames(struct messages *m, size_t most) {
 
 static void make_answers(struct messages *m, size_t longest) {
   uint8_t first = m->kind.is_text ? 0x81 : 0x82;
-  m->answers.bytes = take_memory((m->kind.size + FRAME_HEAD_MAX) * m->n);
+  size_t size = m->kind.answer_size;
+  m->answers.bytes = take_memory((size + FRAME_HEAD_MAX) * m->n);
   for (unsigned i = 0; i < m->n; i++) {
     uint8_t *to = m->answers.bytes + m->answers.len;
-    size_t head = frame_head(to, first, m->kind.size);
-    memcpy(to + head, m->payloads[i], m->kind.size);
-    m->answers.len += head + m->kind.size;
+    size_t head = frame_head(to, first, size);
+    memcpy(to + head, m->expected[i], size);
+    m->answers.len += head + size;
     m->answers.ends[i] = m->answers.len;
   }
   repeat(&m->answers, m->answers.len + longest);
@@ -195,6 +243,7 @@ void messages_make(struct messages *m, const struct message_kind *kind,
   size_t n = ROUND_BYTES / (kind->size + 1);
   *m = (struct messages){.kind = *kind};
   m->n = (unsigned)(n < 2 ? 2 : n > KINDS_MAX ? KINDS_MAX : n);
+  m->kind.answer_size = kind->size;
   for (unsigned i = 0; i < m->n; i++) make_payload(m, i);
   make_frames(m, most);
   if (!kind->is_deflated) make_answers(m, longest);
@@ -202,6 +251,7 @@ void messages_make(struct messages *m, const struct message_kind *kind,
 
 void messages_free(struct messages *m) {
   for (unsigned i = 0; i < m->n; i++) {
+    if (m->expected[i] != m->payloads[i]) free(m->expected[i]);
     free(m->payloads[i]);
     free(m->learnt[i]);
   }

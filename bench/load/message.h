@@ -12,9 +12,13 @@
 #define KINDS_MAX 64
 
 struct message_kind {
-  size_t size;        /* bytes of the payload */
+  size_t size;        /* bytes of the payload; of a call they are what it has */
+  size_t answer_size; /* the same, but for what a hub answers */
   unsigned fragments; /* frames it is sent in */
   bool is_text, is_utf8, is_deflated;
+  bool is_call;   /* an invocation of a hub's method "Add" */
+  bool is_notice; /* one of "Said", which is what all are sent */
+  bool is_hub;    /* the server is one: it answers calls, and shakes hands */
 };
 
 /* A round of byte strings, end to end, and more of the same behind it, so
@@ -30,6 +34,7 @@ struct messages {
   struct message_kind kind;
   unsigned n; /* in a round */
   uint8_t *payloads[KINDS_MAX];
+  uint8_t *expected[KINDS_MAX]; /* the payload, or what a hub answers it */
   struct round frames;
   struct round answers;       /* bytes NULL: not known yet */
   uint8_t *learnt[KINDS_MAX]; /* compressed answers, as they came */
@@ -41,6 +46,9 @@ struct messages {
 
 /* RFC 6455 5.2; without a mask. Returns its length. */
 size_t frame_head(uint8_t *to, uint8_t first, uint64_t len);
+
+/* A frame with a mask, of less than 126 bytes. Returns its length. */
+size_t frame_of_text(uint8_t *to, const char *text);
 
 /* longest: bytes that are compared at once, most: messages sent at once. */
 void messages_make(struct messages *m, const struct message_kind *kind,

@@ -27,7 +27,7 @@ void report(const struct load *l, const struct measured *m) {
   printf("mode=%s tls=%d deflate=%d conns=%u", modes[p->mode], p->is_tls,
          p->kind.is_deflated, p->conns);
   if (has_messages)
-    printf(" size=%zu in_flight=%u", p->kind.size, p->in_flight);
+    printf(" size=%zu in_flight=%u", l->messages.kind.size, p->in_flight);
   printf(" seconds=%.3f n=%llu", seconds, (unsigned long long)n);
   if (p->mode == IDLE) {
     tell_growth(l, m);

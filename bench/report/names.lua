@@ -46,6 +46,13 @@ names.cases = {
   { "deflate-16k-16", "deflate, 16 KiB x 16" },
 }
 
+-- Of evws alone: what is compared, without a hub and with one.
+names.hubs = {
+  { "raw-call-1", "hub-call-1", "a call, 1 in flight" },
+  { "raw-call-16", "hub-call-16", "a call, 16 in flight" },
+  { "raw-all", "hub-all", "to all of 10,000" },
+}
+
 function names.title(server)
   local known = names.servers[server]
   return known and known[1] or server

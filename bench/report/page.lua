@@ -35,6 +35,15 @@ make bench ROUNDS=2 CASES="echo-20-16 tls-1k-16" PEERS="evws lws"   # a look
   script. "floor" is the least that can be done.
 ]]
 
+local about_hubs = [[
+## SignalR hubs
+
+What a call costs on top of its bytes: `connection.invoke("Add", 123, 456)` as
+JSON over a WebSocket, answered, beside the echo of the same bytes; and
+`hub.clients.all:send` beside `server:publish` of the same record, of each
+delivery.
+]]
+
 local function picture(name, alt)
   return ([[
 <picture>
@@ -78,6 +87,11 @@ return function(all, pictures)
   section(out, "CPU time of a message", pictures.cost and "cost",
     "Messages for each second of CPU time, by server and case",
     tables.cost(all), tables.ratio(all))
+  local hubs = tables.hubs(all)
+  if hubs then
+    out[#out + 1] = about_hubs
+    out[#out + 1] = tables.markdown(hubs)
+  end
   section(out, "Latency over load", pictures.latency and "latency",
     "The 99th percentile of the latency, by server and load",
     tables.latency(all))

@@ -4,6 +4,7 @@
 --   tables.ratio(all) -> rows       evws by each of the others
 --   tables.latency(all) -> rows     p50 / p99 / p99.9 by rate
 --   tables.memory(all) -> rows      bytes of an idle connection
+--   tables.hubs(all) -> rows        a hub by what it stands on
 --   tables.text(rows), tables.markdown(rows) -> text
 --
 -- The first row is the head, the first column says what a row is about. A
@@ -70,6 +71,22 @@ function tables.ratio(all)
       results.of(all, server, case), "cpu_us")
     return ratio and ("%.2f"):format(ratio)
   end)
+end
+
+function tables.hubs(all)
+  local rows = { { "us of evws", "raw", "hub", "hub by raw", "hub - raw" } }
+  for _, case in ipairs(names.hubs) do
+    local raw = results.of(all, "evws", case[1])
+    local hub = results.of(all, "evws", case[2])
+    local below = results.median(results.column(raw, "cpu_us"))
+    local above = results.median(results.column(hub, "cpu_us"))
+    local ratio = results.ratio(hub, raw, "cpu_us")
+    if below and above and ratio then
+      rows[#rows + 1] = { case[3], tables.number(below), tables.number(above),
+        ("%.2f"):format(ratio), ("%.2f"):format(above - below) }
+    end
+  end
+  return rows[2] and rows
 end
 
 -- Every value that this field of a case's runs has, in order.

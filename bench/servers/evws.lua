@@ -1,5 +1,6 @@
 -- The server that is measured: what comes to /echo goes back, what comes to
--- /broadcast goes to everyone there. Plain, over TLS, and with compression:
+-- /broadcast goes to everyone there; /hub is a SignalR hub, where lua-cjson is.
+-- Plain, over TLS, and with compression:
 --
 --   lua5.4 bench/servers/evws.lua [PORT [TLS_PORT [DEFLATE_PORT]]]
 --
@@ -10,6 +11,18 @@ local ws = require "evws"
 local certificates = "build/certificates/localhost"
 
 local function echo(conn, message, kind) conn:send(message, kind) end
+
+local hub
+
+local function routes_of_hub()
+  if not pcall(require, "cjson") then return {} end
+  hub = hub or require "evws.signalr".hub { keepalive_interval = false,
+    methods = {
+      Add = function(_, a, b) return a + b end,
+      Said = function(_, text) hub.clients.all:send("Said", text) end,
+    } }
+  return hub:routes "/hub"
+end
 
 local function serve(port, options)
   local server
@@ -24,6 +37,7 @@ local function serve(port, options)
       end,
     },
   }
+  for path, route in pairs(routes_of_hub()) do options.routes[path] = route end
   server = assert(ws.listen(options))
   return server.port
 end

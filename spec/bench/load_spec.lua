@@ -71,6 +71,17 @@ local function raw_server(fn, fields)
   return child, raw
 end
 
+-- Adds by this function, where lua-cjson is.
+local function hub_server(add)
+  if not pcall(require, "cjson") then return nil end
+  local hub
+  hub = require "evws.signalr".hub { methods = {
+    Add = function(_, a, b) return add(a, b) end,
+    Said = function(_, text) hub.clients.all:send("Said", text) end,
+  } }
+  return t.listen { routes = hub:routes "/hub", max_connections = false }
+end
+
 describe("bench/load", function()
   if not io.open "/proc/self/schedstat" then
     pending "is made of what Linux has" return
@@ -170,6 +181,31 @@ describe("bench/load", function()
         local r = report(start(server.port,
           case .. "--mode broadcast --conns 10 --in-flight 3"))
         assert.is_true(r.n >= 30)
+      end
+    end)
+
+    it("calls that come back as they are", function()
+      local seen
+      local server = t.listen { max_connections = false,
+        on_message = function(conn, message, kind)
+          seen = message
+          conn:send(message, kind)
+        end }
+      local r = report(start(server.port, shared .. "--calls --conns 3"))
+      assert.equal(#seen, r.size)
+      assert.truthy(seen:match('^{"arguments":%[%d+,%d+%],"invocationId":"%d+",'
+        .. '"target":"Add","type":1}\30$'))
+    end)
+
+    it("results of a hub, and what it says to all", function()
+      local server = hub_server(function(a, b) return a + b end)
+      if not server then return end
+      for _, case in ipairs { shared .. "--conns 3 --in-flight 5", "--steps 3 "
+        .. "--in-flight 4", shared .. "--mode broadcast --size 99 --conns 4",
+        "--steps 3 --mode broadcast --size 60 --conns 3", shared
+        .. "--mode idle --conns 3" } do
+        assert.is_true(report(start(server.port, "--hub " .. case, "/hub")).n
+          > 0)
       end
     end)
 
@@ -361,6 +397,21 @@ describe("bench/load", function()
       local server = t.listen { on_message = but(50, function() end) }
       assert.matches("^nothing came for 0%.2 s .*49 answers to 50 messages",
         complaint(start(server.port, "--steps 50 --stall 0.2")))
+    end)
+
+    it("a wrong result, and who is no hub", function()
+      local n = 0
+      local server = hub_server(function(a, b)
+        n = n + 1
+        return a + b + (n == 30 and 1 or 0)
+      end)
+      if server then
+        assert.equal(wrong, complaint(start(server.port, options .. "--hub",
+          "/hub")))
+      end
+      server = t.listen { on_message = echo }
+      assert.equal("the hub does not answer", complaint(start(server.port,
+        options .. "--hub")))
     end)
 
     it("a wrong byte in what was compressed", function()

@@ -111,9 +111,25 @@ describe("bench/report", function()
       tables.memory(all))
   end)
 
+  it("compares hubs with what they stand on", function()
+    local all = read(sample .. [[
+server=evws case=raw-call-1 round=1 cpu_us=4.0
+server=evws case=hub-call-1 round=1 cpu_us=6.0
+server=evws case=raw-call-1 round=2 cpu_us=8.0
+server=evws case=hub-call-1 round=2 cpu_us=10.0
+server=evws case=raw-all round=1 cpu_us=1.0
+]])
+    local rows = tables.hubs(all)
+    assert.same({ "a call, 1 in flight", "6.00", "8.00", "1.38", "2.00" },
+      rows[2])
+    assert.is_nil(rows[3])
+    assert.truthy(page(all, {}):find("| a call, 1 in flight | 6.00 |", 1, true))
+    assert.is_nil(page(read(sample), {}):find("SignalR", 1, true))
+  end)
+
   it("has none of what was not measured", function()
     local all = read "machine cpu=x\npeer=evws version=1\n"
-    for _, name in ipairs { "cost", "ratio", "latency", "memory" } do
+    for _, name in ipairs { "cost", "ratio", "hubs", "latency", "memory" } do
       assert.is_nil(tables[name](all))
     end
     for _, name in ipairs { "cost", "latency", "memory" } do
