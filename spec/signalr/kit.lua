@@ -168,6 +168,7 @@ function kit.client(hub, options)
   options = options or {}
   local self = setmetatable({ log = {}, bytes = {}, at = 0, ids = 0,
     protocol = options.protocol or "json" }, client)
+  self.is_binary = self.protocol == "messagepack" and not options.raw
   self.session = hub:session(options.user, options.is_stateful)
   self.transport = transport_of(self, options)
   self.session:attach(self.transport, {})
@@ -195,7 +196,8 @@ function client:feed(bytes)
     while self.inbox ~= "" do
       local some = self.inbox
       self.inbox = ""
-      session:feed(some)
+      session:hear(some, not self.is_binary and utf8.len(some) and "text"
+        or "binary")
     end
     self.is_busy = false
   end)

@@ -10,12 +10,17 @@
 
 /* ---- messages, called out ---- */
 
+/* A handler has returned, or counts as if it had. */
+static void be_done(struct ws_task *t) {
+  if (t->is_busy) t->conn->c.busy--;
+  t->is_busy = false;
+}
+
 static int after_message(lua_State *L, int status, lua_KContext ctx) {
   struct ws_task *t = ws_state_of(L)->current;
   (void)status;
   (void)ctx;
-  t->is_busy = false;
-  t->conn->c.busy--;
+  be_done(t);
   return 0;
 }
 
@@ -78,8 +83,7 @@ static int message_body(lua_State *L) {
     t->is_busy = true;
     c->busy++;
     lua_callk(L, n, 0, 0, after_message);
-    t->is_busy = false;
-    c->busy--;
+    be_done(t);
   }
   return 0;
 }
@@ -87,9 +91,18 @@ static int message_body(lua_State *L) {
 static void message_done(struct ws_task *t, bool ok) {
   struct ws_conn *c = &t->conn->c;
   (void)ok;
-  if (t->is_busy) c->busy--;
-  t->is_busy = false;
+  be_done(t);
   ws_conn_resume(c);
+}
+
+int ws_lua_detach(lua_State *L) {
+  struct ws_task *t = ws_state_of(L)->current;
+  if (!t || !t->is_busy || t->co != L) return 0;
+  struct ws_conn *c = &t->conn->c;
+  be_done(t);
+  if (!ws_flow_is_being_read(c)) ws_conn_resume(c);
+  lua_pushthread(L);
+  return 1;
 }
 
 /* ---- messages, pulled ---- */

@@ -3,9 +3,15 @@
 #ifndef EVWS_BINDING_DELIVER_H
 #define EVWS_BINDING_DELIVER_H
 
+#include "binding/state.h"
 #include "engine/conn.h"
 
 void ws_deliver_readable(struct ws_conn *c);
 void ws_deliver_control(struct ws_conn *c);
+
+/* core.detach(), of a message's handler: from here on it counts as returned, so
+ * what it waits for holds up neither the messages behind nor a Close. Returns
+ * its coroutine; nothing where no such handler runs. */
+int ws_lua_detach(lua_State *L);
 
 #endif

@@ -83,6 +83,15 @@ static void ended(struct ws_task *t, bool ok) {
   while (h->waiting) ws_task_wake(h->waiting, WS_WAKE_DONE);
 }
 
+/* A task with room for so many values. */
+static struct ws_task *new_task(lua_State *L, struct ws_state *st, int n) {
+  struct ws_task *t = ws_task_new(st);
+  if (t && lua_checkstack(t->co, n + 8)) return t;
+  if (t) ws_task_discard(t);
+  luaL_error(L, "not enough memory");
+  return NULL;
+}
+
 /* The function at 1 and its arguments become a task that is not started; its
  * object is pushed. */
 static struct ws_task *spawn(lua_State *L, struct ws_state *st, int n) {
@@ -92,12 +101,7 @@ static struct ws_task *spawn(lua_State *L, struct ws_state *st, int n) {
   struct lua_task *h = lua_newuserdatauv(L, sizeof *h, 1);
   *h = (struct lua_task){.error = LUA_NOREF};
   luaL_setmetatable(L, TASK_NAME);
-  struct ws_task *t = ws_task_new(st);
-  if (!t || !lua_checkstack(t->co, n + 8)) {
-    if (t) ws_task_discard(t);
-    luaL_error(L, "not enough memory");
-    return NULL;
-  }
+  struct ws_task *t = new_task(L, st, n);
   t->arg = h;
   t->done = ended;
   t->raised = raised;
@@ -123,15 +127,25 @@ int ws_lua_spawn(lua_State *L) {
   return start_later(L, t, n + 1);
 }
 
+/* 1: the function, then its arguments. */
+static int now_body(lua_State *L) {
+  return ws_task_call(L, lua_gettop(L) - 1, NULL);
+}
+
 /* core.spawn_now, for what is written in Lua beside the engine: as ws.spawn,
- * but inside of a task it runs at once, as far as its first wait. */
+ * but inside of a task it runs at once, as far as its first wait, and there is
+ * no object of it. */
 int ws_lua_spawn_now(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
   int n = lua_gettop(L);
-  struct ws_task *t = spawn(L, st, n);
-  if (!st->current || !st->loop.in_turn) return start_later(L, t, n + 1);
-  ws_task_start(t, n + 1);
-  return 1;
+  struct ws_task *t = new_task(L, st, n);
+  lua_pushcfunction(t->co, now_body);
+  lua_xmove(L, t->co, n);
+  if (st->current && st->loop.in_turn)
+    ws_task_start(t, n);
+  else if (!ws_task_start_later(t, n))
+    return luaL_error(L, "not enough memory");
+  return 0;
 }
 
 /* ---- waiting for it ---- */

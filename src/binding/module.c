@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "binding/deliver.h"
 #include "binding/file.h"
 #include "binding/host.h"
 #include "binding/log.h"
@@ -204,6 +205,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"sleep", ws_lua_sleep},
                                      {"spawn", ws_lua_spawn},
                                      {"spawn_now", ws_lua_spawn_now},
+                                     {"detach", ws_lua_detach},
                                      {"step", ws_lua_step},
                                      {"stop", ws_lua_stop},
                                      {"suggest", ws_lua_suggest},

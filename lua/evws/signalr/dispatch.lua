@@ -4,19 +4,22 @@
 -- none.
 
 local ws = require "evws"
-local spawn_now = require "evws.core".spawn_now
+local core = require "evws.core"
 local errors = require "evws.signalr.errors"
 local lower = require "evws.signalr.options".lower
 local results = require "evws.signalr.results"
 local streams = require "evws.signalr.streams"
 
+local detach, spawn_now = core.detach, core.spawn_now
 local running, unpack = coroutine.running, table.unpack
 local catch = errors.catch
 
 local dispatch = {}
 
--- The call that a coroutine runs: { session =, holds_slot =, is_hook = }.
+-- The call that a coroutine runs: { session =, holds_slot =, is_hook = }; of a
+-- simple one the session, while it holds its slot.
 local calls = setmetatable({}, { __mode = "k" })
+local holders = setmetatable({}, { __mode = "k" })
 
 -- ---- slots ----
 
@@ -32,19 +35,27 @@ local function take_slot(session)
   return not session.is_over
 end
 
+local function give_slot(session)
+  session.n_calls = session.n_calls - 1
+  if session.slot then session.slot:put(true) end
+end
+
 local function release_slot(call)
   if not call.holds_slot then return end
   call.holds_slot = false
-  local session = call.session
-  session.n_calls = session.n_calls - 1
-  if session.slot then session.slot:put(true) end
+  give_slot(call.session)
 end
 
 -- A method is about to await a client's result: it gives its slot back for
 -- good, else the answer would stand behind the next invocation. Raises in
 -- on_connected, before which nothing of the client is read.
 function dispatch.before_result(level)
-  local call = calls[running()]
+  local co = running()
+  local call, session = calls[co], holders[co]
+  if session then
+    holders[co] = nil
+    return give_slot(session)
+  end
   if not call then return end
   if call.is_hook then
     error("client results cannot be awaited in on_connected", level + 1)
@@ -231,6 +242,53 @@ local function invocation(session, message)
     session:enter_call()
     spawn_now(run_plain, session, method, message)
   end
+end
+
+-- A method that is a function and no more; co: that it runs in.
+local function run_simple(co, session, method, id, target, args, n)
+  local ok, value
+  co = co or running()
+  holders[co] = session
+  if n < 4 then
+    ok, value = xpcall(method.fn, catch, session.ctx, args[1], args[2], args[3])
+  else
+    ok, value = xpcall(method.fn, catch, session.ctx, unpack(args, 1, n))
+  end
+  local record = ok and id and not session.is_over
+    and session.protocol.result(id, value)
+  if record then
+    session:write(record, true)
+  elseif not ok then
+    tell_failure(session, { id = id, target = target }, value)
+  else -- nobody waits for it, or it is none that can be sent
+    tell_result(session, { id = id, target = target }, value)
+  end
+  if holders[co] then
+    holders[co] = nil
+    give_slot(session)
+  end
+  session:leave_call()
+end
+
+-- An invocation, as its parts, by a reader that has nothing else to do. So the
+-- method may run in its task, and if it waits another goes on reading.
+function dispatch.call(session, id, target, args, n, bad)
+  local hub, n_calls = session.hub, session.n_calls
+  local method, counts = hub.simple[target], hub.counts
+  if not method or n ~= method.least or bad then
+    return invocation(session, { type = 1, id = id, target = target,
+      args = args, n = n, bad = bad, session = nil, holds_slot = nil })
+  end
+  counts.invocations = counts.invocations + 1
+  if n_calls < hub.slots then
+    session.n_calls = n_calls + 1
+  elseif not take_slot(session) then
+    return
+  end
+  session.n_running = session.n_running + 1
+  local co = detach()
+  if co then return run_simple(co, session, method, id, target, args, n) end
+  spawn_now(run_simple, nil, session, method, id, target, args, n)
 end
 
 local handlers = {

@@ -25,13 +25,17 @@ local makers = { json = json.new, messagepack = messagepack.new }
 function hub.new(given, level)
   local read, methods = options.read(given, level + 1)
   local self = setmetatable({ options = read, methods = methods,
-    spelled = {}, protocols = {}, speakers = {},
+    spelled = {}, simple = {}, slots = read.parallel_invocations,
+    most = read.max_record or math.huge, protocols = {}, speakers = {},
     by_token = {}, by_id = {}, n_sessions = 0,
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
     transports = read.transports, offers = {},
     counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
       records_out = 0, sessions = 0 } }, hub)
-  for _, method in pairs(methods) do self.spelled[method.name] = method end
+  for _, method in pairs(methods) do
+    self.spelled[method.name] = method
+    if method.is_simple then self.simple[method.name] = method end
+  end
   for _, name in ipairs(read.protocols) do
     self.protocols[name] = makers[name](read.max_depth)
   end

@@ -127,11 +127,12 @@ local method_fields = { uploads = "integer", args = "args",
 local function span_of(fn, ours)
   local info = debug.getinfo(fn, "u")
   local n = math.max(info.nparams - ours, 0)
-  return n, info.isvararg and math.huge or n
+  return n, info.isvararg and math.huge or n, info.isvararg
 end
 
--- { name =, fn =, is_stream =, uploads =, least =, most =, authorize = }
-local function read_method(name, value, is_stream, level)
+-- { name =, fn =, is_stream =, uploads =, least =, most =, authorize =,
+-- is_simple = }: simple is what is called with its arguments and no more.
+local function read_method(name, value, is_stream, has_filters, level)
   local function bad(what)
     error(("bad method '%s' (%s expected)"):format(tostring(name), what),
       level + 2)
@@ -154,7 +155,8 @@ local function read_method(name, value, is_stream, level)
   if fields.authorize and type(fields.authorize) ~= "function" then
     bad "a function 'authorize'"
   end
-  local least, most = span_of(fn, 1 + uploads + (is_stream and 1 or 0))
+  local least, most, is_vararg = span_of(fn,
+    1 + uploads + (is_stream and 1 or 0))
   if math.type(args) == "integer" then
     least, most = args, args
   elseif type(args) == "table" then
@@ -167,7 +169,9 @@ local function read_method(name, value, is_stream, level)
     bad "a number of arguments, or { least, most }"
   end
   return { name = name, fn = fn, is_stream = is_stream, uploads = uploads,
-    least = least, most = most, authorize = fields.authorize }
+    least = least, most = most, authorize = fields.authorize,
+    is_simple = least == most and uploads == 0 and not (is_stream
+      or is_vararg or fields.authorize or has_filters) }
 end
 
 local function lower(name)
@@ -179,7 +183,8 @@ local function read_methods(given, level)
   local methods = {}
   for _, kind in ipairs { "methods", "streams" } do
     for name, value in pairs(given[kind] or {}) do
-      local method = read_method(name, value, kind == "streams", level + 1)
+      local method = read_method(name, value, kind == "streams",
+        given.filters ~= nil, level + 1)
       local key = lower(name)
       if methods[key] then
         local one, other = methods[key].name, name

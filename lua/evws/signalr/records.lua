@@ -67,6 +67,12 @@ function records:text()
   return record
 end
 
+-- Has it taken all bytes, and does nothing wait for the rest of a record?
+function records:is_empty()
+  return self.at > #self.bytes and not self.pieces and not self.need
+    and self.shift == 0
+end
+
 -- The length in front of a record; nil, or false and why, as above.
 local function length(self)
   local bytes, at, low, shift = self.bytes, self.at, self.low, self.shift

@@ -30,7 +30,7 @@ session.n_calls, session.n_running, session.n_streams = 0, 0, 0
 -- Of a hub; it expires unless a transport comes.
 function session.new(hub, id, token, user)
   local self = setmetatable({ hub = hub, id = id, token = token, user = user,
-    state = "new", records = records.new(hub.options.max_record) }, session)
+    state = "new" }, session)
   self.ctx = context.new(self)
   self:expire_in(hub.options.disconnect_timeout)
   return self
@@ -49,7 +49,7 @@ function session:attach(transport, request)
   end
   -- a stateful one is back: Sequence, what it missed, then what is new
   self.deadline = nil
-  self.records = records.new(self.hub.options.max_record)
+  self.records = nil
   local protocol = self.protocol
   transport:send(protocol.sequence(self.replay:reconnect()))
   for _, record in ipairs(self.replay:records()) do transport:send(record) end
@@ -82,9 +82,12 @@ local function shake(self, record)
   end
   self.protocol, self.state, self.deadline = protocol, "open", nil
   transport:send(handshake.accepted)
+  if protocol.kind ~= "text" then transport.kind = protocol.kind end
   if self.is_stateful then
     -- what comes in one piece with that answer is not counted by the client
     self.replay, self.held = replay.new(), {}
+  else
+    self.read = protocol.read
   end
   hub:opened(self)
   self:watch()
@@ -121,10 +124,30 @@ local function handle(self, record)
   dispatch.message(self, message)
 end
 
+-- Bytes of a WebSocket, in order, as feed. What they are most of the time, one
+-- invocation, takes a short way. kind: text is known to be UTF-8.
+function session:hear(bytes, kind)
+  local read, protocol, hub = self.read, self.protocol, self.hub
+  if not read or self.records or #bytes > hub.most or kind ~= protocol.kind then
+    if read and kind ~= protocol.kind then self.read = nil end
+    return self:feed(bytes)
+  end
+  local is_call, id, target, args, n, bad = read(bytes)
+  if is_call == false then return self:feed(bytes) end
+  if not is_call then return break_off(self, id) end
+  local counts = hub.counts
+  self.heard, counts.records_in = hub.clock.now, counts.records_in + 1
+  if is_call == true then
+    return dispatch.call(self, id, target, args, n, bad)
+  end
+  dispatch.message(self, is_call)
+end
+
 -- Bytes of the client, in order. May wait, and then so does the client.
 function session:feed(bytes)
   if self.is_over then return end
-  local input = self.records
+  local input = self.records or records.new(self.hub.options.max_record)
+  self.records = input
   self.heard = self.hub.clock.now
   input:feed(bytes)
   while not self.is_over and self.records == input do
@@ -135,7 +158,7 @@ function session:feed(bytes)
     else
       record, why = input:text()
     end
-    if record == nil then return end
+    if record == nil then break end
     if record and protocol then
       handle(self, record)
     elseif record then
@@ -146,6 +169,8 @@ function session:feed(bytes)
       return self:cancel_handshake()
     end
   end
+  -- most of them have none most of the time
+  if self.records == input and input:is_empty() then self.records = nil end
 end
 
 -- Bytes that came by a request of their own: it waits only while too much
@@ -292,6 +317,7 @@ function session:over(why)
   if self.is_over then return end
   self.hub:forget(self)
   self.is_over, self.why, self.state = true, why, "over"
+  self.read = nil
   self.hub:closed(self)
   dispatch.drop(self)
   wake_all(self, "room")

@@ -5,12 +5,13 @@ local front = require "evws.signalr.front"
 local websockets = {}
 
 local transport = { name = "WebSockets", can_binary = true,
-  wants_pings = true }
+  wants_pings = true, kind = "text" }
 transport.__index = transport
 
+local send_to -- the method of connections, found once
+
 function transport:send(bytes)
-  local protocol = self.session.protocol
-  return self.conn:send(bytes, protocol and protocol.kind or "text")
+  return send_to(self.conn, bytes, self.kind)
 end
 
 function transport:buffered() return self.conn.buffered end
@@ -59,7 +60,8 @@ local function open(hub, conn)
   end
   hub.groups:serve(conn.server)
   local self = setmetatable({ conn = conn, session = session }, transport)
-  conn.data = self
+  conn.data, send_to = self, send_to or conn.send
+  if session.protocol then self.kind = session.protocol.kind end
   session:attach(self, data.request)
 end
 
@@ -75,10 +77,10 @@ local function close(conn, code, reason)
 end
 
 -- Bytes are bytes, whatever the kind of their message.
-local function chunk(conn, bytes)
+local function chunk(conn, bytes, kind)
   local self = conn.data
   local session = self.session
-  if session and session.transport == self then session:feed(bytes) end
+  if session and session.transport == self then session:hear(bytes, kind) end
 end
 
 -- The fields of a route that have to do with WebSockets.
