@@ -135,35 +135,51 @@ describe("docs/deploy.md", function()
     assert.equal(0, seen.port) -- told, not the socket's own
   end)
 
+  -- A hub behind the nginx of the page, without TLS there: the hub, and
+  -- request(method, path[, fields, body[, at_port]]) by which nginx is asked.
+  local function hub_behind_nginx(options, change)
+    local hub = require "evws.signalr".hub(options)
+    local server = t.listen { routes = hub:routes "/hub",
+      trusted_proxies = { "loopback" } }
+    local text = block "nginx"
+    text = replace(text, "listen 443 ssl;", "listen 443;")
+    text = text:gsub("%s*ssl_certificate[^\n]*", "")
+    local port = nginx(server, change and change(text) or text)
+    return hub, function(method, path, fields, body, at_port)
+      local raw = t.raw(at_port or port)
+      raw:send(("%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s")
+        :format(method, path, fields or "", #(body or ""), body or ""))
+      return raw
+    end
+  end
+
+  local function negotiate(request)
+    local _, _, body = request("POST",
+      "/hub/negotiate?negotiateVersion=1"):read_http()
+    return "/hub?id=" .. body:match '"connectionToken":"([^"]+)"'
+  end
+
+  local shake = '{"protocol":"json","version":1}\30'
+
+  -- The path of a session whose next poll waits.
+  local function polling(request)
+    local id = negotiate(request)
+    assert.equal(200, (request("GET", id):read_http()))
+    request("POST", id, "", shake):read_http()
+    assert.equal("{}\30", select(3, request("GET", id):read_http()))
+    return id
+  end
+
   it("lets hubs through nginx: events as they come, polls that wait",
     function()
       if not has "nginx" then return pending "nginx is not installed" end
       if not pcall(require, "cjson") then
         return pending "lua-cjson is not installed"
       end
-      local hub = require "evws.signalr".hub { poll_timeout = 1.5 }
-      local server = t.listen { routes = hub:routes "/hub",
-        trusted_proxies = { "loopback" } }
-      local text = block "nginx"
-      assert.is_true(tonumber(text:match "proxy_read_timeout (%d+)s;") > 100)
-      text = replace(text, "listen 443 ssl;", "listen 443;")
-      text = text:gsub("%s*ssl_certificate[^\n]*", "")
-      local port = nginx(server, text)
-      local function request(method, path, fields, body)
-        local raw = t.raw(port)
-        raw:send(("%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n"
-          .. "%s"):format(method, path, fields or "", #(body or ""), body
-          or ""))
-        return raw
-      end
-      local function negotiate()
-        local _, _, body = request("POST",
-          "/hub/negotiate?negotiateVersion=1"):read_http()
-        return "/hub?id=" .. body:match '"connectionToken":"([^"]+)"'
-      end
-      local shake = '{"protocol":"json","version":1}\30'
-
-      local id = negotiate()
+      assert.is_true(tonumber(block "nginx":match
+        "proxy_read_timeout (%d+)s;") > 100)
+      local hub, request = hub_behind_nginx { poll_timeout = 1.5 }
+      local id = negotiate(request)
       local events = request("GET", id, "Accept: text/event-stream\r\n")
       assert.equal(200, (events:read_http { head = true }))
       assert.equal(":\r\n\r\n", events:chunk())
@@ -174,15 +190,43 @@ describe("docs/deploy.md", function()
         t.contains(events:chunk(), ('"arguments":[%d]'):format(i))
       end
 
-      id = negotiate()
-      assert.equal(200, (request("GET", id):read_http()))
-      request("POST", id, "", shake):read_http()
-      assert.equal("{}\30", select(3, request("GET", id):read_http()))
+      id = polling(request)
       local from = ws.now()
       assert.equal("", select(3, request("GET", id):read_http()))
       assert.is_true(ws.now() - from > 1.4)
       t.pump(hub.close, hub)
     end)
+
+  -- A minute and a half: only where EVWS_LONG_POLL is set.
+  it("lets polls wait for longer than nginx by itself would", function()
+    if not os.getenv "EVWS_LONG_POLL" then
+      return pending "is asked for by EVWS_LONG_POLL=1"
+    elseif not has "nginx" then
+      return pending "nginx is not installed"
+    end
+    -- beside it a server as nginx has it without the line
+    local short = free_port()
+    local hub, request = hub_behind_nginx({}, function(text)
+      local other = text:match "\n(server {.*})"
+      other = replace(other, "listen 443", "listen 127.0.0.1:" .. short)
+      other = other:gsub("%s*proxy_read_timeout[^\n]*", "")
+      return text .. "\n" .. other
+    end)
+    local id, lost = polling(request), polling(request)
+    local from = ws.now()
+    local poll = request("GET", id)
+    local cut = request("GET", lost, nil, nil, short)
+    assert.equal(504, (cut:read_http { limit = 75 }))
+    assert.is_true(ws.now() - from > 59)
+    local status, _, body = poll:read_http { limit = 60 }
+    assert.same({ 200, "" }, { status, body })
+    assert.is_true(ws.now() - from > 89)
+    -- and the session goes on
+    poll = request("GET", id)
+    assert.equal(1, hub.clients.all:send "N")
+    t.contains(select(3, poll:read_http()), '"target":"N"')
+    t.pump(hub.close, hub)
+  end)
 
   local function haproxy(language, server, bind)
     local port = free_port()

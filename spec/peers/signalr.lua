@@ -4,6 +4,7 @@
 local ws = require "evws"
 local signalr = require "evws.signalr"
 
+local server
 local conns = {} -- transports of WebSockets, by the connection's id
 
 local methods = {
@@ -64,6 +65,8 @@ local methods = {
   End = function(ctx, allow_reconnect)
     ctx:close { allow_reconnect = allow_reconnect }
   end,
+  Tag = function(ctx) return ctx.items.tag end,
+  Sockets = function() return server.connections end,
   Cut = function(ctx)
     local conn = conns[ctx.id]
     if conn then conn:terminate() end
@@ -91,6 +94,9 @@ local streams = {
       if pause > 0 then ws.sleep(pause) end
     end
   end,
+  Long = function(ctx, out, n, length)
+    for _ = 1, n do out:send(("d"):rep(length)) end
+  end,
   CountAndFail = function(ctx, out, n)
     for i = 1, n do out:send(i) end
     signalr.raise "enough"
@@ -108,6 +114,9 @@ end
 
 local base = { methods = methods, streams = streams, user_id = user_id,
   on_error = function() end, keepalive_interval = 1, client_timeout = 30,
+  on_connected = function(ctx)
+    ctx.items.tag = ctx.request.headers["x-tag"]
+  end,
   on_disconnected = function(ctx, why)
     has_left(ctx.id, why or "clean")
     conns[ctx.id] = nil
@@ -144,6 +153,23 @@ serve("/guarded", { authorize = function(request)
   if user ~= "good" then return 401 end
 end })
 
+serve("/silent", { keepalive_interval = false })
+serve("/impatient", { client_timeout = 2 })
+
+-- A token is "user.1" until the user lets it expire, then "user.2".
+local expired = {}
+local function holder(request)
+  return (user_id(request) or ""):match "^(.*)%.(%d)$"
+end
+local expiring = { Expire = function(ctx) expired[ctx.user] = true end }
+for name, method in pairs(methods) do expiring[name] = method end
+serve("/expiring", { methods = expiring, user_id = function(request)
+  return (holder(request))
+end, authorize = function(request)
+  local user, n = holder(request)
+  if n ~= (expired[user or ""] and "2" or "1") then return 401 end
+end })
+
 -- For pages of another port, with cookies.
 serve("/cross", { origins = function(origin)
   return origin:find "^http://localhost:%d+$" ~= nil
@@ -161,7 +187,7 @@ local pages = assert(ws.listen { port = 0, on_request = function(request)
     .. "signalr-protocol-msgpack.min.js></script>",
     { ["Content-Type"] = "text/html" }
 end })
-local server = assert(ws.listen { port = 0, routes = routes })
+server = assert(ws.listen { port = 0, routes = routes })
 print("http://127.0.0.1:" .. server.port)
 print("http://localhost:" .. pages.port)
 io.write "ready\n"
