@@ -753,7 +753,8 @@ function server:reload_tls() end
 ---@field messages_out integer
 ---@field bytes_in integer
 ---@field bytes_out integer
----Publishes that a subscriber missed.
+---Messages that a slow reader missed: publishes that met a full queue, and what
+---had a `ttl` or a `key` and was too old, or replaced.
 ---@field dropped integer
 ---Bytes that wait for peers to read.
 ---@field queued_bytes integer
@@ -1003,6 +1004,16 @@ function conn:send(message, kind, options) end
 ---`false`: this message is not compressed, whatever `compression` says. Default
 ---`true`.
 ---@field compress? boolean
+---The message may go: while the kernel takes nothing for this connection it
+---waits as it is, and after so many seconds it is not sent any more. Default:
+---it waits until it is sent.
+---@field ttl? number
+---The message may go: while it waits, a newer one with the same key takes its
+---place, for only the last counts (a position, a price, a cursor). 1 to 255
+---bytes. The order of all others stays; what is replaced, or too old, is counted
+---in `conn.missed` and as `dropped` in `server:stats()`. Who keeps up gets every
+---message.
+---@field key? string
 
 ---Begins a message that is sent in fragments, as it is made: for what is too
 ---long to hold, or not known yet. Other messages wait for its end, whoever

@@ -234,7 +234,7 @@ describe("a connection", function()
   end)
 
   it("to a peer that reads slowly is not cut", function()
-    local client, log, conn = open { stall_timeout = 0.3 * second,
+    local client, log, conn = open { stall_timeout = 0.5 * second,
       max_queued = false }
     local piece = ("x"):rep(1 << 20)
     for _ = 1, 32 do assert(conn:send(piece)) end

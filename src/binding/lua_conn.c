@@ -11,6 +11,7 @@
 #include "binding/lua_timer.h"
 #include "binding/lua_topic.h"
 #include "binding/lua_writer.h"
+#include "binding/send_options.h"
 #include "binding/task.h"
 #include "binding/waiting.h"
 #include "engine/conn.h"
@@ -30,34 +31,28 @@ static int result(lua_State *L, enum ws_err err) {
 
 /* ---- sending ---- */
 
-/* May the message be compressed? */
-static bool check_send_options(lua_State *L, int arg) {
-  bool may_compress = true;
-  if (lua_isnoneornil(L, arg)) return true;
-  luaL_checktype(L, arg, LUA_TTABLE);
-  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING ||
-        strcmp(lua_tostring(L, -2), "compress") != 0)
-      luaL_error(L, "unknown option '%s' for 'send'",
-                 luaL_tolstring(L, -2, NULL));
-    if (!lua_isboolean(L, -1))
-      luaL_error(L, "bad option 'compress' (boolean expected)");
-    may_compress = lua_toboolean(L, -1);
-  }
-  return may_compress;
+/* With what is asked for in the table at 4. */
+static enum ws_err give(struct lua_conn *lc, uint8_t opcode, struct ws_slice m,
+                        const struct ws_fleet *how) {
+  if (how->ttl > 0 || how->key.n)
+    return ws_conn_send_fleeting(&lc->c, opcode, m, how);
+  return how->is_plain ? ws_conn_send_plain(&lc->c, opcode, m.p, m.n)
+                       : ws_conn_send(&lc->c, opcode, m.p, m.n);
 }
 
 static int conn_send(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
-  size_t n;
-  const char *data = luaL_checklstring(L, 2, &n);
+  struct ws_slice m;
+  struct ws_fleet how;
+  m.p = luaL_checklstring(L, 2, &m.n);
   uint8_t opcode = ws_check_kind(L, 3);
-  bool may_compress = check_send_options(L, 4);
-  if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(data, n))
+  bool has_options = !lua_isnoneornil(L, 4);
+  if (has_options) ws_check_send_options(L, 4, "send", &how);
+  if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(m.p, m.n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);
   if (!ws_is_usable(lc)) return ws_push_closed(L);
-  enum ws_err err = may_compress ? ws_conn_send(&lc->c, opcode, data, n)
-                                 : ws_conn_send_plain(&lc->c, opcode, data, n);
+  enum ws_err err = has_options ? give(lc, opcode, m, &how)
+                                : ws_conn_send(&lc->c, opcode, m.p, m.n);
   if (err != WS_OK) return result(L, err);
   lua_pushboolean(L, true);
   lua_pushinteger(L, (lua_Integer)ws_conn_buffered(&lc->c));

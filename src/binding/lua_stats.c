@@ -176,7 +176,9 @@ static void add_traffic(luaL_Buffer *b, const struct ws_traffic *t) {
   one(b, "sent_bytes_total", "counter", "Bytes of messages sent or queued.",
       t->bytes_out);
   one(b, "dropped_total", "counter",
-      "Publishes that a subscriber missed, its queue being full.", t->dropped);
+      "Messages that a slow reader missed: publishes, its queue being "
+      "full, and those that may go.",
+      t->dropped);
 }
 
 int ws_server_metrics(lua_State *L) {

@@ -218,7 +218,8 @@ static void after_flush(struct ws_conn *c) {
   }
   if (s->queued > c->options->high_water) c->was_high = true;
   bool was_high = c->was_high && !c->is_backed_up;
-  if ((was_high || c->is_drain_awaited) && s->queued <= ws_conn_low_water(c)) {
+  size_t waits = c->is_held ? ws_conn_buffered(c) : s->queued;
+  if ((was_high || c->is_drain_awaited) && waits <= ws_conn_low_water(c)) {
     c->needs_empty = false;
     c->was_high = c->was_high && !was_high;
     c->is_drain_awaited = false;
@@ -236,6 +237,10 @@ static void on_late(struct ws_late *late) {
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
   if (c->ahead) c->ahead->calls->catch_up(c);
   if (!s->is_blocked) ws_stream_flush(s);
+  if (c->is_held && !s->is_blocked) {
+    ws_conn_follow(c, false);
+    if (!s->is_blocked) ws_stream_flush(s);
+  }
   if (c->ahead) c->ahead->calls->note(c);
   if (s->error) {
     end_broken(c);

@@ -67,8 +67,11 @@ void ws_conn_drop_queue(struct ws_conn *c) {
 }
 
 void ws_conn_drop_writer(struct ws_conn *c) {
-  c->has_writer = c->is_backed_up = false;
-  if (c->rare) ws_buf_free(&c->rare->writing.behind);
+  c->has_writer = c->is_held = c->is_backed_up = false;
+  if (!c->rare) return;
+  ws_buf_free(&c->rare->writing.behind);
+  ws_fleetings_free(c->rare->fleetings);
+  c->rare->fleetings = NULL;
 }
 
 void ws_conn_end(struct ws_conn *c, int code, const char *cause) {

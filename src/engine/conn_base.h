@@ -17,6 +17,7 @@
 #define EVWS_CONN_BASE_H
 
 #include "base/buf.h"
+#include "engine/fleeting.h"
 #include "engine/server_base.h"
 #include "protocol/protocol.h"
 #include "transport/stream.h"
@@ -82,7 +83,8 @@ struct ws_rest {
 
 /* A message that is sent in fragments. */
 struct ws_writing {
-  struct ws_buf behind; /* messages that wait for its end: records */
+  struct ws_buf behind; /* messages that wait for its end, or for the kernel
+                         * behind one that may go (is_held): records */
   const void *by;       /* the host's mark of who writes */
   uint32_t id;
   uint8_t first; /* opcode of the next fragment */
@@ -96,11 +98,13 @@ struct ws_rare {
   uint8_t queue_controls; /* of these are pings and pongs */
   uint8_t controls_n;
   struct ws_writing writing;
+  struct ws_fleetings *fleetings; /* of what is behind, those that may go */
   struct ws_buf controls; /* pull mode: pings and pongs for their handler */
   uint16_t peer_code;     /* of a Close that waits for what came before it */
   uint16_t status;        /* a client's: of an answer that was no 101, */
   uint32_t retry_after;   /* which asks to be left alone for so many seconds */
-  uint64_t missed;        /* publishes that met a full queue; drops_unread */
+  uint64_t missed;        /* publishes that met a full queue, messages that
+                           * have gone; drops_unread */
   double message_spent;   /* of message_rate's burst, at tick message_at */
   uint32_t message_at;
   uint8_t pongs; /* queued while the kernel refuses bytes */
@@ -150,7 +154,8 @@ struct ws_conn {
   bool was_high : 1;     /* above high_water: on_drain is due */
   bool is_drain_awaited : 1; /* a task waits for low_water */
   bool is_close_sent : 1;    /* our close frame is queued */
-  bool has_writer : 1;       /* messages wait behind one that is written */
+  bool has_writer : 1;       /* messages wait behind one that is written, */
+  bool is_held : 1;          /* or behind one that may go: fleeting.h */
   bool is_close_left : 1;    /* and the kernel has it */
   bool is_close_pending : 1; /* the peer's waits for what came before it */
   bool is_ours : 1;          /* we began the close, for the cause that is set */
@@ -221,7 +226,12 @@ void ws_conn_drop_queue(struct ws_conn *c);
 /* What came before an end that is not the peer's word is of no interest. */
 void ws_conn_drop_unread(struct ws_conn *c);
 
-/* No message in fragments goes on, and those behind it are dropped. */
+/* Does what is sent now wait behind other messages, as a record? */
+static inline bool ws_conn_has_behind(const struct ws_conn *c) {
+  return c->has_writer || c->is_held;
+}
+
+/* No message in fragments goes on, and those that wait are dropped. */
 void ws_conn_drop_writer(struct ws_conn *c);
 
 #endif

@@ -1,8 +1,8 @@
 /* conn_send.c: what leaves a connection. A frame of up to 64 KiB is written
  * behind its head into the stream's buffer, one copy; a longer payload is
  * handed to the kernel where it lies. Clients mask (5.3), so they always
- * copy. A message behind one that is sent in fragments waits for its end, as
- * a record. */
+ * copy. A message behind one that is sent in fragments, or behind one that may
+ * go, waits as a record. */
 #include "engine/conn_send.h"
 
 #include <string.h>
@@ -18,8 +18,8 @@ bool ws_conn_can_send(const struct ws_conn *c) {
 
 /* And a message may stand next on the wire. */
 static bool can_send(const struct ws_conn *c) {
-  return c->state == WS_CONN_OPEN && !c->is_close_sent && !c->has_writer &&
-         !c->stream.error;
+  return c->state == WS_CONN_OPEN && !c->is_close_sent &&
+         !ws_conn_has_behind(c) && !c->stream.error;
 }
 
 /* Whoever waits for the queue to drain, and sends it again, must not find it as
@@ -133,36 +133,62 @@ enum ws_err ws_conn_write_frame(struct ws_conn *c, uint8_t first,
   return write_frame(c, first, data, len);
 }
 
-enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t opcode,
-                                const void *data, size_t len) {
-  struct ws_behind head = {len, opcode};
-  /* one that is over may have outlived its options */
-  if (!c->has_writer || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
+/* ---- behind other messages ---- */
+
+size_t ws_conn_behind(const struct ws_conn *c) {
+  const struct ws_rare *r = c->rare;
+  return r->writing.behind.len + (r->fleetings ? r->fleetings->bytes : 0);
+}
+
+static void count_missed(struct ws_conn *c, size_t n) {
+  c->rare->missed += n;
+  c->route->traffic.dropped += n;
+}
+
+/* Has so much no room beside what waits? What has grown old makes some. */
+static bool has_no_room(struct ws_conn *c, size_t len) {
   uint64_t most = c->options->max_queued;
+  size_t waiting = ws_conn_buffered(c);
+  if (waiting == 0 || (waiting <= most && len <= most - waiting)) return false;
+  struct ws_fleetings *f = c->rare->fleetings;
+  if (f) count_missed(c, ws_fleetings_age(f, ws_loop_now(c->stream.loop)));
+  waiting = ws_conn_buffered(c);
+  return waiting > most || len > most - waiting;
+}
+
+static void note_waiting(struct ws_conn *c) {
+  if (ws_conn_buffered(c) <= c->options->high_water) return;
+  c->was_high = true;
+  c->is_backed_up = !c->options->read_ahead;
+  ws_conn_resume(c);
+}
+
+static bool append(struct ws_conn *c, struct ws_behind head, const void *data) {
+  struct ws_buf *behind = &c->rare->writing.behind;
+  if (!ws_buf_reserve(behind, sizeof head + head.len)) return false;
+  ws_buf_append(behind, &head, sizeof head);
+  ws_buf_append(behind, data, head.len);
+  return true;
+}
+
+static enum ws_err keep(struct ws_conn *c, struct ws_behind head,
+                        const void *data) {
+  /* one that is over may have outlived its options */
+  if (!ws_conn_has_behind(c) || !ws_conn_can_send(c)) return WS_ERR_CLOSED;
   if (!c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (c->stream.error) return WS_ERR_CLOSED;
-  struct ws_buf *behind = &c->rare->writing.behind;
-  size_t waiting = ws_conn_buffered(c);
-  if (waiting && (waiting > most || len > most - waiting)) {
-    refused(c, len);
+  if (has_no_room(c, head.len)) {
+    refused(c, head.len);
     return ws_conn_overflow(c);
   }
-  if (!ws_buf_reserve(behind, sizeof head + len)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    return WS_ERR_MEMORY;
-  }
-  ws_buf_append(behind, &head, sizeof head);
-  ws_buf_append(behind, data, len);
-  if (waiting + len > c->options->high_water) {
-    c->was_high = true;
-    c->is_backed_up = !c->options->read_ahead;
-    ws_conn_resume(c);
-  }
+  if (!append(c, head, data)) return broken(c);
+  note_waiting(c);
   return WS_OK;
 }
 
-size_t ws_conn_behind_writer(const struct ws_conn *c) {
-  return c->rare->writing.behind.len;
+enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t first,
+                                const void *data, size_t len) {
+  return keep(c, (struct ws_behind){len, first, WS_BEHIND_FRAME}, data);
 }
 
 /* A message, compressed already where `first` says so; without FIN. */
@@ -199,9 +225,138 @@ enum ws_err ws_conn_send_plain(struct ws_conn *c, uint8_t opcode,
 enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
                          size_t len) {
   if (c->protocol.extension.is_on && ws_conn_can_send(c) &&
-      ws_compression_is_due(&c->protocol, len))
+      ws_compression_is_due(&c->protocol, len)) {
+    /* what is compressed now would be so before what leaves before it */
+    if (c->is_held)
+      return keep(c, (struct ws_behind){len, opcode, WS_BEHIND_MESSAGE}, data);
     return send_compressed(c, opcode, data, len);
+  }
   return emit(c, opcode, data, len);
+}
+
+/* ---- messages that may go ---- */
+
+static bool has_fleetings(struct ws_conn *c) {
+  struct ws_rare *r = ws_conn_rare(c);
+  struct ws_hash_key key;
+  if (!r || r->fleetings) return r != NULL;
+  if (!ws_random_take(c->stream.loop, &key, sizeof key)) return false;
+  return (r->fleetings = ws_fleetings_new(key)) != NULL;
+}
+
+/* In the place of the one with its key, or behind all. */
+static enum ws_err hold(struct ws_conn *c, uint8_t opcode,
+                        struct ws_slice message, const struct ws_fleet *how) {
+  double now = ws_loop_now(c->stream.loop);
+  double until = how->ttl > 0 ? now + how->ttl : 0;
+  if (!has_fleetings(c)) return broken(c);
+  struct ws_fleetings *f = c->rare->fleetings;
+  struct ws_fleeting *m = ws_fleetings_find(f, how->key);
+  size_t more =
+    m ? message.n > m->len ? message.n - m->len : 0 : message.n + sizeof *m;
+  if (more && has_no_room(c, more)) {
+    refused(c, more);
+    return ws_conn_overflow(c);
+  }
+  if (m) {
+    bool was_gone = m->is_gone;
+    if (!ws_fleetings_replace(f, m, how, until, opcode, message))
+      return broken(c);
+    count_missed(c, !was_gone);
+  } else {
+    m = ws_fleetings_add(f, how, until, opcode, message);
+    struct ws_behind head = {sizeof m, opcode, WS_BEHIND_FLEETING};
+    if (!m || !append(c, head, &m)) return broken(c);
+  }
+  c->is_held = true;
+  if (c->ahead) c->ahead->calls->note(c);
+  note_waiting(c);
+  return WS_OK;
+}
+
+enum ws_err ws_conn_send_fleeting(struct ws_conn *c, uint8_t opcode,
+                                  struct ws_slice message,
+                                  const struct ws_fleet *how) {
+  struct ws_stream *s = &c->stream;
+  if (!ws_conn_can_send(c) || (c->ahead && !caught_up(c))) return WS_ERR_CLOSED;
+  if (!s->is_blocked && s->queued >= WS_CORK_PAYLOAD) ws_stream_flush(s);
+  if (s->error) return WS_ERR_CLOSED;
+  if (s->is_blocked || ws_conn_has_behind(c))
+    return hold(c, opcode, message, how);
+  return how->is_plain ? ws_conn_send_plain(c, opcode, message.p, message.n)
+                       : ws_conn_send(c, opcode, message.p, message.n);
+}
+
+/* A message that has waited, now. */
+static enum ws_err send_late(struct ws_conn *c, uint8_t opcode,
+                             const void *data, size_t len) {
+  size_t n = 0;
+  const uint8_t *out = NULL;
+  if (c->protocol.extension.is_on && ws_compression_is_due(&c->protocol, len))
+    out = ws_compression_deflate(&c->protocol, data, len, &n);
+  if (!out) return write_frame(c, opcode | WS_FIN, data, len);
+  enum ws_err err = write_frame(c, opcode | WS_RSV1 | WS_FIN, out, n);
+  if (err) ws_compression_forget(&c->protocol);
+  return err;
+}
+
+static enum ws_err follow_fleeting(struct ws_conn *c, const uint8_t *at) {
+  struct ws_fleeting *m;
+  enum ws_err err = WS_OK;
+  memcpy(&m, at, sizeof m);
+  bool was_gone = m->is_gone;
+  ws_fleetings_take(c->rare->fleetings, m);
+  if (ws_fleeting_is_over(m, ws_loop_now(c->stream.loop)))
+    count_missed(c, !was_gone);
+  else if (m->is_plain)
+    err = write_frame(c, m->opcode | WS_FIN, m->data, m->len);
+  else
+    err = send_late(c, m->opcode, m->data, m->len);
+  ws_fleeting_free(m);
+  return err;
+}
+
+/* The first record leaves. False when it was the last one, or none can. */
+static bool follow_one(struct ws_conn *c) {
+  struct ws_buf *behind = &c->rare->writing.behind;
+  struct ws_behind head;
+  enum ws_err err;
+  if (behind->len == 0 || !ws_conn_can_send(c)) return false;
+  memcpy(&head, ws_buf_begin(behind), sizeof head);
+  const uint8_t *at = ws_buf_begin(behind) + sizeof head;
+  if (head.kind == WS_BEHIND_FLEETING)
+    err = follow_fleeting(c, at);
+  else if (head.kind == WS_BEHIND_MESSAGE)
+    err = send_late(c, head.first, at, head.len);
+  else
+    err = write_frame(c, head.first | WS_FIN, at, head.len);
+  if (err != WS_OK || !ws_conn_can_send(c)) return false;
+  /* the peer's window has moved on without our compressor */
+  if (c->is_held && head.first & WS_RSV1 && head.kind == WS_BEHIND_FRAME)
+    ws_compression_forget(&c->protocol);
+  ws_buf_consume(behind, sizeof head + head.len);
+  return true;
+}
+
+/* May the next one leave? What the kernel would not take stays unframed. */
+static bool may_follow(struct ws_stream *s) {
+  if (!s->is_blocked && s->queued >= WS_CORK_PAYLOAD) ws_stream_flush(s);
+  return !s->is_blocked && !s->error;
+}
+
+void ws_conn_follow(struct ws_conn *c, bool all) {
+  struct ws_stream *s = &c->stream;
+  if (!c->rare || c->has_writer) return;
+  while ((all || may_follow(s)) && follow_one(c)) continue;
+  if (c->state == WS_CONN_CLOSED) return; /* nothing waits any more */
+  if (c->rare->writing.behind.len == 0) {
+    ws_conn_drop_writer(c);
+    if (c->ahead) c->ahead->calls->note(c);
+  }
+  if (c->is_backed_up && ws_conn_buffered(c) <= c->options->high_water)
+    c->is_backed_up = false;
+  ws_loop_late(s->loop, &s->late); /* on_drain, a Close */
+  ws_conn_resume(c);
 }
 
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
@@ -233,6 +388,8 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
   if (c->is_close_sent || c->stream.error) return WS_ERR_CLOSED;
   if (c->ahead && !caught_up(c)) return WS_ERR_CLOSED;
   if (c->ahead) c->ahead->calls->leave(c);
+  if (c->is_held) ws_conn_follow(c, true);
+  if (c->is_cut) return WS_ERR_MEMORY;
   ws_conn_drop_writer(c);
   enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
   c->is_close_sent = true;

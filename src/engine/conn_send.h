@@ -14,6 +14,16 @@ enum ws_err ws_conn_send(struct ws_conn *c, uint8_t opcode, const void *data,
 enum ws_err ws_conn_send_plain(struct ws_conn *c, uint8_t opcode,
                                const void *data, size_t len);
 
+/* A message that may go: while the kernel refuses bytes it waits unframed,
+ * and what is sent meanwhile waits behind it. */
+enum ws_err ws_conn_send_fleeting(struct ws_conn *c, uint8_t opcode,
+                                  struct ws_slice message,
+                                  const struct ws_fleet *how);
+
+/* What waits behind other messages follows: as much as the kernel takes, or
+ * all. Not while a writer is at work. */
+void ws_conn_follow(struct ws_conn *c, bool all);
+
 /* A control frame; always fits. */
 enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
                                  const void *data, size_t len);
@@ -26,18 +36,25 @@ enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len);
 /* 7.1.7: a close frame, and no waiting for the peer's. */
 void ws_conn_fail(struct ws_conn *c, int code, const char *cause);
 
-/* Bytes that wait, those behind a writer included. */
-size_t ws_conn_behind_writer(const struct ws_conn *c);
+/* Bytes that wait, those behind other messages included. */
+size_t ws_conn_behind(const struct ws_conn *c);
 static inline size_t ws_conn_buffered(const struct ws_conn *c) {
-  return c->stream.queued + (c->has_writer ? ws_conn_behind_writer(c) : 0);
+  return c->stream.queued + (ws_conn_has_behind(c) ? ws_conn_behind(c) : 0);
 }
 
 /* ---- for those who send in other ways ---- */
 
-/* A message that waits behind a writer's; its payload follows. */
+/* How the payload of a message that waits behind others leaves. */
+enum ws_behind_kind {
+  WS_BEHIND_FRAME,   /* as it stands, of this first byte */
+  WS_BEHIND_MESSAGE, /* compressed, where that is due then */
+  WS_BEHIND_FLEETING /* it is a pointer to a struct ws_fleeting */
+};
+
+/* A message that waits behind others; its payload follows. */
 struct ws_behind {
   size_t len;
-  uint8_t opcode;
+  uint8_t first, kind;
 };
 
 /* Open, and no Close of ours is on its way. */
@@ -54,9 +71,9 @@ bool ws_conn_is_full(struct ws_conn *c, size_t len);
 /* What is done with a message then. */
 enum ws_err ws_conn_overflow(struct ws_conn *c);
 
-/* Keeps a message behind the one that is being written; WS_ERR_CLOSED where
- * there is none. */
-enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t opcode,
+/* Keeps a message behind those that wait or the one that is being written;
+ * WS_ERR_CLOSED where there is none. first: its opcode, and RSV1. */
+enum ws_err ws_conn_send_behind(struct ws_conn *c, uint8_t first,
                                 const void *data, size_t len);
 
 /* One frame; first: its opcode and bits. */

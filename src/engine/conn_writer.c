@@ -15,6 +15,7 @@ enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
   struct ws_rare *r;
   if (!ws_conn_can_send(c) || c->has_writer) return WS_ERR_CLOSED;
   if (c->ahead) c->ahead->calls->catch_up(c);
+  if (c->is_held) ws_conn_follow(c, true); /* it would pass them by */
   if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
   if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
   r->writing.first = opcode;
@@ -48,30 +49,12 @@ enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
   return ws_conn_write_frame(c, first, data, len);
 }
 
-/* What has waited follows. It was counted against max_queued when it came. */
-static void let_follow(struct ws_conn *c) {
-  struct ws_buf behind = c->rare->writing.behind;
-  struct ws_behind head;
-  size_t at = 0;
-  c->rare->writing.behind = (struct ws_buf){.data = NULL};
-  while (at < behind.len && ws_conn_can_send(c)) {
-    memcpy(&head, behind.data + at, sizeof head);
-    at += sizeof head;
-    if (ws_conn_write_frame(c, head.opcode | WS_FIN, behind.data + at,
-                            head.len) != WS_OK)
-      break;
-    at += head.len;
-  }
-  ws_buf_free(&behind);
-}
-
 enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id) {
   if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
   uint8_t first = c->rare->writing.first | WS_FIN;
   c->has_writer = c->is_backed_up = false;
   enum ws_err err = ws_conn_write_frame(c, first, "", 0);
-  let_follow(c);
-  ws_loop_late(c->stream.loop, &c->stream.late); /* on_drain, a Close */
-  ws_conn_resume(c);
+  /* what has waited was counted against max_queued when it came */
+  ws_conn_follow(c, !c->is_held);
   return err;
 }

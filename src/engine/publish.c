@@ -160,7 +160,7 @@ void ws_publish_note(struct ws_conn *c) {
   struct ws_topics *ts = c->server->topics;
   struct ws_member *m = ws_member_of(c);
   bool was_slow = ws_list_is_linked(&m->slow);
-  if ((c->stream.is_blocked || c->has_writer) == was_slow) return;
+  if ((c->stream.is_blocked || ws_conn_has_behind(c)) == was_slow) return;
   if (was_slow) {
     ws_list_remove(&m->slow);
     ts->n_slow--;
@@ -197,7 +197,7 @@ static enum ws_err give(struct ws_conn *c, struct ws_entry *e) {
   const struct ws_part *p = choose(c, e);
   const struct ws_range *r = &p->range;
   if (c->stream.error) return WS_ERR_CLOSED;
-  if (c->has_writer)
+  if (ws_conn_has_behind(c))
     return ws_conn_send_behind(c, p->first, r->block->data + r->off + p->head,
                                r->len - p->head);
   if (ws_conn_is_full(c, r->len)) return ws_conn_overflow(c);

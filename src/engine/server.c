@@ -105,7 +105,7 @@ uint64_t ws_server_queued(const struct ws_server *s) {
   for (struct ws_list *e = s->conns.next; e != &s->conns; e = e->next) {
     const struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
     sum += ws_stream_pending(&c->stream) +
-           (c->has_writer ? ws_conn_behind_writer(c) : 0);
+           (ws_conn_has_behind(c) ? ws_conn_behind(c) : 0);
   }
   return sum;
 }
