@@ -340,3 +340,10 @@ seed("url", "ws+unix:/run/a.sock:/path?q", "ws+unix:///run/a.sock", "ws+unix::",
   "http://u:p%20@a:3128/", "u@[::1]:1", "http://%3a:x@a", "https://a",
   "socks5://a", ".a.test,10.0.0.0/8 *.b:80", "[::1]:80,*", "::/64",
   "http://a", "ws:///", "ws://a b/", "ws://u:p@a/")
+
+-- The depth in front.
+for _, json in ipairs { '{"id":1,"connect":{"data":{"a":[1,-2.5e+3,true]}}}',
+  '"\\u00e9\\ud83d\\ude00\\ud800"', "[[[[]]]]", '{"a":1},"x":{', "[1,]",
+  "01", "1e", "NaN", '{"a":1,"a":2}', " [ ] ", '"\\', "{}{}", "nul" } do
+  seed("json", "\64" .. json, "\1" .. json)
+end

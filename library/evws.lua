@@ -1629,6 +1629,34 @@ function ws.on_error(fn) end
 ---@return boolean
 function ws.equals(a, b) end
 
+---The signature of a text: HMAC with SHA-256 (RFC 2104), 32 bytes. What came
+---with a text is compared by `ws.equals`.
+---@param key string
+---@param text string
+---@return string bytes
+function ws.hmac_sha256(key, text) end
+
+---Checks a JSON text (RFC 8259), and takes it apart without decoding it: an
+---object becomes a table of its keys, and each value stays the text that it is,
+---with all digits and blanks. So values can be passed on as they came.
+---
+---With more `levels`, objects inside of it become tables as well. A list is
+---taken apart where the whole text is one; with `levels` 0, or where it is
+---neither, the text comes back without the blanks around it.
+---
+---Returns nil and why where it is no JSON, or is no UTF-8. Of a key that is
+---there twice the last counts.
+---
+---```lua
+---ws.json_split '{ "id": 1, "data": [1.0, {}] }' --> { id = "1", data = "[1.0, {}]" }
+---```
+---@param text string
+---@param levels? integer default `1`, at most 1024
+---@param depth? integer objects and lists inside of one another, default `64`, at most 1024
+---@return table|string? value
+---@return string? message `no JSON at byte 7`, `nested too deep`, `text is not UTF-8`
+function ws.json_split(text, levels, depth) end
+
 ---Bytes that nobody can guess, from the system's generator: for tokens and ids.
 ---Raises where the system has none.
 ---@param n integer 0 to 65536

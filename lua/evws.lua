@@ -36,6 +36,8 @@ local ws = {
   popen = require "evws.popen",
 
   equals = core.equals,
+  hmac_sha256 = core.hmac_sha256,
+  json_split = core.json_split,
   random = core.random,
   parse_query = require "evws.query",
   parse_form = require "evws.form",

@@ -71,7 +71,8 @@ local standard = [[assert.h ctype.h errno.h inttypes.h limits.h math.h
 local allowed = {
   base = set(standard .. " malloc.h malloc/malloc.h sys/mman.h"),
   protocol = set(standard
-    .. " arpa/inet.h openssl/crypto.h openssl/evp.h openssl/sha.h zlib.h"),
+    .. " arpa/inet.h openssl/crypto.h openssl/evp.h openssl/hmac.h"
+    .. " openssl/sha.h zlib.h"),
 }
 local lua_headers = set "lua.h lauxlib.h lualib.h"
 local sockets = set [[sys/socket.h sys/un.h netinet/in.h netinet/tcp.h

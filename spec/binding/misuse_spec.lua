@@ -76,7 +76,8 @@ describe("the module", function()
       queue = { 1 }, connect = { "ws://127.0.0.1:1" },
       listen = { { port = 0 } },
       on_error = { print }, log = { "info", "x" }, watchdog = { 1 },
-      random = { 1 }, equals = { "a", "b" } } do
+      random = { 1 }, equals = { "a", "b" },
+      hmac_sha256 = { "a", "b" }, json_split = { "1" } } do
       assert.equal(("call ws.%s, not ws:%s"):format(name, name),
         at_line(function()
           local result = ws[name](ws, table.unpack(arguments))

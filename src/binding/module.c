@@ -12,6 +12,7 @@
 #include "binding/lua_conn.h"
 #include "binding/lua_hear.h"
 #include "binding/lua_input.h"
+#include "binding/lua_json.h"
 #include "binding/lua_process.h"
 #include "binding/lua_queue.h"
 #include "binding/lua_server.h"
@@ -185,11 +186,28 @@ static int lua_equals(lua_State *L) {
   return 1;
 }
 
+/* RFC 2104, with SHA-256: what signs a token. */
+static int lua_hmac_sha256(lua_State *L) {
+  ws_state_check_dot(L, "hmac_sha256");
+  struct ws_slice key, text;
+  uint8_t mac[WS_SECRET_MAC_LEN];
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_checktype(L, 2, LUA_TSTRING);
+  key.p = lua_tolstring(L, 1, &key.n);
+  text.p = lua_tolstring(L, 2, &text.n);
+  if (!ws_secret_mac(key, text, mac)) return luaL_error(L, "not enough memory");
+  lua_pushlstring(L, (const char *)mac, sizeof mac);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"connect", ws_lua_connect},
                                      {"equals", lua_equals},
                                      {"every", ws_lua_every},
                                      {"fd", ws_lua_fd},
+                                     {"hmac_sha256", lua_hmac_sha256},
+                                     {"json_decode", ws_lua_json_decode},
+                                     {"json_split", ws_lua_json_split},
                                      {"listen", ws_lua_listen},
                                      {"log", ws_lua_log},
                                      {"now", lua_now},
