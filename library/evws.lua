@@ -311,6 +311,11 @@ local ws = {}
 ---
 ---The TCP port; 0: any free one, to be read as `server.port`.
 ---@field port? integer
+---Topics that keep their last messages, in this process, for who comes back
+---(`recover` of `conn:subscribe`): a pattern for each, a topic's name or the
+---beginning of names and a `*`; of several that match, the longest counts.
+---`{ ["room/*"] = { size = 100, ttl = 300 } }`
+---@field history? table<string, evws.HistoryRule>
 ---
 ---Where to listen: a name or an address. `"localhost"` (the default) is
 ---127.0.0.1 and, where there is one, ::1 on the same port; `"*"` is every
@@ -636,7 +641,8 @@ function server:close(options) end
 function server:route(pattern, route) end
 
 ---As `conn:publish`, to all who have subscribed to the topic, but for those that
----the options name.
+---the options name. To a topic with a `history` it returns the offset and the
+---epoch of the message instead of a count.
 ---@param topic string
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
@@ -655,6 +661,66 @@ function server:publish(topic, message, kind, options) end
 ---The message stays in this process, default `false`.
 ---@field here? boolean
 
+---What a topic keeps (option `history`): a list of
+---`{ offset =, message =, kind =, meta = }`, the oldest first, and where the
+---topic is now: `{ offset =, epoch = }`. Nil and `"not kept"` where no pattern
+---of `history` matches, `"another epoch"` where `since` names one that is over,
+---`"closed"` or `"out of memory"`.
+---@param topic string
+---@param options? evws.HistoryOptions
+---@return evws.Message[]? messages
+---@return evws.Position|string position_or_message
+function server:history(topic, options) end
+
+---@class evws.HistoryOptions
+---Only what came after this position; with `reverse`, before it.
+---@field since? evws.Position
+---At most so many of them, 0: the position alone; default: all.
+---@field limit? integer
+---The newest first, default `false`.
+---@field reverse? boolean
+
+---What is kept of each topic that a pattern of `history` matches.
+---@class evws.HistoryRule
+---The last messages, 1 to 65536.
+---@field size integer
+---Seconds after a topic's last message that they are kept. Where the topic is
+---stays ten times as long. Of more than 100,000 topics those go that nobody
+---has, and that were published to longest ago.
+---@field ttl number
+---Bytes of all topics of the pattern together, default `64 * 1024 * 1024`.
+---Beyond them those topics that were published to longest ago lose what they
+---have.
+---@field bytes? integer
+---The view of who subscribes without naming one: how a client learns where it
+---is. Default `false`: none.
+---@field stamp? false|fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
+
+---A place in the messages of a topic: all up to this one.
+---@class evws.Position
+---0: none, then 1, 2, 3 and so on, one for each message.
+---@field offset? integer
+---Which count that is. Another epoch is another count: the topic was reset or
+---forgotten, or the program started anew. Without one, the topic's.
+---@field epoch? string
+
+---A message that is kept.
+---@class evws.Message
+---@field offset integer
+---@field message string
+---@field kind evws.Kind
+---@field meta? string
+
+---Forgets what a topic keeps, and begins a new epoch: who comes back to an older
+---one is told that it is not recovered. Functions that hear the topic, and views
+---of those who have it, are told by their `reset`.
+---
+---Returns true; or nil and `"not kept"`, `"closed"` or `"out of memory"`.
+---@param topic string
+---@return true? ok
+---@return string? message
+function server:reset(topic) end
+
 ---A view of topics: what those get who subscribe with `{ view = name }`. The
 ---function is called once for each message that is published while somebody has
 ---that view of its topic, and what it returns is framed and compressed once for
@@ -671,15 +737,24 @@ function server:publish(topic, message, kind, options) end
 ---`"closed"`.
 ---@param name string
 ---@param fn fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
+---@param options? evws.ViewOptions
 ---@return true? ok
 ---@return string? message
-function server:view(name, fn) end
+function server:view(name, fn, options) end
+
+---@class evws.ViewOptions
+---Called when a topic with a history has a new epoch (`server:reset`); what it
+---returns is sent as that of the view is.
+---@field reset? fun(about: evws.About): string?, evws.Kind?
 
 ---What is known of a message beside its bytes.
 ---@class evws.About
 ---@field topic string
 ---As it was published with.
 ---@field meta? string
+---Its place, in a topic with a history.
+---@field offset? integer
+---@field epoch? string
 
 ---Calls a function for everything that is published to a topic from now on,
 ---wherever it comes from, in the order of publishing. Each call is a task of its
@@ -698,6 +773,23 @@ function server:hear(topic, fn, options) end
 ---@class evws.HearOptions
 ---Only what is published in this process, default `false`.
 ---@field here? boolean
+---With `joined`: what was missed since this position is told to that.
+---@field recover? evws.Position
+---Called once, before `fn` is called for anything, with what was found; it may
+---not wait. `found.missed` is a list, and `fn` hears what follows.
+---@field joined? fun(found: evws.Found)
+---Called when a topic with a history has a new epoch (`server:reset`).
+---@field reset? fun(about: evws.About)
+
+---What was found for who comes back to a topic.
+---@class evws.Found
+---All that was missed is there.
+---@field recovered boolean
+---Where the topic is now; nil where it has no history.
+---@field offset? integer
+---@field epoch? string
+---What was missed; without `joined` their number.
+---@field missed evws.Message[]|integer
 
 ---@class evws.Hearer
 local hearer = {}
@@ -1112,17 +1204,32 @@ function conn:wait(timeout) end
 ---belong to one server: on a connection of `ws.connect` this raises.
 ---
 ---Returns true, also where it had subscribed before, perhaps in another view,
----which it has no more then; nil and `"closed"`, or `"out of memory"`.
+---which it has no more then; with `recover` or `joined` what was found. Nil and
+---`"closed"`, or `"out of memory"`.
+---
+---    local found = conn:subscribe("room/1",
+---      { recover = { offset = 12, epoch = "k3f9…" } })
+---    if not found.recovered then send_everything(conn) end
 ---@param topic string
 ---@param options? evws.SubscribeOptions
----@return true? ok
+---@return true|evws.Found|nil found
 ---@return string? message
 function conn:subscribe(topic, options) end
 
 ---@class evws.SubscribeOptions
 ---A view of the server (`server:view`), in which it gets the messages; without
----one as they are published.
----@field view? string
+---one that of the topic's `history` (`stamp`), or as they are published; false:
+---in any case as they are published.
+---@field view? string|false
+---It was there before, and has all up to this position. Of a topic with a
+---`history` it is sent what it has missed, once and in order, then all that
+---follows; or it is not recovered, and sent only what follows. `{}` asks for
+---the position alone.
+---@field recover? evws.Position
+---Called at the moment of joining with what was found; it may not wait. What it
+---sends stands before anything of the topic. `found.missed` is a list then, and
+---not sent: that is up to it. What it raises ends the subscription.
+---@field joined? fun(found: evws.Found)
 ---Only what is published in this process, default `false`.
 ---@field here? boolean
 

@@ -76,7 +76,7 @@ static void free_conn(struct ws_conn *c) {
   free(c);
 }
 
-static const struct ws_wish plain = {.view = WS_NO_VIEW};
+static struct ws_wish plain = {.view = WS_NO_VIEW};
 
 static bool is_member(const struct ws_conn *c) {
   return c->meta->path_len > 1 && c->meta->text[1] == 'b';

@@ -209,7 +209,7 @@ describe("a view", function()
     contains(loose(c[1], "subscribe", "a", { view = "lout" }),
       "the server has no view 'lout' (did you mean 'loud'?)")
     contains(loose(c[1], "subscribe", "a", { view = 1 }),
-      "bad option 'view' (string expected")
+      "bad option 'view' (string or false expected")
     contains(loose(c[1], "subscribe", "a", { vew = "x" }),
       "unknown option 'vew' for 'subscribe' (did you mean 'view'?)")
     contains(loose(c[1], "subscribe", "a", 1), "table expected")

@@ -5,6 +5,7 @@
 
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
+#include "binding/lua_wish.h"
 #include "binding/option_values.h"
 #include "binding/publication.h"
 #include "binding/task.h"
@@ -12,7 +13,7 @@
 
 #define HEARER_NAME "evws.hearer"
 
-enum { UV_FUNCTION = 1, UV_HEARER_COUNT = 1 };
+enum { UV_FUNCTION = 1, UV_RESET = 2, UV_HEARER_COUNT = 2 };
 
 struct lua_hearer {
   struct ws_hearer h; /* first */
@@ -42,9 +43,14 @@ static int heard_body(lua_State *L) {
   const struct ws_publication *p = lua_touserdata(L, 2);
   ws_object_push(L, ws_state_of(L), lh);
   if (!lua_isuserdata(L, -1)) return 0; /* it was just cancelled */
-  lua_getiuservalue(L, -1, UV_FUNCTION);
-  ws_push_publication(L, p);
-  return ws_task_call(L, 3, "a hearer");
+  if (!p->is_reset) {
+    lua_getiuservalue(L, -1, UV_FUNCTION);
+    ws_push_publication(L, p);
+    return ws_task_call(L, 3, "a hearer");
+  }
+  if (lua_getiuservalue(L, -1, UV_RESET) != LUA_TFUNCTION) return 0;
+  ws_push_about(L, p);
+  return ws_task_call(L, 1, "a hearer");
 }
 
 bool ws_hear_heard(struct ws_hearer *h, const struct ws_publication *p) {
@@ -65,31 +71,51 @@ bool ws_hear_heard(struct ws_hearer *h, const struct ws_publication *p) {
 
 /* ---- the object ---- */
 
-static const char *const hear_options[] = {"here", NULL};
+static const char *const hear_options[] = {"here", "joined", "recover", "reset",
+                                           NULL};
+
+/* The options at 4, or nothing. Returns the index of `reset`, or 0. */
+static int check_options(lua_State *L, struct ws_server *s,
+                         struct ws_slice name, struct lua_wish *lw) {
+  if (lua_isnil(L, 4)) {
+    ws_wish_read(lw, L, 4, s, name);
+    return 0;
+  }
+  luaL_checktype(L, 4, LUA_TTABLE);
+  ws_option_names(L, 4, "hear", hear_options);
+  ws_wish_read(lw, L, 4, s, name);
+  if (lw->has_result && !lw->fn)
+    luaL_error(L, "option 'recover' of 'hear' needs 'joined'");
+  return ws_option_function(L, 4, "reset");
+}
 
 int ws_server_hear(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice name = ws_check_topic(L, 2);
+  struct lua_wish lw;
   luaL_checktype(L, 3, LUA_TFUNCTION);
   lua_settop(L, 4);
-  bool is_here = false;
-  if (!lua_isnil(L, 4)) {
-    luaL_checktype(L, 4, LUA_TTABLE);
-    ws_option_names(L, 4, "hear", hear_options);
-    is_here = ws_option_bool(L, 4, "here", false);
-  }
+  int reset = check_options(L, s, name, &lw);
   if (s->is_gone || ws_loop_is_forked(s->loop)) return ws_push_closed(L);
   struct ws_state *st = ws_state_of(L);
   struct lua_hearer *lh = lua_newuserdatauv(L, sizeof *lh, UV_HEARER_COUNT);
-  *lh = (struct lua_hearer){.h = {.is_here = is_here}, .st = st};
+  int self = lua_gettop(L);
+  *lh = (struct lua_hearer){.st = st};
   luaL_setmetatable(L, HEARER_NAME);
   lua_pushvalue(L, 3);
-  lua_setiuservalue(L, 5, UV_FUNCTION);
-  ws_object_keep(L, st, lh, 5);
-  enum ws_err err = ws_topic_hear(s, name, &lh->h);
-  if (err == WS_OK) return 1;
-  ws_object_drop(L, st, lh);
-  return ws_push_failure(L, err);
+  lua_setiuservalue(L, self, UV_FUNCTION);
+  if (reset) lua_pushvalue(L, reset);
+  if (reset) lua_setiuservalue(L, self, UV_RESET);
+  ws_object_keep(L, st, lh, self);
+  enum ws_err err = ws_topic_hear(s, name, &lh->h, &lw.wish);
+  if (err != WS_OK || lw.has_failed) {
+    ws_hear_stop(&lh->h);
+    ws_object_drop(L, st, lh);
+  }
+  if (err != WS_OK) return ws_push_failure(L, err);
+  ws_wish_push(&lw);
+  lua_pushvalue(L, self);
+  return 1;
 }
 
 void ws_hear_deaf(struct ws_hearer *h) {

@@ -11,6 +11,7 @@
 #include "binding/lua_route.h"
 #include "binding/lua_stats.h"
 #include "binding/lua_hear.h"
+#include "binding/lua_history.h"
 #include "binding/lua_topic.h"
 #include "binding/lua_view.h"
 #include "binding/option_lists.h"
@@ -35,12 +36,10 @@ void ws_server_gone(struct ws_server *s) {
   ws_topics_stop(s);
   ws_log_server(st, "server_closed", s); /* while it cannot be collected */
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
-  ws_object_push(L, st, ls);
   ws_object_drop(L, st, ls);
-  if (!lua_checkstack(L, 8)) return;
+  if (!lua_checkstack(L, 3)) return;
   ws_route_unref(L, ls);
-  ws_view_unref(L, -1);
-  lua_pop(L, 1);
+  ws_view_unref(L, ls);
 }
 
 /* ---- listen ---- */
@@ -164,6 +163,7 @@ int ws_lua_listen(lua_State *L) {
   struct lua_server *ls = new_server(L, st);
   struct ws_server *s = &ls->s;
   read_options(L, s, &what);
+  ws_history_read(L, 1, ls);
   read_routes(L, ls);
   if (!load_tls(L, s, problem)) {
     lua_pushnil(L);
@@ -351,7 +351,7 @@ static int server_gc(lua_State *L) {
   ws_list_remove(&ls->link);
   ls->s.is_gone = true;
   ws_route_unref(L, ls);
-  ws_view_unref(L, 1);
+  ws_view_unref(L, ls);
   ws_server_free(s);
   return 0;
 }
@@ -361,7 +361,8 @@ void ws_open_server(lua_State *L) {
     {"close", server_close},           {"metrics", ws_server_metrics},
     {"stats", ws_server_stats},        {"route", ws_route_add},
     {"reload_tls", server_reload_tls}, {"hear", ws_server_hear},
-    {"view", ws_server_view},          {NULL, NULL}};
+    {"view", ws_server_view},          {"history", ws_server_history},
+    {"reset", ws_server_reset},        {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
                                   {"__newindex", server_newindex},

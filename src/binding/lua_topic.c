@@ -7,6 +7,7 @@
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
 #include "binding/lua_view.h"
+#include "binding/lua_wish.h"
 #include "binding/option_values.h"
 #include "engine/topic.h"
 
@@ -18,8 +19,15 @@ static int push_count(lua_State *L, int64_t n) {
   return ws_push_failure(L, WS_ERR_MEMORY);
 }
 
-/* And why others than this server's connections do not get it. */
-static int push_published(lua_State *L, int64_t n, const char *why) {
+/* And why others than this server's connections do not get it; or the place
+ * that it has in a history. */
+static int push_published(lua_State *L, const struct ws_publication *p,
+                          int64_t n, const char *why) {
+  if (n >= 0 && p->is_kept) {
+    lua_pushinteger(L, (lua_Integer)p->offset);
+    lua_pushlstring(L, p->epoch.p, p->epoch.n);
+    return 2;
+  }
   int pushed = push_count(L, n);
   if (n < 0 || !why) return pushed;
   lua_pushstring(L, why);
@@ -62,27 +70,37 @@ static struct ws_conn *check_member(lua_State *L) {
   return c;
 }
 
-static const char *const subscribe_options[] = {"here", "view", NULL};
+static const char *const subscribe_options[] = {"here", "joined", "recover",
+                                                "view", NULL};
 
 /* The options of subscribe at 3, or nothing. */
-static struct ws_wish check_wish(lua_State *L, struct ws_conn *c) {
-  struct ws_wish wish = {.view = WS_NO_VIEW};
-  if (lua_isnoneornil(L, 3)) return wish;
-  luaL_checktype(L, 3, LUA_TTABLE);
-  ws_option_names(L, 3, "subscribe", subscribe_options);
-  wish.is_here = ws_option_bool(L, 3, "here", false);
-  const char *view = ws_option_string(L, 3, "view", NULL);
-  if (view && c->server) wish.view = ws_view_check(L, c->server, view);
-  return wish;
+static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
+                       struct lua_wish *lw) {
+  if (!lua_isnoneornil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    ws_option_names(L, 3, "subscribe", subscribe_options);
+  }
+  ws_wish_read(lw, L, 3, c->server, name);
+  if (lua_isnoneornil(L, 3) || lua_getfield(L, 3, "view") == LUA_TNIL) return;
+  if (lua_type(L, -1) == LUA_TSTRING)
+    lw->wish.view =
+      c->server ? ws_view_check(L, c->server, lua_tostring(L, -1)) : WS_NO_VIEW;
+  else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+    lw->wish.view = WS_NO_VIEW;
+  else
+    ws_option_bad(L, "view", "string or false");
 }
 
 static int conn_subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = ws_check_topic(L, 2);
-  struct ws_wish wish = check_wish(L, c);
+  struct lua_wish lw;
+  check_wish(L, c, name, &lw);
   if (c->server) check_no_view(L, c->server, "subscribe");
-  switch (ws_topic_subscribe(c, name, &wish)) {
-  case WS_OK: lua_pushboolean(L, true); return 1;
+  enum ws_err err = ws_topic_subscribe(c, name, &lw.wish);
+  if (lw.has_failed) ws_topic_unsubscribe(c, name);
+  switch (err) {
+  case WS_OK: return ws_wish_push(&lw);
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
   }
@@ -121,7 +139,7 @@ static int conn_publish(lua_State *L) {
   const char *why = NULL;
   int64_t n = ws_topic_publish(c->server, (struct ws_except){&self, 1}, &p,
                                here ? NULL : &why);
-  return push_published(L, n, why);
+  return push_published(L, &p, n, why);
 }
 
 /* ---- of a server ---- */
@@ -166,7 +184,7 @@ static int server_publish(lua_State *L) {
   check_no_view(L, s, "publish");
   const char *why = NULL;
   int64_t n = ws_topic_publish(s, except, &p, here ? NULL : &why);
-  return push_published(L, n, why);
+  return push_published(L, &p, n, why);
 }
 
 static int server_broadcast(lua_State *L) {
@@ -177,7 +195,8 @@ static int server_broadcast(lua_State *L) {
   check_no_view(L, s, "publish");
   const char *why;
   int64_t n = ws_topic_broadcast(s, opcode, message, &why);
-  return push_published(L, n, why);
+  struct ws_publication plain = {.message = message};
+  return push_published(L, &plain, n, why);
 }
 
 static int server_subscribers(lua_State *L) {

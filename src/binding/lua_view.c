@@ -3,8 +3,10 @@
  * its reference in the registry. */
 #include "binding/lua_view.h"
 
+#include "base/buf.h"
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
+#include "binding/option_values.h"
 #include "binding/publication.h"
 #include "binding/suggest.h"
 #include "binding/task.h"
@@ -14,7 +16,7 @@
 
 /* ---- which there are ---- */
 
-/* Pushes name -> reference, made where there is none. */
+/* Pushes name -> number, made where there is none. */
 static void push_views(lua_State *L, int server) {
   if (lua_getiuservalue(L, server, UV_VIEWS) == LUA_TTABLE) return;
   lua_pop(L, 1);
@@ -23,24 +25,52 @@ static void push_views(lua_State *L, int server) {
   lua_setiuservalue(L, server, UV_VIEWS);
 }
 
+static int reference(lua_State *L, int index) {
+  lua_pushvalue(L, index);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+int ws_view_add(lua_State *L, struct lua_server *ls, int fn, int reset) {
+  struct lua_view v = {LUA_NOREF, LUA_NOREF};
+  size_t size = (ls->n_views + 1) * sizeof *ls->views;
+  struct lua_view *views = ws_mem_resize(ls->views, size);
+  if (!views) return luaL_error(L, "not enough memory");
+  ls->views = views;
+  ls->views[ls->n_views++] = v;
+  size_t at = ls->n_views - 1; /* below, finalizers may add some */
+  v.fn = reference(L, fn);
+  ls->views[at].fn = v.fn;
+  if (reset) v.reset = reference(L, reset);
+  ls->views[at].reset = v.reset;
+  return (int)at;
+}
+
+static const char *const view_options[] = {"reset", NULL};
+
+/* server:view(name, fn, { reset = }) */
 int ws_server_view(lua_State *L) {
-  struct ws_server *s = &ws_check_server(L, 1)->s;
+  struct lua_server *ls = ws_check_server(L, 1);
   size_t n;
   luaL_checklstring(L, 2, &n);
   luaL_argcheck(L, n > 0 && n <= NAME_MAX_BYTES, 2,
                 "a name of 1 to 64 bytes expected");
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  if (s->is_gone) return ws_push_closed(L);
-  lua_settop(L, 3);
+  lua_settop(L, 4);
+  int reset = 0;
+  if (!lua_isnil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    ws_option_names(L, 4, "view", view_options);
+    reset = ws_option_function(L, 4, "reset");
+  }
+  if (ls->s.is_gone) return ws_push_closed(L);
   push_views(L, 1);
+  int views = lua_gettop(L);
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, 4) != LUA_TNIL)
+  if (lua_rawget(L, views) != LUA_TNIL)
     luaL_error(L, "the view '%s' is there already", lua_tostring(L, 2));
-  lua_pushvalue(L, 3);
-  int ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, 2);
-  lua_pushinteger(L, ref);
-  lua_rawset(L, 4);
+  lua_pushinteger(L, ws_view_add(L, ls, 3, reset));
+  lua_rawset(L, views);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -72,19 +102,20 @@ int ws_view_check(lua_State *L, struct ws_server *s, const char *name) {
   return view;
 }
 
-void ws_view_unref(lua_State *L, int index) {
-  if (lua_getiuservalue(L, index, UV_VIEWS) == LUA_TTABLE)
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-      luaL_unref(L, LUA_REGISTRYINDEX, (int)lua_tointeger(L, -1));
-  lua_pop(L, 1);
-  lua_pushnil(L);
-  lua_setiuservalue(L, index < 0 ? index - 1 : index, UV_VIEWS);
+void ws_view_unref(lua_State *L, struct lua_server *ls) {
+  for (size_t i = 0; i < ls->n_views; i++) {
+    luaL_unref(L, LUA_REGISTRYINDEX, ls->views[i].fn);
+    luaL_unref(L, LUA_REGISTRYINDEX, ls->views[i].reset);
+  }
+  ws_mem_free(ls->views);
+  ls->views = NULL;
+  ls->n_views = 0;
 }
 
 /* ---- one at work ---- */
 
 struct viewing {
-  int view;
+  struct lua_view view;
   const struct ws_publication *p;
   struct ws_viewed *out;
 };
@@ -92,9 +123,13 @@ struct viewing {
 /* Leaves the message, or nil. */
 static int view_body(lua_State *L) {
   struct viewing *v = lua_touserdata(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, v->view);
-  ws_push_publication(L, v->p);
-  lua_call(L, 3, 2);
+  bool is_reset = v->p->is_reset;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, is_reset ? v->view.reset : v->view.fn);
+  if (is_reset)
+    ws_push_about(L, v->p);
+  else
+    ws_push_publication(L, v->p);
+  lua_call(L, is_reset ? 1 : 3, 2);
   lua_replace(L, 1); /* the kind */
   if (!lua_toboolean(L, -1)) return 0;
   if (lua_type(L, -1) != LUA_TSTRING)
@@ -118,9 +153,11 @@ bool ws_view_make(struct ws_server *s, int view, const struct ws_publication *p,
                   struct ws_viewed *out) {
   struct ws_state *st = ws_state_of_loop(s->loop);
   lua_State *L = ws_state_thread(st);
-  struct viewing v = {view, p, out};
+  struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
   bool was_viewing = st->is_viewing;
-  if (!lua_checkstack(L, 8)) return false;
+  if ((size_t)view >= ls->n_views || !lua_checkstack(L, 8)) return false;
+  struct viewing v = {ls->views[view], p, out};
+  if (p->is_reset && v.view.reset == LUA_NOREF) return false;
   lua_pushcfunction(L, view_body);
   lua_pushlightuserdata(L, &v);
   st->is_viewing = true;

@@ -84,6 +84,14 @@ bool ws_option_bool(lua_State *L, int arg, const char *name, bool absent) {
   return v;
 }
 
+int ws_option_function(lua_State *L, int arg, const char *name) {
+  int type = lua_getfield(L, arg, name);
+  if (type == LUA_TFUNCTION) return lua_gettop(L);
+  if (type != LUA_TNIL) ws_option_bad(L, name, "function");
+  lua_pop(L, 1);
+  return 0;
+}
+
 lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
                               lua_Integer absent, lua_Integer least,
                               lua_Integer most) {

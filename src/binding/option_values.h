@@ -20,6 +20,10 @@ lua_Integer ws_option_integer(lua_State *L, int arg, const char *name,
                               lua_Integer absent, lua_Integer least,
                               lua_Integer most);
 
+/* A function of the table at arg is pushed, and its index returned; 0, and
+ * nothing is: there is none. */
+int ws_option_function(lua_State *L, int arg, const char *name);
+
 /* What a value is, for "got %s": strings are quoted and cut. Pushes it. */
 const char *ws_option_got(lua_State *L, int at);
 

@@ -82,6 +82,7 @@ static const struct option options[] = {
   {.name = "compression", .type = OTHER, .scope = BOTH},
   {.name = "fd", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},
+  {.name = "history", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "host", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "hosts", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "http_keepalive", .type = OTHER, .scope = WS_FOR_LISTEN},

@@ -11,7 +11,15 @@ static void set(lua_State *L, const char *name, struct ws_slice text) {
 void ws_push_publication(lua_State *L, const struct ws_publication *p) {
   lua_pushlstring(L, p->message.p, p->message.n);
   lua_pushstring(L, p->opcode == WS_OP_TEXT ? "text" : "binary");
+  ws_push_about(L, p);
+}
+
+void ws_push_about(lua_State *L, const struct ws_publication *p) {
   lua_createtable(L, 0, 4);
   set(L, "topic", p->topic);
   if (p->meta.n) set(L, "meta", p->meta);
+  if (!p->is_kept) return;
+  lua_pushinteger(L, (lua_Integer)p->offset);
+  lua_setfield(L, -2, "offset");
+  set(L, "epoch", p->epoch);
 }

@@ -10,4 +10,7 @@
 /* Pushes these three values. */
 void ws_push_publication(lua_State *L, const struct ws_publication *p);
 
+/* Pushes the table alone. */
+void ws_push_about(lua_State *L, const struct ws_publication *p);
+
 #endif

@@ -19,7 +19,7 @@
 #define WS_WRITER_NAME "evws.writer"
 
 /* User values of a server: the options its routes begin with, a copy of `tls`,
- * to read the files again, and its views: name -> reference. */
+ * to read the files again, and its views: name -> number. */
 enum { UV_OPTIONS = 1, UV_TLS = 2, UV_VIEWS = 3, UV_SERVER_COUNT = 3 };
 
 /* User values of a connection. */
@@ -65,7 +65,8 @@ struct ws_state {
   int module;                   /* registry: the table with ws.log; LUA_NOREF */
   int log_name;                 /* registry: "log" */
   bool is_logging;              /* inside of the application's ws.log */
-  bool is_viewing;              /* or of a view's function */
+  bool is_viewing;              /* or of a view's function, */
+  bool is_joining;              /* or of one that is told who has joined */
   bool is_stopped, has_main_failed, is_closed;
   bool has_turned;    /* somebody has driven the loop */
   bool is_default;    /* it has libev's default loop */
@@ -93,8 +94,15 @@ struct lua_conn {
   bool is_close_due : 1;     /* no memory for on_close: it is called again */
 };
 
+/* The functions of a view, in the registry. */
+struct lua_view {
+  int fn, reset;
+};
+
 struct lua_server {
   struct ws_server s; /* first */
+  struct lua_view *views;
+  size_t n_views;
   struct ws_list link;
   struct ws_task *waiting; /* for the end, by their `next` */
   uint32_t n_closing;      /* on_closing that have not returned */

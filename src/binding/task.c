@@ -326,7 +326,8 @@ static bool is_own(lua_State *L, const struct ws_state *st) {
 }
 
 bool ws_task_can_wait(lua_State *L, struct ws_state *st) {
-  if (st->is_logging || st->is_viewing || st->is_closed) return false;
+  if (st->is_logging || st->is_viewing || st->is_joining || st->is_closed)
+    return false;
   if (is_own(L, st)) return true;
   return !st->current && !st->loop.in_turn && !is_in_finalizer(L);
 }

@@ -5,6 +5,7 @@
 #ifndef EVWS_CARRIER_H
 #define EVWS_CARRIER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slice.h"
@@ -27,6 +28,10 @@ struct ws_publication {
   struct ws_slice message;
   struct ws_slice meta; /* for views and those who hear; n 0: none */
   uint8_t opcode;
+  bool is_reset;         /* no message: the topic has a new epoch */
+  bool is_kept;          /* it has */
+  uint64_t offset;       /* a position: this one */
+  struct ws_slice epoch; /* in this */
 };
 
 /* The same, as it goes out. */

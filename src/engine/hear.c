@@ -17,6 +17,7 @@ struct ws_heard {
   struct ws_text *name;
   uint64_t number;
   struct ws_publication what;
+  char epoch[WS_EPOCH_LEN];
   char data[]; /* message, meta */
 };
 
@@ -48,7 +49,14 @@ void ws_hear_drop(struct ws_heard *m) {
   ws_mem_free(m);
 }
 
-void ws_hear_tell(struct ws_topics *ts, struct ws_heard *m) {
+void ws_hear_tell(struct ws_topics *ts, struct ws_heard *m,
+                  const struct ws_publication *p) {
+  if (p->is_kept) {
+    memcpy(m->epoch, p->epoch.p, sizeof m->epoch);
+    m->what.is_kept = true;
+    m->what.offset = p->offset;
+    m->what.epoch = (struct ws_slice){m->epoch, sizeof m->epoch};
+  }
   m->number = ++ts->n_heard;
   if (ts->heard)
     ts->last_heard->next = m;

@@ -25,11 +25,12 @@ bool ws_hear_start(struct ws_topics *ts, struct ws_topic *t,
 void ws_hear_stop(struct ws_hearer *h);
 
 /* A message for all who hear the topic, in two steps: NULL without memory;
- * given back by the second, or told. */
+ * dropped, or told, when it has its position. */
 struct ws_heard *ws_hear_take(const struct ws_topic *t,
                               const struct ws_publication *p);
 void ws_hear_drop(struct ws_heard *m);
-void ws_hear_tell(struct ws_topics *ts, struct ws_heard *m);
+void ws_hear_tell(struct ws_topics *ts, struct ws_heard *m,
+                  const struct ws_publication *p);
 
 void ws_hear_init(struct ws_topics *ts);
 

@@ -206,6 +206,20 @@ static enum ws_err give(struct ws_conn *c, struct ws_entry *e) {
   return c->ahead && !c->stream.error ? WS_OK : WS_ERR_CLOSED;
 }
 
+void ws_publish_give(struct ws_conn *c, const struct ws_part *p) {
+  const struct ws_range *r = &p->range;
+  const uint8_t *payload = r->block->data + r->off + p->head;
+  if (c->stream.error) return;
+  if (!c->has_writer) {
+    count_sent(c, p);
+    write_ranges(c, r, 1);
+  } else if (ws_conn_send_behind(c, p->first, payload, r->len - p->head) ==
+             WS_ERR_FULL) {
+    ws_conn_fail(c, 1008, "slow consumer");
+  }
+  if (c->ahead) ws_publish_note(c);
+}
+
 static void count_miss(struct ws_conn *c) {
   struct ws_rare *r = ws_conn_rare(c);
   if (r) r->missed++;
@@ -284,8 +298,7 @@ static int64_t appended(struct ws_topics *ts, struct ws_topic *t) {
 }
 
 int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
-                   struct ws_topic *t, uint8_t opcode,
-                   struct ws_slice message) {
+                   struct ws_topic *t, const struct ws_bytes *bytes) {
   uint64_t one = 0, *ids = NULL;
   size_t n_ids = 0;
   if (except.n == 1) { /* the usual case needs no memory */
@@ -296,7 +309,7 @@ int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
     return -1;
   }
   int64_t n = (int64_t)t->n - (int64_t)n_ids;
-  struct ws_entry *e = n ? ws_topic_log_append(ts, t, opcode, message) : NULL;
+  struct ws_entry *e = n ? ws_topic_log_append(ts, t, bytes) : NULL;
   if (!e) {
     ws_mem_free(ids);
     return n ? -1 : 0;
@@ -308,8 +321,7 @@ int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
 }
 
 bool ws_publish_foreign(struct ws_topics *ts, struct ws_ids except,
-                        struct ws_topic *t, uint8_t opcode,
-                        struct ws_slice message) {
+                        struct ws_topic *t, const struct ws_bytes *bytes) {
   uint64_t *ids = NULL;
   if (t->n == 0) return true;
   if (except.n > 1) {
@@ -317,7 +329,7 @@ bool ws_publish_foreign(struct ws_topics *ts, struct ws_ids except,
     if (!(ids = ws_mem_alloc(size))) return false;
     memcpy(ids, except.list, size);
   }
-  struct ws_entry *e = ws_topic_log_append(ts, t, opcode, message);
+  struct ws_entry *e = ws_topic_log_append(ts, t, bytes);
   if (!e) {
     ws_mem_free(ids);
     return false;

@@ -4,8 +4,7 @@
 
 #include "engine/carrier.h"
 #include "engine/conn_base.h"
-
-struct ws_topic;
+#include "engine/topic_log.h"
 
 /* Ids of connections, sorted, each once. */
 struct ws_ids {
@@ -16,12 +15,14 @@ struct ws_ids {
 /* Sends a message to the subscribers of a topic but for some, as
  * ws_topic_publish says. */
 int64_t ws_publish(struct ws_topics *ts, struct ws_except except,
-                   struct ws_topic *t, uint8_t opcode, struct ws_slice message);
+                   struct ws_topic *t, const struct ws_bytes *bytes);
 
 /* The same for what was published elsewhere. False without memory. */
 bool ws_publish_foreign(struct ws_topics *ts, struct ws_ids except,
-                        struct ws_topic *t, uint8_t opcode,
-                        struct ws_slice message);
+                        struct ws_topic *t, const struct ws_bytes *bytes);
+
+/* A frame to a member that is caught up, full queue or not. */
+void ws_publish_give(struct ws_conn *c, const struct ws_part *p);
 
 /* What was published for a member is sent or queued now. */
 void ws_publish_catch_up(struct ws_conn *c);

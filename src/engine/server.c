@@ -112,6 +112,7 @@ uint64_t ws_server_queued(const struct ws_server *s) {
 
 void ws_server_free(struct ws_server *s) {
   ws_topics_free(s);
+  ws_kept_rules_free(&s->kept);
   ws_tls_context_release(s->tls);
   s->tls = NULL;
   ws_strings_free(&s->hosts);

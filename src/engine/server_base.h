@@ -5,6 +5,7 @@
 #define EVWS_SERVER_BASE_H
 
 #include "engine/host.h"
+#include "engine/kept.h"
 #include "engine/options.h"
 #include "engine/router.h"
 #include "engine/stats.h"
@@ -108,6 +109,7 @@ struct ws_server {
   struct ws_farewell farewell;
   struct ws_list conns;
   struct ws_topics *topics;   /* from the first use */
+  struct ws_kept_rules kept;  /* which of them have a history */
   struct ws_carrier *carrier; /* of topics, beyond it; NULL: nothing */
   struct ws_list pending;     /* struct ws_pending, the oldest first */
   uint64_t n_conns, n_pending, n_open;

@@ -1,8 +1,9 @@
 /* topic.c: publish and subscribe, as connections and servers ask for it. */
 #include "engine/topic.h"
 
+#include <string.h>
+
 #include "engine/topic_log.h"
-#include "engine/view.h"
 
 static struct ws_topics *topics_of(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
@@ -98,7 +99,9 @@ static struct ws_subscription *subscription(const struct ws_conn *c,
 
 static struct ws_topic *add_topic(struct ws_topics *ts, struct ws_slice name,
                                   int view) {
-  struct ws_topic *t = ws_topics_add(ts, name), *v;
+  struct ws_topic *t = ws_history_topic(ts, name), *v;
+  const struct ws_kept *k = t ? ws_topic_kept(t) : NULL;
+  if (view == WS_USUAL_VIEW) view = k ? k->rule->stamp : WS_NO_VIEW;
   if (!t || view == WS_NO_VIEW) return t;
   if (!(v = ws_topic_add_view(t, view))) ws_topics_check_empty(ts, t);
   return v;
@@ -117,8 +120,22 @@ static enum ws_err change(struct ws_topics *ts, struct ws_conn *c,
   return WS_OK;
 }
 
+static void find(const struct ws_topic *t, struct ws_wish *wish) {
+  ws_history_find(t, wish->is_back ? &wish->since : NULL, &wish->found);
+}
+
+/* It is there since a moment ago, and caught up. */
+static void greet(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
+                  struct ws_wish *wish) {
+  find(t, wish);
+  if (wish->joined)
+    wish->joined(wish);
+  else if (wish->found.is_recovered)
+    ws_history_repeat(ts, c, t, &wish->found);
+}
+
 enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
-                               const struct ws_wish *wish) {
+                               struct ws_wish *wish) {
   if (!can_get(c)) return WS_ERR_CLOSED;
   struct ws_topics *ts = topics_of(c->server);
   struct ws_topic *t = ts ? add_topic(ts, name, wish->view) : NULL;
@@ -134,7 +151,10 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
     ws_publish_note(c);
     err = WS_OK;
   }
+  ws_topics_pin(ts); /* whoever is greeted may leave */
+  if (err == WS_OK && wish->is_asking) greet(ts, c, t, wish);
   ws_topics_check_empty(ts, t);
+  ws_topics_unpin(ts);
   return err;
 }
 
@@ -149,18 +169,25 @@ bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
 }
 
 enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
-                          struct ws_hearer *h) {
+                          struct ws_hearer *h, struct ws_wish *wish) {
   if (s->is_gone) return WS_ERR_CLOSED;
   struct ws_topics *ts = topics_of(s);
-  struct ws_topic *t = ts ? ws_topics_add(ts, name) : NULL;
+  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
   if (!t) return WS_ERR_MEMORY;
-  if (ws_hear_start(ts, t, h)) return WS_OK;
-  ws_topics_check_empty(ts, t);
-  return WS_ERR_MEMORY;
+  h->is_here = wish->is_here;
+  if (!ws_hear_start(ts, t, h)) {
+    ws_topics_check_empty(ts, t);
+    return WS_ERR_MEMORY;
+  }
+  find(t, wish);
+  if (wish->joined) wish->joined(wish);
+  return WS_OK;
 }
 
 void ws_topics_stop(struct ws_server *s) {
-  if (s->topics) ws_hear_free(s->topics);
+  if (!s->topics) return;
+  ws_hear_free(s->topics);
+  ws_history_stop(s->topics);
 }
 
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
@@ -215,20 +242,26 @@ void ws_topic_opened(struct ws_conn *c) {
 
 /* To all who want it here. */
 static int64_t publish(struct ws_topics *ts, const struct ws_left_out *out,
-                       struct ws_topic *t, const struct ws_publication *p) {
+                       struct ws_topic *t, struct ws_publication *p) {
   struct ws_heard *heard = NULL;
-  int64_t n = 0;
+  struct ws_part part = {.range = {NULL, 0, 0}};
+  struct ws_bytes bytes = {NULL, p->message, p->opcode};
   if (ws_topic_is_heard(t) && !(heard = ws_hear_take(t, p))) return -1;
-  if (!out->is_foreign)
-    n = ws_publish(ts, out->except, t, p->opcode, p->message);
-  else if (!ws_publish_foreign(ts, out->ids, t, p->opcode, p->message))
-    n = -1;
+  if (ws_topic_kept(t)) bytes.ready = &part;
+  int64_t n = -1;
+  if (!bytes.ready || ws_history_add(t, p, &part))
+    n = ws_view_give(ts, out, t, &bytes);
+  ws_block_release(part.range.block);
+  if (n < 0 && p->is_kept) { /* it has its place: nobody may miss it */
+    ws_view_cut(t);
+    n = 0;
+  }
   if (n < 0) {
     ws_hear_drop(heard);
     return n;
   }
-  if (heard) ws_hear_tell(ts, heard);
-  return n + (t->facets ? ws_view_publish(ts, out, t, p) : 0);
+  if (heard) ws_hear_tell(ts, heard, p);
+  return n + ws_view_publish(ts, out, t, p);
 }
 
 /* And beyond. */
@@ -244,13 +277,17 @@ static int64_t carry(struct ws_server *s, struct ws_except except,
 }
 
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
-                         const struct ws_publication *p, const char **far) {
-  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, p->topic) : NULL;
+                         struct ws_publication *p, const char **far) {
+  struct ws_topics *ts = s->kept.n ? topics_of(s) : s->topics;
+  struct ws_topic *t = ts ? ws_topics_find(ts, p->topic) : NULL;
   int64_t n = 0;
+  if (s->kept.n && ws_kept_rule_of(&s->kept, p->topic))
+    n = ts && (t = ws_history_topic(ts, p->topic)) ? 0 : -1;
   if (t && !t->facets)
-    n = ws_publish(s->topics, except, t, p->opcode, p->message);
+    n = ws_publish(ts, except, t,
+                   &(struct ws_bytes){NULL, p->message, p->opcode});
   else if (t)
-    n = publish(s->topics, &(struct ws_left_out){.except = except}, t, p);
+    n = publish(ts, &(struct ws_left_out){.except = except}, t, p);
   return carry(s, except, p, n, far);
 }
 
@@ -260,7 +297,8 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
   struct ws_topic *t = ts ? everybody(ts) : NULL;
   struct ws_except nobody = {NULL, 0};
   struct ws_publication p = {.message = message, .opcode = opcode};
-  int64_t n = t ? ws_publish(ts, nobody, t, opcode, message) : -1;
+  struct ws_bytes bytes = {NULL, message, opcode};
+  int64_t n = t ? ws_publish(ts, nobody, t, &bytes) : -1;
   return carry(s, nobody, &p, n, far);
 }
 
@@ -268,11 +306,52 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
                       const struct ws_publication *p) {
   struct ws_topics *ts = p->topic.p ? s->topics : topics_of(s);
   struct ws_left_out out = {.ids = except, .is_foreign = true};
+  struct ws_publication copy = *p;
   struct ws_topic *t;
   if (!ts) return p->topic.p;
   t = p->topic.p ? ws_topics_find(ts, p->topic) : everybody(ts);
   if (!t) return p->topic.p;
-  return publish(ts, &out, t, p) >= 0;
+  return publish(ts, &out, t, &copy) >= 0;
+}
+
+/* ---- history ---- */
+
+bool ws_topic_position(struct ws_server *s, struct ws_slice name,
+                       struct ws_found *found) {
+  struct ws_topics *ts = topics_of(s);
+  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
+  if (!t) return false;
+  ws_history_find(t, NULL, found);
+  if (found->is_kept) found->from = ws_kept_first(ws_topic_kept(t));
+  ws_topics_check_empty(ts, t);
+  return true;
+}
+
+bool ws_topic_message(const struct ws_server *s, struct ws_slice name,
+                      const struct ws_found *found, uint64_t offset,
+                      struct ws_publication *p) {
+  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
+  const struct ws_kept *k = t ? ws_topic_kept(t) : NULL;
+  struct ws_part part;
+  return k && memcmp(k->epoch, found->epoch, sizeof k->epoch) == 0 &&
+         ws_kept_at(k, offset, p, &part);
+}
+
+enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name) {
+  struct ws_topics *ts = topics_of(s);
+  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
+  struct ws_publication p = {.topic = name, .is_kept = true, .is_reset = true};
+  struct ws_left_out nobody = {.is_foreign = false};
+  if (!t) return WS_ERR_MEMORY;
+  struct ws_heard *heard = ws_topic_is_heard(t) ? ws_hear_take(t, &p) : NULL;
+  if ((ws_topic_is_heard(t) && !heard) || !ws_history_reset(ts, t)) {
+    ws_hear_drop(heard);
+    return WS_ERR_MEMORY;
+  }
+  p.epoch = ws_kept_epoch(ws_topic_kept(t));
+  if (heard) ws_hear_tell(ts, heard, &p);
+  ws_view_publish(ts, &nobody, t, &p);
+  return WS_OK;
 }
 
 void ws_topics_free(struct ws_server *s) {
@@ -280,7 +359,7 @@ void ws_topics_free(struct ws_server *s) {
   if (s->carrier) s->carrier->calls->left(s->carrier, s);
   s->carrier = NULL;
   if (!ts) return;
-  ws_hear_free(ts);
+  ws_topics_stop(s);
   ws_list_remove(&ts->late.link);
   ws_topic_log_free(ts);
   ws_mem_free(ts->all);

@@ -9,21 +9,28 @@
 
 #include "engine/conn_base.h"
 #include "engine/hear.h"
-#include "engine/publish.h"
+#include "engine/history.h"
 
-#define WS_NO_VIEW (-1)
+#define WS_USUAL_VIEW (-2) /* as the topic's history says */
 
 /* How somebody wants a topic. */
 struct ws_wish {
-  int view;     /* as the host makes it; WS_NO_VIEW: as it is published */
+  int view;     /* as the host makes it, WS_NO_VIEW or WS_USUAL_VIEW */
   bool is_here; /* not what is published elsewhere */
+  bool is_back; /* it was there before, at this position */
+  struct ws_position since;
+  bool is_asking;        /* wants to know */
+  struct ws_found found; /* what is made out at the moment of joining, */
+  /* which this tells, before anything of the topic is sent; NULL: what was
+   * missed is sent instead. It may not publish or subscribe. */
+  void (*joined)(struct ws_wish *);
 };
 
 /* From now on c gets what is published to the topic. WS_OK also when it did
  * before, perhaps in another view; WS_ERR_CLOSED, WS_ERR_MEMORY. Of a server's
  * connections only. */
 enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
-                               const struct ws_wish *wish);
+                               struct ws_wish *wish);
 
 /* And from now on not any more. Did it? */
 bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name);
@@ -38,18 +45,18 @@ void ws_topic_each(const struct ws_server *s, struct ws_slice name,
 
 size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 
-/* From now on h hears the topic, until ws_hear_stop. WS_ERR_CLOSED,
- * WS_ERR_MEMORY. */
+/* From now on h hears the topic, until ws_hear_stop; what was missed is told
+ * to wish->joined alone. WS_ERR_CLOSED, WS_ERR_MEMORY. */
 enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
-                          struct ws_hearer *h);
+                          struct ws_hearer *h, struct ws_wish *wish);
 
 /* Sends a message to the subscribers of a topic, without these connections.
  * Returns to how many of this server; those whose queue is full are not among
  * them. -1 without memory: nothing was sent. far becomes NULL, or why others
  * than this server's will not get it; where it is NULL, the message stays
- * here. */
+ * here. p is given its position where the topic has a history. */
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
-                         const struct ws_publication *p, const char **far);
+                         struct ws_publication *p, const char **far);
 
 /* The same to every open connection. */
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
@@ -59,6 +66,23 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
  * `except`; topic.p NULL: every open connection. False without memory. */
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
                       const struct ws_publication *p);
+
+/* ---- history ---- */
+
+/* Where a topic is, and what is kept of it: found->from to found->top. False
+ * without memory. */
+bool ws_topic_position(struct ws_server *s, struct ws_slice name,
+                       struct ws_found *found);
+
+/* The message at an offset of the epoch that was found, for the moment; false
+ * where it is not kept any more. */
+bool ws_topic_message(const struct ws_server *s, struct ws_slice name,
+                      const struct ws_found *found, uint64_t offset,
+                      struct ws_publication *p);
+
+/* A topic's history is forgotten: a new epoch. Who hears it is told, and views
+ * are asked, by a publication that says so. WS_ERR_MEMORY. */
+enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name);
 
 /* ---- called by the engine ---- */
 

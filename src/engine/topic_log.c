@@ -38,8 +38,9 @@ static void take_part(struct ws_part *part, struct ws_block *c, uint8_t first,
   c->len += head + len;
 }
 
-static bool add_plain(struct ws_topics *ts, struct ws_part *part,
-                      uint8_t opcode, struct ws_slice message) {
+bool ws_topic_log_frame(struct ws_topics *ts, struct ws_part *part,
+                        uint8_t opcode, struct ws_slice message) {
+  if (message.n > SIZE_MAX - WS_FRAME_HEAD_MAX) return false;
   uint8_t *to = make_room(ts, &ts->plain, message.n + WS_FRAME_HEAD_MAX);
   if (!to) return false;
   size_t head = ws_frame_encode(to, opcode | WS_FIN, message.n, NULL);
@@ -102,11 +103,17 @@ static bool make_entry(struct ws_topics *ts) {
 }
 
 struct ws_entry *ws_topic_log_append(struct ws_topics *ts, struct ws_topic *t,
-                                     uint8_t opcode, struct ws_slice message) {
-  if (message.n > SIZE_MAX - WS_FRAME_HEAD_MAX || !make_entry(ts)) return NULL;
+                                     const struct ws_bytes *bytes) {
+  if (!make_entry(ts)) return NULL;
   struct ws_entry *e = &ts->log[ts->n_log];
   *e = (struct ws_entry){.topic = t, .before = WS_NO_ENTRY};
-  if (!add_plain(ts, &e->plain, opcode, message)) return NULL;
+  if (bytes->ready) {
+    e->plain = *bytes->ready;
+    e->plain.range.block->refs++;
+  } else if (!ws_topic_log_frame(ts, &e->plain, bytes->opcode,
+                                 bytes->message)) {
+    return NULL;
+  }
   if (t->epoch == ts->epoch) e->before = t->last;
   t->epoch = ts->epoch;
   t->last = (uint32_t)ts->n_log++;

@@ -4,9 +4,21 @@
 
 #include "engine/topic_table.h"
 
+/* A message, perhaps framed already. */
+struct ws_bytes {
+  const struct ws_part *ready; /* NULL: it is not */
+  struct ws_slice message;
+  uint8_t opcode;
+};
+
 /* A message to a topic, as the last entry; NULL without memory. */
 struct ws_entry *ws_topic_log_append(struct ws_topics *ts, struct ws_topic *t,
-                                     uint8_t opcode, struct ws_slice message);
+                                     const struct ws_bytes *bytes);
+
+/* A message as a frame of its own, in no entry: the caller holds a count of its
+ * block. False without memory. */
+bool ws_topic_log_frame(struct ws_topics *ts, struct ws_part *part,
+                        uint8_t opcode, struct ws_slice message);
 
 /* The message as a route with these settings wants it compressed, made for
  * the first one who does; NULL where there is none. */

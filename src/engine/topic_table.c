@@ -77,9 +77,13 @@ struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
   return t ? t : insert(ts, name);
 }
 
+bool ws_topic_is_wanted(const struct ws_topic *t) {
+  return t->n || ws_topic_views(t) || ws_topic_is_heard(t);
+}
+
 static bool is_needed(const struct ws_topic *t) {
-  const struct ws_facets *f = t->facets;
-  return t->n || (f && (f->views || !ws_list_is_empty(&f->hearers)));
+  const struct ws_kept *k = ws_topic_kept(t);
+  return ws_topic_is_wanted(t) || (k && k->is_held);
 }
 
 static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
@@ -89,6 +93,7 @@ static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
   *at = t->next;
   if (!base) ts->n--;
   ws_text_release(t->name);
+  if (t->facets) ws_kept_free(t->facets->kept, ts->server->loop);
   ws_mem_free(t->facets);
   ws_mem_free(t);
   if (base) ws_topics_check_empty(ts, base);

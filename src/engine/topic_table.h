@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "engine/conn_base.h"
+#include "engine/kept.h"
 
 #define WS_NO_ENTRY UINT32_MAX
 
@@ -12,6 +13,7 @@
 struct ws_facets {
   struct ws_topic *views; /* by their `next` */
   struct ws_list hearers;
+  struct ws_kept *kept; /* NULL: it has no history */
 };
 
 /* A view of a topic is one of its own, with the same name: it is in no bucket,
@@ -52,12 +54,6 @@ struct ws_member {
   size_t n, cap;
   uint64_t epoch; /* of the log, when */
   size_t at;      /* it had seen so many entries */
-};
-
-/* One frame as bytes; the entry holds a count of the block. */
-struct ws_part {
-  struct ws_range range;
-  uint8_t first, head; /* the first byte; length of the head */
 };
 
 /* By permessage-deflate, as one kind of route wants it. */
@@ -124,6 +120,10 @@ static inline struct ws_topic *ws_topic_views(const struct ws_topic *t) {
   return t->facets ? t->facets->views : NULL;
 }
 
+static inline struct ws_kept *ws_topic_kept(const struct ws_topic *t) {
+  return t->facets ? t->facets->kept : NULL;
+}
+
 static inline bool ws_topic_is_heard(const struct ws_topic *t) {
   return t->facets && !ws_list_is_empty(&t->facets->hearers);
 }
@@ -145,6 +145,9 @@ struct ws_facets *ws_topic_facets(struct ws_topic *t);
  * where there is none; then NULL is without memory. */
 struct ws_topic *ws_topic_view(const struct ws_topic *t, int view);
 struct ws_topic *ws_topic_add_view(struct ws_topic *t, int view);
+
+/* Does anybody want it, whatever the log names? */
+bool ws_topic_is_wanted(const struct ws_topic *t);
 
 /* Views stay where they are until the last one says so. */
 void ws_topics_pin(struct ws_topics *ts);
