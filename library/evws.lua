@@ -693,8 +693,9 @@ function server:history(topic, options) end
 ---have.
 ---@field bytes? integer
 ---The view of who subscribes without naming one: how a client learns where it
----is. Default `false`: none.
----@field stamp? false|fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
+---is. `"json"`: `{"offset":7,"epoch":"k3f9…","topic":"room/1","data":<message>}`;
+---then only JSON text can be published. Default `false`: none.
+---@field stamp? "json"|false|fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
 
 ---A place in the messages of a topic: all up to this one.
 ---@class evws.Position

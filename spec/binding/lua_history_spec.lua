@@ -212,6 +212,32 @@ describe("a topic with a history", function()
     raws[3]:expect_frame("text", "m4")
   end)
 
+  it("is stamped as JSON, and then takes JSON alone", function()
+    local server, c, raws = room(2, { ["*"] = { size = 3, ttl = 60,
+      stamp = "json" } })
+    local topic = 'a"\\\n\255'
+    c[1]:subscribe(topic)
+    local _, epoch = server:publish(topic, '{"a":[1,2.50],"b":"é"}')
+    assert.equal(2, (server:publish(topic, " null ")))
+    local form = '{"offset":%d,"epoch":"' .. epoch
+      .. [[","topic":"a\u0022\u005c\u000a\u00ff","data":%s}]]
+    local first = form:format(1, '{"a":[1,2.50],"b":"é"}')
+    raws[1]:expect_frame("text", first)
+    raws[1]:expect_frame("text", form:format(2, " null "))
+    for _, bad in ipairs { "", "x", "{", '{"a":1}}', '1},"x":{', "1 2",
+      "NaN", ("["):rep(2000) } do
+      assert.same({ nil, "not JSON" }, { server:publish(topic, bad) })
+    end
+    assert.same({ nil, "not JSON" }, { c[2]:publish(topic, "[]", "binary") })
+    c[2]:subscribe(topic, { recover = { offset = 0 } })
+    raws[2]:expect_frame("text", first)
+    raws[2]:expect_frame("text", form:format(2, " null "))
+    local _, at = server:publish("é", "[]")
+    c[1]:subscribe("é", { recover = { offset = 0, epoch = at } })
+    raws[1]:expect_frame("text", ('{"offset":1,"epoch":"%s","topic":"é",')
+      :format(at) .. '"data":[]}')
+  end)
+
   it("waits behind a message that is being written", function()
     local server, c, raws = room(1)
     fill(server, "room/1", 1, 2)
@@ -422,6 +448,8 @@ describe("the option 'history'", function()
       { { a = { size = 1, ttl = 1, stamp = true } },
         "bad option 'stamp' (" },
       { { a = { size = 1, ttl = 1, stamp = {} } }, "bad option 'stamp' (" },
+      { { a = { size = 1, ttl = 1, stamp = "jsn" } },
+        "bad option 'stamp' (\"json\", a function or false expected" },
     } do
       contains(kit.refused { port = 0, history = case[1] }, case[2])
     end

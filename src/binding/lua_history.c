@@ -53,10 +53,11 @@ static void read_rule(lua_State *L, struct lua_server *ls,
     ws_option_bad_number(L, "ttl", "seconds above 0, and of a year at most");
   if (r->size == 0) luaL_error(L, "option 'size' of 'history' is missing");
   int type = lua_getfield(L, table, "stamp");
-  if (type == LUA_TFUNCTION)
-    r->stamp = ws_view_add(L, ls, lua_gettop(L), 0);
+  r->is_json = type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "json") == 0;
+  if (type == LUA_TFUNCTION || r->is_json)
+    r->stamp = ws_view_add(L, ls, r->is_json ? 0 : lua_gettop(L), 0);
   else if (type != LUA_TNIL && (type != LUA_TBOOLEAN || lua_toboolean(L, -1)))
-    ws_option_bad(L, "stamp", "a function or false");
+    ws_option_bad(L, "stamp", "\"json\", a function or false");
   lua_settop(L, table);
 }
 

@@ -9,6 +9,7 @@
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
+#include "binding/stamp.h"
 #include "engine/topic.h"
 
 static int push_count(lua_State *L, int64_t n) {
@@ -59,6 +60,20 @@ static struct ws_publication check_publication(lua_State *L, bool *here,
     ws_option_bad(L, "meta", "a string of at most 4096 bytes");
   lua_pop(L, 1);
   return p;
+}
+
+/* What is stamped as JSON has to be JSON. */
+static bool can_be_stamped(const struct ws_server *s,
+                           const struct ws_publication *p) {
+  const struct ws_kept_rule *r =
+    s->kept.n ? ws_kept_rule_of(&s->kept, p->topic) : NULL;
+  return !r || !r->is_json || ws_stamp_is_json(p);
+}
+
+static int push_not_json(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "not JSON");
+  return 2;
 }
 
 /* ---- of a connection ---- */
@@ -135,6 +150,7 @@ static int conn_publish(lua_State *L) {
   if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
     return ws_push_closed(L);
   check_no_view(L, c->server, "publish");
+  if (!can_be_stamped(c->server, &p)) return push_not_json(L);
   const struct ws_conn *self = c;
   const char *why = NULL;
   int64_t n = ws_topic_publish(c->server, (struct ws_except){&self, 1}, &p,
@@ -182,6 +198,7 @@ static int server_publish(lua_State *L) {
   struct ws_except except = check_except(L, 5, s);
   if (!is_usable(s)) return ws_push_closed(L);
   check_no_view(L, s, "publish");
+  if (!can_be_stamped(s, &p)) return push_not_json(L);
   const char *why = NULL;
   int64_t n = ws_topic_publish(s, except, &p, here ? NULL : &why);
   return push_published(L, &p, n, why);

@@ -8,11 +8,13 @@
 #include "binding/lua_message.h"
 #include "binding/option_values.h"
 #include "binding/publication.h"
+#include "binding/stamp.h"
 #include "binding/suggest.h"
 #include "binding/task.h"
 #include "protocol/utf8.h"
 
 #define NAME_MAX_BYTES 64
+#define STAMP_JSON (-3) /* no reference: ours (stamp.c) */
 
 /* ---- which there are ---- */
 
@@ -38,7 +40,7 @@ int ws_view_add(lua_State *L, struct lua_server *ls, int fn, int reset) {
   ls->views = views;
   ls->views[ls->n_views++] = v;
   size_t at = ls->n_views - 1; /* below, finalizers may add some */
-  v.fn = reference(L, fn);
+  v.fn = fn ? reference(L, fn) : STAMP_JSON;
   ls->views[at].fn = v.fn;
   if (reset) v.reset = reference(L, reset);
   ls->views[at].reset = v.reset;
@@ -124,6 +126,12 @@ struct viewing {
 static int view_body(lua_State *L) {
   struct viewing *v = lua_touserdata(L, 1);
   bool is_reset = v->p->is_reset;
+  if (v->view.fn == STAMP_JSON) {
+    ws_stamp_push(L, v->p);
+    v->out->message.p = lua_tolstring(L, -1, &v->out->message.n);
+    v->out->opcode = WS_OP_TEXT;
+    return 1;
+  }
   lua_rawgeti(L, LUA_REGISTRYINDEX, is_reset ? v->view.reset : v->view.fn);
   if (is_reset)
     ws_push_about(L, v->p);

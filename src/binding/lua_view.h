@@ -8,8 +8,8 @@
 /* server:view(name, fn, options) */
 int ws_server_view(lua_State *L);
 
-/* A view of the server's, by the functions at these indices (reset 0: none);
- * returns its number. */
+/* A view of the server's, by the functions at these indices (reset 0: none; fn
+ * 0: as "json" stamps); returns its number. */
 int ws_view_add(lua_State *L, struct lua_server *ls, int fn, int reset);
 
 /* The number of a server's view; raises where it has none of this name. */
