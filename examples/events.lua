@@ -1,52 +1,53 @@
 -- Notes by event stream, with a page: lua5.4 examples/events.lua [port]
 --
 -- Server-Sent Events are no WebSocket, but an answer that goes on: GET /events
--- is what was noted last, then all that follows. Each event has an id, and a
--- page that comes back sends the last one it has seen (Last-Event-ID): it gets
--- what it missed, and nothing twice. POST /notes takes a note. Who reads too
--- slowly is cut off, and comes back by itself.
+-- is what was noted last, then all that follows. The notes are a topic with a
+-- history. Each event has an id, its place there, and a page that comes back
+-- sends the last one it has seen (Last-Event-ID): it gets what it missed, and
+-- nothing twice. POST /notes takes a note. Who reads too slowly is cut off, and
+-- comes back by itself.
 local ws = require "evws"
 local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1] or 5000)
 local policy = { headers = { ["Content-Security-Policy"] =
   "default-src 'self'; img-src data:; frame-ancestors 'none'" } }
 local page, common = ws.static(here .. "events", policy), ws.static(here)
 
-local longest, kept = 200, 50
--- A server that was here in this very second has given smaller ones.
-local notes, last_id = {}, (os.time() + 1) * 1000
-local readers = {} -- what writes a body -> the queue that its function waits on
+local longest = 200
+local server, why
 
 local stream = { ["Content-Type"] = "text/event-stream",
   ["Cache-Control"] = "no-store", ["X-Accel-Buffering"] = "no" }
 
-local function send(out, text)
-  if not out:write(text) then readers[out]:close() end
-end
-
-local function add(text)
-  last_id = last_id + 1
-  local note = { id = last_id,
-    event = ("id: %d\ndata: %s\n\n"):format(last_id, text) }
-  notes[#notes + 1] = note
-  if #notes > kept then table.remove(notes, 1) end
-  for out in pairs(readers) do send(out, note.event) end
-end
-
 local function follow(request)
-  local seen = tonumber(request.headers["last-event-id"]) or 0
+  local last = request.headers["last-event-id"] or ""
+  local epoch, digits = last:match "^(%w+)%-(%d+)$"
+  local offset = digits and math.tointeger(tonumber(digits))
   return 200, function(out)
     local over <close> = ws.queue(1)
-    readers[out] = over
-    out:on_close(function() over:close() end)
-    send(out, "retry: 1000\n\n")
-    for _, note in ipairs(notes) do
-      if note.id > seen then send(out, note.event) end
+    local function send(text)
+      if not out:write(text) then over:close() end
     end
+    local function show(note, at)
+      send(("id: %s-%d\ndata: %s\n\n"):format(at.epoch, at.offset, note))
+    end
+    send "retry: 1000\n\n"
+    local hearer = server:hear("notes", function(note, _, at)
+      show(note, at)
+    end, {
+      recover = { epoch = epoch, offset = offset },
+      joined = function(found)
+        local notes = found.recovered and found.missed
+          or server:history "notes"
+        for _, note in ipairs(notes) do
+          show(note.message, { epoch = found.epoch, offset = note.offset })
+        end
+      end })
+    out:on_close(function() over:close() end)
     repeat -- a proxy hears that the stream is alive
-      local _, why = over:take(25)
-      if why == "timeout" then send(out, ":\n\n") end
-    until why ~= "timeout"
-    readers[out] = nil
+      local _, late = over:take(25)
+      if late == "timeout" then send ":\n\n" end
+    until late ~= "timeout"
+    hearer:cancel()
   end, stream
 end
 
@@ -57,7 +58,7 @@ local function take(request)
   if not length or length == 0 or length > longest then
     return 422, ("A note has 1 to %d characters."):format(longest)
   end
-  add(text)
+  server:publish("notes", text)
   return 204
 end
 
@@ -65,7 +66,8 @@ if not port then
   io.stderr:write(arg[1], " is no port\n")
   os.exit(1)
 end
-local server, why = ws.listen { port = port, max_body = 4096,
+server, why = ws.listen { port = port, max_body = 4096,
+  history = { notes = { size = 50, ttl = 86400 } },
   origins = "same", routes = {
     ["/events"] = { on_request = follow, max_queued = 64 * 1024 },
     ["/notes"] = { on_request = function(request)

@@ -36,7 +36,7 @@ describe("the notes", function()
         local event, rest = text:match "^(.-)\n\n(.*)$"
         if event then
           text = rest
-          local id, data = event:match "^id: (%d+)\ndata: (.*)$"
+          local id, data = event:match "^id: (%w+%-%d+)\ndata: (.*)$"
           if id then return data, id end
         else
           text = text .. assert(raw:chunk(kit.limit))
@@ -54,7 +54,8 @@ describe("the notes", function()
       assert.equal("first", data)
       local next_data, next_id = following()
       assert.equal("<b>two</b> lines", next_data)
-      assert.is_true(tonumber(next_id) > tonumber(id))
+      local epoch, offset = id:match "^(.*)%-(%d+)$"
+      assert.equal(("%s-%d"):format(epoch, offset + 1), next_id)
     end
   end)
 
@@ -72,6 +73,16 @@ describe("the notes", function()
     note "after"
     assert.equal("after", (following()))
   end)
+
+  it("are all there for who comes from another server, or from nowhere",
+    function()
+      for i = 1, 3 do note("note " .. i) end
+      for _, id in ipairs { "elsewhere-2", "x", "a-", "-1", "a-1-1",
+        "a-99999999999999999999" } do
+        local following = follow(id)
+        for i = 1, 3 do assert.equal("note " .. i, (following())) end
+      end
+    end)
 
   it("have 1 to 200 characters, and come from the page itself", function()
     assert.equal(204, (note(("\u{E4}"):rep(200))))
