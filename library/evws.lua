@@ -367,7 +367,9 @@ local ws = {}
 ---
 ---The one path that is a WebSocket: `"/ws"`, or a pattern as in `routes`. Any
 ---other upgrade is answered with 404, a plain request for it with 426. With
----neither `path` nor `routes` every path is a WebSocket.
+---neither `path` nor `routes` every path is a WebSocket. For a page at the same
+---path write it as one of the `routes`, with an `on_request` of its own: that
+---answers what is no upgrade.
 ---@field path? string
 ---
 ---Several paths, each with handlers and options of its own: `{ ["/ws"] = {

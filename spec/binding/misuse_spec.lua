@@ -139,6 +139,28 @@ describe("a method", function()
   end)
 end)
 
+describe("a connection", function()
+  after_each(t.cleanup)
+
+  it("is told the method that sets a handler", function()
+    local conn
+    local server = t.listen { on_open = function(c) conn = c end }
+    t.open(server)
+    for name, method in pairs { on_message = "on_message",
+      onmessage = "on_message", onclose = "on_close", on_error = "on_error",
+      onMessage = "on_message", on_pongs = "on_pong" } do
+      assert.equal(("cannot set '%s' of a connection (conn:%s(fn) sets a "
+        .. "handler)"):format(name, method), at_line(function()
+        conn[name] = print
+      end))
+    end
+    for _, name in ipairs { "message", "on", "user", "state", 5 } do
+      assert.equal(("cannot set '%s' of a connection ('data' is yours)")
+        :format(name), at_line(function() conn[name] = 1 end))
+    end
+  end)
+end)
+
 describe("ws.connect", function()
   after_each(t.cleanup)
 
@@ -153,7 +175,9 @@ describe("ws.connect", function()
     for url, meant in pairs { ["localhost:5000/ws"] = "ws://localhost:5000/ws",
       ["localhost"] = "ws://localhost", ["http://a.test/x?y"] =
       "ws://a.test/x?y", ["https://a.test"] = "wss://a.test",
-      ["[::1]:80"] = "ws://[::1]:80" } do
+      ["[::1]:80"] = "ws://[::1]:80", ["ws:/a:1/b"] = "ws://a:1/b",
+      ["wss:/a"] = "wss://a", ["ws//a"] = "ws://a", ["wss//a"] = "wss://a",
+      ["ws:1/a"] = "ws://ws:1/a" } do
       assert.equal("bad argument #1 to 'connect' (bad URL: the scheme is not "
         .. "ws, wss or ws+unix (did you mean \"" .. meant .. "\"?))",
         refusal(url))

@@ -8,6 +8,7 @@
 #include "binding/answer_table.h"
 #include "binding/conn_handlers.h"
 #include "binding/request_table.h"
+#include "binding/suggest.h"
 #include "engine/conn_send.h"
 #include "engine/pending.h"
 
@@ -176,9 +177,27 @@ int ws_props_index(lua_State *L) {
   return push_property(L, lc, (enum property)lua_tointeger(L, -1));
 }
 
+/* `conn.onmessage = f`: the method that was meant, or NULL. */
+static const char *handler_like(const char *key) {
+  static const char *const handlers[] = {"on_message", "on_chunk", "on_close",
+                                         "on_ping",    "on_pong",  "on_drain",
+                                         "on_error"};
+  struct ws_guess g;
+  ws_guess_begin(&g, key);
+  for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
+    ws_guess_try(&g, handlers[i]);
+  return strncmp(key, "on", 2) == 0 ? g.best : NULL;
+}
+
 int ws_props_newindex(lua_State *L) {
   ws_check_conn(L, 1);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  const char *handler = handler_like(key);
+  if (handler)
+    return luaL_error(L,
+                      "cannot set '%s' of a connection (conn:%s(fn) sets a "
+                      "handler)",
+                      key, handler);
   if (strcmp(key, "data") != 0)
     return luaL_error(L, "cannot set '%s' of a connection ('data' is yours)",
                       luaL_tolstring(L, 2, NULL));

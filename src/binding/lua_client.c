@@ -88,16 +88,21 @@ static struct ws_slice push_origin(lua_State *L, int arg) {
   return origin;
 }
 
-/* "localhost:5000/ws", "http://a": pushes what was meant, or nothing. */
+/* "localhost:5000/ws", "http://a", "ws:/a": pushes what was meant, or
+ * nothing. */
 static bool push_meant(lua_State *L, const char *text) {
+  static const char *const said[] = {"http://", "https://", "ws:/", "wss:/",
+                                     "ws//",    "wss//",    NULL};
   struct ws_url url;
   const char *why, *scheme = "ws://", *rest = text;
-  if (strncmp(text, "http://", 7) == 0)
-    rest = text + 7;
-  else if (strncmp(text, "https://", 8) == 0)
-    scheme = "wss://", rest = text + 8;
-  else if (strstr(text, "://"))
+  int i = 0;
+  while (said[i] && strncmp(text, said[i], strlen(said[i])) != 0) i++;
+  if (said[i]) {
+    scheme = i % 2 ? "wss://" : "ws://";
+    rest = text + strlen(said[i]);
+  } else if (strstr(text, "://")) {
     return false;
+  }
   struct ws_slice meant;
   lua_pushfstring(L, "%s%s", scheme, rest);
   meant.p = lua_tolstring(L, -1, &meant.n);
