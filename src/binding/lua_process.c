@@ -90,7 +90,7 @@ static int process_gc(lua_State *L) {
   return 0;
 }
 
-static struct ws_process *push_process(lua_State *L) {
+struct ws_process *ws_process_push(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"fd", process_fd},       {"kill", process_kill},
     {"pidfd", process_pidfd}, {"poll", process_poll},
@@ -112,7 +112,7 @@ int ws_lua_process(lua_State *L) {
   static const char *const modes[] = {"r", "w", NULL};
   const char *command = luaL_checkstring(L, 1);
   bool is_write = luaL_checkoption(L, 2, "r", modes);
-  struct ws_process *p = push_process(L);
+  struct ws_process *p = ws_process_push(L);
   int error = ws_process_start(p, command, is_write);
   return error < 0 ? failure(L, error) : 1;
 }

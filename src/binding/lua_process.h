@@ -4,6 +4,11 @@
 
 #include <lua.h>
 
+struct ws_process;
+
+/* Pushes an object that has no process yet. */
+struct ws_process *ws_process_push(lua_State *L);
+
 /* core.process(command, "r" or "w") -> process | nil, message */
 int ws_lua_process(lua_State *L);
 

@@ -63,17 +63,33 @@ static ev_io *io_of(struct ws_watch *w) {
   return (ev_io *)(void *)w->slot;
 }
 
+/* A quiet one keeps no driver waiting. libev's priority of it says so, as
+ * there is no room for anything else in a watch. */
+#define QUIET (EV_MAXPRI - 1)
+
+static void start_io(struct ws_ev *e, ev_io *i) {
+  ev_io_start(e->ev, i);
+  if (ev_priority(i) == QUIET) ev_unref(e->ev);
+  e->watched++;
+}
+
+/* It has been stopped, by us or by libev. */
+static void stopped_io(struct ws_ev *e, const ev_io *i) {
+  if (ev_priority(i) == QUIET) ev_ref(e->ev);
+  e->watched--;
+}
+
 /* libev has stopped the watcher. It looks at the kernel's side again only
  * when the watcher is set anew. */
 static void refused(struct ws_ev *e, struct ws_watch *w) {
   ev_io *i = io_of(w);
   int error = ws_wakefd_why(w->fd);
+  stopped_io(e, i);
   if (error == 0) {
     ev_io_set(i, w->fd, i->events);
-    ev_io_start(e->ev, i);
+    start_io(e, i);
     return;
   }
-  e->watched--;
   ws_loop_deaf(e->loop, w, error);
 }
 
@@ -135,19 +151,19 @@ static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   became_stale(e);
   if (ev_is_active(i)) {
     ev_io_stop(e->ev, i);
-    e->watched--;
+    stopped_io(e, i);
   }
-  if (!want) return;
+  if (!(want & (WS_READ | WS_WRITE))) return;
   if (!cover(e, w->fd)) {
     ws_loop_deaf(e->loop, w, ENOMEM);
     return;
   }
-  e->watched++;
   int events =
     (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
   ev_io_init(i, on_io, w->fd, events);
   i->data = e;
-  ev_io_start(e->ev, i);
+  if (want & WS_QUIET) ev_set_priority(i, QUIET);
+  start_io(e, i);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *t, int events) {

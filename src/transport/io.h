@@ -24,7 +24,8 @@ enum ws_ready {
   WS_READ = 1,
   WS_WRITE = 2,
   WS_AGAIN = 4, /* not from the kernel: bytes were left in user space */
-  WS_DEAF = 8   /* it could not be watched: w->error tells why */
+  WS_DEAF = 8,  /* it could not be watched: w->error tells why */
+  WS_QUIET = 16 /* of want: it alone keeps no driver waiting */
 };
 
 /* One descriptor that is watched. */
@@ -38,6 +39,7 @@ struct ws_watch {
 };
 
 #define WS_ADDRESS_MAX 64 /* of one look-up */
+#define WS_IO_FDS 64      /* descriptors that go with one send_fds */
 
 struct ws_address {
   struct sockaddr_storage any;
@@ -74,6 +76,14 @@ struct ws_io_ops {
   ssize_t (*readv)(struct ws_io *, int fd, const struct iovec *, int n);
   ssize_t (*send)(struct ws_io *, int fd, const void *bytes, size_t n);
   ssize_t (*writev)(struct ws_io *, int fd, const struct iovec *, int n);
+  /* Of a Unix socket, with n_fds descriptors beside the first byte; they stay
+   * the caller's. */
+  ssize_t (*send_fds)(struct ws_io *, int fd, const struct iovec *, int n,
+                      const int *fds, int n_fds);
+  /* And the other end: those of one send, never of two. *lost: there were
+   * some that this process had no room for. */
+  ssize_t (*recv_fds)(struct ws_io *, int fd, void *to, size_t n,
+                      int fds[WS_IO_FDS], int *n_fds, bool *lost);
   int (*shutdown)(struct ws_io *, int fd, bool both); /* else our half */
   int (*close)(struct ws_io *, int fd);
   int (*unlink)(struct ws_io *, const char *path); /* -ENOTSOCK: no socket */

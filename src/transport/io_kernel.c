@@ -24,6 +24,9 @@
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
 #endif
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC 0
+#endif
 
 static ssize_t result(ssize_t r) {
   return r < 0 ? -errno : r;
@@ -152,6 +155,62 @@ static ssize_t k_writev(struct ws_io *io, int fd, const struct iovec *iov,
   return result(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
+static ssize_t k_send_fds(struct ws_io *io, int fd, const struct iovec *iov,
+                          int n, const int *fds, int n_fds) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * WS_IO_FDS)];
+    struct cmsghdr align;
+  } room;
+  struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+  size_t size = sizeof(int) * (size_t)n_fds;
+  (void)io;
+  if (n_fds) {
+    memset(&room, 0, sizeof room);
+    m.msg_control = room.bytes;
+    m.msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
+  }
+  return result(sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+/* As every other new descriptor of ours. */
+static void keep_all(int *fds, int n) {
+  for (int i = 0; i < n; i++) {
+    fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+    fds[i] = ws_standard_keep(fds[i]);
+  }
+}
+
+static ssize_t k_recv_fds(struct ws_io *io, int fd, void *to, size_t n,
+                          int fds[WS_IO_FDS], int *n_fds, bool *lost) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * WS_IO_FDS)];
+    struct cmsghdr align;
+  } room;
+  struct iovec iov = {to, n};
+  struct msghdr m = {.msg_iov = &iov,
+                     .msg_iovlen = 1,
+                     .msg_control = room.bytes,
+                     .msg_controllen = sizeof room.bytes};
+  (void)io;
+  *n_fds = 0;
+  ssize_t r = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+  if (r < 0) return -errno;
+  *lost = m.msg_flags & MSG_CTRUNC;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    size_t size = c->cmsg_len - CMSG_LEN(0);
+    memcpy(fds, CMSG_DATA(c), size);
+    *n_fds = (int)(size / sizeof(int));
+    keep_all(fds, *n_fds);
+  }
+  return r;
+}
+
 static int k_shutdown(struct ws_io *io, int fd, bool both) {
   (void)io;
   return (int)result(shutdown(fd, both ? SHUT_RDWR : SHUT_WR));
@@ -227,6 +286,8 @@ void ws_io_kernel_fill(struct ws_io_ops *ops) {
     .readv = k_readv,
     .send = k_send,
     .writev = k_writev,
+    .send_fds = k_send_fds,
+    .recv_fds = k_recv_fds,
     .shutdown = k_shutdown,
     .close = k_close,
     .unlink = k_unlink,

@@ -203,6 +203,10 @@ static int adopt(struct ws_io *io, struct ws_net_listen *what, int *fds,
 int ws_net_listen(struct ws_io *io, struct ws_net_listen *what,
                   int fds[WS_NET_LISTEN_MAX], const char **why) {
   struct ws_address list[WS_ADDRESS_MAX];
+  if (what->n_given) {
+    memcpy(fds, what->given, sizeof *fds * (size_t)what->n_given);
+    return what->n_given;
+  }
   if (what->has_fd) return adopt(io, what, fds, why);
   if (what->unix_path) return listen_unix(io, what, fds, why);
   *why = "the host name was not found";

@@ -18,6 +18,8 @@ struct ws_net_listen {
   int unix_mode;         /* of its file; 0: what umask leaves */
   int fd;                /* has_fd: a socket that listens already, instead */
   int backlog;
+  const int *given; /* n_given: sockets that the supervisor has opened */
+  int n_given;
   bool has_fd;
   bool reuse_port;
 };

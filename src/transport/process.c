@@ -26,28 +26,46 @@ static void shut(int *fd) {
 
 /* ---- its beginning ---- */
 
-/* The shell with this end as its descriptor. A program expects that SIGPIPE
- * ends it, whatever this process does with that. */
-static int run(struct ws_process *p, const char *command, int end, int as) {
-  char *const argv[] = {"sh", "-c", (char *)command, NULL};
-  posix_spawn_file_actions_t actions;
+/* A program expects that such signals end it, whatever this process does with
+ * them. */
+static int defaults(posix_spawnattr_t *attributes) {
+  static const int signums[] = {SIGPIPE, SIGHUP,  SIGINT, SIGTERM,
+                                SIGCHLD, SIGTTIN, SIGTTOU};
+  sigset_t set;
+  int error = posix_spawnattr_init(attributes);
+  if (error) return error;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof signums / sizeof *signums; i++) {
+    struct sigaction now;
+    sigaction(signums[i], NULL, &now);
+    if (signums[i] == SIGPIPE || now.sa_handler != SIG_IGN)
+      sigaddset(&set, signums[i]);
+  }
+  posix_spawnattr_setsigdefault(attributes, &set);
+  posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF);
+  return 0;
+}
+
+static int run(struct ws_process *p, char *const argv[], char *const env[],
+               const posix_spawn_file_actions_t *actions) {
   posix_spawnattr_t attributes;
-  sigset_t defaults;
+  int error = defaults(&attributes);
+  if (error) return error;
+  error = posix_spawnp(&p->pid, argv[0], actions, &attributes, argv, env);
+  posix_spawnattr_destroy(&attributes);
+  if (error) p->pid = 0;
+  return error;
+}
+
+/* The shell with this end as its descriptor. */
+static int run_shell(struct ws_process *p, const char *command, int end,
+                     int as) {
+  char *const argv[] = {"/bin/sh", "-c", (char *)command, NULL};
+  posix_spawn_file_actions_t actions;
   int error = posix_spawn_file_actions_init(&actions);
   if (error) return error;
-  if ((error = posix_spawnattr_init(&attributes))) {
-    posix_spawn_file_actions_destroy(&actions);
-    return error;
-  }
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   error = posix_spawn_file_actions_adddup2(&actions, end, as);
-  if (!error)
-    error =
-      posix_spawn(&p->pid, "/bin/sh", &actions, &attributes, argv, environ);
-  posix_spawnattr_destroy(&attributes);
+  if (!error) error = run(p, argv, environ, &actions);
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
@@ -71,11 +89,10 @@ static int open_ends(int ends[2], bool is_write) {
 int ws_process_start(struct ws_process *p, const char *command, bool is_write) {
   int ends[2];
   if (open_ends(ends, is_write) < 0) return -errno;
-  int error = run(p, command, ends[1], is_write ? 0 : 1);
+  int error = run_shell(p, command, ends[1], is_write ? 0 : 1);
   close(ends[1]);
   if (error) {
     close(ends[0]);
-    p->pid = 0;
     return -error;
   }
   p->fd = ends[0];
@@ -84,6 +101,26 @@ int ws_process_start(struct ws_process *p, const char *command, bool is_write) {
   p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 #endif
   return 0;
+}
+
+/* A descriptor that is duplicated to its own number is inherited. */
+static int inherit(posix_spawn_file_actions_t *actions, int fd) {
+#ifdef __APPLE__
+  return posix_spawn_file_actions_addinherit_np(actions, fd);
+#else
+  return posix_spawn_file_actions_adddup2(actions, fd, fd);
+#endif
+}
+
+int ws_process_spawn(struct ws_process *p, char *const argv[],
+                     char *const env[], const int *fds, int n) {
+  posix_spawn_file_actions_t actions;
+  int error = posix_spawn_file_actions_init(&actions);
+  if (error) return -error;
+  for (int i = 0; i < n && !error; i++) error = inherit(&actions, fds[i]);
+  if (!error) error = run(p, argv, env, &actions);
+  posix_spawn_file_actions_destroy(&actions);
+  return -error;
 }
 
 /* ---- its life ---- */

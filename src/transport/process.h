@@ -1,5 +1,6 @@
-/* process.h: a command of the shell, and one end of what it writes or reads.
- * Nothing here waits. Errors are negative errno values; -EPIPE is the end. */
+/* process.h: a command of the shell, and one end of what it writes or reads;
+ * or a program with descriptors of ours. Nothing here waits. Errors are
+ * negative errno values; -EPIPE is the end. */
 #ifndef EVWS_PROCESS_H
 #define EVWS_PROCESS_H
 
@@ -20,6 +21,12 @@ struct ws_process {
 
 /* is_write: for what it reads; else for what it writes. */
 int ws_process_start(struct ws_process *p, const char *command, bool is_write);
+
+/* A program, looked for in PATH, with this environment and these n descriptors
+ * of ours, under the numbers that they have here. It shares all the rest (its
+ * standard streams), and there is nothing to read or write. */
+int ws_process_spawn(struct ws_process *p, char *const argv[],
+                     char *const env[], const int *fds, int n);
 
 /* How many bytes; none without an error are not possible. */
 ssize_t ws_process_read(struct ws_process *p, void *to, size_t n);
