@@ -34,6 +34,8 @@
 ---The defaults of the limits and of who may connect, by option:
 ---`ws.defaults.max_message`. A copy to read: changing it changes nothing.
 ---@field defaults table<string, any>
+---What this process is among the workers of `evws serve`.
+---@field worker evws.Worker
 local ws = {}
 
 ---How a message was sent: `"text"` is UTF-8, `"binary"` any bytes
@@ -344,8 +346,16 @@ local ws = {}
 ---Connections the kernel keeps until they are accepted, default `1024`.
 ---@field backlog? integer
 ---
----Let several processes listen on the same port, default `false`.
+---Let several processes listen on the same port, default `false`: each has a
+---queue of its own there, which is lost with it. Workers of `evws serve` need
+---nothing of the kind.
 ---@field reuse_port? boolean
+---
+---In a worker of `evws serve`: listen on what its supervisor has opened for all
+---of them. Default `true`, and `false` beside `fd` and `reuse_port`; `false`: on
+---a socket of this worker alone, as for `port = 5000 + ws.worker.id`. Elsewhere
+---it changes nothing.
+---@field shared? boolean
 ---
 ---The proxies in front of the server, default none: addresses and ranges
 ---(`{ "10.0.0.5", "192.168.0.0/16", "fd00::/8" }`), `"unix"` for whoever comes
@@ -861,12 +871,19 @@ function server:reload_tls() end
 ---@field busy_seconds number
 ---@field lag_seconds number
 
+---@class evws.StatsOptions
+---Of all workers of `evws serve` together, those that have ended too; what the
+---others have counted may be a second old. Default `false`: of this process.
+---@field all? boolean
+
 ---What the server has counted.
+---@param options? evws.StatsOptions
 ---@return evws.Stats
-function server:stats() end
+function server:stats(options) end
 
 ---The same as text for Prometheus (exposition format 0.0.4), to be returned by
----an `on_request`: `return 200, server:metrics()`.
+---an `on_request`: `return 200, server:metrics()`. In a worker of `evws serve`
+---it is that of all of them, whichever is asked.
 ---@return string
 function server:metrics() end
 
@@ -1390,6 +1407,8 @@ function conn:on_error(handler) end
 ---Serves until nothing is left to do, or `ws.stop` is called. `main` is run as a
 ---task; an error in it comes out of `ws.run`.
 ---
+---In a worker of `evws serve` its supervisor may end it in the same way.
+---
 ---SIGINT (Ctrl-C) or SIGTERM closes every server with 1001, a second one cuts
 ---what is left; a signal that the process ignores, and a SIGTERM that somebody
 ---handles, are left alone.
@@ -1436,6 +1455,28 @@ function ws.fd() end
 ---when only a descriptor could bring it. For loops that cannot watch `ws.fd`.
 ---@return number? seconds
 function ws.timeout() end
+
+---What a process is among the workers of `evws serve`; of one that runs alone
+---`id`, `count` and `generation` are 1, `is_leader` is true and `supervised`
+---false, so that the same script is right in both.
+---@class evws.Worker
+---Its number, 1 to `count`. While it is replaced there are two of one number.
+---@field id integer
+---How many workers there were to be when it began.
+---@field count integer
+---1, and one more for each reload.
+---@field generation integer
+---@field supervised boolean
+---Is it the one that does what has to be done once? True in one worker at a
+---time: the lowest number of those that serve and have not been told to leave.
+---It may change at any time, so ask each time:
+---
+---```lua
+---ws.every(60, function()
+---  if ws.worker.is_leader then clean_up() end
+---end)
+---```
+---@field is_leader boolean
 
 ---Makes `ws.run` return when the turn is over. Servers and connections stay as
 ---they are, and the next `ws.run` goes on with them.

@@ -34,6 +34,7 @@ local ws = {
   queue = core.queue,
   wait = core.wait,
   popen = require "evws.popen",
+  worker = require "evws.worker",
 
   equals = core.equals,
   hmac_sha256 = core.hmac_sha256,

@@ -153,7 +153,7 @@ describe("library/evws.lua", function()
       if type(value) == "function" then exported[name] = true end
     end
     assert.same(keys(exported), keys(functions.ws))
-    assert.same({ "defaults", "version" }, keys(classes.evws.fields))
+    assert.same({ "defaults", "version", "worker" }, keys(classes.evws.fields))
   end)
 
   it("has every member of a connection and no other", function()

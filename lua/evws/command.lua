@@ -39,7 +39,7 @@ local function tell_by(screen, session)
   end)
 end
 
-local function serve(o)
+local function talk_to(o)
   local screen = new_screen(o)
   local session = sessions.new(o, screen, o.ping and pings.work or talk.work)
   if not o.ping then talk.prepare(session) end
@@ -55,21 +55,34 @@ local function answer(text)
   return 4
 end
 
+local function wrong(what, of)
+  if type(what) ~= "table" then error(what, 0) end
+  screens.new {}:complain("%s", what.usage)
+  io.stderr:write(("usage: %s %s; %s --help says more\n"):format(of.name,
+    of.usage, of.name))
+  return 2
+end
+
+-- It loads what only a supervisor needs.
+local function serve(list)
+  local ok, o = pcall(require "evws.command.serve".read, list)
+  if not ok then return wrong(o, manual.serve) end
+  if o.help then return answer(manual.serve_help()) end
+  return require "evws.serve"(o)
+end
+
 --- Does what the command line says -> the status of the process.
 function command.run(list)
+  if list[1] == "serve" then return serve(list) end
   local ok, o = pcall(arguments.read, list)
   if not ok then
-    if type(o) ~= "table" then error(o, 0) end
-    local screen = screens.new {}
-    screen:complain("%s", o.usage)
-    io.stderr:write("usage: evws ", manual.usage, "; evws --help says more\n")
-    return 2
+    return wrong(o, manual)
   elseif o.help then
     return answer(manual.help())
   elseif o.version then
     return answer("evws " .. ws.version)
   end
-  return serve(o)
+  return talk_to(o)
 end
 
 return command

@@ -83,13 +83,16 @@ describe("what is made of the command's table", function()
 
   it("uses no letter twice, and says something of everything", function()
     local seen = {}
-    for option in manual.each() do
-      for _, name in ipairs { option.long, option.short } do
-        assert.is_nil(seen[name], name)
-        seen[name] = true
+    for _, of in ipairs { manual, manual.serve } do
+      for option in manual.each(of) do
+        for _, name in ipairs { option.long, option.short } do
+          assert.is_nil(seen[name], name)
+          seen[name] = true
+        end
+        assert.is_true(#option.about >= 9, option.long)
+        assert.is_nil(option.about:find "%.$")
       end
-      assert.is_true(#option.about > 8, option.long)
-      assert.is_nil(option.about:find "%.$")
+      seen = {}
     end
   end)
 end)
@@ -134,6 +137,11 @@ describe("the completion", function()
     assert.same({ "examples" }, bash("--cert", "=", "exampl"))
     assert.same({}, bash("--header", "-"))
     assert.same({}, bash "")
+    assert.same({ "serve" }, bash "se")
+    assert.same({ "--workers" }, bash("serve", "--w"))
+    assert.same({ "examples" }, bash("serve", "exampl"))
+    assert.same({ "spawn" }, bash("serve", "x.lua", "--redis", "s"))
+    assert.same({}, bash("serve", "-w", "4"))
   end)
 
   it("of fish offers options, files and values", function()
@@ -149,6 +157,9 @@ describe("the completion", function()
     assert.same({ "examples/" }, fish "--key exampl")
     assert.same({}, fish "--header exampl")
     assert.same({}, fish "exampl")
+    assert.same({ "serve" }, fish "ser")
+    assert.same({ "--workers" }, fish "serve --w")
+    assert.same({ "spawn" }, fish "serve x.lua --redis sp")
   end)
 
   it("of zsh offers options, files and values", function()
@@ -160,6 +171,8 @@ describe("the completion", function()
     t.wait(function() return child.output():find "ready" end, "zsh", 20)
     for line, found in pairs { ["evws --ins\t"] = "--insecure",
       ["evws --recon\t"] = "--reconnect", ["evws -w for\t"] = "forever",
+      ["evws serve --work\t"] = "--workers",
+      ["evws serve x.lua --redis sp\t"] = "spawn",
       ["evws --ca exampl\t"] = "examples/", ["evws --max-message 16\t"] =
       "16M", ["evws --cert=exampl\t"] = "--cert=examples/" } do
       child.type(line)

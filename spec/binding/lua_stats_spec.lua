@@ -457,6 +457,12 @@ describe("metrics", function()
     for name in pairs(types) do
       assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
     end
+    -- of workers alone (spec/serve)
+    for _, name in ipairs { "evws_workers", "evws_worker_restarts_total",
+      "evws_worker_connections" } do
+      assert.is_nil(types[name])
+      types[name] = "gauge"
+    end
     for name in text:gmatch "`(evws_[%w_]+)`" do
       assert.is_truthy(types[name], name)
     end

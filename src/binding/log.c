@@ -11,14 +11,23 @@
 #include "transport/console.h"
 
 #define MESSAGE_MAX 1024 /* bytes of a record before its traceback */
+#define SHOWN_NAME_MAX 32
+
+/* Of the process: set once, before there is anything to tell. */
+static char process_name[SHOWN_NAME_MAX] = "evws";
 
 /* ---- stderr ---- */
+
+void ws_log_name(const char *name) {
+  snprintf(process_name, sizeof process_name, "%s", name);
+}
 
 void ws_log_print(const char *before, struct ws_slice text,
                   struct ws_slice trace) {
   char record[WS_CONSOLE_MAX];
   size_t room = trace.n ? MESSAGE_MAX : sizeof record - 1;
-  size_t n = (size_t)snprintf(record, sizeof record, "evws: %s", before);
+  size_t n =
+    (size_t)snprintf(record, sizeof record, "%s: %s", process_name, before);
   n += ws_escape(record + n, room - n, text, WS_ESCAPE_TEXT);
   if (trace.n)
     n += ws_escape(record + n, sizeof record - 1 - n, trace, WS_ESCAPE_LINES);

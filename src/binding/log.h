@@ -5,6 +5,9 @@
 
 #include "binding/state.h"
 
+/* What stands in front of each line instead of "evws". */
+void ws_log_name(const char *name);
+
 /* A line on stderr, with nothing in it that does something. The ends of lines
  * of a traceback stay. */
 void ws_log_print(const char *before, struct ws_slice text,

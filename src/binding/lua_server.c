@@ -18,6 +18,7 @@
 #include "binding/options.h"
 #include "binding/task.h"
 #include "binding/tls_options.h"
+#include "binding/worker.h"
 #include "engine/farewell.h"
 #include "engine/server.h"
 #include "engine/server_log.h"
@@ -34,6 +35,8 @@ void ws_server_gone(struct ws_server *s) {
   lua_State *L = ws_state_thread(st);
   ws_list_remove(&ls->link);
   ws_topics_stop(s);
+  ws_worker_unlisten(ls);
+  ws_share_leave(s);
   ws_log_server(st, "server_closed", s); /* while it cannot be collected */
   while (ls->waiting) ws_task_wake(ls->waiting, WS_WAKE_DONE);
   ws_object_drop(L, st, ls);
@@ -67,6 +70,17 @@ static int read_mode(lua_State *L) {
   return (int)strtol(digits, NULL, 8);
 }
 
+/* In a worker the supervisor opens what is listened on, unless it is said
+ * otherwise. */
+static bool read_shared(lua_State *L, const struct ws_net_listen *what) {
+  bool is_own = what->reuse_port || what->has_fd;
+  bool is_shared = ws_option_bool(L, 1, "shared", !is_own);
+  if (is_shared && is_own)
+    luaL_error(L, "options 'shared' and '%s' exclude each other",
+               what->has_fd ? "fd" : "reuse_port");
+  return is_shared && ws_state_of(L)->worker;
+}
+
 /* One of port, unix and fd tells where to listen. */
 static void read_place(lua_State *L, struct ws_net_listen *what) {
   what->unix_path = ws_option_string(L, 1, "unix", NULL);
@@ -88,8 +102,9 @@ static void read_place(lua_State *L, struct ws_net_listen *what) {
 }
 
 static void read_options(lua_State *L, struct ws_server *s,
-                         struct ws_net_listen *what) {
+                         struct ws_net_listen *what, bool *is_shared) {
   read_place(L, what);
+  *is_shared = read_shared(L, what);
   ws_options_conn(L, 1, &s->route.options);
   ws_options_http(L, 1, &s->http);
   ws_options_origins(L, 1, &s->route);
@@ -150,11 +165,30 @@ static int cannot_listen(lua_State *L, const struct ws_net_listen *what,
   return 3;
 }
 
+/* 0, or a negated errno and why. */
+static int start(struct ws_state *st, struct lua_server *ls,
+                 struct ws_net_listen *what, bool is_shared, const char **why,
+                 char text[WS_WORKER_WHY_MAX]) {
+  int r, key;
+  if (is_shared && (r = ws_worker_listen(st->worker, what, &key, text)) < 0) {
+    *why = text;
+    return r;
+  }
+  if ((r = ws_server_start(&ls->s, &st->loop, what, why)) < 0) return r;
+  if (is_shared) ws_worker_listens(st->worker, ls, key);
+  ls->s.is_gone = false;
+  ls->is_started = true;
+  if (what->has_fd) ws_server_read_address(&ls->s);
+  ws_list_append(&st->servers, &ls->link);
+  return 0;
+}
+
 int ws_lua_listen(lua_State *L) {
   ws_state_check_dot(L, "listen");
   struct ws_state *st = ws_state_of(L);
   struct ws_net_listen what = {.host = NULL};
-  char problem[WS_TLS_WHY_MAX];
+  char problem[WS_TLS_WHY_MAX], text[WS_WORKER_WHY_MAX];
+  bool is_shared;
   const char *why = NULL;
   lua_settop(L, 1);
   ws_state_check_fork(L, st);
@@ -162,7 +196,7 @@ int ws_lua_listen(lua_State *L) {
   ws_options_check(L, 1, "listen", WS_FOR_LISTEN);
   struct lua_server *ls = new_server(L, st);
   struct ws_server *s = &ls->s;
-  read_options(L, s, &what);
+  read_options(L, s, &what, &is_shared);
   ws_history_read(L, 1, ls);
   read_routes(L, ls);
   if (!load_tls(L, s, problem)) {
@@ -172,15 +206,11 @@ int ws_lua_listen(lua_State *L) {
   }
   lua_settop(L, 2);
   ws_object_keep(L, st, ls, 2);
-  int r = ws_server_start(s, &st->loop, &what, &why);
+  int r = start(st, ls, &what, is_shared, &why, text);
   if (r < 0) {
     ws_object_drop(L, st, ls);
     return cannot_listen(L, &what, why ? why : strerror(-r), -r);
   }
-  s->is_gone = false;
-  ls->is_started = true;
-  if (what.has_fd) ws_server_read_address(s);
-  ws_list_append(&st->servers, &ls->link);
   ws_server_warn(s);
   ws_log_server(st, "listening", s);
   return 1;
@@ -246,6 +276,7 @@ static int server_close(lua_State *L) {
   read_close(L, &code, &reason, &timeout);
   lua_settop(L, 2);
   if (!ls->s.is_gone && ls->s.n_conns) t = ws_task_waiter(L, st, &here);
+  ws_worker_unlisten(ls);
   ws_farewell_begin(&ls->s, code, reason, timeout);
   /* the backlog may have held somebody after all */
   if (!ls->s.is_gone && !t && ws_task_can_wait(L, st))

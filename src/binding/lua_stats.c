@@ -7,33 +7,28 @@
 
 #include "base/buf.h"
 #include "binding/anchors.h"
-#include "engine/route.h"
+#include "binding/option_values.h"
 #include "engine/server.h"
-
-/* One look at everything, so that both forms say the same. */
-struct snapshot {
-  const struct ws_stats *s;
-  const struct ws_pace *pace;
-  struct ws_traffic traffic;
-  uint64_t open, pending, queued, turns;
-  double lag;
-};
+#include "engine/share.h"
+#include "engine/totals.h"
 
 static struct ws_server *check_running(lua_State *L) {
   ws_state_check_fork(L, ws_state_of(L)); /* the clock is the loop's */
   return &ws_check_server(L, 1)->s;
 }
 
-static struct snapshot look(const struct ws_server *s) {
-  struct ws_loop *loop = s->loop;
-  struct snapshot v = {.s = &s->stats, .pace = &loop->pace};
-  v.traffic = ws_route_traffic(s);
-  v.open = s->n_open;
-  v.pending = s->n_conns - s->n_open;
-  v.queued = ws_server_queued(s);
-  v.lag = ws_pace_lag(&loop->pace, ws_loop_now(loop));
-  for (int i = 0; i <= WS_PACE_BOUNDS; i++) v.turns += loop->pace.turns[i];
-  return v;
+/* One look at everything, so that both forms say the same; is_all: at all
+ * workers. */
+static struct ws_totals look(const struct ws_server *s, bool is_all) {
+  struct ws_totals t = ws_totals_of(s, ws_server_queued(s));
+  if (is_all) ws_share_add_others(s, &t);
+  return t;
+}
+
+static uint64_t turns_of(const struct ws_totals *t) {
+  uint64_t n = 0;
+  for (int i = 0; i <= WS_PACE_BOUNDS; i++) n += t->turns[i];
+  return n;
 }
 
 /* ---- stats ---- */
@@ -68,28 +63,37 @@ static void push_closed(lua_State *L, const struct ws_closes *c) {
   if (c->others) set(L, "other", c->others);
 }
 
+static bool read_all(lua_State *L) {
+  static const char *const names[] = {"all", NULL};
+  if (lua_isnoneornil(L, 2)) return false;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  ws_option_names(L, 2, "stats", names);
+  return ws_option_bool(L, 2, "all", false);
+}
+
 int ws_server_stats(lua_State *L) {
-  struct snapshot v = look(check_running(L));
+  const struct ws_server *s = check_running(L);
+  struct ws_totals t = look(s, read_all(L));
   lua_createtable(L, 0, 16);
-  set(L, "accepted", v.s->accepted);
-  set(L, "opened", v.s->opened);
-  set(L, "open", v.open);
-  set(L, "pending", v.pending);
-  set(L, "requests", v.s->requests);
-  push_refused(L, v.s);
+  set(L, "accepted", t.stats.accepted);
+  set(L, "opened", t.stats.opened);
+  set(L, "open", t.open);
+  set(L, "pending", t.pending);
+  set(L, "requests", t.stats.requests);
+  push_refused(L, &t.stats);
   lua_setfield(L, -2, "refused");
-  push_closed(L, &v.s->closed);
+  push_closed(L, &t.stats.closed);
   lua_setfield(L, -2, "closed");
-  set(L, "messages_in", v.traffic.messages_in);
-  set(L, "messages_out", v.traffic.messages_out);
-  set(L, "bytes_in", v.traffic.bytes_in);
-  set(L, "bytes_out", v.traffic.bytes_out);
-  set(L, "dropped", v.traffic.dropped);
-  set(L, "queued_bytes", v.queued);
-  set(L, "memory", ws_mem_used());
-  set(L, "turns", v.turns);
-  set_number(L, "busy_seconds", v.pace->busy);
-  set_number(L, "lag_seconds", v.lag);
+  set(L, "messages_in", t.traffic.messages_in);
+  set(L, "messages_out", t.traffic.messages_out);
+  set(L, "bytes_in", t.traffic.bytes_in);
+  set(L, "bytes_out", t.traffic.bytes_out);
+  set(L, "dropped", t.traffic.dropped);
+  set(L, "queued_bytes", t.queued);
+  set(L, "memory", t.memory);
+  set(L, "turns", turns_of(&t));
+  set_number(L, "busy_seconds", t.busy);
+  set_number(L, "lag_seconds", t.lag);
   return 1;
 }
 
@@ -146,23 +150,23 @@ static void add_closed(luaL_Buffer *b, const struct ws_closes *c) {
       (unsigned long long)c->others);
 }
 
-static void add_pace(luaL_Buffer *b, const struct snapshot *v) {
+static void add_pace(luaL_Buffer *b, const struct ws_totals *t) {
   static const char *const bounds[] = {"0.001", "0.01", "0.1", "1", "+Inf"};
   uint64_t n = 0;
   head(b, "turn_seconds", "histogram",
        "Turns of the loop: handlers, and the reading and writing around them.");
   for (int i = 0; i <= WS_PACE_BOUNDS; i++) {
-    n += v->pace->turns[i];
+    n += t->turns[i];
     add(b, "evws_turn_seconds_bucket{le=\"%s\"} %llu\n", bounds[i],
         (unsigned long long)n);
   }
   luaL_addstring(b, "evws_turn_seconds_sum ");
-  add_seconds(b, v->pace->busy);
+  add_seconds(b, t->busy);
   add(b, "\nevws_turn_seconds_count %llu\n", (unsigned long long)n);
   head(b, "loop_lag_seconds", "gauge",
        "How late a timer or deadline came at worst, in the last minute.");
   luaL_addstring(b, "evws_loop_lag_seconds ");
-  add_seconds(b, v->lag);
+  add_seconds(b, t->lag);
   luaL_addchar(b, '\n');
 }
 
@@ -181,27 +185,59 @@ static void add_traffic(luaL_Buffer *b, const struct ws_traffic *t) {
       t->dropped);
 }
 
+static void add_worker(luaL_Buffer *b, uint32_t id, uint64_t open) {
+  add(b, "evws_worker_connections{worker=\"%u\"} %llu\n", (unsigned)id,
+      (unsigned long long)open);
+}
+
+/* One that is being replaced is there twice: a label stands for a number. */
+struct by_id {
+  uint64_t open[WS_SHARE_SLOTS];
+  uint32_t most;
+};
+
+static void sum_worker(void *sums, uint32_t id, uint64_t open) {
+  struct by_id *by = sums;
+  if (id >= WS_SHARE_SLOTS) return;
+  by->open[id] += open;
+  if (id > by->most) by->most = id;
+}
+
+static void add_workers(luaL_Buffer *b, const struct ws_server *s) {
+  struct by_id by = {.most = 0};
+  if (!s->share) return;
+  one(b, "workers", "gauge", "Workers that serve.", ws_share_workers(s->share));
+  one(b, "worker_restarts_total", "counter",
+      "Workers that ended unasked, and were started again.",
+      ws_share_restarts(s->share));
+  head(b, "worker_connections", "gauge", "WebSocket connections, by worker.");
+  ws_share_each(s, sum_worker, &by);
+  for (uint32_t id = 1; id <= by.most; id++) add_worker(b, id, by.open[id]);
+}
+
 int ws_server_metrics(lua_State *L) {
-  struct snapshot v = look(check_running(L));
+  const struct ws_server *s = check_running(L);
+  struct ws_totals t = look(s, true);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   one(&b, "accepted_total", "counter", "Connections accepted from the kernel.",
-      v.s->accepted);
+      t.stats.accepted);
   one(&b, "opened_total", "counter", "Connections that became WebSockets.",
-      v.s->opened);
-  one(&b, "connections", "gauge", "WebSocket connections.", v.open);
+      t.stats.opened);
+  one(&b, "connections", "gauge", "WebSocket connections.", t.open);
   one(&b, "pending_connections", "gauge",
-      "Connections that are no WebSockets yet.", v.pending);
+      "Connections that are no WebSockets yet.", t.pending);
   one(&b, "http_requests_total", "counter",
-      "Requests answered with another status than 101.", v.s->requests);
-  add_refused(&b, v.s);
-  add_closed(&b, &v.s->closed);
-  add_traffic(&b, &v.traffic);
+      "Requests answered with another status than 101.", t.stats.requests);
+  add_refused(&b, &t.stats);
+  add_closed(&b, &t.stats.closed);
+  add_traffic(&b, &t.traffic);
   one(&b, "queued_bytes", "gauge", "Bytes that wait for peers to read.",
-      v.queued);
-  one(&b, "memory_bytes", "gauge",
-      "Memory of evws in this process, beside that of Lua.", ws_mem_used());
-  add_pace(&b, &v);
+      t.queued);
+  one(&b, "memory_bytes", "gauge", "Memory of evws, beside that of Lua.",
+      t.memory);
+  add_pace(&b, &t);
+  add_workers(&b, s);
   luaL_pushresult(&b);
   return 1;
 }

@@ -15,10 +15,12 @@
 #include "binding/lua_json.h"
 #include "binding/lua_process.h"
 #include "binding/lua_queue.h"
+#include "binding/lua_serve.h"
 #include "binding/lua_server.h"
 #include "binding/lua_spawn.h"
 #include "binding/lua_timer.h"
 #include "binding/lua_wait.h"
+#include "binding/lua_worker.h"
 #include "binding/lua_writer.h"
 #include "binding/options.h"
 #include "binding/run.h"
@@ -26,6 +28,7 @@
 #include "binding/task.h"
 #include "binding/task_error.h"
 #include "binding/watchdog.h"
+#include "binding/worker.h"
 #include "protocol/secret.h"
 #include "transport/linger.h"
 #include "transport/random.h"
@@ -45,6 +48,7 @@ static void turn(void *arg) {
   if (st->watchdog) ws_watchdog_enter(st->watchdog);
   ws_loop_turn(&st->loop);
   if (st->watchdog) ws_watchdog_leave(st->watchdog);
+  if (st->worker) ws_worker_turned(st);
 }
 
 /* Connections and servers have been finalized before: the state is older
@@ -54,6 +58,7 @@ static int state_gc(lua_State *L) {
   if (st->is_closed) return 0;
   st->is_closed = true;
   ws_watchdog_stop(st);
+  ws_worker_close(st);
   ws_task_free_all(st);
   if (st->ev) {
     struct ws_timer *t; /* of whoever drives, or set by a finalizer */
@@ -125,6 +130,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_open_spawn(L);
   ws_open_timer(L);
   ws_open_writer(L);
+  ws_worker_open(st);
   return st;
 }
 
@@ -242,6 +248,10 @@ int luaopen_evws_core(lua_State *L) {
   lua_setfield(L, -2, "version");
   ws_file_open_lib(L);
   lua_setfield(L, -2, "file");
+  ws_worker_push(L);
+  lua_setfield(L, -2, "worker");
+  ws_serve_push(L);
+  lua_setfield(L, -2, "serve");
 #ifdef WS_FAULT
   lua_pushcfunction(L, lua_fail_at);
   lua_setfield(L, -2, "fail_at");

@@ -109,6 +109,7 @@ static const struct option options[] = {
   {.name = "reconnect", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "reuse_port", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "routes", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "shared", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "subprotocols", .type = OTHER, .scope = BOTH},
   {.name = "timeout", .type = OTHER, .scope = WS_FOR_CONNECT},
   {.name = "tls", .type = OTHER, .scope = ENDPOINT},

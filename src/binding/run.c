@@ -7,7 +7,9 @@
 
 #include "binding/task.h"
 #include "binding/waiting.h"
+#include "binding/worker.h"
 #include "engine/farewell.h"
+#include "engine/retire.h"
 
 #define CLOSE_TIMEOUT 10.0 /* seconds, after the first signal */
 
@@ -24,8 +26,11 @@ static void close_servers(struct ws_state *st) {
   while (l != &st->servers) {
     struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
     l = l->next; /* closing may take it out of the list */
-    ws_farewell_begin(&ls->s, 1001, reason,
-                      st->signals > 1 ? 0 : CLOSE_TIMEOUT);
+    if (ls->s.is_shared && st->signals == 1)
+      ws_retire_begin(&ls->s, 0, 1001, CLOSE_TIMEOUT);
+    else
+      ws_farewell_begin(&ls->s, 1001, reason,
+                        st->signals > 1 ? 0 : CLOSE_TIMEOUT);
   }
 }
 
@@ -84,13 +89,16 @@ static void drive(lua_State *L, struct ws_state *st) {
   int handled = 0;
   bool more = true;
   st->driver = L;
+  st->is_served = true;
+  if (st->worker) ws_worker_turned(st);
   while (more && !st->is_stopped && !st->has_main_failed) {
     more = ws_ev_step(st->ev, -1, L);
     if (st->signals > handled) {
       handled = st->signals;
       close_servers(st);
     }
-    if (handled && ws_list_is_empty(&st->servers)) break;
+    if (st->worker) ws_worker_turned(st);
+    if ((handled || st->is_retiring) && ws_list_is_empty(&st->servers)) break;
   }
   st->driver = NULL;
 }
@@ -115,7 +123,7 @@ int ws_lua_run(lua_State *L) {
     lua_rawseti(L, LUA_REGISTRYINDEX, st->main_error);
     return lua_error(L);
   }
-  if (st->signals) {
+  if (st->signals || st->is_retiring) {
     lua_pushnil(L);
     lua_pushliteral(L, "interrupted");
     return 2;
@@ -131,6 +139,8 @@ int ws_lua_step(lua_State *L) {
   check_not_running(L, st);
   luaL_checkstack(L, 4, NULL);
   st->driver = L;
+  st->is_served = true;
+  if (st->worker) ws_worker_turned(st);
   ws_ev_step(st->ev, timeout < 0 ? 0 : timeout, L);
   st->driver = NULL;
   lua_pushboolean(L, true);

@@ -67,7 +67,10 @@ struct ws_state {
   bool is_logging;              /* inside of the application's ws.log */
   bool is_viewing;              /* or of a view's function, */
   bool is_joining;              /* or of one that is told who has joined */
+  struct ws_worker *worker;     /* of a supervisor (worker.c); NULL: of none */
   bool is_stopped, has_main_failed, is_closed;
+  bool is_served;     /* ws.run or ws.step was called */
+  bool is_retiring;   /* the supervisor has said so, or is gone */
   bool has_turned;    /* somebody has driven the loop */
   bool is_default;    /* it has libev's default loop */
   bool warned_verify; /* of certificates that are not verified */
@@ -106,6 +109,10 @@ struct lua_server {
   struct ws_list link;
   struct ws_task *waiting; /* for the end, by their `next` */
   uint32_t n_closing;      /* on_closing that have not returned */
+  struct ws_worker
+    *worker;       /* whose supervisor has opened what it listens on; */
+  int control_key; /* which of that; NULL: nobody, or no more */
+  uint64_t queued; /* ws_server_queued, when it was looked at last */
   bool is_started;
 };
 

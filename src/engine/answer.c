@@ -10,7 +10,8 @@
 static bool is_last(const struct ws_conn *c) {
   const struct ws_pending *p = ws_pending_of(c);
   return p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
-         c->is_eof || p->requests >= c->server->http.keepalive_requests;
+         c->server->retiring.is_on || c->is_eof ||
+         p->requests >= c->server->http.keepalive_requests;
 }
 
 static void finish(struct ws_conn *c, bool is_end) {

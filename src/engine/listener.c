@@ -5,12 +5,14 @@
 
 #include "engine/conn.h"
 #include "engine/server_log.h"
+#include "engine/share.h"
 #include "engine/upgrade.h"
 #include "transport/linger.h"
 
 #define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
 #define BACKLOG_MAX 65536   /* that are taken when a server closes */
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
+#define OTHERS_FIRST 0.005  /* seconds, for whoever has fewer connections */
 
 static void want_accept(struct ws_server *s, bool on) {
   for (int i = 0; i < s->n_listeners; i++)
@@ -18,8 +20,8 @@ static void want_accept(struct ws_server *s, bool on) {
 }
 
 /* Without memory for the timer nothing would begin again: then it goes on. */
-static void pause_accept(struct ws_server *s) {
-  bool is_set = ws_loop_timer(s->loop, &s->accept_again, ACCEPT_AGAIN);
+static void pause_accept(struct ws_server *s, double seconds) {
+  bool is_set = ws_loop_timer(s->loop, &s->accept_again, seconds);
   want_accept(s, false);
   if (!is_set) want_accept(s, true);
 }
@@ -49,10 +51,12 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   }
   shed_oldest(s);
   s->n_conns++; /* before Lua runs: a finalizer may close the server */
+  ws_share_count(s);
   struct ws_conn *c = s->host->new_conn(s->host, s);
   if (!c) {
     loop->io->ops->close(loop->io, fd);
     s->n_conns--;
+    ws_share_count(s);
     ws_server_refused(s, NULL, WS_REFUSED_MEMORY, 0);
     ws_server_check_gone(s);
     return;
@@ -69,7 +73,8 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   }
   ws_server_tell_accepted(c);
   /* there was no memory to watch it: who waits is better off waiting */
-  if (c->stream.watch.got & WS_DEAF && !s->is_closing) pause_accept(s);
+  if (c->stream.watch.got & WS_DEAF && !s->is_closing)
+    pause_accept(s, ACCEPT_AGAIN);
 }
 
 static void take_spare(struct ws_server *s) {
@@ -96,27 +101,13 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
     ws_server_refused(s, NULL, WS_REFUSED_DESCRIPTORS, 0);
     if (fd >= 0) return;
   }
-  pause_accept(s);
+  pause_accept(s, ACCEPT_AGAIN);
 }
 
-static void on_accept_again(struct ws_timer *t) {
-  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, accept_again);
-  if (s->spare_fd < 0) take_spare(s);
-  want_accept(s, true);
-}
-
-static void on_acceptable(struct ws_watch *w) {
-  struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
-  struct ws_server *s = l->server;
+static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
   struct ws_io *io = s->loop->io;
-  bool is_deaf = w->got & WS_DEAF;
-  w->got = 0;
-  if (is_deaf) {
-    ws_server_warn_deaf(s, w->error);
-    pause_accept(s);
-    return;
-  }
-  for (int i = 0; i < ACCEPTS_PER_TURN && w->want; i++) {
+  int i;
+  for (i = 0; i < most && w->want; i++) {
     struct ws_address peer;
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) {
@@ -124,11 +115,59 @@ static void on_acceptable(struct ws_watch *w) {
     } else if (fd == -EMFILE || fd == -ENFILE) {
       if (!ws_linger_cut(s->loop)) shed(s, w);
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
-      return;
+      return i;
     } else if (fd != -EINTR && fd != -ECONNABORTED) {
-      pause_accept(s);
-      return;
+      pause_accept(s, ACCEPT_AGAIN);
+      return i;
     }
+  }
+  return i;
+}
+
+/* Of several workers the one that has the fewest connections comes first: the
+ * others wait for it, not for long. One that takes none meanwhile (it hangs, or
+ * is at work) is waited for less and less. */
+static int may_accept(struct ws_server *s) {
+  uint64_t least;
+  if (!s->share || !ws_share_least(s, &least)) return ACCEPTS_PER_TURN;
+  if (s->n_conns <= least) {
+    uint64_t ahead = least - s->n_conns + 1;
+    s->patience = 0;
+    return ahead < ACCEPTS_PER_TURN ? (int)ahead : ACCEPTS_PER_TURN;
+  }
+  if (s->patience && least == s->least)
+    s->patience *= s->patience < ACCEPTS_PER_TURN ? 2 : 1;
+  else
+    s->patience = 1;
+  s->least = (uint32_t)least;
+  s->is_waiting = true;
+  pause_accept(s, OTHERS_FIRST);
+  return 0;
+}
+
+static void on_accept_again(struct ws_timer *t) {
+  struct ws_server *s = WS_LIST_ENTRY(t, struct ws_server, accept_again);
+  bool has_waited = s->is_waiting;
+  s->is_waiting = false;
+  if (s->spare_fd < 0) take_spare(s);
+  want_accept(s, true);
+  if (!has_waited) return;
+  int n = 0;
+  for (int i = 0; i < s->n_listeners; i++)
+    n += accept_some(s, &s->listeners[i].watch, (int)s->patience);
+  if (!n) s->patience = 0; /* somebody was there */
+}
+
+static void on_acceptable(struct ws_watch *w) {
+  struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
+  struct ws_server *s = l->server;
+  bool is_deaf = w->got & WS_DEAF;
+  w->got = 0;
+  if (is_deaf) {
+    ws_server_warn_deaf(s, w->error);
+    pause_accept(s, ACCEPT_AGAIN);
+  } else if (w->want) {
+    accept_some(s, w, may_accept(s));
   }
 }
 
@@ -163,15 +202,20 @@ void ws_listener_stop(struct ws_server *s) {
   for (int i = 0; i < s->n_listeners; i++) {
     struct ws_watch *w = &s->listeners[i].watch;
     ws_loop_unwatch(s->loop, w);
-    if (s->is_foreign) {
+    if (s->is_foreign && !s->is_last) {
       io->ops->close(io, w->fd);
     } else {
       take_backlog(s, w);
-      ws_loop_close(s->loop, w->fd);
+      if (s->is_shared)
+        io->ops->close(io, w->fd);
+      else
+        ws_loop_close(s->loop, w->fd);
     }
     w->fd = -1;
   }
-  if (s->n_listeners && s->unix_path) io->ops->unlink(io, s->unix_path);
+  if (s->n_listeners && s->unix_path && !s->is_shared)
+    io->ops->unlink(io, s->unix_path);
+  ws_share_deaf(s);
   s->n_listeners = 0;
   ws_loop_timer_stop(s->loop, &s->accept_again);
   drop_spare(s);

@@ -9,6 +9,7 @@
 #include "engine/farewell.h"
 #include "engine/listener.h"
 #include "engine/route.h"
+#include "engine/share.h"
 #include "engine/topic.h"
 
 /* ---- its connections ---- */
@@ -27,6 +28,7 @@ static void left(struct ws_conn *c) {
   struct ws_server *s = c->server;
   c->server = NULL;
   s->n_conns--;
+  ws_share_count(s);
   if (c->was_opened) s->n_open--;
   ws_server_check_gone(s);
 }

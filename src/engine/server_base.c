@@ -4,6 +4,7 @@
 void ws_server_stop_farewell(struct ws_server *s) {
   ws_loop_timer_stop(s->loop, &s->limit);
   ws_loop_timer_stop(s->loop, &s->farewell.timer);
+  ws_loop_timer_stop(s->loop, &s->retiring.timer);
 }
 
 void ws_server_check_gone(struct ws_server *s) {

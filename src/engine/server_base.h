@@ -86,6 +86,15 @@ struct ws_farewell {
   char reason[WS_REASON_MAX];
 };
 
+/* It listens no more, and all else goes on for a while (retire.c). */
+struct ws_retiring {
+  struct ws_timer timer;
+  double linger, most; /* on the loop's clock: not before, and not after */
+  double grace;        /* seconds */
+  int code;
+  bool is_on;
+};
+
 struct ws_server {
   struct ws_loop *loop;
   struct ws_host *host;
@@ -122,6 +131,15 @@ struct ws_server {
   bool is_foreign; /* the option fd: somebody else may listen on it too */
   bool is_closing, is_gone, was_cut;
   bool is_leaving; /* it is closing, and everybody is being told */
+
+  struct ws_share *share; /* other workers listen too (share.c); or NULL */
+  int share_at;           /* and this is its place among their servers */
+  bool is_shared;         /* its sockets are the supervisor's */
+  bool is_last;           /* and nobody will listen on them after us */
+  bool is_waiting;        /* for a worker that has fewer connections, */
+  uint32_t least;         /* which had so many then */
+  uint32_t patience;      /* so many are taken when that one takes none */
+  struct ws_retiring retiring;
 };
 
 /* Tells host->server_gone when a closing server has nothing left. */

@@ -38,18 +38,29 @@ enum ws_refusal ws_refusal_of(int status) {
   }
 }
 
-void ws_closes_count(struct ws_closes *c, int code) {
+static void count(struct ws_closes *c, int code, uint64_t n) {
   if (code >= WS_CODE_FIRST && code < WS_CODE_FIRST + WS_CODES) {
-    c->known[code - WS_CODE_FIRST]++;
+    c->known[code - WS_CODE_FIRST] += n;
     return;
   }
   for (int i = 0; i < WS_OWN_CODES; i++) {
     if (c->own[i].code && c->own[i].code != code) continue;
     c->own[i].code = (uint16_t)code;
-    c->own[i].n++;
+    c->own[i].n += n;
     return;
   }
-  c->others++;
+  c->others += n;
+}
+
+void ws_closes_count(struct ws_closes *c, int code) {
+  count(c, code, 1);
+}
+
+void ws_closes_add(struct ws_closes *sum, const struct ws_closes *c) {
+  for (int i = 0; i < WS_CODES; i++) sum->known[i] += c->known[i];
+  for (int i = 0; i < WS_OWN_CODES && c->own[i].code; i++)
+    count(sum, c->own[i].code, c->own[i].n);
+  sum->others += c->others;
 }
 
 void ws_traffic_add(struct ws_traffic *sum, const struct ws_traffic *t) {

@@ -51,6 +51,7 @@ struct ws_closes {
 };
 
 void ws_closes_count(struct ws_closes *c, int code);
+void ws_closes_add(struct ws_closes *sum, const struct ws_closes *c);
 
 /* Of one server, outside of the path of messages. */
 struct ws_stats {

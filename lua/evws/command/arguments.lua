@@ -1,6 +1,7 @@
 -- The command line of evws, read by the table in manual.lua.
 
 local manual = require "evws.command.manual"
+local words = require "evws.command.words"
 
 local arguments = {}
 
@@ -16,24 +17,9 @@ local others = {
   ["--user"] = "--auth",
 }
 
-local by_long, by_short = {}, {}
-for option in manual.each() do
-  by_long[option.long] = option
-  if option.short then by_short[option.short] = option end
-end
+local fail = words.fail
 
-local function fail(format, ...)
-  error({ usage = format:format(...) }, 0)
-end
-
-local function number(name, text, least, is_whole)
-  local value = tonumber(text)
-  if not value or value ~= value or value < least
-    or is_whole and math.type(value) ~= "integer" then
-    fail("--%s: a number of at least %g expected, not '%s'", name, least, text)
-  end
-  return value
-end
+local number = words.number
 
 local function size(name, text)
   if text == "none" then return false end
@@ -101,12 +87,6 @@ local take = {
   end,
 }
 
-local function unknown(text)
-  local name = text:match "^[^=]*"
-  local hint = others[name]
-  fail("unknown option '%s'%s", text, hint and " (" .. hint .. ")" or "")
-end
-
 local function set(o, option, value)
   if not option.value then
     o[option.long] = true
@@ -115,40 +95,6 @@ local function set(o, option, value)
   else
     o[option.long] = value
   end
-end
-
--- "-kb", "-w0.3", "-w" "0.3" -> how many arguments were used
-local function short(o, list, i)
-  local text, at = list[i], 2
-  while at <= #text do
-    local option = by_short[text:sub(at, at)]
-    if not option then unknown(text) end
-    at = at + 1
-    if option.value then
-      local value = at <= #text and text:sub(at) or list[i + 1]
-      if not value then fail("%s: a value is missing", text) end
-      set(o, option, value)
-      return at <= #text and 1 or 2
-    end
-    set(o, option)
-  end
-  return 1
-end
-
--- "--binary", "--wait=1", "--wait" "1"
-local function long(o, list, i)
-  local name, value = list[i]:match "^%-%-([^=]*)=?(.*)$"
-  if not list[i]:find("=", 1, true) then value = nil end
-  local option = by_long[name]
-  if not option or value and not option.value then unknown(list[i]) end
-  if not option.value then
-    set(o, option)
-    return 1
-  end
-  local given = value or list[i + 1]
-  if not given then fail("%s: a value is missing", list[i]) end
-  set(o, option, given)
-  return value and 1 or 2
 end
 
 local function with_scheme(url)
@@ -170,19 +116,8 @@ end
 --- The options as a table, with `url` and `messages`; what is wrong is raised
 --- as { usage = text }.
 function arguments.read(list)
-  local o, rest, i = {}, {}, 1
-  while list[i] do
-    local text = list[i]
-    if text == "--" then
-      table.move(list, i + 1, #list, #rest + 1, rest)
-      break
-    elseif not text:find "^%-." then
-      rest[#rest + 1] = text
-      i = i + 1
-    else
-      i = i + (text:find "^%-%-" and long or short)(o, list, i)
-    end
-  end
+  local o, rest, behind = words.read(list, manual.groups, set, others)
+  table.move(behind, 1, #behind, #rest + 1, rest)
   if not o.help and not o.version then check(o, rest) end
   return o
 end

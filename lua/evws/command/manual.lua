@@ -6,6 +6,8 @@
 -- the help and the completions: short), more (for the man page as well),
 -- repeats, completes ("file", or a list of words).
 
+local serve = require "evws.command.serve_manual"
+
 local manual = {}
 
 manual.name = "evws"
@@ -19,6 +21,11 @@ manual.description = {
   "URL: ws://, wss:// (also as http://, https://) or ws+unix:/path; without a"
     .. " scheme, ws://.",
 }
+
+manual.serve = serve
+manual.serve_hint = "evws serve SCRIPT runs a server's script in several"
+  .. " processes; evws serve --help says more. (A host of that name is"
+  .. " ws://serve.)"
 
 manual.groups = {
   { title = "Connection", options = {
@@ -147,9 +154,9 @@ manual.examples = {
   { "evws --ping -c 10 wss://example.org/ws", "measure round trips" },
 }
 
-function manual.each()
+function manual.each(of)
   return coroutine.wrap(function()
-    for _, group in ipairs(manual.groups) do
+    for _, group in ipairs((of or manual).groups) do
       for _, option in ipairs(group.options) do coroutine.yield(option) end
     end
   end)
@@ -179,11 +186,11 @@ local function name_of(option)
     .. "--" .. option.long .. (option.value and " " .. option.value or "")
 end
 
-function manual.help()
-  local out = { "usage: " .. manual.name .. " " .. manual.usage }
+local function heading(of)
+  local out = { "usage: " .. of.name .. " " .. of.usage }
   local function put(...) out[#out + 1] = table.concat { ... } end
-  for _, text in ipairs(manual.description) do put("\n", wrap(text, 79, 0)) end
-  for _, group in ipairs(manual.groups) do
+  for _, text in ipairs(of.description) do put("\n", wrap(text, 79, 0)) end
+  for _, group in ipairs(of.groups) do
     put("\n", group.title, ":")
     for _, option in ipairs(group.options) do
       local name = name_of(option)
@@ -195,14 +202,32 @@ function manual.help()
       end
     end
   end
+  return out, put
+end
+
+local function put_statuses(of, put)
+  put "\nExit status:"
+  for _, status in ipairs(of.statuses) do
+    put(("  %d  %s"):format(status[1], status[2]))
+  end
+end
+
+function manual.help()
+  local out, put = heading(manual)
   put "\nCommands, at a terminal or with --slash:"
   for _, command in ipairs(manual.commands) do
     put(row(command.usage, command.about))
   end
-  put "\nExit status:"
-  for _, status in ipairs(manual.statuses) do
-    put(("  %d  %s"):format(status[1], status[2]))
-  end
+  put_statuses(manual, put)
+  put("\n", wrap(manual.serve_hint, 79, 0))
+  return table.concat(out, "\n")
+end
+
+function manual.serve_help()
+  local out, put = heading(serve)
+  put "\nSignals:"
+  for _, signal in ipairs(serve.signals) do put(row(signal[1], signal[2])) end
+  put_statuses(serve, put)
   return table.concat(out, "\n")
 end
 

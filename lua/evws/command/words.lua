@@ -1,0 +1,98 @@
+-- A command line as options and what stands between them, by a table as those
+-- in manual.lua. What is wrong is raised as { usage = text }.
+
+local words = {}
+
+function words.fail(format, ...)
+  error({ usage = format:format(...) }, 0)
+end
+
+local fail = words.fail
+
+function words.number(name, text, least, is_whole)
+  local value = tonumber(text)
+  if not value or value ~= value or value < least
+    or is_whole and math.type(value) ~= "integer" then
+    fail("--%s: a number of at least %g expected, not '%s'", name, least, text)
+  end
+  return value
+end
+
+local reader = {}
+reader.__index = reader
+
+local function unknown(self, text)
+  local hint = self.others[text:match "^[^=]*"]
+  fail("unknown option '%s'%s", text, hint and " (" .. hint .. ")" or "")
+end
+
+-- "-kb", "-w0.3", "-w" "0.3" -> how many arguments were used
+local function short(self, i)
+  local list, at = self.list, 2
+  local text = list[i]
+  while at <= #text do
+    local option = self.by_short[text:sub(at, at)]
+    if not option then unknown(self, text) end
+    at = at + 1
+    if option.value then
+      local value = at <= #text and text:sub(at) or list[i + 1]
+      if not value then fail("%s: a value is missing", text) end
+      self.set(self.o, option, value)
+      return at <= #text and 1 or 2
+    end
+    self.set(self.o, option)
+  end
+  return 1
+end
+
+-- "--binary", "--wait=1", "--wait" "1"
+local function long(self, i)
+  local list = self.list
+  local name, value = list[i]:match "^%-%-([^=]*)=?(.*)$"
+  if not list[i]:find("=", 1, true) then value = nil end
+  local option = self.by_long[name]
+  if not option or value and not option.value then unknown(self, list[i]) end
+  if not option.value then
+    self.set(self.o, option)
+    return 1
+  end
+  local given = value or list[i + 1]
+  if not given then fail("%s: a value is missing", list[i]) end
+  self.set(self.o, option, given)
+  return value and 1 or 2
+end
+
+local function by_name(groups)
+  local by_long, by_short = {}, {}
+  for _, group in ipairs(groups) do
+    for _, option in ipairs(group.options) do
+      by_long[option.long] = option
+      if option.short then by_short[option.short] = option end
+    end
+  end
+  return by_long, by_short
+end
+
+--- groups: of options; set(o, option, value): takes one; others: what names
+--- that do not exist may have meant -> o, the words that are no options, and
+--- those behind "--"
+function words.read(list, groups, set, others)
+  local self = setmetatable({ list = list, set = set, others = others,
+    o = {} }, reader)
+  self.by_long, self.by_short = by_name(groups)
+  local rest, i = {}, 1
+  while list[i] do
+    local text = list[i]
+    if text == "--" then
+      return self.o, rest, table.move(list, i + 1, #list, 1, {})
+    elseif not text:find "^%-." then
+      rest[#rest + 1] = text
+      i = i + 1
+    else
+      i = i + (text:find "^%-%-" and long or short)(self, i)
+    end
+  end
+  return self.o, rest, {}
+end
+
+return words

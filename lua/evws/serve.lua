@@ -1,0 +1,78 @@
+-- serve.lua: the supervisor of `evws serve`: signals and ticks, on a loop of
+-- evws. The rest is in evws/serve/. No part of the API.
+
+local core = require "evws.core"
+local ws = require "evws"
+local serve = core.serve
+local redis = require "evws.serve.redis"
+local supervisors = require "evws.serve.supervisor"
+
+local actions = {
+  CHLD = function(supervisor) supervisor:reap() end,
+  HUP = function(supervisor) supervisor:reload() end,
+  INT = function(supervisor) supervisor:stop() end,
+  TERM = function(supervisor) supervisor:stop() end,
+  TTIN = function(supervisor) supervisor:more() end,
+  TTOU = function(supervisor) supervisor:less() end,
+}
+
+local function complain(format, ...)
+  io.stderr:write("evws: ", format:format(...), "\n")
+  return 1
+end
+
+local function heed(supervisor, fd)
+  while true do
+    core.wait(fd, "r")
+    for _, name in ipairs(serve.take_signals(fd)) do
+      actions[name](supervisor)
+    end
+  end
+end
+
+local function write_pid(path)
+  local file, why = io.open(path, "w")
+  if not file then return nil, why end
+  file:write(serve.pid(), "\n")
+  return file:close()
+end
+
+local function supervise(options)
+  local supervisor, why = supervisors.new(options)
+  if not supervisor then return complain("%s", why) end
+  local fd, failure = serve.signals()
+  if not fd then return complain("%s", failure) end
+  ws.spawn(heed, supervisor, fd)
+  ws.every(supervisor.TICK, function() supervisor:tick() end)
+  ws.run(function() supervisor:start() end, { signals = false })
+  supervisor.sockets:keep {}
+  return supervisor.status or 1
+end
+
+-- With a private Redis, where that is asked for.
+local function with_redis(options)
+  if options.redis ~= "spawn" then
+    options.backplane = options.redis
+    return supervise(options)
+  end
+  local server, why = redis.start()
+  if not server then return complain("%s", why) end
+  options.backplane = server.url
+  local status = supervise(options)
+  server:stop()
+  return status
+end
+
+--- Serves until it is told to end -> the status of the process.
+return function(options)
+  local script, why = io.open(options.script, "rb")
+  if not script then return complain("cannot open %s", why) end
+  script:close()
+  if options.pid then
+    local ok, failure = write_pid(options.pid)
+    if not ok then return complain("cannot write %s", failure) end
+  end
+  local status = with_redis(options)
+  if options.pid then os.remove(options.pid) end
+  return status
+end

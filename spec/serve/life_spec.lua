@@ -1,0 +1,243 @@
+-- evws serve: how workers begin, are replaced and end, as real processes.
+
+local kit = require "spec.serve.kit"
+local t = require "spec.helper"
+
+-- Told so, it answers and is let go.
+local function told(client, code)
+  client:expect_close(code)
+  client:send(t.close_frame(code))
+  client:expect_eof()
+end
+
+describe("evws serve", function()
+  after_each(kit.cleanup)
+
+  it("runs a script in several processes on one port", function()
+    local served = kit.serve(kit.echo, "--workers 3")
+    served:await("^worker", 3)
+    local ids, pids, n = {}, {}, 0
+    for _ = 1, 9 do
+      local id, generation, pid = served:who(served:open())
+      assert.equal(1, generation)
+      if not pids[pid] then n = n + 1 end
+      ids[id], pids[pid] = true, true
+    end
+    assert.same({ true, true, true }, ids)
+    assert.equal(3, n)
+    for pid in pairs(pids) do assert.not_equal(served.child.pid, pid) end
+  end)
+
+  it("gives the script its arguments, and one process if that is said",
+    function()
+      local served = kit.serve("say(#arg, ...) " .. kit.echo, "-w 1",
+        "8080 --workers")
+      served.child:wait "^2 8080 %-%-workers$"
+      assert.equal(1, (served:who(served:open())))
+    end)
+
+  it("ends at SIGTERM: all are told 1001, and the status is 0", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local one, other = served:open(), served:open()
+    served.child:signal "TERM"
+    told(one, 1001)
+    told(other, 1001)
+    assert.equal(0, served.child:ended(20))
+    assert.equal(2, served:count "^end %d nil interrupted$")
+    assert.equal("", served.child:errors())
+  end)
+
+  it("ends at once at the second SIGTERM", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local client = served:open()
+    served.child:signal "INT"
+    client:expect_close(1001) -- and does not answer
+    served.child:signal "TERM"
+    assert.equal(0, served.child:ended(10))
+  end)
+
+  it("cuts who does not leave within --grace", function()
+    local served = kit.serve(kit.echo, "-w 2 --grace 0.5")
+    served:await("^worker", 2)
+    local client = served:open()
+    served.child:signal "TERM"
+    client:expect_close(1001)
+    assert.equal(0, served.child:ended(10))
+  end)
+
+  it("replaces all at SIGHUP, and tells clients 1012", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local client = served:open()
+    local _, _, pid = served:who(client)
+    served.child:signal "HUP"
+    served:await("^worker %d 2$", 2)
+    told(client, 1012)
+    t.wait(function() return not kit.is_running(pid) end, "the old one's end")
+    local _, generation = served:who(served:open())
+    assert.equal(2, generation)
+    assert.equal("", served.child:errors())
+  end)
+
+  it("closes with another code, after --linger", function()
+    local served = kit.serve(kit.echo, "-w 1 --linger 1.5 --close-code 4001")
+    local client = served:open()
+    served:who(client)
+    served.child:signal "HUP"
+    served:await "^worker 1 2$"
+    local fresh = served:open()
+    assert.equal(2, select(2, served:who(fresh)))
+    assert.equal(1, select(2, served:who(client))) -- it goes on
+    told(client, 4001)
+  end)
+
+  it("keeps the old workers where the new script is broken", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local client = served:open()
+    local _, _, pid = served:who(client)
+    served:write "error 'broken'"
+    served.child:signal "HUP"
+    t.contains(served:errors "the reload stops",
+      "worker 1 ended with status 1; the old workers stay")
+    t.contains(served.child:errors(), "broken")
+    assert.equal(pid, select(3, served:who(client)))
+    served:write(kit.echo)
+    served.child:signal "HUP"
+    served:await("^worker %d 3$", 2)
+    client:expect_close(1012)
+  end)
+
+  it("keeps the old ones where a new one is not ready in time", function()
+    local served = kit.serve(kit.echo, "-w 1 --ready 1")
+    local client = served:open()
+    local _, _, pid = served:who(client)
+    served:write "os.execute 'exec sleep 30'"
+    served.child:signal "HUP"
+    t.contains(served:errors "the reload stops",
+      "was not ready within 1 seconds")
+    assert.equal(pid, select(3, served:who(client)))
+  end)
+
+  it("starts another worker when one is killed", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local one, other = served:open(), served:open()
+    local id, _, pid = served:who(one)
+    local other_id, _, other_pid = served:who(other)
+    assert.not_equal(pid, other_pid)
+    kit.kill(pid)
+    served:await(("^worker %d"):format(id), 2)
+    t.contains(served.child:errors(), ("worker %d was ended by signal 9; it is "
+      .. "started again"):format(id))
+    assert.equal(other_id, (served:who(other)))
+    for _ = 1, 4 do served:who(served:open()) end
+  end)
+
+  it("waits longer and longer for one that does not live", function()
+    local served = kit.serve([[
+      if ws.worker.id == 2 then error "not me" end
+    ]] .. kit.echo)
+    t.contains(served:errors "again in 0%.4 s", "it is started again in 0.1 s")
+    assert.equal(1, (served:who(served:open())))
+  end)
+
+  it("has one worker more at SIGTTIN, and one less at SIGTTOU", function()
+    local served = kit.serve(kit.echo, "-w 1")
+    served:await "^worker 1"
+    served.child:signal "TTIN"
+    served:await "^worker 2"
+    served.child:signal "TTOU"
+    served:await "^end 2"
+    served.child:signal "TTOU" -- the last one stays
+    served.child:signal "TTIN"
+    served:await("^worker 2", 2)
+    assert.equal(0, served:count "^end 1")
+  end)
+
+  it("aborts a worker whose loop does not turn", function()
+    local served = kit.serve([[
+      local first = io.open(arg[1], "r")
+      ws.after(0.2, function()
+        if ws.worker.id ~= 2 or io.open(arg[1]) then return end
+        io.open(arg[1], "w"):close()
+        while true do end
+      end)
+    ]] .. kit.echo, "-w 2 --hang 2", (os.tmpname()) .. ".hung")
+    t.contains(served:errors "worker 2 .*signal",
+      "has not turned its loop for 2 seconds, and was ended by signal 6")
+    served:await("^worker 2", 2)
+    assert.equal(0, served:count "^end 1")
+  end)
+
+  it("does not take its own stop for theirs", function()
+    local served = kit.serve(kit.echo, "-w 1 --hang 1")
+    local client = served:open()
+    local _, _, pid = served:who(client)
+    served.child:signal "STOP"
+    local last = t.probe.now() + 2.5
+    t.wait(function() return t.probe.now() > last end)
+    served.child:signal "CONT"
+    last = t.probe.now() + 0.5
+    t.wait(function() return t.probe.now() > last end)
+    assert.equal(pid, select(3, served:who(client)))
+    assert.equal("", served.child:errors())
+  end)
+
+  it("has its workers retire when it is killed", function()
+    local served = kit.serve(kit.echo)
+    served:await("^worker", 2)
+    local one, other = served:open(), served:open()
+    local port = served:port()
+    served.child:signal "KILL"
+    told(one, 1001)
+    told(other, 1001)
+    served:await("^end %d nil interrupted", 2)
+    local listener <close> = assert(t.probe.listen("127.0.0.1", port))
+    assert.equal(port, listener.port)
+  end)
+
+  describe("ends with status 1", function()
+    local function ends(source, pattern, options)
+      local served = kit.serve(source, options)
+      assert.equal(1, served.child:ended(20))
+      local errors = served.child:errors()
+      assert.is_truthy(errors:find(pattern), errors)
+      return errors
+    end
+
+    it("where the script raises, which is told once", function()
+      local errors = ends("error 'no good'", "ended before it was ready",
+        "-w 4")
+      assert.equal(1, select(2, errors:gsub("no good", "")))
+    end)
+
+    it("where it has no ws.run", function()
+      ends("ws.listen { port = 0 }", "ended before it was ready")
+    end)
+
+    it("where it has no ws.listen", function()
+      ends("ws.after(0.1, function() end) ws.run()",
+        "ended before it was ready %(ended with status 0%)")
+    end)
+
+    it("where it is never ready", function()
+      ends("ws.sleep(30)", "was not ready within 1 seconds", "--ready 1")
+    end)
+
+    it("where there is none", function()
+      local processes = require "spec.binding.kit"
+      local child = processes.start "bin/evws serve /nowhere.lua"
+      assert.equal(1, child:ended())
+      assert.equal("evws: cannot open /nowhere.lua: No such file or "
+        .. "directory\n", child:errors())
+    end)
+
+    it("where there is no such interpreter", function()
+      ends(kit.echo, "evws: /nowhere/lua: No such file or directory",
+        "--lua /nowhere/lua")
+    end)
+  end)
+end)

@@ -1,0 +1,165 @@
+-- evws serve: what workers listen on, and how connections are dealt out.
+
+local kit = require "spec.serve.kit"
+local t = require "spec.helper"
+
+-- How many of n connections, one after the other, each worker gets.
+local function deal(served, n)
+  local by_id = {}
+  for _ = 1, n do
+    local id = served:who(served:open())
+    by_id[id] = (by_id[id] or 0) + 1
+  end
+  return by_id
+end
+
+local function most_of(by_id)
+  local most = 0
+  for _, n in pairs(by_id) do most = math.max(most, n) end
+  return most
+end
+
+describe("listening in workers", function()
+  after_each(kit.cleanup)
+
+  it("gives a connection to the worker that has the fewest", function()
+    local served = kit.serve(kit.echo, "-w 4")
+    served:await("^worker", 4)
+    local by_id = deal(served, 40)
+    assert.is_true(most_of(by_id) <= 20, "10 each is even")
+  end)
+
+  it("gives those that come to the one that has lost its own", function()
+    local served = kit.serve(kit.echo, "-w 2")
+    served:await("^worker", 2)
+    local clients = {}
+    for i = 1, 20 do
+      local client = served:open()
+      clients[i] = { client, served:who(client) }
+    end
+    for _, one in ipairs(clients) do
+      if one[2] == 1 then one[1]:finish() end
+    end
+    local by_id = deal(served, 6)
+    assert.is_true((by_id[1] or 0) >= 4, "all are the first one's")
+  end)
+
+  it("is not held up by a worker that is asleep", function()
+    local served = kit.serve(kit.echo, "-w 2 --hang 0")
+    served:await("^worker", 2)
+    local client = served:open()
+    local id, _, pid = served:who(client)
+    kit.kill(pid, "STOP")
+    local by_id = deal(served, 30)
+    assert.same({ [3 - id] = 30 }, by_id)
+    kit.kill(pid, "CONT")
+    assert.equal(id, (served:who(client)))
+  end)
+
+  it("is told that an address is in use", function()
+    local other <close> = assert(t.probe.listen "127.0.0.1")
+    local served = kit.serve(([[
+      say(ws.listen { host = "127.0.0.1", port = %d })
+    ]]):format(other.port) .. kit.echo, "-w 1")
+    served.child:wait(("^nil cannot listen on 127.0.0.1 port %d: Address "
+      .. "already in use %%d+$"):format(other.port))
+  end)
+
+  it("does not listen on one port twice", function()
+    local served = kit.serve([[
+      local first = assert(ws.listen { host = "127.0.0.1", port = 0 })
+      local place = { host = "127.0.0.1", port = first.port }
+      say(ws.listen(place))
+      first:close()
+    ]] .. kit.echo, "-w 2")
+    served:await("^nil cannot listen .* Address already in use %d+$", 2)
+    served:await("^worker", 2)
+  end)
+
+  it("has servers of its own, on ports that are the same in all", function()
+    local served = kit.serve([[
+      local one = assert(ws.listen { host = "127.0.0.1", port = 0 })
+      local two = assert(ws.listen { host = "localhost", port = 0 })
+      local own = assert(ws.listen { host = "127.0.0.1", port = 0,
+        shared = false })
+      say("ports", one.port, two.port)
+      say("own", own.port)
+    ]] .. kit.echo, "-w 3")
+    served:await("^ports", 3)
+    local found = {}
+    for line in served.child:output():gmatch "[^\n]+" do
+      if line:find "^ports" then found[line] = true end
+      if line:find "^own" then
+        assert.is_nil(found[line])
+        found[line] = true
+      end
+    end
+    local n = 0
+    for line in pairs(found) do n = n + (line:find "^ports" and 1 or 0) end
+    assert.equal(1, n)
+  end)
+
+  it("takes a port again that it has closed", function()
+    local served = kit.serve([[
+      ws.run(function()
+        local place = { host = "127.0.0.1", port = 0 }
+        local first = assert(ws.listen(place))
+        place.port = first.port
+        local port = first.port
+        first:close()
+        first = assert(ws.listen(place))
+        say("again", first.port == port)
+        first:close()
+        ws.stop()
+      end)
+    ]] .. kit.echo, "-w 2")
+    served:await("^again true", 2)
+  end)
+
+  it("keeps a Unix socket for as long as anybody lives", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local script = ([[
+      assert(ws.listen { unix = %q, unix_mode = "600",
+        on_message = function(conn) conn:send(tostring(pid())) end })
+    ]]):format(path) .. kit.echo
+    local served = kit.serve(script, "-w 2")
+    served:await("^worker", 2)
+    local client = t.open(nil, { unix = path })
+    served.child:signal "HUP"
+    served:await("^worker %d 2", 2)
+    client:expect_close(1012)
+    t.open(nil, { unix = path }):finish()
+    served.child:signal "TERM"
+    assert.equal(0, served.child:ended(20))
+    assert.is_nil(io.open(path))
+  end)
+
+  it("closes what a new script does not listen on", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local served = kit.serve(("assert(ws.listen { unix = %q })"):format(path)
+      .. kit.echo, "-w 1")
+    served:await "^worker"
+    t.open(nil, { unix = path }):close()
+    served:write(kit.echo)
+    served.child:signal "HUP"
+    served:await "^worker 1 2"
+    t.wait(function()
+      local file, _, errno = io.open(path)
+      if file then file:close() end
+      return errno == 2
+    end, "the socket to go")
+  end)
+
+  it("leaves what is not shared alone", function()
+    assert.equal("options 'shared' and 'reuse_port' exclude each other",
+      require "spec.binding.kit".refused { port = 0, shared = true,
+        reuse_port = true })
+    assert.equal("options 'shared' and 'fd' exclude each other",
+      require "spec.binding.kit".refused { fd = 3, shared = true })
+    -- no worker: as ever
+    local server = t.listen { shared = true, on_message = t.echo }
+    t.bystander(server):finish()
+  end)
+end)

@@ -1,0 +1,118 @@
+/* lua_worker.c: see lua_worker.h. */
+#include "binding/lua_worker.h"
+
+#include <string.h>
+
+#include "binding/task.h"
+#include "binding/worker.h"
+
+static struct ws_worker *worker_of(lua_State *L) {
+  return ws_state_of(L)->worker;
+}
+
+static int worker_is_leader(lua_State *L) {
+  const struct ws_worker *w = worker_of(L);
+  lua_pushboolean(L, !w || ws_share_is_leader(&w->share));
+  return 1;
+}
+
+/* ---- what others pass ---- */
+
+struct taking {
+  struct ws_worker *w;
+  struct ws_slice channel, bytes;
+  int fd; /* -1: none, or a task has it */
+};
+
+static int take_body(lua_State *L) {
+  return ws_task_call(L, 2, NULL);
+}
+
+/* The channel's function becomes a task. */
+static int start_taking(lua_State *L) {
+  struct taking *t = lua_touserdata(L, 1);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, t->w->channels) != LUA_TTABLE) return 0;
+  lua_pushlstring(L, t->channel.p, t->channel.n);
+  if (lua_rawget(L, -2) != LUA_TFUNCTION) return 0;
+  lua_pushlstring(L, t->bytes.p, t->bytes.n);
+  if (t->fd >= 0)
+    lua_pushinteger(L, t->fd);
+  else
+    lua_pushnil(L);
+  struct ws_task *task = ws_task_new(t->w->st);
+  if (!task) return luaL_error(L, "not enough memory");
+  lua_pushcfunction(task->co, take_body);
+  lua_xmove(L, task->co, 3);
+  if (!ws_task_start_later(task, 3)) return luaL_error(L, "not enough memory");
+  t->fd = -1;
+  return 0;
+}
+
+static void take(struct ws_state *st, struct ws_slice channel,
+                 struct ws_slice bytes, int fd) {
+  struct taking t = {st->worker, channel, bytes, fd};
+  ws_state_protect(st, start_taking, &t);
+  if (t.fd >= 0) st->loop.io->ops->close(st->loop.io, t.fd);
+}
+
+static int worker_on(lua_State *L) {
+  struct ws_worker *w = worker_of(L);
+  size_t n;
+  luaL_checklstring(L, 1, &n);
+  if (!n || n > WS_WORKER_CHANNEL_MAX)
+    return luaL_typeerror(L, 1, "a short name");
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  if (!w) return 0;
+  if (w->channels == LUA_NOREF) {
+    lua_newtable(L);
+    w->channels = luaL_ref(L, LUA_REGISTRYINDEX);
+    w->take = take;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, w->channels);
+  lua_insert(L, 1);
+  lua_rawset(L, 1);
+  return 0;
+}
+
+static int worker_pass(lua_State *L) {
+  struct ws_worker *w = worker_of(L);
+  struct ws_slice channel, bytes;
+  lua_Integer serial = luaL_checkinteger(L, 1);
+  channel.p = luaL_checklstring(L, 2, &channel.n);
+  bytes.p = luaL_checklstring(L, 3, &bytes.n);
+  int fd = (int)luaL_optinteger(L, 4, -1);
+  int r =
+    w ? ws_worker_pass(w, (unsigned long long)serial, channel, bytes, fd) : -1;
+  if (r == 0) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, w ? strerror(-r) : "no worker of a supervisor");
+  return 2;
+}
+
+/* ---- the table ---- */
+
+static void set(lua_State *L, const char *name, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, name);
+}
+
+void ws_worker_push(lua_State *L) {
+  static const luaL_Reg functions[] = {{"is_leader", worker_is_leader},
+                                       {"on", worker_on},
+                                       {"pass", worker_pass},
+                                       {NULL, NULL}};
+  const struct ws_worker *w = worker_of(L);
+  luaL_newlib(L, functions);
+  set(L, "id", w ? w->id : 1);
+  set(L, "count", w ? w->count : 1);
+  set(L, "generation", w ? w->generation : 1);
+  set(L, "serial", w ? (lua_Integer)w->serial : 0);
+  lua_pushboolean(L, w != NULL);
+  lua_setfield(L, -2, "supervised");
+  lua_pushstring(L, w ? w->backplane : NULL);
+  lua_setfield(L, -2, "backplane");
+}

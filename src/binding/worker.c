@@ -1,0 +1,397 @@
+/* worker.c: a worker's side of its supervisor's socket. A record is a line,
+ * and what stands behind that.
+ *
+ *   from the supervisor           from the worker
+ *   ping                          pong
+ *   retire linger code grace all  ready
+ *   listening key port            listen backlog port mode kind \n place
+ *   refused errno \n why          closed key
+ *   take channel \n bytes         pass serial channel \n bytes
+ *
+ * Times are milliseconds; a place is a host (kind h) or a path (u). */
+#include "binding/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "binding/log.h"
+#include "engine/farewell.h"
+#include "engine/retire.h"
+#include "engine/server.h"
+
+#define ANSWER_WITHIN 5.0 /* seconds */
+#define ORPHAN_GRACE 10.0 /* seconds, to leave in when the supervisor is gone */
+#define QUEUED_EVERY 10   /* copies: that looks at each connection */
+#define FIRST_LINE 128    /* bytes of a record's first line */
+#define READS_MAX 16      /* of a turn */
+
+struct later {
+  struct ws_list link;
+  int n_fds;
+  int fds[WS_CONTROL_FDS];
+  size_t n;
+  char bytes[];
+};
+
+/* A record, read: its line with a 0 behind it, and what comes after that. */
+struct record {
+  char line[FIRST_LINE];
+  struct ws_slice rest;
+  const int *fds;
+  int n_fds;
+};
+
+static struct record read_record(struct ws_slice bytes, const int *fds,
+                                 int n_fds) {
+  const char *end = memchr(bytes.p, '\n', bytes.n);
+  size_t n = end ? (size_t)(end - bytes.p) : bytes.n;
+  struct record r = {.fds = fds, .n_fds = n_fds};
+  size_t shown = n < FIRST_LINE ? n : FIRST_LINE - 1;
+  memcpy(r.line, bytes.p, shown);
+  if (end) r.rest = (struct ws_slice){end + 1, bytes.n - n - 1};
+  return r;
+}
+
+static bool is_verb(const struct record *r, const char *verb) {
+  size_t n = strlen(verb);
+  return strncmp(r->line, verb, n) == 0 && (!r->line[n] || r->line[n] == ' ');
+}
+
+/* Whole numbers, one character between each two. Are there so many? */
+static bool read_numbers(const char *text, long long *to, int n) {
+  for (int i = 0; i < n; i++) {
+    char *end;
+    to[i] = strtoll(text, &end, 10);
+    if (end == text || (i + 1 < n && !*end)) return false;
+    text = end + 1;
+  }
+  return true;
+}
+
+/* What stands behind the verb. */
+static const char *arguments(const struct record *r) {
+  const char *at = strchr(r->line, ' ');
+  return at ? at + 1 : "";
+}
+
+static void close_fds(struct ws_worker *w, const int *fds, int n) {
+  struct ws_io *io = w->control.io;
+  for (int i = 0; i < n; i++) io->ops->close(io, fds[i]);
+}
+
+/* ---- what is told ---- */
+
+static void watch(struct ws_worker *w) {
+  bool is_more = !ws_list_is_empty(&w->control.out);
+  if (w->control.fd < 0) return;
+  ws_loop_watch(&w->st->loop, &w->watch,
+                (uint8_t)(WS_READ | WS_QUIET | (is_more ? WS_WRITE : 0)));
+}
+
+static int tell(struct ws_worker *w, const char *line, struct ws_slice rest,
+                const int *fds, int n_fds) {
+  struct ws_slice head = {line, strlen(line)};
+  int r = ws_control_send(&w->control, head, rest, fds, n_fds);
+  watch(w);
+  return r;
+}
+
+static void say(struct ws_worker *w, const char *line) {
+  tell(w, line, (struct ws_slice){NULL, 0}, NULL, 0);
+}
+
+int ws_worker_pass(struct ws_worker *w, unsigned long long serial,
+                   struct ws_slice channel, struct ws_slice bytes, int fd) {
+  char line[FIRST_LINE];
+  if (channel.n > WS_WORKER_CHANNEL_MAX) return -EINVAL;
+  snprintf(line, sizeof line, "pass %llu %.*s\n", serial, (int)channel.n,
+           channel.p);
+  return tell(w, line, bytes, &fd, fd >= 0);
+}
+
+/* ---- the end ---- */
+
+static void retire(struct ws_state *st, double linger, int code, double grace,
+                   bool is_all) {
+  struct ws_slice reason = {"", 0};
+  struct ws_list *l = st->servers.next;
+  st->is_retiring = true;
+  while (l != &st->servers) {
+    struct ws_server *s = &WS_LIST_ENTRY(l, struct lua_server, link)->s;
+    l = l->next; /* closing may take it out of the list */
+    s->is_last = is_all && s->is_shared;
+    if (is_all)
+      ws_farewell_begin(s, code, reason, grace);
+    else
+      ws_retire_begin(s, linger, code, grace);
+  }
+}
+
+static void retire_as_told(struct ws_worker *w, const struct record *r) {
+  long long n[4]; /* linger, code, grace, is_all */
+  if (read_numbers(arguments(r), n, 4))
+    retire(w->st, (double)n[0] / 1000, (int)n[1], (double)n[2] / 1000, n[3]);
+}
+
+static void orphaned(struct ws_worker *w) {
+  ws_loop_unwatch(&w->st->loop, &w->watch);
+  ws_control_close(&w->control);
+  retire(w->st, 0, 1001, ORPHAN_GRACE, true);
+}
+
+/* ---- what comes ---- */
+
+static void take(struct ws_worker *w, struct record *r) {
+  size_t n = strlen("take ");
+  struct ws_slice channel = {r->line + n, strlen(r->line + n)};
+  if (!w->take || r->n_fds > 1) {
+    close_fds(w, r->fds, r->n_fds);
+    return;
+  }
+  w->take(w->st, channel, r->rest, r->n_fds == 1 ? r->fds[0] : -1);
+}
+
+static void handle(struct ws_worker *w, struct ws_slice bytes, const int *fds,
+                   int n_fds) {
+  struct record r = read_record(bytes, fds, n_fds);
+  if (is_verb(&r, "take"))
+    take(w, &r);
+  else if (is_verb(&r, "ping"))
+    say(w, "pong");
+  else if (is_verb(&r, "retire"))
+    retire_as_told(w, &r);
+}
+
+static void handle_later(struct ws_worker *w) {
+  struct ws_list *e;
+  while ((e = ws_list_shift(&w->later))) {
+    struct later *l = WS_LIST_ENTRY(e, struct later, link);
+    handle(w, (struct ws_slice){l->bytes, l->n}, l->fds, l->n_fds);
+    ws_mem_free(l);
+  }
+}
+
+static void on_control(struct ws_watch *at) {
+  struct ws_worker *w = WS_LIST_ENTRY(at, struct ws_worker, watch);
+  struct ws_slice record;
+  int fds[WS_CONTROL_FDS], n_fds, r = ws_control_flush(&w->control);
+  at->got = 0;
+  handle_later(w);
+  for (int i = 0; i < READS_MAX && (r == 0 || r == -EAGAIN); i++) {
+    while (ws_control_next(&w->control, &record, fds, &n_fds))
+      handle(w, record, fds, n_fds);
+    r = ws_control_read(&w->control);
+    if (r == -EAGAIN) break;
+  }
+  if (r != 0 && r != -EAGAIN && r != -ENOMEM)
+    orphaned(w);
+  else
+    watch(w);
+}
+
+/* ---- listening ---- */
+
+/* It came while an answer was waited for. Without memory it is lost. */
+static void put_off(struct ws_worker *w, struct ws_slice bytes, const int *fds,
+                    int n_fds) {
+  struct later *l = ws_mem_alloc(sizeof *l + bytes.n);
+  if (!l) {
+    close_fds(w, fds, n_fds);
+    return;
+  }
+  ws_list_init(&l->link);
+  l->n_fds = n_fds;
+  if (n_fds > 0) memcpy(l->fds, fds, sizeof *fds * (size_t)n_fds);
+  l->n = bytes.n;
+  memcpy(l->bytes, bytes.p, bytes.n);
+  ws_list_append(&w->later, &l->link);
+  ws_loop_again(&w->st->loop, &w->watch);
+}
+
+static int read_answer(struct ws_worker *w, const struct record *r,
+                       struct ws_net_listen *what, int *key,
+                       char why[WS_WORKER_WHY_MAX]) {
+  long long n[2] = {EIO, 0};
+  bool is_good = is_verb(r, "listening");
+  bool is_read = read_numbers(arguments(r), n, is_good ? 2 : 1);
+  if (is_good && is_read && r->n_fds > 0) { /* key, port */
+    memcpy(w->given, r->fds, sizeof *r->fds * (size_t)r->n_fds);
+    what->given = w->given;
+    what->n_given = r->n_fds;
+    *key = (int)n[0];
+    what->port = (int)n[1];
+    return 0;
+  }
+  if (r->n_fds < 0) {
+    snprintf(why, WS_WORKER_WHY_MAX, "%s", strerror(EMFILE));
+    return -EMFILE;
+  }
+  snprintf(why, WS_WORKER_WHY_MAX, "%.*s", (int)r->rest.n, r->rest.p);
+  return n[0] > 0 ? -(int)n[0] : -EIO;
+}
+
+static int await_answer(struct ws_worker *w, struct ws_net_listen *what,
+                        int *key, char why[WS_WORKER_WHY_MAX]) {
+  double last = ws_loop_now(&w->st->loop) + ANSWER_WITHIN;
+  struct ws_slice bytes;
+  int fds[WS_CONTROL_FDS], n_fds, r = 0;
+  do {
+    while (ws_control_next(&w->control, &bytes, fds, &n_fds)) {
+      struct record rec = read_record(bytes, fds, n_fds);
+      if (is_verb(&rec, "listening") || is_verb(&rec, "refused"))
+        return read_answer(w, &rec, what, key, why);
+      put_off(w, bytes, fds, n_fds);
+    }
+    r = ws_control_wait(&w->control, last - ws_loop_now(&w->st->loop));
+    if (r == 0) r = ws_control_read(&w->control);
+  } while (r == 0 || (r == -EAGAIN && ws_loop_now(&w->st->loop) < last));
+  bool is_late = r == -EAGAIN;
+  snprintf(why, WS_WORKER_WHY_MAX, "the supervisor %s",
+           is_late ? "does not answer" : "is gone");
+  return is_late ? -ETIMEDOUT : r;
+}
+
+int ws_worker_listen(struct ws_worker *w, struct ws_net_listen *what, int *key,
+                     char why[WS_WORKER_WHY_MAX]) {
+  bool is_unix = what->unix_path != NULL;
+  const char *place = is_unix ? what->unix_path : what->host;
+  char line[FIRST_LINE];
+  if (w->st->is_retiring) {
+    snprintf(why, WS_WORKER_WHY_MAX, "the worker is retiring");
+    return -ECANCELED;
+  }
+  snprintf(line, sizeof line, "listen %d %d %d %s\n", what->backlog,
+           is_unix ? 0 : what->port, what->unix_mode, is_unix ? "u" : "h");
+  int r = tell(w, line, (struct ws_slice){place, strlen(place)}, NULL, 0);
+  if (r < 0) {
+    snprintf(why, WS_WORKER_WHY_MAX, "the supervisor is gone");
+    return r;
+  }
+  return await_answer(w, what, key, why);
+}
+
+void ws_worker_listens(struct ws_worker *w, struct lua_server *ls, int key) {
+  ls->worker = w;
+  ls->control_key = key;
+  ls->s.is_shared = ls->s.is_foreign = true;
+  ws_share_enter(&w->share, &ls->s);
+}
+
+void ws_worker_unlisten(struct lua_server *ls) {
+  char line[FIRST_LINE];
+  if (!ls->worker) return;
+  snprintf(line, sizeof line, "closed %d", ls->control_key);
+  say(ls->worker, line);
+  ls->worker = NULL;
+}
+
+/* ---- turns ---- */
+
+static void publish(struct ws_worker *w, double now) {
+  bool looks = w->copies++ % QUEUED_EVERY == 0;
+  struct ws_list *l;
+  w->share.copied = now;
+  for (l = w->st->servers.next; l != &w->st->servers; l = l->next) {
+    struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
+    if (looks) ls->queued = ws_server_queued(&ls->s);
+    ws_share_publish(&ls->s, ls->queued);
+  }
+}
+
+void ws_worker_turned(struct ws_state *st) {
+  struct ws_worker *w = st->worker;
+  if (!w || ws_list_is_empty(&st->servers)) return;
+  if (!w->is_ready && (st->is_served || !st->driver)) {
+    w->is_ready = true;
+    say(w, "ready");
+  }
+  if (ws_share_is_due(&w->share, st->loop.now)) publish(w, st->loop.now);
+}
+
+/* ---- the beginning ---- */
+
+/* A descriptor in the environment: it is there, or -1. */
+static int number_of(const char *name) {
+  const char *text = getenv(name);
+  char *end;
+  if (!text || !*text) return -1;
+  long n = strtol(text, &end, 10);
+  return *end || n < 3 || n > 1 << 20 ? -1 : (int)n;
+}
+
+static void forget_environment(void) {
+  unsetenv("EVWS_CONTROL");
+  unsetenv("EVWS_PAGE");
+  unsetenv("EVWS_WORKER");
+  unsetenv("EVWS_BACKPLANE");
+}
+
+static bool read_name(struct ws_worker *w, int *slot) {
+  const char *name = getenv("EVWS_WORKER"), *url = getenv("EVWS_BACKPLANE");
+  long long n[5];
+  if (!name || !read_numbers(name, n, 5)) return false;
+  w->id = (unsigned)n[0];
+  w->count = (unsigned)n[1];
+  w->generation = (unsigned)n[2];
+  w->serial = (unsigned long long)n[3];
+  *slot = (int)n[4];
+  if (*slot < 1 || *slot >= WS_SHARE_SLOTS) return false;
+  if (!url || !*url) return true;
+  size_t size = strlen(url) + 1;
+  if ((w->backplane = ws_mem_alloc(size))) memcpy(w->backplane, url, size);
+  return w->backplane != NULL;
+}
+
+static bool start(struct ws_worker *w, struct ws_io *io) {
+  int fd = number_of("EVWS_CONTROL"), page = number_of("EVWS_PAGE"), slot;
+  if (fd < 0 || page < 0 || !ws_control_is_parents(fd) || !read_name(w, &slot))
+    return false;
+  if (io->ops->adopt(io, fd) < 0 || ws_share_open(&w->share, page, slot) < 0)
+    return false;
+  io->ops->close(io, page);
+  ws_control_init(&w->control, io, fd);
+  w->watch.fd = fd;
+  return true;
+}
+
+void ws_worker_open(struct ws_state *st) {
+  struct ws_worker *w;
+  char name[32];
+  if (!getenv("EVWS_CONTROL") || !(w = ws_mem_zero(sizeof *w))) return;
+  w->st = st;
+  w->watch.fn = on_control;
+  w->channels = LUA_NOREF;
+  ws_list_init(&w->watch.ready);
+  ws_list_init(&w->later);
+  bool is_started = start(w, st->loop.io);
+  forget_environment();
+  if (!is_started) {
+    ws_mem_free(w->backplane);
+    ws_mem_free(w);
+    return;
+  }
+  st->worker = w;
+  snprintf(name, sizeof name, "evws[%u]", w->id);
+  ws_log_name(name);
+  watch(w);
+}
+
+void ws_worker_close(struct ws_state *st) {
+  struct ws_worker *w = st->worker;
+  struct ws_list *e;
+  if (!w) return;
+  st->worker = NULL;
+  ws_loop_unwatch(&st->loop, &w->watch);
+  while ((e = ws_list_shift(&w->later))) {
+    struct later *l = WS_LIST_ENTRY(e, struct later, link);
+    close_fds(w, l->fds, l->n_fds);
+    ws_mem_free(l);
+  }
+  ws_control_close(&w->control);
+  ws_share_close(&w->share);
+  ws_mem_free(w->backplane);
+  ws_mem_free(w);
+}
