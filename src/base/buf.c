@@ -18,7 +18,8 @@
 /* A buffer's first allocation is not smaller: most are heads and tails that
  * grow a few times in a row. */
 #define CAP_MIN 64
-#define FIT_MIN 512 /* a smaller one is not worth it */
+#define FIT_MIN 512             /* a smaller one is not worth it */
+#define TAUGHT_MIN (128 * 1024) /* below, the allocator maps nothing */
 
 #ifdef WS_FAULT
 /* How many allocations until one fails; 0 is never. Test builds only, and
@@ -221,7 +222,15 @@ bool ws_buf_pool_take(struct ws_buf_pool *pool, struct ws_buf *b, size_t cap) {
   return false;
 }
 
+static void teach(struct ws_buf_pool *pool, size_t cap) {
+  if (cap > WS_POOL_TAUGHT) cap = WS_POOL_TAUGHT;
+  if (cap < TAUGHT_MIN || cap <= pool->taught) return;
+  pool->taught = cap;
+  ws_mem_free(ws_mem_alloc(4 * cap));
+}
+
 void ws_buf_pool_give(struct ws_buf_pool *pool, struct ws_buf *b) {
+  teach(pool, b->cap);
   if (b->cap < WS_POOL_LEAST || pool->n == WS_POOL_BUFFERS ||
       b->cap > WS_POOL_BYTES - pool->bytes) {
     ws_buf_free(b);

@@ -85,10 +85,18 @@ void ws_buf_free(struct ws_buf *b);
 #define WS_POOL_LEAST (64 * 1024)       /* smaller ones are not worth it */
 #endif
 
+/* The host copies each long message, by malloc, whose top is the system's
+ * again whenever much of it is free: the next copy meets fresh pages. glibc
+ * keeps twice the size of the largest block that was mapped for itself and
+ * freed; so one of four buffers' size is, when there is a first of up to so
+ * many bytes. */
+#define WS_POOL_TAUGHT (1024 * 1024)
+
 struct ws_buf_pool {
   struct ws_buf held[WS_POOL_BUFFERS];
   unsigned n;
   size_t bytes;
+  size_t taught; /* of which size the allocator has seen one come and go */
 };
 
 /* Exchanges b's memory for a held one of `cap` bytes at least; the bytes in
