@@ -61,8 +61,7 @@ static const char *const names[] = {
 
 #define N_NAMES (sizeof names / sizeof *names)
 
-void ws_props_push_names(lua_State *L) {
-  lua_createtable(L, 0, N_NAMES);
+void ws_props_add_names(lua_State *L) {
   for (size_t i = 1; i < N_NAMES; i++) {
     lua_pushinteger(L, (lua_Integer)i);
     lua_setfield(L, -2, names[i]);
@@ -168,12 +167,9 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
 }
 
 int ws_props_index(lua_State *L) {
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  if (lua_gettop(L) != 2) lua_settop(L, 2); /* called as a function */
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TFUNCTION) return 1;
   struct lua_conn *lc = ws_check_conn(L, 1);
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(2));
   return push_property(L, lc, (enum property)lua_tointeger(L, -1));
 }
 

@@ -4,10 +4,10 @@
 
 #include "binding/state.h"
 
-/* Pushes a table: the name of a property to its number. */
-void ws_props_push_names(lua_State *L);
+/* Adds the properties to the table of methods on top, each as a number. */
+void ws_props_add_names(lua_State *L);
 
-/* The metamethods. __index: a closure with the methods and these names. */
+/* The metamethods. __index: a closure with that table. */
 int ws_props_index(lua_State *L);
 int ws_props_newindex(lua_State *L);
 

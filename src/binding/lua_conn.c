@@ -46,7 +46,7 @@ static int conn_send(lua_State *L) {
   struct ws_fleet how;
   m.p = luaL_checklstring(L, 2, &m.n);
   uint8_t opcode = ws_check_kind(L, 3);
-  bool has_options = !lua_isnoneornil(L, 4);
+  bool has_options = lua_gettop(L) > 3 && !lua_isnil(L, 4);
   if (has_options) ws_check_send_options(L, 4, "send", &how);
   if (opcode == WS_OP_TEXT && !ws_utf8_is_valid(m.p, m.n))
     return luaL_argerror(L, 2, WS_NOT_UTF8);
@@ -401,8 +401,8 @@ void ws_open_conn(lua_State *L, struct ws_state *st) {
   luaL_newlib(L, methods);
   luaL_setfuncs(L, ws_topic_conn_methods, 0);
   ws_add_handler_methods(L);
-  ws_props_push_names(L);
-  lua_pushcclosure(L, ws_props_index, 2);
+  ws_props_add_names(L);
+  lua_pushcclosure(L, ws_props_index, 1);
   lua_setfield(L, -2, "__index");
   st->conn_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -19,7 +19,9 @@ static inline uint8_t ws_check_kind(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
   kind = luaL_checklstring(L, arg, &n);
   if (n == 4 && memcmp(kind, "text", 4) == 0) return WS_OP_TEXT;
-  if (n == 6 && memcmp(kind, "binary", 6) == 0) return WS_OP_BINARY;
+  /* in two steps no function is called for it */
+  if (n == 6 && memcmp(kind, "bina", 4) == 0 && memcmp(kind + 4, "ry", 2) == 0)
+    return WS_OP_BINARY;
   luaL_argerror(L, arg, "\"text\" or \"binary\" expected");
   return 0;
 }

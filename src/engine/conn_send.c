@@ -49,26 +49,30 @@ static enum ws_err broken(struct ws_conn *c) {
   return WS_ERR_MEMORY;
 }
 
-/* One frame by way of the stream's buffer. */
-static enum ws_err write_copy(struct ws_conn *c, uint8_t first,
-                              const void *data, size_t len) {
-  struct ws_loop *loop = c->stream.loop;
+static enum ws_err write_masked_copy(struct ws_conn *c, uint8_t first,
+                                     const void *data, size_t len) {
   uint8_t mask[4];
   /* 10.3: a fresh mask for each frame, from a source nobody can guess */
-  if (ws_conn_is_client(c) && !ws_random_take(loop, mask, sizeof mask)) {
+  if (!ws_random_take(c->stream.loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
     return WS_ERR_SYS;
   }
   uint8_t *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
   if (!out) return broken(c);
-  if (!ws_conn_is_client(c)) {
-    size_t head = ws_frame_encode(out, first, len, NULL);
-    if (len) memcpy(out + head, data, len);
-    ws_stream_commit(&c->stream, head + len);
-    return WS_OK;
-  }
   size_t head = ws_frame_encode(out, first, len, mask);
   if (len) ws_frame_mask_copy(out + head, data, len, mask, 0);
+  ws_stream_commit(&c->stream, head + len);
+  return WS_OK;
+}
+
+/* One frame by way of the stream's buffer. */
+static inline enum ws_err write_copy(struct ws_conn *c, uint8_t first,
+                                     const void *data, size_t len) {
+  if (ws_conn_is_client(c)) return write_masked_copy(c, first, data, len);
+  uint8_t *out = ws_stream_reserve(&c->stream, len + WS_FRAME_HEAD_MAX);
+  if (!out) return broken(c);
+  size_t head = ws_frame_encode(out, first, len, NULL);
+  if (len) memcpy(out + head, data, len);
   ws_stream_commit(&c->stream, head + len);
   return WS_OK;
 }

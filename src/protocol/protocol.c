@@ -8,12 +8,18 @@
 #include "protocol/chunk.h"
 #include "protocol/compression.h"
 #include "protocol/utf8.h"
+#include "protocol/whole.h"
 
 /* Below this a read of its own for the payload saves nothing. (The fuzz
  * targets set it lower, to get there with short inputs.) */
 #ifndef SPACE_MIN
 #define SPACE_MIN 16384
 #endif
+
+/* The long way, which the short one does not make room for. */
+#define NOINLINE __attribute__((noinline))
+
+#define NOT_UTF8 "text that is not UTF-8"
 
 void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
                       const struct ws_protocol_env *env) {
@@ -259,7 +265,7 @@ static bool check_text(struct ws_protocol *p, const uint8_t *data, size_t n,
   if (p->kind != WS_OP_TEXT || p->is_compressed) return true;
   if (ws_utf8_feed(&p->utf8, data, n) && (!is_last || p->utf8 == WS_UTF8_START))
     return true;
-  fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
   return false;
 }
 
@@ -284,7 +290,7 @@ static void deliver_inflated(struct ws_protocol *p, const uint8_t *data,
     fail(p, ev, err, why);
   else if (p->kind == WS_OP_TEXT &&
            !ws_utf8_is_valid(ws_buf_begin(out), out->len))
-    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+    fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
   else
     deliver(p, ws_buf_begin(out), out->len, ev);
   if (p->in_chunks && ev->type == WS_EVENT_MESSAGE) {
@@ -351,7 +357,7 @@ static size_t take_chunk(struct ws_protocol *p, uint8_t *bytes, size_t n,
                          struct ws_event *ev) {
   size_t used;
   if (!ws_chunk_take(p, bytes, n, ev, &used))
-    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+    fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
   return used;
 }
 
@@ -362,13 +368,11 @@ static size_t take_payload(struct ws_protocol *p, uint8_t *bytes, size_t n,
   return take_data(p, bytes, n, ev);
 }
 
-size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
-                        struct ws_event *ev) {
+static NOINLINE size_t feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                            struct ws_event *ev) {
   size_t i = 0;
   ev->type = WS_EVENT_NONE;
-  ws_protocol_release(p);
-  if (p->is_bad && !p->is_ended)
-    fail(p, ev, WS_ERR_UTF8, "text that is not UTF-8");
+  if (p->is_bad && !p->is_ended) fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
   while (!p->is_ended) {
     if (!p->in_payload) {
       if (i == n) return i;
@@ -380,6 +384,15 @@ size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
     if (ev->type != WS_EVENT_NONE) return i;
   }
   return n; /* 5.5.1: whatever comes after the end is ignored */
+}
+
+size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
+                        struct ws_event *ev) {
+  if (p->is_delivered) ws_protocol_release(p);
+  size_t used = ws_whole_take(p, bytes, n, ev);
+  if (!used) return feed(p, bytes, n, ev);
+  if (ev->type == WS_EVENT_NONE) fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
+  return used;
 }
 
 uint8_t *ws_protocol_space(struct ws_protocol *p, size_t *n) {

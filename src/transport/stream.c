@@ -258,24 +258,15 @@ void ws_stream_uncork(struct ws_stream *s) {
   if (s->loop->corked == s) s->loop->corked = NULL;
 }
 
-static bool is_corked(const struct ws_stream *s) {
-  return s->loop->corked == s && !s->queue.head;
-}
-
-uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
-  struct ws_loop *loop = s->loop;
-  if (is_corked(s)) {
-    if (WS_CORK_BUFFER - loop->cork_len < n) flush_cork(s);
-    if (is_corked(s)) return loop->cork + loop->cork_len;
+uint8_t *ws_stream_reserve_slowly(struct ws_stream *s, size_t n) {
+  if (ws_stream_is_corked(s)) {
+    flush_cork(s); /* it is full */
+    if (ws_stream_is_corked(s)) return s->loop->cork;
   }
   return ws_queue_reserve(&s->queue, n, s->queued);
 }
 
-void ws_stream_commit(struct ws_stream *s, size_t n) {
-  if (is_corked(s)) {
-    s->loop->cork_len += n;
-    return;
-  }
+void ws_stream_commit_slowly(struct ws_stream *s, size_t n) {
   ws_queue_commit(&s->queue, n);
   s->queued += n;
   if (s->is_blocked) {
@@ -312,7 +303,8 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
                      const uint8_t *payload, size_t len) {
   struct iovec iov[3];
   int n = 0;
-  if (!is_corked(s) && s->queue.head && !s->is_blocked) flush_queue(s);
+  if (!ws_stream_is_corked(s) && s->queue.head && !s->is_blocked)
+    flush_queue(s);
   if (s->error) return s->error != ENOMEM;
   if (s->queue.head) {
     if (queue_copy(s, head, head_len) && queue_copy(s, payload, len))
@@ -331,7 +323,7 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
 
 void ws_stream_flush(struct ws_stream *s) {
   if (s->watch.fd < 0 || s->error) return;
-  if (is_corked(s))
+  if (ws_stream_is_corked(s))
     flush_cork(s);
   else if (s->queue.head || (s->tls && s->queued))
     flush_queue(s);
@@ -359,10 +351,12 @@ static bool queue_rest(struct ws_stream *s, struct iovec cork,
 }
 
 bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
-  struct iovec iov[WS_RANGES_MAX + 1] = {{s->loop->cork, 0}};
+  struct iovec iov[WS_RANGES_MAX + 1];
+  iov[0] = (struct iovec){s->loop->cork, 0};
   size_t total = 0;
   ssize_t taken = 0;
-  if (!is_corked(s) && s->queue.head && !s->is_blocked) flush_queue(s);
+  if (!ws_stream_is_corked(s) && s->queue.head && !s->is_blocked)
+    flush_queue(s);
   if (s->error) return s->error != ENOMEM;
   bool may_offer = !s->queue.head && !s->is_blocked;
   if (s->loop->corked == s) { /* it stands in front, whatever comes of it */

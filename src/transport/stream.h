@@ -98,8 +98,26 @@ void ws_stream_uncork(struct ws_stream *s);
 /* A place for n bytes (at most WS_CORK_PAYLOAD + 16) that will be sent behind
  * everything before them; ws_stream_commit says that they are there. NULL
  * without memory. Nothing may come between the two. */
-uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n);
-void ws_stream_commit(struct ws_stream *s, size_t n);
+uint8_t *ws_stream_reserve_slowly(struct ws_stream *s, size_t n);
+void ws_stream_commit_slowly(struct ws_stream *s, size_t n);
+
+static inline bool ws_stream_is_corked(const struct ws_stream *s) {
+  return s->loop->corked == s && !s->queue.head;
+}
+
+static inline uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
+  struct ws_loop *loop = s->loop;
+  if (ws_stream_is_corked(s) && n <= WS_CORK_BUFFER - loop->cork_len)
+    return loop->cork + loop->cork_len;
+  return ws_stream_reserve_slowly(s, n);
+}
+
+static inline void ws_stream_commit(struct ws_stream *s, size_t n) {
+  if (ws_stream_is_corked(s))
+    s->loop->cork_len += n;
+  else
+    ws_stream_commit_slowly(s, n);
+}
 
 /* Reads what has come into iov[0, n), at most 2, in their order; the last one
  * is WS_READ_BUFFER long. Bytes, 0 at the end, or a negated errno: -EAGAIN
