@@ -31,7 +31,9 @@ describe("the command evws", function()
     t.cleanup()
   end)
 
-  local function args(text) return text .. " -w 0.3 " .. url end
+  local function args(text)
+    return ("%s -w %g %s"):format(text, 0.3 * t.factor, url)
+  end
 
   it("sends lines and prints the answers, then closes with 1000", function()
     assert.same({ "one\ntwo\n\nlast\n", "", 0 },

@@ -51,11 +51,11 @@ local prelude = [[
   local function starve(fn)
     collectgarbage "stop"
     local pieces = hog()
-    local results = table.pack(pcall(fn))
+    local ok, why = pcall(fn) -- a table for them could not be had
     pieces = nil
     collectgarbage "restart"
     collectgarbage()
-    return table.unpack(results)
+    return ok, why
   end
   local message = "\129\133\0\0\0\0hello"
 ]]
