@@ -672,6 +672,13 @@ function server:publish(topic, message, kind, options) end
 ---@field meta? string
 ---The message stays in this process, default `false`.
 ---@field here? boolean
+---As with `conn:send`, for each receiver by itself: a slow one does not get what
+---is older than so many seconds. Topics with a history have no holes: it does
+---not matter there.
+---@field ttl? number
+---As with `conn:send`, for each receiver by itself: a slow one gets the last
+---message with this key of this topic.
+---@field key? string
 
 ---What a topic keeps (option `history`): a list of
 ---`{ offset =, message =, kind =, meta = }`, the oldest first, and where the

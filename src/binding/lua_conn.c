@@ -34,7 +34,7 @@ static int result(lua_State *L, enum ws_err err) {
 /* With what is asked for in the table at 4. */
 static enum ws_err give(struct lua_conn *lc, uint8_t opcode, struct ws_slice m,
                         const struct ws_fleet *how) {
-  if (how->ttl > 0 || how->key.n)
+  if (ws_fleet_may_go(how))
     return ws_conn_send_fleeting(&lc->c, opcode, m, how);
   return how->is_plain ? ws_conn_send_plain(&lc->c, opcode, m.p, m.n)
                        : ws_conn_send(&lc->c, opcode, m.p, m.n);

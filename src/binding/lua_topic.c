@@ -9,6 +9,7 @@
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
+#include "binding/send_options.h"
 #include "binding/stamp.h"
 #include "engine/topic.h"
 
@@ -59,6 +60,7 @@ static struct ws_publication check_publication(lua_State *L, bool *here,
   if ((type != LUA_TNIL && type != LUA_TSTRING) || p.meta.n > WS_META_MAX)
     ws_option_bad(L, "meta", "a string of at most 4096 bytes");
   lua_pop(L, 1);
+  ws_read_fleet(L, 5, &p.fleet);
   return p;
 }
 
@@ -143,7 +145,7 @@ static int conn_topics(lua_State *L) {
 }
 
 static int conn_publish(lua_State *L) {
-  static const char *const options[] = {"here", "meta", NULL};
+  static const char *const options[] = {"here", "key", "meta", "ttl", NULL};
   struct ws_conn *c = check_member(L);
   bool here;
   struct ws_publication p = check_publication(L, &here, options);
@@ -191,7 +193,8 @@ static struct ws_except check_except(lua_State *L, int arg,
 }
 
 static int server_publish(lua_State *L) {
-  static const char *const options[] = {"except", "here", "meta", NULL};
+  static const char *const options[] = {"except", "here", "key",
+                                        "meta",   "ttl",  NULL};
   struct ws_server *s = &ws_check_server(L, 1)->s;
   bool here;
   struct ws_publication p = check_publication(L, &here, options);

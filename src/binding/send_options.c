@@ -22,6 +22,12 @@ static struct ws_slice check_key(lua_State *L) {
   return key; /* the options table keeps it */
 }
 
+void ws_read_fleet(lua_State *L, int arg, struct ws_fleet *how) {
+  if (lua_getfield(L, arg, "ttl") != LUA_TNIL) how->ttl = check_ttl(L);
+  if (lua_getfield(L, arg, "key") != LUA_TNIL) how->key = check_key(L);
+  lua_pop(L, 2);
+}
+
 void ws_check_send_options(lua_State *L, int arg, const char *function,
                            struct ws_fleet *how) {
   static const char *const names[] = {"compress", "key", "ttl", NULL};
@@ -29,7 +35,5 @@ void ws_check_send_options(lua_State *L, int arg, const char *function,
   luaL_checktype(L, arg, LUA_TTABLE);
   ws_option_names(L, arg, function, names);
   how->is_plain = !ws_option_bool(L, arg, "compress", true);
-  if (lua_getfield(L, arg, "ttl") != LUA_TNIL) how->ttl = check_ttl(L);
-  if (lua_getfield(L, arg, "key") != LUA_TNIL) how->key = check_key(L);
-  lua_pop(L, 2);
+  ws_read_fleet(L, arg, how);
 }

@@ -6,7 +6,10 @@
 
 #include "engine/fleeting.h"
 
-/* Reads the table at arg for this function. The table keeps the key. */
+/* `ttl` and `key` of the table at arg, which keeps the key. */
+void ws_read_fleet(lua_State *L, int arg, struct ws_fleet *how);
+
+/* The whole table at arg, of this function. */
 void ws_check_send_options(lua_State *L, int arg, const char *function,
                            struct ws_fleet *how);
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "engine/fleeting.h"
 
 #define WS_META_MAX 4096 /* bytes beside a message */
 
@@ -26,7 +27,8 @@ struct ws_except {
 struct ws_publication {
   struct ws_slice topic; /* its name; p NULL: for everybody */
   struct ws_slice message;
-  struct ws_slice meta; /* for views and those who hear; n 0: none */
+  struct ws_slice meta;  /* for views and those who hear; n 0: none */
+  struct ws_fleet fleet; /* with a ttl or a key: it may go */
   uint8_t opcode;
   bool is_reset;         /* no message: the topic has a new epoch */
   bool is_kept;          /* it has */

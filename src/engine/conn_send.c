@@ -255,7 +255,7 @@ static enum ws_err hold(struct ws_conn *c, uint8_t opcode,
   double until = how->ttl > 0 ? now + how->ttl : 0;
   if (!has_fleetings(c)) return broken(c);
   struct ws_fleetings *f = c->rare->fleetings;
-  struct ws_fleeting *m = ws_fleetings_find(f, how->key);
+  struct ws_fleeting *m = ws_fleetings_find(f, how);
   size_t more =
     m ? message.n > m->len ? message.n - m->len : 0 : message.n + sizeof *m;
   if (more && has_no_room(c, more)) {

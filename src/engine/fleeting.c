@@ -35,8 +35,10 @@ void ws_fleetings_free(struct ws_fleetings *f) {
 
 /* ---- keys ---- */
 
-static uint32_t hash_of(const struct ws_fleetings *f, struct ws_slice key) {
-  return (uint32_t)ws_hash(&f->hash_key, key.p, key.n);
+static uint32_t hash_of(const struct ws_fleetings *f,
+                        const struct ws_fleet *how) {
+  uint64_t hash = ws_hash(&f->hash_key, how->key.p, how->key.n);
+  return (uint32_t)(hash ^ how->scope);
 }
 
 static struct ws_fleeting **bucket(const struct ws_fleetings *f,
@@ -45,12 +47,13 @@ static struct ws_fleeting **bucket(const struct ws_fleetings *f,
 }
 
 struct ws_fleeting *ws_fleetings_find(const struct ws_fleetings *f,
-                                      struct ws_slice key) {
+                                      const struct ws_fleet *how) {
+  struct ws_slice key = how->key;
   if (key.n == 0 || f->n_keys == 0) return NULL;
-  uint32_t hash = hash_of(f, key);
+  uint32_t hash = hash_of(f, how);
   struct ws_fleeting *m = *bucket(f, hash);
-  while (m && (m->hash != hash || m->key_len != key.n ||
-               memcmp(m->key, key.p, key.n) != 0))
+  while (m && (m->hash != hash || m->scope != how->scope ||
+               m->key_len != key.n || memcmp(m->key, key.p, key.n) != 0))
     m = m->next;
   return m;
 }
@@ -118,7 +121,8 @@ struct ws_fleeting *ws_fleetings_add(struct ws_fleetings *f,
   put(f, m, how, until, opcode);
   if (key.n) {
     memcpy(m->key, key.p, key.n);
-    m->hash = hash_of(f, key);
+    m->scope = how->scope;
+    m->hash = hash_of(f, how);
     struct ws_fleeting **to = bucket(f, m->hash);
     m->next = *to;
     *to = m;

@@ -16,8 +16,13 @@
 struct ws_fleet {
   double ttl;          /* seconds; 0: any number */
   struct ws_slice key; /* n is 0 without one */
+  uint64_t scope;      /* keys of different ones are different */
   bool is_plain;       /* not to be compressed */
 };
+
+static inline bool ws_fleet_may_go(const struct ws_fleet *how) {
+  return how->ttl > 0 || how->key.n;
+}
 
 struct ws_fleeting {
   struct ws_list link;      /* of all, in their order */
@@ -25,6 +30,7 @@ struct ws_fleeting {
   double until;             /* 0: it does not grow old */
   uint8_t *data;            /* NULL: it has grown old, or is empty */
   size_t len;
+  uint64_t scope;
   uint32_t hash;
   uint16_t key_len;
   uint8_t opcode;
@@ -49,7 +55,7 @@ void ws_fleetings_free(struct ws_fleetings *f); /* f may be NULL */
 
 /* The one that waits with this key, or NULL. */
 struct ws_fleeting *ws_fleetings_find(const struct ws_fleetings *f,
-                                      struct ws_slice key);
+                                      const struct ws_fleet *how);
 
 /* One more, behind all others, gone at `until`. NULL without memory. */
 struct ws_fleeting *ws_fleetings_add(struct ws_fleetings *f,

@@ -193,7 +193,18 @@ void ws_publish_late(struct ws_late *late) {
 
 /* ---- publishing ---- */
 
-static enum ws_err give(struct ws_conn *c, struct ws_entry *e) {
+/* It may go: it waits unframed. */
+static enum ws_err give_fleeting(struct ws_conn *c, const struct ws_entry *e,
+                                 const struct ws_fleet *how) {
+  const struct ws_range *r = &e->plain.range;
+  struct ws_slice message = {(char *)r->block->data + r->off + e->plain.head,
+                             r->len - e->plain.head};
+  return ws_conn_send_fleeting(c, e->plain.first, message, how);
+}
+
+static enum ws_err give(struct ws_topics *ts, struct ws_conn *c,
+                        struct ws_entry *e) {
+  if (ts->fleet) return give_fleeting(c, e, ts->fleet);
   const struct ws_part *p = choose(c, e);
   const struct ws_range *r = &p->range;
   if (c->stream.error) return WS_ERR_CLOSED;
@@ -210,7 +221,7 @@ void ws_publish_give(struct ws_conn *c, const struct ws_part *p) {
   const struct ws_range *r = &p->range;
   const uint8_t *payload = r->block->data + r->off + p->head;
   if (c->stream.error) return;
-  if (!c->has_writer) {
+  if (!ws_conn_has_behind(c)) {
     count_sent(c, p);
     write_ranges(c, r, 1);
   } else if (ws_conn_send_behind(c, p->first, payload, r->len - p->head) ==
@@ -232,7 +243,7 @@ static bool is_lost(struct ws_topics *ts, struct ws_member *m,
   struct ws_conn *c = m->conn;
   set_seen(ts, m);
   if (is_left_out(e, c->id)) return false;
-  enum ws_err err = give(c, e);
+  enum ws_err err = give(ts, c, e);
   if (err == WS_ERR_FULL) count_miss(c);
   return err != WS_OK;
 }

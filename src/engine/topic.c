@@ -264,6 +264,15 @@ static int64_t publish(struct ws_topics *ts, const struct ws_left_out *out,
   return n + ws_view_publish(ts, out, t, p);
 }
 
+/* A key is one of its topic. What is kept as a history has no holes. */
+static void set_fleet(struct ws_topics *ts, const struct ws_topic *t,
+                      const struct ws_publication *p, struct ws_fleet *fleet) {
+  if (!ws_fleet_may_go(&p->fleet) || ws_topic_kept(t)) return;
+  *fleet = p->fleet;
+  if (fleet->key.n) fleet->scope = ws_hash(&ts->key, p->topic.p, p->topic.n);
+  ts->fleet = fleet;
+}
+
 /* And beyond. */
 static int64_t carry(struct ws_server *s, struct ws_except except,
                      const struct ws_publication *p, int64_t n,
@@ -280,14 +289,17 @@ int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_publication *p, const char **far) {
   struct ws_topics *ts = s->kept.n ? topics_of(s) : s->topics;
   struct ws_topic *t = ts ? ws_topics_find(ts, p->topic) : NULL;
+  struct ws_fleet fleet;
   int64_t n = 0;
   if (s->kept.n && ws_kept_rule_of(&s->kept, p->topic))
     n = ts && (t = ws_history_topic(ts, p->topic)) ? 0 : -1;
+  if (t) set_fleet(ts, t, p, &fleet);
   if (t && !t->facets)
     n = ws_publish(ts, except, t,
                    &(struct ws_bytes){NULL, p->message, p->opcode});
   else if (t)
     n = publish(ts, &(struct ws_left_out){.except = except}, t, p);
+  if (t) ts->fleet = NULL;
   return carry(s, except, p, n, far);
 }
 
@@ -311,7 +323,11 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
   if (!ts) return p->topic.p;
   t = p->topic.p ? ws_topics_find(ts, p->topic) : everybody(ts);
   if (!t) return p->topic.p;
-  return publish(ts, &out, t, &copy) >= 0;
+  struct ws_fleet fleet;
+  if (p->topic.p) set_fleet(ts, t, p, &fleet);
+  bool ok = publish(ts, &out, t, &copy) >= 0;
+  ts->fleet = NULL;
+  return ok;
 }
 
 /* ---- history ---- */

@@ -97,6 +97,7 @@ struct ws_topics {
   struct ws_topic *all;     /* everybody, once something was broadcast */
   struct ws_list slow;      /* members that are caught up all the time */
   size_t n_slow;
+  const struct ws_fleet *fleet; /* of what is being published, if it may go */
   struct ws_entry *log;
   uint32_t *mine; /* room for as many: of whoever is caught up */
   size_t n_log, cap_log, log_bytes;
