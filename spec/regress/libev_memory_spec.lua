@@ -40,10 +40,11 @@ local prelude = [[
   end
   local function hog()
     local pieces, size = {}, 1 << 20
+    local function more() -- made while there is memory for it
+      pieces = { pieces, ("x"):rep(size - 16) .. size }
+    end
     while size >= 16 do
-      while pcall(function()
-        pieces = { pieces, ("x"):rep(size - 16) .. size }
-      end) do end
+      while pcall(more) do end
       size = size // 2
     end
     return pieces
