@@ -1,7 +1,6 @@
 /* lua_client.c: ws.connect. */
 #include "binding/lua_client.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "binding/anchors.h"
@@ -9,17 +8,16 @@
 #include "binding/fields.h"
 #include "binding/option_lists.h"
 #include "binding/option_proxy.h"
+#include "binding/option_reconnect.h"
 #include "binding/options.h"
 #include "binding/task.h"
+#include "binding/tls_client.h"
 #include "binding/tls_options.h"
 #include "engine/retry.h"
 #include "protocol/http.h"
 
 #define URL_MAX 32768        /* bytes */
 #define CONNECT_TIMEOUT 30.0 /* seconds */
-#define RECONNECT_INITIAL 1.0
-#define RECONNECT_MAXIMUM 30.0
-#define RECONNECT_JITTER 0.5
 
 /* Scheme, host and port of a URL, 1: the path may hold a secret. */
 static void push_address(lua_State *L) {
@@ -136,44 +134,6 @@ static double read_timeout(lua_State *L) {
   return seconds;
 }
 
-static double read_field(lua_State *L, const char *name, double absent) {
-  double value = absent;
-  int type = lua_getfield(L, -1, name);
-  if (type == LUA_TNUMBER)
-    value = lua_tonumber(L, -1);
-  else if (type != LUA_TNIL)
-    luaL_error(L, "bad option 'reconnect' (a number as '%s' expected, got %s)",
-               name, ws_option_got_number(L, -1));
-  lua_pop(L, 1);
-  return value;
-}
-
-static struct ws_reconnect read_reconnect(lua_State *L) {
-  static const char *const fields[] = {"initial", "maximum", "jitter", NULL};
-  struct ws_reconnect r = {0};
-  int type = lua_getfield(L, 2, "reconnect");
-  if (type == LUA_TTABLE) {
-    ws_option_fields(L, "reconnect", fields);
-    r.initial = read_field(L, "initial", RECONNECT_INITIAL);
-    r.maximum = read_field(L, "maximum", fmax(RECONNECT_MAXIMUM, r.initial));
-    r.jitter = read_field(L, "jitter", RECONNECT_JITTER);
-    if (!(r.initial > 0) || !(r.maximum >= r.initial) || !isfinite(r.maximum) ||
-        !(r.jitter >= 0 && r.jitter <= 1))
-      luaL_error(L, "bad option 'reconnect' (0 < initial <= maximum and 0 <= "
-                    "jitter <= 1 expected)");
-  } else if (type == LUA_TBOOLEAN && lua_toboolean(L, -1)) {
-    r = (struct ws_reconnect){RECONNECT_INITIAL, RECONNECT_MAXIMUM,
-                              RECONNECT_JITTER};
-  } else if (type != LUA_TNIL && type != LUA_TBOOLEAN) {
-    luaL_error(L,
-               "bad option 'reconnect' (boolean or { initial =, maximum =, "
-               "jitter = } expected, got %s)",
-               ws_option_got(L, -1));
-  }
-  lua_pop(L, 1);
-  return r;
-}
-
 /* A connection object at index 4 whose route holds the options; both are
  * freed by its __gc, whatever happens from here on. */
 static struct lua_conn *new_client(lua_State *L, struct ws_state *st) {
@@ -190,36 +150,18 @@ static struct lua_conn *new_client(lua_State *L, struct ws_state *st) {
 
 static void read_options(lua_State *L, struct lua_conn *lc,
                          struct ws_client_request *what) {
+  static const struct ws_reconnect usual = {1, 30, 0.5};
   struct ws_fields f = {.has_type = false};
   what->origin = push_origin(L, 2);
   what->timeout = read_timeout(L);
-  what->reconnect = read_reconnect(L);
+  if (!ws_options_reconnect(L, 2, &usual, &what->reconnect))
+    what->reconnect.initial = 0;
   ws_options_proxy(L, 2, &what->url, &what->proxy);
   what->subprotocols = push_subprotocols(L, 2, &lc->c.route->subprotocols);
   lua_getfield(L, 2, "headers");
   if (!ws_push_fields(L, lua_gettop(L), &f))
     luaL_error(L, "bad option 'headers' (%s)", lua_tostring(L, -1));
   what->fields.p = lua_tolstring(L, -1, &what->fields.n);
-}
-
-/* The context for these settings; the caller's. Clients that set nothing share
- * one: reading the system's certificates takes long. */
-static struct ws_tls_context *open_tls(struct ws_state *st,
-                                       const struct ws_tls_settings *s,
-                                       char problem[WS_TLS_WHY_MAX]) {
-  struct ws_loop *loop = &st->loop;
-  bool is_usual = !s->ca && !s->certificate && !s->needs_13;
-  if (s->verify == WS_TLS_NONE) {
-    is_usual = false;
-    if (!st->warned_verify)
-      st->host.log(&st->host, WS_LOG_WARNING,
-                   "connecting without a look at the server's certificate; "
-                   "option 'tls.verify'");
-    st->warned_verify = true;
-  }
-  if (!is_usual) return ws_tls_context_new(s, problem);
-  if (!loop->tls_client) loop->tls_client = ws_tls_context_new(s, problem);
-  return ws_tls_context_hold(loop->tls_client);
 }
 
 /* How the server and the proxy in front of it speak TLS, if they do. */
@@ -239,9 +181,11 @@ static void read_both(lua_State *L, struct both *b,
 static bool open_both(struct ws_state *st, const struct both *b,
                       struct ws_client_request *what,
                       char problem[WS_TLS_WHY_MAX]) {
-  if (what->url.is_secure && !(what->tls = open_tls(st, &b->server, problem)))
+  if (what->url.is_secure &&
+      !(what->tls = ws_tls_client_open(st, &b->server, problem)))
     return false;
-  if (what->proxy.is_secure) what->proxy.tls = open_tls(st, &b->proxy, problem);
+  if (what->proxy.is_secure)
+    what->proxy.tls = ws_tls_client_open(st, &b->proxy, problem);
   if (!what->proxy.is_secure || what->proxy.tls) return true;
   ws_tls_context_release(what->tls);
   return false;

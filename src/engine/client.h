@@ -3,26 +3,21 @@
 #ifndef EVWS_CLIENT_H
 #define EVWS_CLIENT_H
 
+#include "engine/backoff.h"
 #include "engine/conn_base.h"
 #include "engine/tunnel.h"
 #include "protocol/url.h"
 
-/* After a loss; see retry.h. */
-struct ws_reconnect {
-  double initial, maximum; /* seconds; initial 0: it does not reconnect */
-  double jitter;           /* 0 to 1 */
-};
-
 struct ws_client_request {
-  struct ws_url url;            /* slices need not outlive the call */
-  struct ws_slice origin;       /* n 0: none */
-  struct ws_slice subprotocols; /* "a, b"; n 0: none */
-  struct ws_slice fields;       /* checked header lines, each with CR LF */
-  struct ws_slice server_name;  /* whom TLS expects; n 0: the URL's host */
-  struct ws_tls_context *tls;   /* of a wss URL */
-  struct ws_tunnel_to proxy;    /* which is asked for the way to it */
-  double timeout;               /* seconds for all of it, 0: none */
-  struct ws_reconnect reconnect;
+  struct ws_url url;             /* slices need not outlive the call */
+  struct ws_slice origin;        /* n 0: none */
+  struct ws_slice subprotocols;  /* "a, b"; n 0: none */
+  struct ws_slice fields;        /* checked header lines, each with CR LF */
+  struct ws_slice server_name;   /* whom TLS expects; n 0: the URL's host */
+  struct ws_tls_context *tls;    /* of a wss URL */
+  struct ws_tunnel_to proxy;     /* which is asked for the way to it */
+  double timeout;                /* seconds for all of it, 0: none */
+  struct ws_reconnect reconnect; /* after a loss; see retry.h */
   bool is_awaited; /* the first attempt: when it fails, that is the end */
 };
 

@@ -7,7 +7,6 @@
 #include "engine/conn.h"
 #include "engine/conn_read.h"
 #include "engine/route.h"
-#include "transport/random.h"
 
 #define SLICES 12
 #define ASKED_MAX 3600 /* seconds that a server may ask for */
@@ -121,17 +120,12 @@ static double asked_for(const struct ws_conn *c) {
 }
 
 static double next_delay(struct ws_conn *c, struct ws_retry *r) {
-  const struct ws_reconnect *how = &r->what.reconnect;
   struct ws_loop *loop = c->stream.loop;
-  uint32_t chance = 0;
   if (c->was_opened && ws_loop_now(loop) - r->opened_at > r->delay)
     r->delay = 0;
-  r->delay = r->delay > 0 ? r->delay * 2 : how->initial;
-  if (r->delay > how->maximum) r->delay = how->maximum;
-  ws_random_take(loop, &chance, sizeof chance);
-  double jitter = how->jitter * (double)chance / 4294967296.0;
-  double asked = asked_for(c), delay = r->delay * (1 - jitter);
-  return asked < delay ? delay : asked + r->delay * jitter;
+  double off = ws_backoff_next(loop, &r->what.reconnect, &r->delay);
+  double asked = asked_for(c), delay = r->delay - off;
+  return asked < delay ? delay : asked + off;
 }
 
 /* It may have ended in this very turn, before its time or behind it. */

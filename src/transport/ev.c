@@ -41,6 +41,7 @@ struct ws_ev {
   int catching;
   bool is_default;
   bool is_muted; /* no turn for now */
+  bool is_quiet; /* the timer is set for quiet ones alone */
 
   /* for a foreign loop, once it has asked */
   struct ws_wakefd wakefd;
@@ -166,9 +167,16 @@ static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   start_io(e, i);
 }
 
+/* It is stopped: what was left out of the count for it comes back. */
+static void loud(struct ws_ev *e) {
+  if (e->is_quiet) ev_ref(e->ev);
+  e->is_quiet = false;
+}
+
 static void on_timer(struct ev_loop *ev, ev_timer *t, int events) {
   struct ws_ev *e = t->data;
   (void)events;
+  loud(e);
   if (e->is_muted) { /* nobody would set it again */
     ev_timer_set(t, 0., 0.);
     ev_timer_start(ev, t);
@@ -180,6 +188,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *t, int events) {
 static void wake_at(struct ws_io *io, double when) {
   struct ws_ev *e = WS_LIST_ENTRY(io, struct ws_ev, io);
   ev_timer_stop(e->ev, &e->timer);
+  loud(e);
   e->when = when;
   if (e->wakefd.fd >= 0 && !e->is_stale) set_wakefd(e);
   if (when < 0) return;
@@ -188,6 +197,8 @@ static void wake_at(struct ws_io *io, double when) {
    * turn that comes too early finds nothing due and asks again */
   ev_timer_set(&e->timer, after > 0 ? after : 0., 0.);
   ev_timer_start(e->ev, &e->timer);
+  e->is_quiet = ws_loop_is_quiet(e->loop);
+  if (e->is_quiet) ev_unref(e->ev);
 }
 
 static void on_check(struct ev_loop *ev, ev_check *c, int events) {
@@ -211,10 +222,6 @@ static struct ev_loop *default_loop(void) {
   struct ev_loop *ev = ev_default_loop(EVFLAG_AUTO);
   sigaction(SIGCHLD, &before, NULL);
   return ev;
-}
-
-static void free_reserve(struct ws_ev *e) {
-  if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
 }
 
 /* Nor does it come back from the lack of a descriptor for its signals, beside
@@ -242,7 +249,7 @@ struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   ws_standard_fill();
   e->ev = make_loop(e, is_default);
   if (!e->ev) {
-    free_reserve(e);
+    if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
     ws_mem_free(e);
     return NULL;
   }
@@ -253,18 +260,15 @@ struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
   e->is_default = is_default;
   e->turn = turn;
   e->arg = arg;
-  e->when = -1;
-  e->wakefd.fd = e->wakefd.timer = -1;
+  e->when = e->wakefd.fd = e->wakefd.timer = -1;
   ev_init(&e->timer, on_timer);
-  e->timer.data = e;
   ev_check_init(&e->check, on_check);
   ev_set_priority(&e->check, EV_MINPRI);
-  e->check.data = e;
   ev_check_start(e->ev, &e->check);
   ev_unref(e->ev); /* it alone keeps nobody waiting */
   ev_check_init(&e->first, on_first);
   ev_set_priority(&e->first, EV_MAXPRI);
-  e->first.data = e;
+  e->timer.data = e->check.data = e->first.data = e;
   return e;
 }
 
@@ -275,6 +279,7 @@ void ws_ev_free(struct ws_ev *e) {
     release_one(e, &e->sigterm, SIGTERM);
   }
   ev_timer_stop(e->ev, &e->timer);
+  loud(e);
   ev_ref(e->ev);
   ev_check_stop(e->ev, &e->check);
   if (e->wakefd.fd >= 0) {
@@ -283,7 +288,7 @@ void ws_ev_free(struct ws_ev *e) {
     ws_wakefd_close(&e->wakefd);
   }
   if (!e->is_default) ev_loop_destroy(e->ev);
-  free_reserve(e);
+  if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
   ws_mem_free(e);
 }
 

@@ -187,10 +187,18 @@ double ws_loop_wake(const struct ws_loop *loop) {
   return wake;
 }
 
+bool ws_loop_is_quiet(const struct ws_loop *loop) {
+  const struct ws_heap *h = &loop->timers;
+  return h->n_quiet && h->n == h->n_quiet && !ws_loop_is_busy(loop) &&
+         ws_wheel_next(&loop->wheel) < 0;
+}
+
 static void set_wake(struct ws_loop *loop) {
   double wake = ws_loop_wake(loop);
-  if (wake == loop->wake && !loop->rang) return;
+  bool is_quiet = ws_loop_is_quiet(loop);
+  if (wake == loop->wake && is_quiet == loop->was_quiet && !loop->rang) return;
   loop->wake = wake;
+  loop->was_quiet = is_quiet;
   loop->io->ops->wake_at(loop->io, wake);
 }
 
@@ -332,6 +340,12 @@ bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds) {
 void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t) {
   ws_heap_clear(&loop->timers, t);
   changed(loop);
+}
+
+void ws_loop_timer_quiet(struct ws_loop *loop, struct ws_timer *t, bool on) {
+  if (t->is_quiet == on) return;
+  ws_heap_quiet(&loop->timers, t, on);
+  if (t->index) changed(loop);
 }
 
 void ws_loop_deadline(struct ws_loop *loop, struct ws_deadline *d,

@@ -92,6 +92,7 @@ struct ws_loop {
 
   double now, epoch; /* the turn's time; the wheel's tick 0 */
   double wake;       /* what wake_at was last told, negative for nothing */
+  bool was_quiet;    /* and whether it is for quiet timers alone */
   uint32_t tick;     /* now, in ticks */
   double hold;       /* no deadline is judged before this time */
   bool was_held;     /* and none was since it was set */
@@ -131,6 +132,9 @@ bool ws_loop_is_busy(const struct ws_loop *loop);
  * something is ready. */
 double ws_loop_wake(const struct ws_loop *loop);
 
+/* Is that for quiet timers alone? */
+bool ws_loop_is_quiet(const struct ws_loop *loop);
+
 /* Calls w->fn in the next turn with WS_AGAIN in w->got. */
 void ws_loop_again(struct ws_loop *loop, struct ws_watch *w);
 
@@ -164,6 +168,10 @@ void ws_loop_free_later(struct ws_loop *loop, void *p);
 /* Sets a timer `seconds` from now, on the clock read afresh. */
 bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds);
 void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t);
+
+/* A quiet one keeps nobody driving the loop; it may become that while it is
+ * set. */
+void ws_loop_timer_quiet(struct ws_loop *loop, struct ws_timer *t, bool on);
 
 /* Sets a deadline, in ticks of loop->tick's count. */
 void ws_loop_deadline(struct ws_loop *loop, struct ws_deadline *d,

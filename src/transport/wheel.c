@@ -160,6 +160,7 @@ bool ws_heap_set(struct ws_heap *h, struct ws_timer *t, double at) {
   if (h->n == h->cap && !grow(h)) return false;
   t->at = at;
   h->n++;
+  h->n_quiet += t->is_quiet;
   sift_up(h, h->n - 1, t);
   return true;
 }
@@ -169,8 +170,14 @@ void ws_heap_clear(struct ws_heap *h, struct ws_timer *t) {
   uint32_t i = t->index - 1;
   struct ws_timer *last = h->items[--h->n];
   t->index = 0;
+  h->n_quiet -= t->is_quiet;
   if (last == t) return;
   if (sift_up(h, i, last) == i) sift_down(h, i, last);
+}
+
+void ws_heap_quiet(struct ws_heap *h, struct ws_timer *t, bool on) {
+  if (t->index) h->n_quiet = h->n_quiet + on - t->is_quiet;
+  t->is_quiet = on;
 }
 
 void ws_heap_free(struct ws_heap *h) {

@@ -51,16 +51,21 @@ struct ws_timer {
   double at;                     /* on the loop's clock */
   void (*fn)(struct ws_timer *); /* called once, in a turn, when due */
   uint32_t index;                /* in the heap, from 1; 0 when not set */
+  bool is_quiet; /* it alone keeps no driver waiting; see ws_heap_quiet */
 };
 
 struct ws_heap {
   struct ws_timer **items;
   uint32_t n, cap;
+  uint32_t n_quiet;
 };
 
 /* False when there is no memory; the timer is then as it was. */
 bool ws_heap_set(struct ws_heap *h, struct ws_timer *t, double at);
 void ws_heap_clear(struct ws_heap *h, struct ws_timer *t);
+
+/* From now on it is quiet, or is not, whether it is set or not. */
+void ws_heap_quiet(struct ws_heap *h, struct ws_timer *t, bool on);
 
 /* The earliest timer, NULL when there is none. */
 static inline struct ws_timer *ws_heap_first(const struct ws_heap *h) {
