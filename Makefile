@@ -75,16 +75,26 @@ CRYPTO_LIBDIR = $(OPENSSL_LIBDIR)
 ZLIB_INCDIR =
 ZLIB_LIBDIR =
 
+# Where it is found, servers can share topics by way of Redis.
+HIREDIS_INCDIR = $(call dir_with,hiredis/read.h,/usr/include \
+  /usr/local/include $(addsuffix /include,$(BREW)))
+HIREDIS_LIBDIR = $(patsubst %/include,%/lib,$(filter-out /usr/include, \
+  $(HIREDIS_INCDIR)))
+
 # Our own flags.
 
 incdirs = $(filter-out /usr/include,$(sort $(LUA_INCDIR) $(EV_INCDIR) \
-  $(OPENSSL_INCDIR) $(CRYPTO_INCDIR) $(ZLIB_INCDIR)))
+  $(OPENSSL_INCDIR) $(CRYPTO_INCDIR) $(ZLIB_INCDIR) $(HIREDIS_INCDIR)))
 libdirs = $(sort $(EV_LIBDIR) $(OPENSSL_LIBDIR) $(CRYPTO_LIBDIR) \
-  $(ZLIB_LIBDIR))
+  $(ZLIB_LIBDIR) $(HIREDIS_LIBDIR))
 
 ws_cppflags = -Isrc $(addprefix -isystem ,$(incdirs))
 ws_cflags = -std=gnu11 -Wall -Wextra -Wvla -fPIC -fvisibility=hidden -pthread
 ws_libs = $(addprefix -L,$(libdirs)) -lev -lssl -lcrypto -lz
+ifneq ($(HIREDIS_INCDIR),)
+ws_cppflags += -DWS_HIREDIS
+ws_libs += -lhiredis
+endif
 
 ifeq ($(OS),Darwin)
 ws_cflags += -fstack-protector-strong

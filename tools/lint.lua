@@ -82,6 +82,9 @@ local function is_forbidden(layer, path, header)
   if header == "ev.h" then
     return not path:match("^src/transport/ev%.[ch]$")
   end
+  if header == "hiredis/read.h" then
+    return path ~= "src/protocol/resp.c"
+  end
   if lua_headers[header] then return layer ~= "binding" end
   if allowed[layer] then return not allowed[layer][header] end
   if layer == "transport" then return header == "zlib.h" end

@@ -23,15 +23,15 @@ have_any() {
 wishes= # what it goes on without, too
 build='cc lua_h ev openssl zlib lua'
 test="$build busted luarocks zip git certificates python nginx haproxy
-  cqueues luv socket cjson"
+  cqueues luv socket cjson hiredis redis"
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
   asan) needs="$test sanitizers" ;;
-  lint) needs="$build luacheck clang_format clang_tidy cppcheck" ;;
+  lint) needs="$build hiredis luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx
     tinyproxy haproxy certificates cjson" ;;
-  fuzz) needs="$build fuzzer wslay" ;;
+  fuzz) needs="$build fuzzer wslay hiredis" ;;
   counts) needs="$build certificates valgrind" ;;
   bench)
     needs="$build certificates"
@@ -137,6 +137,8 @@ can() {
     nginx) have_any nginx /usr/sbin/nginx ;;
     tinyproxy) have tinyproxy ;;
     haproxy) have_any haproxy /usr/sbin/haproxy ;;
+    hiredis) links '#include <hiredis/read.h>' '' "$libs -lhiredis" ;;
+    redis) have_any redis-server valkey-server ;;
   esac
 }
 
@@ -222,6 +224,8 @@ packages() {
     nginx) choose nginx nginx nginx nginx ;;
     tinyproxy) choose tinyproxy-bin tinyproxy tinyproxy tinyproxy ;;
     haproxy) choose haproxy haproxy haproxy haproxy ;;
+    hiredis) choose libhiredis-dev hiredis-dev hiredis-devel hiredis ;;
+    redis) choose redis-server redis valkey redis ;;
   esac
 }
 
