@@ -346,6 +346,12 @@ local ws = {}
 ---Connections the kernel keeps until they are accepted, default `1024`.
 ---@field backlog? integer
 ---
+---Shares the server's topics with other processes: what `ws.backplane` has
+---made, or the URL of a Redis for one with its defaults, which closes with the
+---server. Without it, what `EVWS_BACKPLANE` in the environment says; `false`:
+---none.
+---@field backplane? evws.Backplane|string|false
+---
 ---Let several processes listen on the same port, default `false`: each has a
 ---queue of its own there, which is lost with it. Workers of `evws serve` need
 ---nothing of the kind.
@@ -820,7 +826,8 @@ local hearer = {}
 ---@return boolean
 function hearer:cancel() end
 
----As `server:publish`, to every open connection of the server.
+---As `server:publish`, to every open connection of the server, and of all
+---servers with the same backplane.
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
 ---@return integer? count
@@ -877,6 +884,26 @@ function server:reload_tls() end
 ---@field turns integer
 ---@field busy_seconds number
 ---@field lag_seconds number
+---Of its backplane, if it has one.
+---@field backplane? evws.BackplaneStats
+
+---@class evws.BackplaneStats
+---Whether Redis is there and knows all subscriptions.
+---@field up boolean
+---Messages for other processes, and of them.
+---@field published integer
+---@field received integer
+---Those that did not travel, by reason: `full`, `timeout` (they had waited too
+---long), `lost` (the connection broke before Redis had said that they came),
+---`memory`, `bad` (what came in is no message).
+---@field dropped table<string, integer>
+---How often it came back.
+---@field reconnects integer
+---Bytes that wait for Redis; channels that are wanted there; seconds that a
+---ping took last.
+---@field pending_bytes integer
+---@field subscriptions integer
+---@field rtt_seconds number
 
 ---@class evws.StatsOptions
 ---Of all workers of `evws serve` together, those that have ended too; what the
@@ -1259,6 +1286,11 @@ function conn:subscribe(topic, options) end
 ---@field joined? fun(found: evws.Found)
 ---Only what is published in this process, default `false`.
 ---@field here? boolean
+---With a backplane: waits until Redis knows of it, at most so many seconds,
+---from when on nothing is missed of what other processes publish. Then it
+---returns nil and `"timeout"`, `"closed"` or `"interrupted"` where that was not
+---so; it has subscribed all the same.
+---@field wait? number
 
 ---From now on it does not any more. Returns whether it did.
 ---@param topic string
@@ -1277,6 +1309,11 @@ function conn:topics() end
 ---among them: it misses the message (`conn.missed`), or is closed, as its
 ---`on_full` says. Nil and `"closed"` or `"out of memory"` when nothing was
 ---sent.
+---
+---With a backplane the subscribers of other processes get it too, and are not
+---counted. A second result beside the count is why they will not: `"backplane
+---full"` (`max_queued` of `ws.backplane`), `"backplane closed"` or `"out of
+---memory"`.
 ---
 ---What one connection is sent arrives in order, by `send` or by `publish`. All
 ---that is published in a turn of the loop leaves at its end, in one write for
@@ -1701,6 +1738,90 @@ function queue:take(seconds) end
 ---in it can still be taken. Closing twice is harmless.
 ---@return true
 function queue:close() end
+
+---@class evws.BackplaneOptions
+---Where Redis (6 or newer, or Valkey) is: `redis://user:password@host:6379/0`,
+---`rediss://` with TLS, `redis+unix:/path/of/socket?db=0`. A list of URLs shares
+---the topics out among them; it has to be the same list, in the same order, in
+---all processes.
+---@field url string|string[]
+---Instead of those in the URL.
+---@field username? string
+---@field password? string
+---As in `ws.connect`, for `rediss://`.
+---@field tls? evws.ClientTls
+---In front of the names of all channels, default `"evws:"`: those with the same
+---prefix share their topics.
+---@field prefix? string
+---Bytes that may wait for Redis, default `1048576`; what is published beyond
+---that stays in this process.
+---@field max_queued? integer
+---Seconds that a message waits for Redis, default `5`; then it stays here.
+---@field pending_timeout? number
+---Seconds that Redis has for a reply, default `5`.
+---@field timeout? number
+---Seconds between two looks whether Redis is there and is no replica, default
+---`10`.
+---@field ping_interval? number
+---When it tries again, default `{ initial = 0.1, maximum = 5, jitter = 0.5 }`.
+---@field reconnect? evws.Reconnect
+---Bytes of one message from Redis, default `16777216`; a larger one ends the
+---connection to Redis.
+---@field max_reply? integer
+
+---Topics over processes and machines, by way of Redis: see
+---[scaling.md](scaling.md). Servers that are given the same backplane share
+---their topics, with each other and with all that have the same Redis and
+---prefix; it can also be used without a server, to publish. A URL alone stands
+---for `{ url = url }`. Raises `"evws was built without hiredis"` where that is
+---so.
+---
+---It connects by itself, and again when Redis was gone. Meanwhile everything
+---goes on in this process. It does not keep `ws.run` going; messages that wait
+---for Redis do.
+---
+---Returns the backplane; or nil and why certificates cannot be read.
+---@param options evws.BackplaneOptions|string
+---@return evws.Backplane? backplane
+---@return string? message
+function ws.backplane(options) end
+
+---What `ws.backplane` returns. It is closed when a variable `local bus <close>`
+---goes out of scope.
+---@class evws.Backplane: userdata
+---`"connecting"` at first, `"up"`, `"away"` while Redis is not there (or does not
+---know all subscriptions yet), `"closed"`.
+---@field state "connecting"|"up"|"away"|"closed"
+local backplane = {}
+
+---As `server:publish`, to the subscribers of all its servers, here and elsewhere.
+---Returns to how many here, and why others will not get it, if so; or nil and
+---`"closed"` or `"out of memory"`.
+---@param topic string
+---@param message string
+---@param kind? evws.Kind default `"text"`
+---@param options? evws.PublishOptions `meta` alone
+---@return integer? count
+---@return string? message
+function backplane:publish(topic, message, kind, options) end
+
+---Calls `fn(state)` when the state has become another one; nil: nobody any more.
+---Returns the backplane.
+---@param fn? fun(state: string)
+---@return evws.Backplane
+function backplane:on_state(fn) end
+
+---Waits until it is up, at most so many seconds. Returns true; or nil and
+---`"timeout"`, `"closed"` or `"interrupted"`.
+---@param seconds? number none: for ever
+---@return true? ok
+---@return string? message
+function backplane:wait(seconds) end
+
+---Ends it; its servers go on by themselves. What was published before is on its
+---way. Closing twice is harmless.
+---@return true
+function backplane:close() end
 
 ---Seconds of a clock that never goes back, read afresh.
 ---@return number

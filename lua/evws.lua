@@ -32,6 +32,7 @@ local ws = {
   after = core.after,
   every = core.every,
   queue = core.queue,
+  backplane = core.backplane,
   wait = core.wait,
   popen = require "evws.popen",
   worker = require "evws.worker",

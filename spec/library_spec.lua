@@ -175,6 +175,8 @@ describe("library/evws.lua", function()
     assert.same(keys(getmetatable(process).__index), keys(functions.process))
     assert.same(members "evws.writer", keys(functions.writer))
     assert.same(members "evws.queue", keys(functions.queue))
+    assert.same(members "evws.backplane", keys(functions.backplane))
+    assert.same({ "state" }, keys(classes["evws.Backplane"].fields))
     assert.same(members "evws.hearer", keys(functions.hearer))
     assert.same(members "evws.request", keys(functions.request))
     local methods, properties = members "evws.body"
@@ -230,6 +232,14 @@ describe("library/evws.lua", function()
     end
   end)
 
+  it("has the options of ws.backplane", function()
+    local known = {}
+    local list = read "src/binding/option_backplane.c":match
+      "names%[%] = {(.-)NULL}"
+    for name in list:gmatch '"([%w_]+)"' do known[name] = true end
+    assert.same(keys(known), keys(fields_of "evws.BackplaneOptions"))
+  end)
+
   it("has the options and defaults of ws.static", function()
     local known = upvalue(upvalue(ws.static, "read_options"), "defaults")
     local documented = fields_of "evws.StaticOptions"
@@ -252,7 +262,7 @@ describe("library/evws.lua", function()
   it("describes whatever it has", function()
     for _, owner in ipairs { "ws", "conn", "server", "timer", "task",
       "writer", "process", "hearer",
-      "queue", "request", "body" } do
+      "queue", "request", "body", "backplane" } do
       for name, text in pairs(functions[owner]) do
         assert.is_true(#text > 20, owner .. "." .. name)
       end

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "binding/anchors.h"
 #include "binding/log.h"
+#include "binding/lua_backplane.h"
 #include "binding/lua_route.h"
 #include "binding/lua_stats.h"
 #include "binding/lua_hear.h"
@@ -35,6 +36,7 @@ void ws_server_gone(struct ws_server *s) {
   lua_State *L = ws_state_thread(st);
   ws_list_remove(&ls->link);
   ws_topics_stop(s);
+  ws_topics_leave(s);
   ws_worker_unlisten(ls);
   ws_share_leave(s);
   ws_log_server(st, "server_closed", s); /* while it cannot be collected */
@@ -204,6 +206,13 @@ int ws_lua_listen(lua_State *L) {
     lua_pushstring(L, problem);
     return 2;
   }
+  lua_settop(L, 2);
+  if (!ws_option_backplane(L, 1)) {
+    lua_pushnil(L);
+    lua_replace(L, -3);
+    return 2;
+  }
+  ws_backplane_join(L, -1, s);
   lua_settop(L, 2);
   ws_object_keep(L, st, ls, 2);
   int r = start(st, ls, &what, is_shared, &why, text);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "binding/anchors.h"
+#include "binding/backplane_stats.h"
 #include "binding/option_values.h"
 #include "engine/server.h"
 #include "engine/share.h"
@@ -71,6 +72,13 @@ static bool read_all(lua_State *L) {
   return ws_option_bool(L, 2, "all", false);
 }
 
+static void push_backplane(lua_State *L, const struct ws_server *s) {
+  const struct ws_bus *bus = ws_bus_of(s);
+  if (!bus) return;
+  ws_backplane_push_stats(L, bus);
+  lua_setfield(L, -2, "backplane");
+}
+
 int ws_server_stats(lua_State *L) {
   const struct ws_server *s = check_running(L);
   struct ws_totals t = look(s, read_all(L));
@@ -94,6 +102,7 @@ int ws_server_stats(lua_State *L) {
   set(L, "turns", turns_of(&t));
   set_number(L, "busy_seconds", t.busy);
   set_number(L, "lag_seconds", t.lag);
+  push_backplane(L, s);
   return 1;
 }
 
@@ -238,6 +247,7 @@ int ws_server_metrics(lua_State *L) {
       t.memory);
   add_pace(&b, &t);
   add_workers(&b, s);
+  if (ws_bus_of(s)) ws_backplane_add_metrics(&b, ws_bus_of(s));
   luaL_pushresult(&b);
   return 1;
 }

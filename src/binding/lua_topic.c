@@ -5,12 +5,14 @@
 #include <limits.h>
 
 #include "binding/anchors.h"
+#include "binding/lua_backplane.h"
 #include "binding/lua_message.h"
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
 #include "binding/send_options.h"
 #include "binding/stamp.h"
+#include "binding/task.h"
 #include "engine/topic.h"
 
 static int push_count(lua_State *L, int64_t n) {
@@ -88,7 +90,7 @@ static struct ws_conn *check_member(lua_State *L) {
 }
 
 static const char *const subscribe_options[] = {"here", "joined", "recover",
-                                                "view", NULL};
+                                                "view", "wait",   NULL};
 
 /* The options of subscribe at 3, or nothing. */
 static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
@@ -108,16 +110,35 @@ static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
     ws_option_bad(L, "view", "string or false");
 }
 
+/* Seconds that subscribe waits; negative: it does not. */
+static double check_wait(lua_State *L) {
+  double seconds = -1;
+  if (lua_isnoneornil(L, 3)) return seconds;
+  if (lua_getfield(L, 3, "wait") != LUA_TNIL) {
+    seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      ws_option_bad_number(L, "wait", "seconds of at least 0");
+  }
+  lua_pop(L, 1);
+  return seconds;
+}
+
 static int conn_subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = ws_check_topic(L, 2);
   struct lua_wish lw;
   check_wish(L, c, name, &lw);
   if (c->server) check_no_view(L, c->server, "subscribe");
+  double seconds = check_wait(L);
+  struct ws_task here;
+  if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
   enum ws_err err = ws_topic_subscribe(c, name, &lw.wish);
   if (lw.has_failed) ws_topic_unsubscribe(c, name);
   switch (err) {
-  case WS_OK: return ws_wish_push(&lw);
+  case WS_OK:
+    if (seconds >= 0 && !lw.wish.is_here && !lw.has_failed)
+      return ws_backplane_wait_there(L, c->server, name, seconds);
+    return ws_wish_push(&lw);
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
   }

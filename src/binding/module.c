@@ -7,6 +7,7 @@
 #include "binding/file.h"
 #include "binding/host.h"
 #include "binding/log.h"
+#include "binding/lua_backplane.h"
 #include "binding/lua_body.h"
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
@@ -95,6 +96,7 @@ static void init(lua_State *L, struct ws_state *st) {
   ws_list_init(&st->tasks);
   ws_list_init(&st->servers);
   ws_list_init(&st->timers);
+  ws_list_init(&st->backplanes);
   ws_host_fill(&st->host);
 }
 
@@ -124,6 +126,7 @@ static struct ws_state *new_state(lua_State *L) {
   ws_state_keep(L);
   ws_open_conn(L, st);
   ws_open_server(L);
+  ws_open_backplane(L);
   ws_open_body(L);
   ws_open_hear(L);
   ws_open_queue(L);
@@ -207,6 +210,7 @@ static int lua_hmac_sha256(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {{"after", ws_lua_after},
+                                     {"backplane", ws_lua_backplane},
                                      {"connect", ws_lua_connect},
                                      {"equals", lua_equals},
                                      {"every", ws_lua_every},

@@ -79,6 +79,7 @@ static const struct option options[] = {
    64, WORD, false},
   /* read one by one */
   {.name = "backlog", .type = OTHER, .scope = WS_FOR_LISTEN},
+  {.name = "backplane", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "compression", .type = OTHER, .scope = BOTH},
   {.name = "fd", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "headers", .type = OTHER, .scope = WS_FOR_CONNECT},

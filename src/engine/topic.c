@@ -370,10 +370,14 @@ enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name) {
   return WS_OK;
 }
 
-void ws_topics_free(struct ws_server *s) {
-  struct ws_topics *ts = s->topics;
+void ws_topics_leave(struct ws_server *s) {
   if (s->carrier) s->carrier->calls->left(s->carrier, s);
   s->carrier = NULL;
+}
+
+void ws_topics_free(struct ws_server *s) {
+  struct ws_topics *ts = s->topics;
+  ws_topics_leave(s);
   if (!ts) return;
   ws_topics_stop(s);
   ws_list_remove(&ts->late.link);

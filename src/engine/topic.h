@@ -92,7 +92,11 @@ void ws_topic_opened(struct ws_conn *c);
 /* Nothing is published any more: nobody hears it. */
 void ws_topics_stop(struct ws_server *s);
 
-/* No connection is left. */
+/* Nothing goes out any more, nor comes in. No connection is left, and nobody
+ * who hears. */
+void ws_topics_leave(struct ws_server *s);
+
+/* The same, and all of it is given back. */
 void ws_topics_free(struct ws_server *s);
 
 #endif

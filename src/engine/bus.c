@@ -1,0 +1,336 @@
+/* bus.c: the topics of servers as one space over processes. */
+#include "engine/bus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/topic.h"
+#include "protocol/frame.h"
+#include "transport/random.h"
+
+#define WARN_SECONDS 60.0 /* between two lines of the log about the same */
+#define EXCEPT_MAX 1024   /* connections of ours that one message leaves out */
+
+struct ws_bus_server {
+  struct ws_list link;
+  struct ws_server *server;
+};
+
+static struct ws_bus *bus_of(struct ws_carrier *carrier) {
+  return WS_LIST_ENTRY(carrier, struct ws_bus, carrier);
+}
+
+/* Whose a link is stands where all of it begins. */
+static struct ws_bus *bus_of_link(const struct ws_link *l) {
+  return WS_LIST_ENTRY(l->settings, struct ws_bus, settings);
+}
+
+/* ---- which Redis ---- */
+
+/* CRC-16/XMODEM, as a cluster of Redis takes it. */
+static unsigned crc16(struct ws_slice text) {
+  unsigned crc = 0;
+  for (size_t i = 0; i < text.n; i++) {
+    crc ^= (unsigned)(unsigned char)text.p[i] << 8;
+    for (int k = 0; k < 8; k++)
+      crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xFFFF;
+  }
+  return crc;
+}
+
+/* Everybody's is the first one's. */
+static struct ws_link *link_for(const struct ws_bus *bus,
+                                struct ws_slice name) {
+  if (bus->n_links == 1 || !name.p) return &bus->links[0];
+  return &bus->links[crc16(name) % bus->n_links];
+}
+
+/* ---- state ---- */
+
+static enum ws_bus_state state_of(const struct ws_bus *bus) {
+  bool is_up = true, is_away = false;
+  for (size_t i = 0; i < bus->n_links; i++) {
+    const struct ws_link *l = &bus->links[i];
+    if (l->state == WS_LINK_CLOSED) return WS_BUS_CLOSED;
+    is_up = is_up && l->state == WS_LINK_UP;
+    is_away = is_away || l->state == WS_LINK_AWAY;
+  }
+  return is_up ? WS_BUS_UP : is_away ? WS_BUS_AWAY : WS_BUS_CONNECTING;
+}
+
+static void on_news(struct ws_job *job) {
+  struct ws_bus *bus = WS_LIST_ENTRY(job, struct ws_bus, news);
+  bool is_deserted = bus->is_deserted && ws_list_is_empty(&bus->servers);
+  bus->is_deserted = false;
+  bus->state = state_of(bus);
+  bus->calls->changed(bus);
+  if (is_deserted) bus->calls->deserted(bus);
+}
+
+static size_t where(const struct ws_link *l, char *to, size_t cap) {
+  const struct ws_redis_settings *r = &l->redis;
+  int n = r->path ? snprintf(to, cap, "redis+unix:%s", r->path)
+                  : snprintf(to, cap, "%s://%s:%d", r->tls ? "rediss" : "redis",
+                             r->host, r->port);
+  return (size_t)n < cap ? (size_t)n : cap - 1;
+}
+
+static void tell(struct ws_bus *bus, const struct ws_link *l, const char *event,
+                 const char *why) {
+  struct ws_host *host = bus->host;
+  char url[256];
+  if (!host->wants_events || !host->wants_events(host)) return;
+  struct ws_log_field fields[] = {
+    {.name = "url", .kind = WS_LOG_TEXT, .text = {url, 0}},
+    {.name = "reason", .kind = WS_LOG_LINE, .text = {why, 0}}};
+  fields[0].text.n = where(l, url, sizeof url);
+  if (why) fields[1].text.n = strlen(why);
+  host->event(host, event, fields, why ? 2 : 1);
+}
+
+static void on_changed(struct ws_link *l) {
+  struct ws_bus *bus = bus_of_link(l);
+  if (l->state == WS_LINK_UP && !l->was_told_up)
+    tell(bus, l, "backplane_up", NULL);
+  l->was_told_up = l->state == WS_LINK_UP;
+  ws_loop_job(bus->loop, &bus->news);
+}
+
+static void on_lost(struct ws_link *l, const char *why) {
+  struct ws_bus *bus = bus_of_link(l);
+  double now = ws_loop_now(bus->loop);
+  char url[256], line[512];
+  tell(bus, l, "backplane_lost", why);
+  if (l->warned >= 0 && now - l->warned < WARN_SECONDS) return;
+  l->warned = now;
+  where(l, url, sizeof url);
+  snprintf(line, sizeof line, "backplane %s: %s", url, why);
+  bus->host->log(bus->host, WS_LOG_WARNING, line);
+}
+
+/* ---- out ---- */
+
+static bool want(struct ws_carrier *carrier, struct ws_server *s,
+                 struct ws_slice name) {
+  struct ws_bus *bus = bus_of(carrier);
+  (void)s;
+  return ws_link_want(link_for(bus, name), name);
+}
+
+static void unwant(struct ws_carrier *carrier, struct ws_server *s,
+                   struct ws_slice name) {
+  struct ws_bus *bus = bus_of(carrier);
+  (void)s;
+  ws_link_let_go(link_for(bus, name), name);
+}
+
+/* To the servers of this process, but for the one that has it. */
+static bool give_here(struct ws_bus *bus, const struct ws_server *but,
+                      struct ws_ids except, const struct ws_publication *p) {
+  struct ws_list *e, *next;
+  bool ok = true;
+  for (e = bus->servers.next; e != &bus->servers; e = next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    next = e->next;
+    if (s != but && !s->is_gone) ok = ws_topic_deliver(s, except, p) && ok;
+  }
+  return ok;
+}
+
+static const char *send_far(struct ws_bus *bus,
+                            const struct ws_publication *p) {
+  struct ws_carried c = {
+    .node = bus->node, .message = p->message, .meta = p->meta};
+  if (bus->is_closing) return "backplane closed";
+  if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
+  return ws_link_publish(link_for(bus, p->topic), p->topic, &c);
+}
+
+static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
+                           const struct ws_outgoing *out) {
+  struct ws_bus *bus = bus_of(carrier);
+  const struct ws_ids nobody = {NULL, 0};
+  give_here(bus, s, nobody, out->what);
+  return send_far(bus, out->what);
+}
+
+int64_t ws_bus_publish(struct ws_bus *bus, const struct ws_publication *p,
+                       const char **far) {
+  struct ws_list *e, *next;
+  int64_t sum = 0;
+  for (e = bus->servers.next; e != &bus->servers; e = next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    const struct ws_except nobody = {NULL, 0};
+    next = e->next;
+    if (s->is_gone) continue;
+    struct ws_publication own = *p; /* each has its own position */
+    int64_t n = ws_topic_publish(s, nobody, &own, NULL);
+    if (n < 0) return -1;
+    sum += n;
+  }
+  *far = send_far(bus, p);
+  return sum;
+}
+
+/* ---- in ---- */
+
+/* The connections of ours that a message leaves out. */
+static struct ws_ids excepted(const struct ws_bus *bus,
+                              const struct ws_carried *c,
+                              uint64_t ids[EXCEPT_MAX]) {
+  struct ws_ids except = {ids, 0};
+  size_t at = 0;
+  uint64_t id;
+  while (except.n < EXCEPT_MAX &&
+         (id = ws_carried_except(c, bus->node, &at)) != 0) {
+    size_t i = except.n++;
+    for (; i && ids[i - 1] > id; i--) ids[i] = ids[i - 1];
+    ids[i] = id;
+  }
+  return except;
+}
+
+static void drop(struct ws_bus *bus, enum ws_bus_drop why) {
+  bus->stats.dropped[why]++;
+}
+
+static void on_message(struct ws_link *l, struct ws_slice channel,
+                       struct ws_slice bytes) {
+  struct ws_bus *bus = bus_of_link(l);
+  struct ws_publication p = {.opcode = WS_OP_TEXT};
+  struct ws_carried c;
+  uint64_t ids[EXCEPT_MAX];
+  if (channel.n > 2 && channel.p[0] == 't' && channel.p[1] == ':')
+    p.topic = (struct ws_slice){channel.p + 2, channel.n - 2};
+  else if (!ws_slice_equal(channel, WS_SLICE("all")))
+    return;
+  if (!ws_carried_read(bytes, &c)) {
+    drop(bus, WS_DROP_BAD);
+    return;
+  }
+  if (!c.is_foreign && c.node == bus->node) return; /* our own echo */
+  bus->stats.received++;
+  struct ws_ids except = excepted(bus, &c, ids);
+  if (c.flags & WS_CARRIED_BINARY) p.opcode = WS_OP_BINARY;
+  p.message = c.message;
+  p.meta = c.meta;
+  if (!give_here(bus, NULL, except, &p)) drop(bus, WS_DROP_MEMORY);
+}
+
+static const struct ws_link_calls link_calls = {
+  .message = on_message, .changed = on_changed, .lost = on_lost};
+
+/* ---- its servers ---- */
+
+static void left(struct ws_carrier *carrier, struct ws_server *s) {
+  struct ws_bus *bus = bus_of(carrier);
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
+    if (bs->server != s) continue;
+    ws_list_remove(&bs->link);
+    ws_mem_free(bs);
+    ws_link_let_go(&bus->links[0], (struct ws_slice){NULL, 0});
+    break;
+  }
+  if (!ws_list_is_empty(&bus->servers)) return;
+  bus->is_deserted = true;
+  ws_loop_job(bus->loop, &bus->news);
+}
+
+bool ws_bus_join(struct ws_bus *bus, struct ws_server *s) {
+  struct ws_bus_server *bs = ws_mem_alloc(sizeof *bs);
+  if (!bs || !ws_link_want(&bus->links[0], (struct ws_slice){NULL, 0})) {
+    ws_mem_free(bs);
+    return false;
+  }
+  bs->server = s;
+  ws_list_init(&bs->link);
+  ws_list_append(&bus->servers, &bs->link);
+  s->carrier = &bus->carrier;
+  return true;
+}
+
+/* ---- its life ---- */
+
+static void close_links(struct ws_bus *bus) {
+  for (size_t i = 0; i < bus->n_links; i++) ws_link_stop(&bus->links[i]);
+}
+
+static void on_close(struct ws_job *job) {
+  struct ws_bus *bus = WS_LIST_ENTRY(job, struct ws_bus, close);
+  close_links(bus);
+  ws_loop_job(bus->loop, &bus->news);
+}
+
+bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
+  static const struct ws_carrier_calls calls = {
+    .want = want, .unwant = unwant, .publish = publish, .left = left};
+  struct ws_hash_key key;
+  bus->loop = loop;
+  bus->carrier.calls = &calls;
+  bus->news.run = on_news;
+  bus->close.run = on_close;
+  ws_list_init(&bus->servers);
+  ws_list_init(&bus->news.link);
+  ws_list_init(&bus->close.link);
+  if (!ws_random_take(loop, &bus->node, sizeof bus->node)) return false;
+  if (!ws_random_take(loop, &key, sizeof key)) return false;
+  for (size_t i = 0; i < bus->n_links; i++) {
+    struct ws_link *l = &bus->links[i];
+    l->settings = &bus->settings;
+    l->calls = &link_calls;
+    l->stats = &bus->stats;
+    if (!ws_link_start(l, loop, key)) return false;
+  }
+  return true;
+}
+
+void ws_bus_close(struct ws_bus *bus) {
+  bus->is_closing = true;
+  ws_loop_job(bus->loop, &bus->close);
+}
+
+void ws_bus_free(struct ws_bus *bus) {
+  struct ws_list *e;
+  if (!bus->loop) return;
+  while ((e = ws_list_shift(&bus->servers))) {
+    struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
+    bs->server->carrier = NULL;
+    ws_mem_free(bs);
+  }
+  ws_list_remove(&bus->news.link);
+  ws_list_remove(&bus->close.link);
+  for (size_t i = 0; i < bus->n_links; i++) ws_link_free(&bus->links[i]);
+}
+
+/* ---- what is asked ---- */
+
+struct ws_bus *ws_bus_of(const struct ws_server *s) {
+  return s->carrier ? bus_of(s->carrier) : NULL;
+}
+
+bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name) {
+  return ws_link_is_there(link_for(bus, name), name);
+}
+
+size_t ws_bus_pending(const struct ws_bus *bus) {
+  size_t n = 0;
+  for (size_t i = 0; i < bus->n_links; i++)
+    n += ws_link_pending(&bus->links[i]);
+  return n;
+}
+
+size_t ws_bus_subscriptions(const struct ws_bus *bus) {
+  size_t n = 0;
+  for (size_t i = 0; i < bus->n_links; i++) n += bus->links[i].channels.n;
+  return n;
+}
+
+double ws_bus_rtt(const struct ws_bus *bus) {
+  double most = 0;
+  for (size_t i = 0; i < bus->n_links; i++) {
+    const struct ws_link *l = &bus->links[i];
+    if (l->cmd.rtt > most) most = l->cmd.rtt;
+  }
+  return most;
+}

@@ -1,0 +1,444 @@
+/* bus_link.c: one Redis, by two connections. */
+#include "engine/bus_link.h"
+
+#include <string.h>
+
+#define NAMES_MAX 1000     /* of one SUBSCRIBE */
+#define NEVER 1e8          /* seconds */
+#define LINGER_SECONDS 1.0 /* before what nobody wants is unsubscribed */
+
+enum kind { OTHER, MESSAGE, SUBSCRIBED };
+
+static struct ws_link *link_of(struct ws_redis *r) {
+  return r->is_subscriber ? WS_LIST_ENTRY(r, struct ws_link, sub)
+                          : WS_LIST_ENTRY(r, struct ws_link, cmd);
+}
+
+static void drop(struct ws_link *l, enum ws_bus_drop why, size_t n) {
+  l->stats->dropped[why] += n;
+}
+
+/* ---- publishing ---- */
+
+static const char front[] = "*3\r\n$7\r\nPUBLISH\r\n";
+static const struct ws_slice everybody = {"all", 3}, topic = {"t:", 2};
+
+static char *put(char *to, struct ws_slice text) {
+  if (text.n) memcpy(to, text.p, text.n);
+  return to + text.n;
+}
+
+static size_t channel_len(const struct ws_link *l, struct ws_slice name) {
+  return l->settings->prefix.n + (name.p ? topic.n + name.n : everybody.n);
+}
+
+static char *put_channel(const struct ws_link *l, char *to,
+                         struct ws_slice name) {
+  to = put(to, l->settings->prefix);
+  return name.p ? put(put(to, topic), name) : put(to, everybody);
+}
+
+static size_t command_max(const struct ws_link *l, struct ws_slice name,
+                          const struct ws_carried *what) {
+  return sizeof front + channel_len(l, name) + ws_carried_head(what) +
+         what->message.n + 2 * WS_RESP_WORD_MAX;
+}
+
+static char *put_command(const struct ws_link *l, char *to,
+                         struct ws_slice name, const struct ws_carried *what) {
+  to = put(to, (struct ws_slice){front, sizeof front - 1});
+  to = ws_resp_write_length(to, channel_len(l, name));
+  to = put_channel(l, to, name);
+  to = put(to, WS_SLICE("\r\n"));
+  to = ws_resp_write_length(to, ws_carried_head(what) + what->message.n);
+  to = put(ws_carried_write(to, what), what->message);
+  return put(to, WS_SLICE("\r\n"));
+}
+
+/* Nothing waits, and the kernel takes bytes. */
+static bool is_open(const struct ws_link *l) {
+  return l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY &&
+         !l->cmd.stream.is_blocked;
+}
+
+static void set_expiry(struct ws_link *l) {
+  double given;
+  if (!ws_bus_pending_first(&l->pending, &given).p) {
+    ws_loop_timer_stop(l->loop, &l->expiry);
+    return;
+  }
+  double seconds = given + l->settings->pending_timeout - ws_loop_now(l->loop);
+  if (!l->expiry.index)
+    ws_loop_timer(l->loop, &l->expiry, seconds > 0 ? seconds : 0);
+}
+
+static void drain(struct ws_link *l) {
+  double given;
+  struct ws_slice first;
+  if (!l->pending.n) return;
+  while (is_open(l) && (first = ws_bus_pending_first(&l->pending, &given)).p) {
+    char *to;
+    if (!ws_redis_expect(&l->cmd, &l->publishing)) break;
+    if (first.n > WS_REDIS_COMMAND_MAX) {
+      ws_redis_write(&l->cmd, first.p, first.n);
+    } else if ((to = ws_redis_reserve(&l->cmd, first.n))) {
+      put(to, first);
+      ws_redis_commit(&l->cmd, first.n);
+    }
+    ws_bus_pending_shift(&l->pending);
+  }
+  set_expiry(l);
+}
+
+static void on_expiry(struct ws_timer *t) {
+  struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, expiry);
+  double given, limit = l->loop->now - l->settings->pending_timeout;
+  while (ws_bus_pending_first(&l->pending, &given).p && given <= limit) {
+    ws_bus_pending_shift(&l->pending);
+    drop(l, WS_DROP_TIMEOUT, 1);
+  }
+  set_expiry(l);
+}
+
+size_t ws_link_pending(const struct ws_link *l) {
+  size_t n = l->pending.bytes.len;
+  if (l->cmd.state == WS_REDIS_READY) n += ws_stream_pending(&l->cmd.stream);
+  return n;
+}
+
+static const char *wait_for_it(struct ws_link *l, struct ws_slice name,
+                               const struct ws_carried *what, size_t most) {
+  char *to = ws_bus_pending_reserve(&l->pending, most);
+  if (!to) {
+    drop(l, WS_DROP_MEMORY, 1);
+    return "out of memory";
+  }
+  size_t n = (size_t)(put_command(l, to, name, what) - to);
+  ws_bus_pending_commit(&l->pending, n, ws_loop_now(l->loop));
+  drain(l);
+  if (l->pending.n) set_expiry(l);
+  return NULL;
+}
+
+const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
+                            const struct ws_carried *what) {
+  size_t most = command_max(l, name, what);
+  if (l->state == WS_LINK_CLOSED) return "backplane closed";
+  if (ws_link_pending(l) + most > l->settings->max_queued) {
+    drop(l, WS_DROP_FULL, 1);
+    return "backplane full";
+  }
+  l->stats->published++;
+  if (l->pending.n || !is_open(l) || most > WS_REDIS_COMMAND_MAX ||
+      !ws_redis_expect(&l->cmd, &l->publishing))
+    return wait_for_it(l, name, what, most);
+  char *to = ws_redis_reserve(&l->cmd, most);
+  if (to)
+    ws_redis_commit(&l->cmd, (size_t)(put_command(l, to, name, what) - to));
+  return NULL;
+}
+
+/* How many processes have it. An error tells that something is wrong with
+ * Redis, or with what we may do there. */
+static void on_published(struct ws_asked *who, struct ws_redis *r,
+                         const struct ws_resp_item *item) {
+  (void)who;
+  if (item->type == WS_RESP_ERROR)
+    ws_redis_fail_text(r, item->text);
+  else if (item->type != WS_RESP_INTEGER || item->depth)
+    ws_redis_fail(r, "it does not speak as Redis does");
+}
+
+static void on_unpublished(struct ws_asked *who, size_t n) {
+  drop(WS_LIST_ENTRY(who, struct ws_link, publishing), WS_DROP_LOST, n);
+}
+
+/* ---- subscriptions ---- */
+
+/* One command for the first of a list; false without memory: the connection
+ * ends. */
+static bool tell_names(struct ws_link *l, struct ws_slice verb,
+                       const struct ws_list *list, size_t n) {
+  size_t most = WS_RESP_HEAD_MAX + WS_RESP_WORD_MAX + verb.n, i = 0;
+  const struct ws_list *e;
+  for (e = list->next; i < n; e = e->next, i++)
+    most += WS_RESP_WORD_MAX + l->settings->prefix.n +
+            WS_LIST_ENTRY(e, struct ws_channel, link)->len;
+  l->words.len = l->words.off = 0;
+  if (!ws_buf_reserve(&l->words, most)) {
+    ws_redis_fail(&l->sub, "out of memory");
+    return false;
+  }
+  char *from = (char *)l->words.data, *to = ws_resp_write_head(from, n + 1);
+  to = ws_resp_write_word(to, verb);
+  for (i = 0, e = list->next; i < n; e = e->next, i++) {
+    const struct ws_channel *c = WS_LIST_ENTRY(e, struct ws_channel, link);
+    to = ws_resp_write_length(to, l->settings->prefix.n + c->len);
+    to = put(to, l->settings->prefix);
+    to = put(to, (struct ws_slice){c->name, c->len});
+    to = put(to, WS_SLICE("\r\n"));
+  }
+  ws_redis_write(&l->sub, from, (size_t)(to - from));
+  ws_buf_free(&l->words);
+  return true;
+}
+
+static size_t some_of(const struct ws_list *list) {
+  size_t n = 0;
+  for (const struct ws_list *e = list->next; e != list && n < NAMES_MAX;
+       e = e->next)
+    n++;
+  return n;
+}
+
+static void subscribe(struct ws_link *l) {
+  struct ws_list *fresh = &l->channels.fresh;
+  while (!ws_list_is_empty(fresh) && l->sub.state == WS_REDIS_READY) {
+    size_t n = some_of(fresh);
+    if (!tell_names(l, WS_SLICE("SUBSCRIBE"), fresh, n)) return;
+    ws_redis_await(&l->sub, n);
+    while (n--)
+      WS_LIST_ENTRY(ws_list_shift(fresh), struct ws_channel, link)->asked =
+        ++l->asked;
+  }
+}
+
+static void on_fresh(struct ws_late *late) {
+  subscribe(WS_LIST_ENTRY(late, struct ws_link, fresh));
+}
+
+static struct ws_channel *first_leaving(struct ws_link *l) {
+  struct ws_list *list = &l->channels.leaving;
+  return ws_list_is_empty(list)
+           ? NULL
+           : WS_LIST_ENTRY(list->next, struct ws_channel, link);
+}
+
+static void set_sweep(struct ws_link *l) {
+  const struct ws_channel *c = first_leaving(l);
+  if (!c || l->sweep.index) return;
+  double seconds = c->left + LINGER_SECONDS - ws_loop_now(l->loop);
+  ws_loop_timer(l->loop, &l->sweep, seconds > 0 ? seconds : 0);
+}
+
+/* Those at the head of the list that nobody has wanted for a while. */
+static size_t count_due(const struct ws_link *l) {
+  const struct ws_list *list = &l->channels.leaving, *e;
+  double limit = l->loop->now - LINGER_SECONDS;
+  size_t n = 0;
+  for (e = list->next; e != list && n < NAMES_MAX; e = e->next, n++)
+    if (WS_LIST_ENTRY(e, struct ws_channel, link)->left > limit) break;
+  return n;
+}
+
+static void on_sweep(struct ws_timer *t) {
+  struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, sweep);
+  size_t n;
+  while ((n = count_due(l)) > 0) {
+    bool is_ready = l->sub.state == WS_REDIS_READY;
+    if (is_ready &&
+        !tell_names(l, WS_SLICE("UNSUBSCRIBE"), &l->channels.leaving, n))
+      break;
+    while (n--) ws_channels_remove(&l->channels, first_leaving(l));
+  }
+  set_sweep(l);
+}
+
+static bool make_key(struct ws_link *l, struct ws_slice name,
+                     struct ws_slice *key) {
+  *key = everybody;
+  if (!name.p) return true;
+  l->key.len = l->key.off = 0;
+  if (!ws_buf_reserve(&l->key, topic.n + name.n)) return false;
+  key->p = (char *)l->key.data;
+  key->n = (size_t)(put(put((char *)l->key.data, topic), name) - key->p);
+  return true;
+}
+
+bool ws_link_want(struct ws_link *l, struct ws_slice name) {
+  struct ws_slice key;
+  if (!make_key(l, name, &key) || !ws_channels_want(&l->channels, key))
+    return false;
+  if (!ws_list_is_empty(&l->channels.fresh)) ws_loop_late(l->loop, &l->fresh);
+  return true;
+}
+
+void ws_link_let_go(struct ws_link *l, struct ws_slice name) {
+  struct ws_slice key;
+  if (!make_key(l, name, &key)) return; /* there was room when it was wanted */
+  if (ws_channels_let_go(&l->channels, key, ws_loop_now(l->loop))) set_sweep(l);
+}
+
+bool ws_link_is_there(struct ws_link *l, struct ws_slice name) {
+  struct ws_slice key;
+  if (l->state != WS_LINK_UP || !make_key(l, name, &key)) return false;
+  const struct ws_channel *c = ws_channels_find(&l->channels, key);
+  return c && c->is_there;
+}
+
+/* ---- what comes in ---- */
+
+static void check_up(struct ws_link *l) {
+  if (l->state == WS_LINK_UP || l->state == WS_LINK_CLOSED) return;
+  if (l->cmd.state != WS_REDIS_READY || l->sub.state != WS_REDIS_READY ||
+      l->there != l->asked || !ws_list_is_empty(&l->channels.fresh))
+    return;
+  l->state = WS_LINK_UP;
+  l->up_at = ws_loop_now(l->loop);
+  if (l->was_up) l->stats->reconnects++;
+  l->was_up = l->has_news = true;
+  drain(l);
+}
+
+static enum kind kind_of(struct ws_slice word) {
+  if (ws_slice_equal(word, WS_SLICE("message"))) return MESSAGE;
+  return ws_slice_equal(word, WS_SLICE("subscribe")) ? SUBSCRIBED : OTHER;
+}
+
+static bool without_prefix(const struct ws_link *l, struct ws_slice *channel) {
+  struct ws_slice prefix = l->settings->prefix;
+  channel->p = (char *)l->channel.data;
+  channel->n = l->channel.len;
+  if (channel->n < prefix.n || memcmp(channel->p, prefix.p, prefix.n) != 0)
+    return false;
+  channel->p += prefix.n;
+  channel->n -= prefix.n;
+  return true;
+}
+
+static void confirmed(struct ws_link *l, struct ws_slice channel) {
+  struct ws_channel *c = ws_channels_find(&l->channels, channel);
+  ws_redis_answered(&l->sub, 1);
+  l->there++;
+  if (!c || c->asked != l->there) return;
+  c->is_there = true;
+  l->has_news = true;
+}
+
+static void on_push(struct ws_redis *r, const struct ws_resp_item *item) {
+  struct ws_link *l = link_of(r);
+  struct ws_slice channel;
+  if (item->depth != 1) {
+    l->kind = OTHER;
+  } else if (item->index == 0) {
+    l->kind = (uint8_t)kind_of(item->text);
+  } else if (item->index == 1) {
+    l->channel.len = l->channel.off = 0;
+    if (!ws_buf_append(&l->channel, item->text.p, item->text.n))
+      ws_redis_fail(r, "out of memory");
+  } else if (item->index == 2 && without_prefix(l, &channel)) {
+    if (l->kind == MESSAGE && item->type == WS_RESP_STRING)
+      l->calls->message(l, channel, item->text);
+    else if (l->kind == SUBSCRIBED)
+      confirmed(l, channel);
+  }
+}
+
+static void on_read(struct ws_redis *r) {
+  struct ws_link *l = link_of(r);
+  check_up(l);
+  if (!l->has_news) return;
+  l->has_news = false;
+  l->calls->changed(l);
+}
+
+static void on_drained(struct ws_redis *r) {
+  if (!r->is_subscriber) drain(link_of(r));
+}
+
+/* ---- its life ---- */
+
+static void on_ready(struct ws_redis *r) {
+  if (r->is_subscriber) subscribe(link_of(r));
+}
+
+static void wait_to_come(struct ws_link *l) {
+  double off;
+  if (l->state == WS_LINK_UP && ws_loop_now(l->loop) - l->up_at > l->delay)
+    l->delay = 0;
+  off = ws_backoff_next(l->loop, &l->settings->reconnect, &l->delay);
+  ws_loop_timer(l->loop, &l->again, l->delay - off);
+}
+
+static void end_both(struct ws_link *l) {
+  ws_redis_stop(&l->cmd);
+  ws_redis_stop(&l->sub);
+  ws_channels_renew(&l->channels);
+  l->asked = l->there = 0;
+  l->kind = OTHER;
+  l->has_news = false;
+}
+
+static void on_lost(struct ws_redis *r) {
+  struct ws_link *l = link_of(r);
+  char why[WS_REDIS_WHY_MAX];
+  memcpy(why, r->why, sizeof why);
+  end_both(l);
+  wait_to_come(l);
+  l->state = WS_LINK_AWAY;
+  l->calls->lost(l, why);
+  l->calls->changed(l);
+}
+
+static const struct ws_redis_calls calls = {.ready = on_ready,
+                                            .lost = on_lost,
+                                            .push = on_push,
+                                            .drained = on_drained,
+                                            .was_read = on_read};
+
+static void connect_both(struct ws_link *l) {
+  ws_redis_start(&l->cmd, l->loop, &l->redis, &calls, false);
+  ws_redis_start(&l->sub, l->loop, &l->redis, &calls, true);
+}
+
+/* It is always set, for a day that does not come: so there is room for it
+ * when it is needed, whatever memory there is then. */
+static bool keep_place(struct ws_link *l) {
+  return ws_loop_timer(l->loop, &l->again, NEVER);
+}
+
+static void on_again(struct ws_timer *t) {
+  struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, again);
+  keep_place(l);
+  if (l->state != WS_LINK_UP && l->cmd.state == WS_REDIS_IDLE) connect_both(l);
+}
+
+bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
+                   struct ws_hash_key key) {
+  l->loop = loop;
+  l->warned = -1;
+  ws_channels_init(&l->channels, key);
+  l->again.fn = on_again;
+  l->expiry.fn = on_expiry;
+  l->sweep.fn = on_sweep;
+  l->again.is_quiet = l->sweep.is_quiet = true;
+  l->fresh.run = on_fresh;
+  ws_list_init(&l->fresh.link);
+  l->publishing = (struct ws_asked){
+    .item = on_published, .lost = on_unpublished, .is_loud = true};
+  if (!keep_place(l)) return false;
+  connect_both(l);
+  return true;
+}
+
+void ws_link_stop(struct ws_link *l) {
+  if (l->state == WS_LINK_CLOSED || !l->loop) return;
+  drain(l);
+  l->state = WS_LINK_CLOSED;
+  ws_redis_leave(&l->cmd);
+  ws_redis_stop(&l->sub);
+  ws_loop_timer_stop(l->loop, &l->again);
+  ws_loop_timer_stop(l->loop, &l->expiry);
+  ws_loop_timer_stop(l->loop, &l->sweep);
+  ws_list_remove(&l->fresh.link);
+  drop(l, WS_DROP_LOST, l->pending.n);
+  ws_bus_pending_free(&l->pending);
+}
+
+void ws_link_free(struct ws_link *l) {
+  ws_link_stop(l);
+  ws_channels_free(&l->channels);
+  ws_buf_free(&l->key);
+  ws_buf_free(&l->channel);
+  ws_buf_free(&l->words);
+}

@@ -1,0 +1,110 @@
+/* bus_link.h: one Redis: a connection for commands and one that subscribes,
+ * for while it does it takes no other command.
+ *
+ *   CONNECTING -> UP -> AWAY -> UP ... CLOSED
+ *
+ * An error of either ends both; what is wanted stays, and after a wait both
+ * begin anew. It is up when everything that is wanted has been confirmed. What
+ * is published meanwhile waits, bounded in bytes and seconds. */
+#ifndef EVWS_BUS_LINK_H
+#define EVWS_BUS_LINK_H
+
+#include "engine/backoff.h"
+#include "engine/bus_names.h"
+#include "engine/bus_pending.h"
+#include "engine/redis.h"
+#include "protocol/envelope.h"
+
+enum ws_link_state {
+  WS_LINK_CONNECTING,
+  WS_LINK_UP,
+  WS_LINK_AWAY,
+  WS_LINK_CLOSED
+};
+
+/* Why a message does not reach other processes. */
+enum ws_bus_drop {
+  WS_DROP_FULL,    /* max_queued */
+  WS_DROP_TIMEOUT, /* pending_timeout */
+  WS_DROP_LOST,    /* a connection broke before Redis had said that it came */
+  WS_DROP_MEMORY,
+  WS_DROP_BAD, /* what came in is no message */
+  WS_DROPS
+};
+
+struct ws_bus_stats {
+  uint64_t published, received, reconnects;
+  uint64_t dropped[WS_DROPS];
+};
+
+struct ws_bus_settings {
+  struct ws_slice prefix;
+  size_t max_queued;
+  double pending_timeout;
+  struct ws_reconnect reconnect;
+};
+
+struct ws_link;
+
+struct ws_link_calls {
+  /* Something was published to a channel; its name is without the prefix. */
+  void (*message)(struct ws_link *, struct ws_slice channel,
+                  struct ws_slice bytes);
+
+  /* It went up or away, or Redis has confirmed subscriptions. Called from
+   * within anything: to be noted. */
+  void (*changed)(struct ws_link *);
+
+  /* It went away, or could not come. */
+  void (*lost)(struct ws_link *, const char *why);
+};
+
+struct ws_link {
+  struct ws_redis_settings redis; /* the strings are the owner's */
+  const struct ws_bus_settings *settings;
+  const struct ws_link_calls *calls;
+  struct ws_bus_stats *stats;
+  struct ws_loop *loop;
+  struct ws_redis cmd, sub;
+  struct ws_channels channels;
+  struct ws_bus_pending pending;
+  struct ws_timer again, expiry, sweep;
+  struct ws_late fresh;
+  struct ws_asked publishing;
+  struct ws_buf key;     /* a channel's name being looked for */
+  struct ws_buf channel; /* of the message that is coming */
+  struct ws_buf words;   /* a command being written */
+  uint64_t asked, there; /* subscriptions, since the connection began */
+  double delay, up_at;
+  double warned; /* the owner's: when a loss was last told; negative: never */
+  enum ws_link_state state;
+  uint8_t kind; /* of the push that is coming */
+  bool was_up, has_news;
+  bool was_told_up; /* the owner's */
+};
+
+/* l: zeroed memory with redis, settings, calls and stats filled in. False
+ * without memory. */
+bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
+                   struct ws_hash_key key);
+
+/* Nothing goes out or comes in any more. Not inside of its calls. */
+void ws_link_stop(struct ws_link *l);
+void ws_link_free(struct ws_link *l);
+
+/* A topic has somebody here, or nobody any more; name.p NULL: everybody.
+ * False without memory. */
+bool ws_link_want(struct ws_link *l, struct ws_slice name);
+void ws_link_let_go(struct ws_link *l, struct ws_slice name);
+
+/* Has Redis confirmed it? */
+bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
+
+/* NULL, or why others will not get it. */
+const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
+                            const struct ws_carried *what);
+
+/* Bytes that wait for Redis. */
+size_t ws_link_pending(const struct ws_link *l);
+
+#endif

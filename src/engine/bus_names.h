@@ -1,0 +1,51 @@
+/* bus_names.h: the channels that somebody in this process wants, and how far
+ * Redis is with them: fresh (to be subscribed), asked for, there; and those
+ * that nobody wants any more, which stay for a second, as one who reconnects
+ * wants them again. */
+#ifndef EVWS_BUS_NAMES_H
+#define EVWS_BUS_NAMES_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+struct ws_channel {
+  struct ws_channel *next; /* in its bucket */
+  struct ws_list link;     /* of the fresh, or of those that leave */
+  uint64_t hash;
+  uint64_t asked; /* the number of the request; 0: none on this connection */
+  size_t wanted;  /* by so many servers */
+  double left;    /* when the last one let it go */
+  bool is_there;
+  size_t len;
+  char name[];
+};
+
+struct ws_channels {
+  struct ws_hash_key key;
+  struct ws_channel **buckets; /* a power of two of them */
+  size_t n_buckets, n;
+  struct ws_list fresh, leaving;
+};
+
+void ws_channels_init(struct ws_channels *cs, struct ws_hash_key key);
+void ws_channels_free(struct ws_channels *cs);
+
+/* NULL: it is not known. */
+struct ws_channel *ws_channels_find(const struct ws_channels *cs,
+                                    struct ws_slice name);
+
+/* One more wants it, or one less. want: NULL without memory. let_go: true if
+ * that was the last one. */
+struct ws_channel *ws_channels_want(struct ws_channels *cs,
+                                    struct ws_slice name);
+bool ws_channels_let_go(struct ws_channels *cs, struct ws_slice name,
+                        double now);
+
+void ws_channels_remove(struct ws_channels *cs, struct ws_channel *c);
+
+/* The connection is another one: all that is wanted is fresh, and what is not
+ * is gone. */
+void ws_channels_renew(struct ws_channels *cs);
+
+#endif
