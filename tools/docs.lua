@@ -232,7 +232,8 @@ put [[
 
 <!-- made by `make docs` from library/; edits here are lost -->
 ]]
-for _, name in ipairs { "evws", "evws/signalr", "evws/messagepack" } do
+for _, name in ipairs { "evws", "evws/signalr", "evws/channels",
+  "evws/messagepack" } do
   local file = assert(io.open(folder .. name .. ".lua"))
   run(file:read "a")
   file:close()

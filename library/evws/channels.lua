@@ -1,0 +1,307 @@
+---@meta evws.channels
+
+-- ---------------------------------------------------------------------------
+-- Channels
+-- ---------------------------------------------------------------------------
+
+---Channels for the unmodified clients of Centrifugo (`centrifuge` for
+---JavaScript, those for Python and Go): publications with a history, so that who
+---was away gets what was missed; who is there; calls. JSON over WebSockets.
+---[docs/channels.md](channels.md) shows how to use it.
+---
+---```lua
+---local ws = require "evws"
+---local channels = require "evws.channels"
+---
+---local chat = channels.new { namespaces = {
+---  ["room:*"] = { publish = "subscribers", history = { size = 100, ttl = 300 } },
+---} }
+---assert(ws.listen { port = 5000, history = chat.kept,
+---  routes = chat:routes "/connection/websocket" })
+---ws.run()
+---```
+---@class evws.channels
+---Null inside of a table; as what a handler is given null is nil.
+---@field null evws.Null
+local channels = {}
+
+---How long a channel keeps what was published.
+---@class evws.ChannelHistory
+---The last so many, 1 to 65536.
+---@field size integer
+---Seconds after the last one.
+---@field ttl number
+
+---The rights of a namespace: what clients may do in its channels. The program
+---itself may do everything.
+---@class evws.ChannelRights
+---Default `true`. `"token"`: who brings a token for the channel. A function may
+---wait; nothing or false refuses (error 103), a table goes to the client, and
+---with `info` beside what it publishes.
+---@field subscribe? boolean|"token"|fun(client: evws.ChannelClient, channel: string, request: evws.ChannelRequest): boolean|evws.ChannelGrant|nil
+---Default `false`. A function may wait; a second value is published instead.
+---@field publish? boolean|"subscribers"|fun(client: evws.ChannelClient, channel: string, data: any): boolean?, any
+---Default: none. With it clients have a position, and recover.
+---@field history? evws.ChannelHistory
+---Of the history only the last is of interest, as a state: who subscribes or
+---comes back is given that one. Default `false`.
+---@field cache? boolean
+---Is it known who is there? Default `false`.
+---@field presence? boolean
+---Are joins and leaves told, to those who ask for them (`joinLeave`), or
+---`"always"` to all? Default `false`: in a room of thousands each of them goes to
+---thousands.
+---@field join_leave? boolean|"always"
+---Default `"subscribers"`; true: anybody.
+---@field read_history? boolean|"subscribers"
+---Default `"subscribers"`; true: anybody.
+---@field read_presence? boolean|"subscribers"
+
+---@class evws.ChannelRequest
+---What the client's subscription sends along.
+---@field data any
+---Its token, not looked at.
+---@field token? string
+---Is it here already, and asks to stay after `expires`?
+---@field is_refresh? boolean
+
+---@class evws.ChannelGrant
+---For the client's `subscribed`.
+---@field data? any
+---Stands beside what it publishes, and in the presence of the channel.
+---@field info? any
+---Unix time at which the client has to ask again.
+---@field expires? number
+
+---The options of `channels.new`.
+---@class evws.ChannelOptions
+---Who is it? May wait. What it leaves out comes from the token; nothing or false
+---refuses (error 101). Default: everybody, nameless.
+---@field connect? fun(client: evws.ChannelClient): evws.ChannelIdentity|boolean|nil
+---Tokens (HS256) of connections and channels are signed with it. A token that is
+---wrong closes the connection (3500), one that has expired makes the client ask
+---for another (109). Without `connect` a token is needed.
+---@field secret? string
+---The rights of channels by pattern: a name, or the beginning of names and a `*`;
+---the longest that matches counts. A channel of none is unknown (102).
+---@field namespaces? table<string, evws.ChannelRights>
+---What clients may call. May wait.
+---@field rpc? table<string, fun(client: evws.ChannelClient, data: any): any>
+---What a client sends without an answer.
+---@field on_message? fun(client: evws.ChannelClient, data: any)
+---@field on_subscribed? fun(client: evws.ChannelClient, channel: string)
+---code: 0 by the client, 1 the connection is over, else the server's.
+---@field on_unsubscribed? fun(client: evws.ChannelClient, channel: string, code: integer)
+---Of clients that were connected, once.
+---@field on_disconnected? fun(client: evws.ChannelClient, code: integer, reason: string)
+---A token's time is over and the client has brought another: `client.claims`. As
+---`connect`; of what it returns `expires` counts.
+---@field refresh? fun(client: evws.ChannelClient): evws.ChannelIdentity|boolean|nil
+---Which pages may connect, as in `ws.listen`; default `"same"`.
+---@field origins? "*"|"same"|string[]|fun(origin: string, request: evws.Request): boolean
+---Seconds between pings, whole ones, default `25`; `false`: none.
+---@field ping? integer|false
+---Does the client have to answer them? Default `false`: those that are gone are
+---found by pings of WebSocket.
+---@field pong? boolean
+---Seconds for that, default `8`.
+---@field pong_timeout? number
+---Seconds until a client has to say who it is, default `15`.
+---@field connect_timeout? number
+---Seconds for a refresh after the end of a token, default `25`.
+---@field expiry_grace? number
+---Bytes of one command, default `64 * 1024`.
+---@field max_command? integer
+---Bytes of a frame, which holds many commands when a client comes back, default
+---`1024 * 1024`. More ends a client for good.
+---@field max_message? integer
+---Channels of one client at a time, default `128`.
+---@field max_subscriptions? integer
+---Bytes of a channel's name, default `255`.
+---@field max_channel? integer
+---Lists and objects inside of one another, in a command, default `64`.
+---@field max_depth? integer
+---Who has missed more is not recovered, default `300`.
+---@field max_recovered? integer
+---A history that clients read is cut to so many, default `300`.
+---@field max_history? integer
+---Commands of one client that wait in handlers at once, default `16`. Those of
+---one channel are done one after the other.
+---@field parallel? integer
+---Beyond so many that wait for that reading pauses, default `256`.
+---@field max_commands? integer
+---Connections of one user in this process, default `false`: any number. One more
+---is closed with 3504.
+---@field max_per_user? integer|false
+---As in `ws.listen`.
+---@field compression? boolean|evws.Compression
+---@field message_rate? evws.Rate|false
+---@field max_lifetime? number|false
+---Called when a handler raised an error, other than by `channels.raise`. Without
+---it: `ws.on_error`.
+---@field on_error? fun(conn: evws.Conn?, message: string, traceback: string)
+
+---@class evws.ChannelIdentity
+---Default: the token's `sub`, or `""`.
+---@field user? string
+---Stands beside what it publishes and in presence; up to 2048 bytes as JSON.
+---Default: the token's `info`.
+---@field info? any
+---For the client's `connected`.
+---@field data? any
+---Channels that it is in without asking. Default: the token's `channels`.
+---@field subscribe? string[]
+---Unix time at which it has to refresh. Default: the token's `exp`.
+---@field expires? number
+
+---Makes an application. Wrong options raise at the caller's line.
+---@param options? evws.ChannelOptions
+---@return evws.Channels
+function channels.new(options) end
+
+---Raises an error that the client is told, in a handler that it waits for. Any
+---other error is 100, `internal server error`.
+---@param code integer 400 to 1999
+---@param message string
+---@param temporary? boolean clients try again; default `false`
+function channels.raise(code, message, temporary) end
+
+---Marks a table as an object, and returns it: an empty table is a list otherwise.
+---@param fields? table
+---@return table fields
+function channels.object(fields) end
+
+---Says that a table is a list, and returns it.
+---@param list? table
+---@return table list
+function channels.array(list) end
+
+---@class evws.Channels
+---The option `history` of `ws.listen` for its channels; nil where none has a
+---history.
+---@field kept table<string, evws.HistoryRule>?
+local chat = {}
+
+---The route of a path, to be given as `routes` to `ws.listen`, or merged into
+---others.
+---@param path string
+---@return table<string, evws.RouteOptions>
+function chat:routes(path) end
+
+---Publishes a value in a channel; `server:publish(channel, text)` does the same
+---with JSON of one's own. What cannot be written raises at the caller's line.
+---
+---Returns what `server:publish` does: to how many, or in a channel with a history
+---the offset and the epoch.
+---@param channel string
+---@param value any
+---@param options? { tags?: table<string, string>, wait?: number }
+---@return integer|true|nil offset_or_count
+---@return string? epoch_or_message
+function chat:publish(channel, value, options) end
+
+---What a channel keeps: a list of `{ offset =, data =, info =, tags = }`, and
+---where it is now. Options and failures are those of `server:history`.
+---@param channel string
+---@param options? evws.HistoryOptions
+---@return table[]? messages
+---@return evws.Position|string position_or_message
+function chat:history(channel, options) end
+
+---Forgets what a channel keeps: a new epoch. Its clients come back by themselves,
+---not recovered.
+---@param channel string
+---@return true? ok
+---@return string? message
+function chat:reset(channel) end
+
+---Who is in a channel of this process: by the client's id.
+---@param channel string
+---@return table<string, { user: string, info: any, channel_info: any }>
+function chat:presence(channel) end
+
+---Ends all connections of a user. Codes from 3000 to 3499 and 4000 to 4499 let
+---clients come back, others are for good.
+---@param user string
+---@param code? integer default `3503`
+---@param reason? string
+---@return true
+function chat:disconnect(user, code, reason) end
+
+---Puts all connections of a user into a channel, whatever its `subscribe` says.
+---@param user string
+---@param channel string
+---@param options? evws.ChannelGrant
+---@return true
+function chat:subscribe(user, channel, options) end
+
+---Takes all connections of a user out of a channel.
+---@param user string
+---@param channel string
+---@param code? integer 2000 to 2499, default `2000`
+---@param reason? string
+---@return true
+function chat:unsubscribe(user, channel, code, reason) end
+
+---Sends a value to all connections of a user: `message` there.
+---@param user string
+---@param value any
+---@return true
+function chat:send(user, value) end
+
+---A client, as handlers are given it. It may be kept.
+---@class evws.ChannelClient
+---Random, 22 characters.
+---@field id string
+---As `connect` has said; nil before.
+---@field user string?
+---As `connect` has said.
+---@field info any
+---Of its token, which was verified; nil without one.
+---@field claims table?
+---What it has sent with connect, then yours.
+---@field data any
+---What it says of itself: its library and that one's version, and header fields
+---that a page cannot send otherwise.
+---@field name string
+---@field version string
+---@field headers table
+---The request it has come by, in `connect`.
+---@field request evws.Request?
+---@field conn evws.Conn
+local client = {}
+
+---Sends a value: `message` there. Returns true; or nil and `"closed"`.
+---@param value any
+---@return true? ok
+---@return string? message
+function client:send(value) end
+
+---Puts it into a channel, whatever its `subscribe` says. Returns true, also where
+---it is there already; or nil and `"closed"` or `"limit exceeded"`.
+---@param channel string
+---@param options? evws.ChannelGrant
+---@return true? ok
+---@return string? message
+function client:subscribe(channel, options) end
+
+---Returns true; or nil and `"not subscribed"`.
+---@param channel string
+---@param code? integer 2000 to 2499, default `2000`
+---@param reason? string
+---@return true? ok
+---@return string? message
+function client:unsubscribe(channel, code, reason) end
+
+---Ends the connection. Returns true; or nil and `"closed"`.
+---@param code? integer default `3503`
+---@param reason? string
+---@return true? ok
+---@return string? message
+function client:disconnect(code, reason) end
+
+---The channels it is in, sorted.
+---@return string[]
+function client:channels() end
+
+return channels

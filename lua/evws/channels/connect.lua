@@ -1,0 +1,223 @@
+-- connect.lua: who a client is: its first command, tokens, and what ends when
+-- they do.
+
+local ws = require "evws"
+local errors = require "evws.channels.errors"
+local json = require "evws.channels.json"
+local jwt = require "evws.channels.jwt"
+local presence = require "evws.channels.presence"
+local push = require "evws.channels.push"
+local subscribe = require "evws.channels.subscribe"
+
+local connect = {}
+
+local longest_info = 2048
+
+-- The claims of a connection's token; raises where it is none of ours.
+local function read_token(app, token)
+  local claims, why = jwt.verify(token, app.options.secret, os.time())
+  if not claims then
+    error(why == "expired" and errors.expired or errors.invalid_token, 0)
+  end
+  if claims.sub ~= nil and type(claims.sub) ~= "string"
+    or claims.channel ~= nil then
+    error(errors.invalid_token, 0)
+  end
+  return claims
+end
+
+-- What the client says of itself, and its token's claims.
+local function introduce(client, fields)
+  local app = client.app
+  client.name = json.string_field(fields, "name") or ""
+  client.version = json.string_field(fields, "version") or ""
+  local headers = json.object_field(fields, "headers")
+  client.headers = headers and json.value(fields.headers) or {}
+  client.data = json.value(json.raw_field(fields, "data"))
+  local token = json.string_field(fields, "token")
+  if app.options.secret and token and token ~= "" then
+    client.claims = read_token(app, token)
+  end
+end
+
+local function names_of(list)
+  local names = {}
+  for _, name in ipairs(type(list) == "table" and list or {}) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  return names
+end
+
+-- What the application says, or the token: user, info, data, subscribe,
+-- expires.
+local function admit(client)
+  local options, claims = client.app.options, client.claims
+  local granted = {}
+  if options.connect then
+    granted = options.connect(client)
+    if not granted then error(errors.unauthorized, 0) end
+    if granted == true then granted = {} end
+    if type(granted) ~= "table" then
+      error("connect returned a " .. type(granted) .. " (a table expected)", 0)
+    end
+  elseif options.secret and not claims then
+    error(errors.unauthorized, 0)
+  end
+  claims = claims or {}
+  local function pick(name, claim)
+    if granted[name] ~= nil then return granted[name] end
+    return claims[claim or name]
+  end
+  return { user = pick("user", "sub") or "", info = pick "info",
+    data = granted.data, expires = pick("expires", "exp"),
+    subscribe = names_of(pick("subscribe", "channels")) }
+end
+
+local function settle(client, admitted)
+  local user = admitted.user
+  if type(user) ~= "string" or not utf8.len(user) then
+    error("connect returned a user that is no text", 0)
+  end
+  client.user, client.info = user, admitted.info
+  if client.info ~= nil then
+    client.conn_info = json.encode(client.info, "info", 1)
+    if #client.conn_info > longest_info then
+      error(("info is longer than %d bytes"):format(longest_info), 0)
+    end
+  end
+  client.info_text = presence.describe(client)
+  client.expires = admitted.expires
+end
+
+-- ---- the reply ----
+
+-- What a client says of the channels that the server put it into.
+local function past_of(fields, channel)
+  local subs = json.object_field(fields, "subs")
+  local past = subs and json.object_field(subs, channel)
+  if not past then return { join_leave = true } end
+  local epoch = json.string_field(past, "epoch")
+  return { join_leave = true, recover = json.flag_field(past, "recover"),
+    offset = json.count_field(past, "offset") or 0,
+    epoch = epoch ~= "" and epoch or nil }
+end
+
+-- Joins those channels; their replies become a part of connect's.
+local function join_all(client, names, fields, replies)
+  local joined = {}
+  for _, channel in ipairs(names) do
+    local rights = client.app.options.rights:find(channel)
+    if not rights then
+      error(("connect: no namespace has the channel '%s'"):format(channel), 0)
+    end
+    if not client.subs[channel] then
+      local sub = subscribe.join(client, channel, rights, {},
+        past_of(fields, channel), function(reply)
+          replies[#replies + 1] = json.text(channel) .. ":" .. reply
+        end)
+      if not sub then return nil end
+      sub.is_ours = true
+      joined[#joined + 1] = sub
+    end
+  end
+  return joined
+end
+
+local function reply_of(client, admitted, replies, ttl)
+  local options = client.app.options
+  local parts = { ('"client":"%s","version":"evws %s"'):format(client.id,
+    ws.version) }
+  if ttl then parts[#parts + 1] = ('"expires":true,"ttl":%d'):format(ttl) end
+  if admitted.data ~= nil then
+    parts[#parts + 1] = '"data":' .. json.encode(admitted.data, "data", 1)
+  end
+  if replies[1] then
+    parts[#parts + 1] = '"subs":{' .. table.concat(replies, ",") .. "}"
+  end
+  if options.ping then
+    parts[#parts + 1] = ('"ping":%d'):format(options.ping)
+    if options.pong then parts[#parts + 1] = '"pong":true' end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function open(client, fields, id)
+  introduce(client, fields)
+  local admitted = admit(client)
+  client.request = nil
+  if client.state ~= "connecting" then return end -- it has left
+  settle(client, admitted)
+  local ttl = subscribe.ttl_of(client.expires)
+  if not client.app:enter(client) then error(errors.too_many, 0) end
+  local replies = {}
+  local joined = join_all(client, admitted.subscribe, fields, replies)
+  if not joined or client.state ~= "connecting" then return end
+  client.state = "open"
+  client:write(push.reply(id, "connect", reply_of(client, admitted, replies,
+    ttl)))
+  client.app:beat(client)
+  client:watch()
+  for _, sub in ipairs(joined) do subscribe.enter(client, sub) end
+end
+
+-- The first command. Who is refused is told why, does nothing more, and goes;
+-- or is closed a second later.
+function connect.command(client, fields, id, is_over)
+  client.state = "connecting"
+  client.app.clock:drop(client)
+  local ok, caught = false, errors.bad_request
+  if not is_over then
+    ok, caught = xpcall(open, errors.catch, client, fields, id)
+  end
+  client.request = nil
+  if ok or client.state == "closed" then return end
+  client:fail(id, caught)
+  if client.state == "closing" then return end
+  client.state = "refused"
+  client.refusal = errors.is_error(caught) and caught.message
+    or errors.refused.reason
+  client.app.clock:set(client, 1)
+end
+
+-- ---- refresh ----
+
+function connect.refresh(client, fields)
+  local token = json.string_field(fields, "token")
+  if not token or token == "" then errors.bad "a refresh without a token" end
+  if not client.expires then errors.bad "nothing expires" end
+  local app = client.app
+  if app.options.secret then
+    local claims = read_token(app, token)
+    if (claims.sub or client.user) ~= client.user then
+      error(errors.invalid_token, 0)
+    end
+    client.claims = claims
+  end
+  local expires = client.claims and client.claims.exp
+  if app.options.refresh then
+    local granted = app.options.refresh(client)
+    if not granted then error(errors.unauthorized, 0) end
+    if type(granted) == "table" and granted.expires then
+      expires = granted.expires
+    end
+  end
+  client.expires = expires
+  local ttl = subscribe.ttl_of(expires)
+  client:watch()
+  return ('{"client":"%s","version":"evws %s"%s}'):format(client.id,
+    ws.version, ttl and (',"expires":true,"ttl":%d'):format(ttl) or "")
+end
+
+-- Ends what is over, connection or channels: true where it is the connection.
+-- The grace begins where a refresh was to come.
+function connect.expire(client)
+  local before = os.time() - client.app.options.expiry_grace
+  if client.expires and client.expires <= before then
+    local over = errors.connection_expired
+    client:finish(over.code, over.reason)
+    return true
+  end
+  subscribe.expire(client, before)
+end
+
+return connect

@@ -1,0 +1,113 @@
+-- push.lua: what clients are sent, as text: replies, pushes, and the view that
+-- makes a push of each publication, once for all who have the channel.
+--
+-- A payload stands in it as the bytes that were published. It is scanned first:
+-- one that is no JSON would break the line for everybody, and again for each
+-- who recovers it.
+
+local ws = require "evws"
+local json = require "evws.channels.json"
+
+local split, text = ws.json_split, json.text
+local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
+local concat = table.concat
+
+local push = {}
+
+local deepest = 1024
+
+-- Who publishes, and tags, stand beside a message as JSON.
+function push.meta(info, tags)
+  if not info and not tags then return nil end
+  if not tags then return '{"info":' .. info .. "}" end
+  if not info then return '{"tags":' .. tags .. "}" end
+  return '{"info":' .. info .. ',"tags":' .. tags .. "}"
+end
+
+-- One line: JSON has newlines only between its tokens.
+local function one_line(raw)
+  if find(raw, "[\r\n]") then raw = gsub(raw, "[\r\n]", " ") end
+  return raw
+end
+push.one_line = one_line
+
+-- What stands beside a message; nothing where it is not ours.
+local function read_meta(meta)
+  local fields = meta and byte(meta) == 123 and split(meta, 1)
+  if not fields then return nil, nil end
+  local info, tags = fields.info, fields.tags
+  return info and byte(info) == 123 and one_line(info) or nil,
+    tags and byte(tags) == 123 and one_line(tags) or nil
+end
+
+-- A publication: {"data":...}; nil where the message is no JSON.
+function push.publication(message, kind, offset, meta)
+  if kind ~= "text" or not split(message, 0, deepest) then return nil end
+  message = one_line(message)
+  local head = offset and '{"offset":' .. offset .. ',"data":' or '{"data":'
+  local info, tags
+  if meta then info, tags = read_meta(meta) end
+  if not info and not tags then return head .. message .. "}" end
+  return concat { head, message, info and ',"info":' or "", info or "",
+    tags and ',"tags":' or "", tags or "", "}" }
+end
+
+local last_name, last_head -- most publications are of few channels
+
+local function head_of(channel)
+  if channel ~= last_name then
+    last_name, last_head = channel, '{"push":{"channel":' .. text(channel)
+  end
+  return last_head
+end
+
+-- A push of any kind.
+function push.of(channel, kind, fields)
+  return head_of(channel) .. ',"' .. kind .. '":' .. fields .. "}}"
+end
+
+push.join_prefix = "\0j"
+push.view_name = "channels"
+
+-- The view: of a channel, or of the topic of its joins and leaves, whose
+-- messages are made by presence.lua.
+function push.view(message, kind, about)
+  local topic = about.topic
+  if byte(topic) == 0 then
+    if sub(topic, 1, 2) ~= push.join_prefix then return nil end
+    local channel = sub(topic, 3)
+    local event, info = sub(message, 1, 1), sub(message, 2)
+    if not split(info, 0) then return nil end
+    return push.of(channel, event == "+" and "join" or "leave",
+      '{"info":' .. info .. "}")
+  end
+  local publication = push.publication(message, kind, about.offset, about.meta)
+  if not publication then
+    push.skipped = push.skipped + 1
+    return nil
+  end
+  return head_of(topic) .. ',"pub":' .. publication .. "}}"
+end
+push.skipped = 0
+
+-- The epochs that channels got while they had subscribers.
+push.epochs, push.n_epochs = {}, 0
+
+-- A channel has a new epoch: its subscribers come back by themselves.
+function push.reset(about)
+  push.epochs[about.topic] = about.epoch
+  push.n_epochs = push.n_epochs + 1
+  return push.of(about.topic, "unsubscribe",
+    '{"code":2500,"reason":"insufficient state"}')
+end
+
+function push.reply(id, name, fields)
+  return '{"id":' .. id .. ',"' .. name .. '":' .. fields .. "}"
+end
+
+function push.failure(id, err)
+  return ('{"id":%s,"error":{"code":%d,"message":%s,"temporary":%s}}'):format(
+    id, err.code, text(err.message), tostring(err.temporary))
+end
+
+return push

@@ -1,0 +1,340 @@
+-- subscribe.lua: into a channel and out of it: rights, positions, what was
+-- missed.
+
+local errors = require "evws.channels.errors"
+local json = require "evws.channels.json"
+local jwt = require "evws.channels.jwt"
+local presence = require "evws.channels.presence"
+local push = require "evws.channels.push"
+
+local count_field, string_field = json.count_field, json.string_field
+
+local subscribe = {}
+
+-- ---- may it? ----
+
+-- The claims of a channel's token: of this channel and this user.
+function subscribe.read_token(client, channel, token)
+  local app = client.app
+  if not token or token == "" then error(errors.denied, 0) end
+  local claims, why = jwt.verify(token, app.options.secret, os.time())
+  if not claims then
+    error(why == "expired" and errors.expired or errors.denied, 0)
+  end
+  if claims.channel ~= channel or (claims.sub or "") ~= client.user then
+    error(errors.denied, 0)
+  end
+  return claims
+end
+
+-- What a namespace's `subscribe` grants: { info =, data =, expires = }.
+local function grant_of(client, channel, rights, request)
+  local right = rights.subscribe
+  if right == true then return {} end
+  if right == false then error(errors.denied, 0) end
+  if right == "token" then
+    local claims = subscribe.read_token(client, channel, request.token)
+    return { info = claims.info, expires = claims.exp }
+  end
+  local grant = right(client, channel, request)
+  if not grant then error(errors.denied, 0) end
+  return type(grant) == "table" and grant or {}
+end
+subscribe.grant_of = grant_of
+
+-- The rights of a channel, whose name comes from a client.
+function subscribe.rights_of(client, channel)
+  local options = client.app.options
+  if #channel > options.max_channel then error(errors.bad_request, 0) end
+  return options.rights:find(channel) or error(errors.unknown_channel, 0)
+end
+
+-- Was it told to come back, as the channel has another epoch now?
+function subscribe.is_stale(sub, channel)
+  local epoch = push.epochs[channel]
+  return epoch ~= nil and sub.epoch ~= nil and sub.epoch ~= epoch
+end
+
+local insufficient = 2500
+
+local function check_place(client, channel)
+  local sub = client.subs[channel]
+  if sub and not subscribe.is_stale(sub, channel) then
+    error(errors.subscribed, 0)
+  elseif sub then
+    subscribe.leave(client, sub, insufficient)
+  end
+  if client.n_subs >= client.app.options.max_subscriptions then
+    error(errors.limit, 0)
+  end
+end
+
+-- Seconds that are left, where there is an end.
+local function ttl_of(expires)
+  if not expires then return nil end
+  local ttl = math.ceil(expires - os.time())
+  if ttl <= 0 then error(errors.expired, 0) end
+  return ttl
+end
+subscribe.ttl_of = ttl_of
+
+-- ---- what was missed ----
+
+-- Publications as a list of JSON; of a cache the last alone.
+local function publications(missed, is_cache)
+  local list = {}
+  for i = #missed, 1, -1 do
+    local one = missed[i]
+    local text = push.publication(one.message, one.kind, one.offset, one.meta)
+    if text then table.insert(list, 1, text) end
+    if text and is_cache then break end
+  end
+  return "[" .. table.concat(list, ",") .. "]"
+end
+subscribe.publications = publications
+
+-- The same for all who come back from one place to another: it is made once.
+local function recovered_text(app, channel, since, found, is_cache)
+  local key = ("%d %d %s %s"):format(since, found.offset, found.epoch, channel)
+  local text = app.recovered[key]
+  if not text then
+    text = publications(found.missed, is_cache)
+    app:keep_recovered(key, text)
+  end
+  return text
+end
+
+-- Where a channel with a history is, and what was missed since request.offset.
+local function position(sub, request, found)
+  if not found.offset then return "" end
+  local app, rights = sub.client.app, sub.rights
+  local top = { '"recoverable":true,"positioned":true,"epoch":',
+    json.text(found.epoch), ',"offset":' }
+  local since = sub.since
+  if since and found.recovered
+    and #found.missed <= app.options.max_recovered then
+    top[#top + 1] = ('%d,"recovered":true,"publications":'):format(since)
+    top[#top + 1] = recovered_text(app, sub.channel, since, found,
+      rights.cache)
+  else
+    top[#top + 1] = ("%d"):format(found.offset)
+  end
+  if request.recover then top[#top + 1] = ',"was_recovering":true' end
+  return table.concat(top)
+end
+
+-- Of a cache: everybody is given the last publication, whatever came before.
+local function cached_since(sub, request)
+  local server, channel = sub.client.conn.server, sub.channel
+  local list, at = server:history(channel, { limit = 1, reverse = true })
+  if not list then error(errors.internal, 0) end
+  local last = list[1]
+  if not last then return at.offset, at.epoch end
+  if request.recover and request.epoch == at.epoch
+    and request.offset == last.offset then
+    return last.offset, at.epoch
+  end
+  return last.offset - 1, at.epoch
+end
+
+local function recover_option(sub, request)
+  if not sub.rights.history then return nil end
+  local since, epoch
+  if sub.rights.cache then
+    since, epoch = cached_since(sub, request)
+  elseif request.recover then
+    since, epoch = request.offset, request.epoch
+  end
+  sub.since = since
+  return { offset = since, epoch = epoch }
+end
+
+-- ---- joining ----
+
+local function make_reply(sub, request, found)
+  local parts = {}
+  local where = position(sub, request, found)
+  if where ~= "" then parts[1] = where end
+  if sub.ttl then
+    parts[#parts + 1] = ('"expires":true,"ttl":%d'):format(sub.ttl)
+  end
+  if sub.data_text then parts[#parts + 1] = '"data":' .. sub.data_text end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- Without a history nothing comes between: it is joined when it has subscribed.
+local function enroll(sub, request, joined)
+  local conn, channel = sub.client.conn, sub.channel
+  local recover = recover_option(sub, request)
+  if recover then
+    return assert(conn:subscribe(channel, { view = push.view_name,
+      recover = recover, joined = joined }))
+  end
+  assert(conn:subscribe(channel, { view = push.view_name }))
+  joined {}
+end
+
+-- request: { recover =, offset =, epoch =, join_leave = }; tell(reply) is
+-- called at the moment of joining, before anything of the channel is sent.
+function subscribe.join(client, channel, rights, grant, request, tell)
+  check_place(client, channel)
+  local sub = { client = client, channel = channel, rights = rights,
+    expires = grant.expires, ttl = ttl_of(grant.expires) }
+  if grant.info ~= nil then
+    sub.info_text = json.encode(grant.info, "info of a channel", 1)
+  end
+  if grant.data ~= nil then
+    sub.data_text = json.encode(grant.data, "data of a channel", 1)
+  end
+  client.subs[channel], client.n_subs = sub, client.n_subs + 1
+  local function joined(found)
+    sub.epoch = found.epoch
+    tell(make_reply(sub, request, found))
+    sub.is_joined = true
+  end
+  local ok, why = pcall(enroll, sub, request, joined)
+  if client.subs[channel] ~= sub then return nil end -- ended meanwhile
+  if not ok or not sub.is_joined then
+    client.subs[channel], client.n_subs = nil, client.n_subs - 1
+    if client.state == "closed" then return nil end
+    error(getmetatable(why) and why or errors.internal, 0)
+  end
+  if rights.join_leave == "always" or rights.join_leave
+    and request.join_leave then
+    client.conn:subscribe(push.join_prefix .. channel,
+      { view = push.view_name })
+    sub.hears_joins = true
+  end
+  return sub
+end
+
+-- Everybody else hears of it.
+function subscribe.enter(client, sub)
+  if sub.expires then client:watch() end
+  presence.enter(client, sub)
+  client.app:call("on_subscribed", client, sub.channel)
+end
+
+local function read_request(request)
+  if json.raw_field(request, "tf") then error(errors.bad_request, 0) end
+  local kind = json.integer_field(request, "type")
+  if kind and kind ~= 0 then error(errors.not_available, 0) end
+  json.integer_field(request, "flag")
+  local epoch = string_field(request, "epoch")
+  return { token = string_field(request, "token"),
+    recover = json.flag_field(request, "recover"),
+    join_leave = json.flag_field(request, "join_leave"),
+    offset = count_field(request, "offset") or 0,
+    epoch = epoch ~= "" and epoch or nil,
+    raw_data = json.raw_field(request, "data") }
+end
+
+function subscribe.command(client, fields, channel, id)
+  local request = read_request(fields)
+  local rights = subscribe.rights_of(client, channel)
+  check_place(client, channel)
+  if type(rights.subscribe) == "function" then
+    request.data = json.value(request.raw_data)
+  end
+  local grant = grant_of(client, channel, rights, request)
+  if client.state ~= "open" then return nil end
+  local sub = subscribe.join(client, channel, rights, grant, request,
+    function(reply) client:write(push.reply(id, "subscribe", reply)) end)
+  if sub then subscribe.enter(client, sub) end
+  return nil -- it is told
+end
+
+-- By the application, or by connect: true; or nil and what is in the way.
+function subscribe.by_server(client, channel, given, level)
+  local rights = client.app.options.rights:find(channel)
+  if not rights then
+    error(("no namespace has the channel '%s'"):format(channel), level + 1)
+  end
+  if client.subs[channel] then return true end
+  local grant = { info = given.info, data = given.data,
+    expires = given.expires }
+  local ok, sub = pcall(subscribe.join, client, channel, rights, grant,
+    { join_leave = true }, function(reply)
+      client:write(push.of(channel, "subscribe", reply))
+    end)
+  if not ok then
+    if errors.is_error(sub) then return nil, sub.message end
+    error(sub, level + 1)
+  end
+  if not sub then return nil, "closed" end
+  sub.is_ours = true
+  subscribe.enter(client, sub)
+  return true
+end
+
+-- ---- leaving ----
+
+function subscribe.leave(client, sub, code)
+  local channel = sub.channel
+  client.subs[channel], client.n_subs = nil, client.n_subs - 1
+  client.conn:unsubscribe(channel)
+  if sub.hears_joins then
+    client.conn:unsubscribe(push.join_prefix .. channel)
+  end
+  presence.leave(client, sub)
+  client.app:call("on_unsubscribed", client, channel, code)
+end
+
+local leave = subscribe.leave
+local by_client, by_disconnect = 0, 1
+
+function subscribe.unsubscribe(client, _, channel)
+  local sub = client.subs[channel]
+  if sub then leave(client, sub, by_client) end
+  return "{}"
+end
+
+-- By the server: the client is told why. True; or nil and "not subscribed".
+function subscribe.ended(client, channel, code, reason)
+  local sub = client.subs[channel]
+  if not sub then return nil, "not subscribed" end
+  leave(client, sub, code)
+  client:write(push.of(channel, "unsubscribe",
+    ('{"code":%d,"reason":%s}'):format(code, json.text(reason))))
+  return true
+end
+
+function subscribe.leave_all(client)
+  local list = {}
+  for _, sub in pairs(client.subs) do list[#list + 1] = sub end
+  for _, sub in ipairs(list) do leave(client, sub, by_disconnect) end
+end
+
+-- ---- an end that is put off ----
+
+function subscribe.refresh(client, fields, channel)
+  local sub = client.subs[channel]
+  if not sub then error(errors.denied, 0) end
+  local rights, token = sub.rights, string_field(fields, "token")
+  if not sub.expires then errors.bad "a channel that does not expire" end
+  local grant
+  if rights.subscribe == "token" or rights.subscribe == true then
+    local claims = subscribe.read_token(client, channel, token)
+    grant = { info = claims.info, expires = claims.exp }
+  else
+    grant = grant_of(client, channel, rights, { token = token,
+      is_refresh = true })
+  end
+  sub.expires, sub.ttl = grant.expires, ttl_of(grant.expires)
+  if not sub.ttl then return "{}" end
+  client:watch()
+  return ('{"expires":true,"ttl":%d}'):format(sub.ttl)
+end
+
+-- Those whose time is over.
+function subscribe.expire(client, before)
+  local over = {}
+  for channel, sub in pairs(client.subs) do
+    if sub.expires and sub.expires <= before then over[#over + 1] = channel end
+  end
+  for _, channel in ipairs(over) do
+    subscribe.ended(client, channel, 2501, "expired")
+  end
+end
+
+return subscribe
