@@ -3,8 +3,9 @@
 
 # What a user or a packager may set.
 
-BUILD = build/release
+BUILD = build/$(if $(PGO),pgo,release)
 SANITIZE =
+PGO =
 EXAMPLE = echo
 ARGS =
 SPEC =
@@ -126,6 +127,13 @@ ws_ldflags += -fsanitize=address,undefined
 asan_lib = $(shell $(CC) -print-file-name=libasan.so)
 endif
 
+# What `make pgo` has noted stands beside the objects; what it has not met is
+# built as ever.
+ifneq ($(PGO),)
+ws_cflags += $(if $(filter train,$(PGO)),-fprofile-generate, \
+  -fprofile-use -fprofile-partial-training -Wno-missing-profile)
+endif
+
 compile = $(CC) $(ws_cppflags) $(CPPFLAGS) $(ws_cflags) $(CFLAGS)
 link = $(CC) $(ws_cflags) $(CFLAGS) $(ws_ldflags) $(LDFLAGS)
 
@@ -152,7 +160,7 @@ lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test asan lint format peers soak conformance \
   docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
-  build-counts build-bench counts bench run-specs FORCE
+  build-counts build-bench counts bench pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -393,6 +401,16 @@ counts:
 	@BUILD="$(BUILD)" LUA="$(LUA)" CC="$(CC)" \
 	  FLAGS="$(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))" \
 	  bench/counts/run $(if $(RECORD),record)
+
+## pgo: a build that knows what is done most; make PGO=1 install installs it
+pgo:
+	@$(CC) --version | grep -qi 'clang' && \
+	  { echo "make pgo: gcc is needed (CC=gcc)" >&2; exit 2; } || true
+	@$(SETUP) pgo
+	@find build/pgo -name '*.gcda' -delete 2>/dev/null || true
+	$(again) $(jobs) build-bench PGO=train
+	@BUILD=build/pgo LUA="$(LUA)" bench/train
+	$(again) $(jobs) build-core PGO=1
 
 ## dist: the release of what is committed: build/dist/evws-VERSION.tar.gz
 dist:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts | bench
+#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts | bench | pgo
 #     [more...]  and what else is needed, one capability each
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
@@ -33,6 +33,7 @@ case ${1:-run} in
     tinyproxy haproxy certificates cjson" ;;
   fuzz) needs="$build fuzzer wslay hiredis" ;;
   counts) needs="$build certificates valgrind" ;;
+  pgo) needs="$build certificates" ;;
   bench)
     needs="$build certificates"
     wishes='lws node npm websockets gorilla lua_http resty cjson' ;;
