@@ -44,7 +44,7 @@ if not server then
 end
 print("Samples: http://localhost:" .. server.port)
 for _, name in ipairs { "echo", "chat", "broadcast", "dashboard", "auth",
-  "events", "signalr" } do
+  "events", "signalr", "rooms" } do
   run(name)
 end
 ws.run()

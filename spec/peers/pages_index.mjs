@@ -7,7 +7,8 @@ const sample = (...rest) => withSample("index", ...rest);
 const WORKS = { Echo: ["state", "Ready to connect"],
   Chat: ["state", "Connected"], Ticker: ["state", "Live"],
   Dashboard: ["state", "Live"], Token: ["state", "Ready"],
-  Notes: ["state", "Live"], Hub: ["state", "Open"] };
+  Notes: ["state", "Live"], Hub: ["state", "Open"],
+  Rooms: ["state", "Not connected"] };
 
 await sample("leads to each of them, and each of them works", async (tab) => {
   for (const [name, [id, text]] of Object.entries(WORKS)) {
@@ -32,9 +33,9 @@ await sample("by keyboard alone", async (tab) => {
 
 await sample("needs no script", async (tab) => {
   const page = await tab("", { javaScriptEnabled: false });
-  assert.equal(await page.locator("section").count(), 8);
+  assert.equal(await page.locator("section").count(), 9);
   for (const name of ["echo", "chat", "broadcast", "dashboard", "auth", "tls",
-    "client", "events", "signalr"]) {
+    "client", "events", "signalr", "rooms"]) {
     assert.ok((await page.textContent("main")).includes(
       `make run EXAMPLE=${name}`));
   }
