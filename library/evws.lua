@@ -313,6 +313,12 @@ local ws = {}
 ---
 ---The TCP port; 0: any free one, to be read as `server.port`.
 ---@field port? integer
+---Somebody has come to a topic or gone (`presence` of `conn:subscribe`):
+---`change` is `"join"` or `"leave"`. Each call is a task of its own, in order,
+---behind what is going on. The same is published to the topic `"\0p" .. topic`,
+---as `{"join":id,"key":key,"topic":topic,"info":info}`: there `info` is a JSON
+---text if it is one, else a string.
+---@field on_presence? fun(topic: string, change: "join"|"leave", id: string, info: string, key: string)
 ---Topics that keep their last messages, in this process, for who comes back
 ---(`recover` of `conn:subscribe`): a pattern for each, a topic's name or the
 ---beginning of names and a `*`; of several that match, the longest counts.
@@ -736,6 +742,32 @@ function server:history(topic, options) end
 ---@field message string
 ---@field kind evws.Kind
 ---@field meta? string
+
+---Who is in a topic, by the order of coming: those who subscribe with
+---`presence`. Several with the same key are one. Nil and `"closed"`.
+---@param topic string
+---@return evws.Person[]? people
+---@return string? message
+function server:presence(topic) end
+
+---@class evws.Person
+---Of the first who came with this key.
+---@field id string
+---@field key string
+---What the last who came said.
+---@field info string
+---How often he is there: tabs, devices.
+---@field count integer
+
+---Who somebody is in a topic.
+---@class evws.Presence
+---Whatever others should know, up to 4096 bytes, default `""`.
+---@field info? string
+---Those with the same key are one person, who comes with the first and goes with
+---the last of them; up to 255 bytes, default: the id.
+---@field key? string
+---Of this connection among all, up to 255 bytes, default: made by evws.
+---@field id? string
 
 ---Forgets what a topic keeps, and begins a new epoch: who comes back to an older
 ---one is told that it is not recovered. Functions that hear the topic, and views
@@ -1284,6 +1316,10 @@ function conn:subscribe(topic, options) end
 ---sends stands before anything of the topic. `found.missed` is a list then, and
 ---not sent: that is up to it. What it raises ends the subscription.
 ---@field joined? fun(found: evws.Found)
+---It is present in the topic (`server:presence`, `on_presence`) for as long as it
+---has subscribed; a string is its `info`. Subscribing again without it changes
+---nothing, with another one it is that one; `false` ends it.
+---@field presence? string|evws.Presence|false
 ---Only what is published in this process, default `false`.
 ---@field here? boolean
 ---With a backplane: waits until Redis knows of it, at most so many seconds,

@@ -10,6 +10,7 @@
 #include "binding/lua_body.h"
 #include "binding/lua_closing.h"
 #include "binding/lua_hear.h"
+#include "binding/lua_presence.h"
 #include "binding/lua_request.h"
 #include "binding/lua_route.h"
 #include "binding/lua_server.h"
@@ -211,6 +212,7 @@ void ws_host_fill(struct ws_host *host) {
     .viewed = ws_view_done,
     .heard = ws_hear_heard,
     .deaf = ws_hear_deaf,
+    .present = ws_presence_present,
   };
   ws_log_fill(host);
 }

@@ -6,6 +6,7 @@
 #include "binding/anchors.h"
 #include "binding/lua_message.h"
 #include "binding/lua_wish.h"
+#include "binding/notice.h"
 #include "binding/option_values.h"
 #include "binding/publication.h"
 #include "binding/task.h"
@@ -26,17 +27,6 @@ static struct lua_hearer *check_hearer(lua_State *L) {
 
 /* ---- what is heard ---- */
 
-/* What became of a call, for as long as somebody is there to be told. */
-struct outcome {
-  bool has_ended, is_unbegun;
-};
-
-static void heard_done(struct ws_task *t, bool ok) {
-  struct outcome *o = t->arg;
-  (void)ok;
-  if (o) *o = (struct outcome){true, t->is_unbegun};
-}
-
 /* 1: the hearer, 2: the publication. */
 static int heard_body(lua_State *L) {
   struct lua_hearer *lh = lua_touserdata(L, 1);
@@ -55,18 +45,7 @@ static int heard_body(lua_State *L) {
 
 bool ws_hear_heard(struct ws_hearer *h, const struct ws_publication *p) {
   struct lua_hearer *lh = WS_LIST_ENTRY(h, struct lua_hearer, h);
-  struct ws_task *t = ws_task_new(lh->st);
-  struct outcome o = {false, false};
-  if (!t) return false;
-  t->arg = &o;
-  t->done = heard_done;
-  t->is_untried = true;
-  lua_pushcfunction(t->co, heard_body);
-  lua_pushlightuserdata(t->co, lh);
-  lua_pushlightuserdata(t->co, (void *)p);
-  ws_task_start(t, 2);
-  if (!o.has_ended) t->arg = NULL; /* it waits */
-  return !o.is_unbegun;
+  return ws_notice(lh->st, heard_body, lh, p);
 }
 
 /* ---- the object ---- */

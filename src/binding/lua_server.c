@@ -9,6 +9,7 @@
 #include "binding/anchors.h"
 #include "binding/log.h"
 #include "binding/lua_backplane.h"
+#include "binding/lua_presence.h"
 #include "binding/lua_route.h"
 #include "binding/lua_stats.h"
 #include "binding/lua_hear.h"
@@ -147,6 +148,7 @@ static bool load_tls(lua_State *L, struct ws_server *s,
 static void read_routes(lua_State *L, struct lua_server *ls) {
   struct ws_server *s = &ls->s;
   ws_options_push_handlers(L, 1);
+  s->tells_presence = ws_option_is_given(L, 3, "on_presence");
   s->route.asks_request = ws_option_is_given(L, 3, "on_request");
   s->route.asks_upgrade |= ws_option_is_given(L, 3, "on_upgrade");
   s->route.user = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -397,12 +399,17 @@ static int server_gc(lua_State *L) {
 }
 
 void ws_open_server(lua_State *L) {
-  static const luaL_Reg methods[] = {
-    {"close", server_close},           {"metrics", ws_server_metrics},
-    {"stats", ws_server_stats},        {"route", ws_route_add},
-    {"reload_tls", server_reload_tls}, {"hear", ws_server_hear},
-    {"view", ws_server_view},          {"history", ws_server_history},
-    {"reset", ws_server_reset},        {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", server_close},
+                                     {"metrics", ws_server_metrics},
+                                     {"stats", ws_server_stats},
+                                     {"route", ws_route_add},
+                                     {"reload_tls", server_reload_tls},
+                                     {"hear", ws_server_hear},
+                                     {"view", ws_server_view},
+                                     {"history", ws_server_history},
+                                     {"reset", ws_server_reset},
+                                     {"presence", ws_server_presence},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", server_gc},
                                   {"__close", server_leave},
                                   {"__newindex", server_newindex},

@@ -7,6 +7,7 @@
 #include "binding/anchors.h"
 #include "binding/lua_backplane.h"
 #include "binding/lua_message.h"
+#include "binding/lua_presence.h"
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
@@ -89,8 +90,8 @@ static struct ws_conn *check_member(lua_State *L) {
   return c;
 }
 
-static const char *const subscribe_options[] = {"here", "joined", "recover",
-                                                "view", "wait",   NULL};
+static const char *const subscribe_options[] = {
+  "here", "joined", "presence", "recover", "view", "wait", NULL};
 
 /* The options of subscribe at 3, or nothing. */
 static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
@@ -127,12 +128,17 @@ static int conn_subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = ws_check_topic(L, 2);
   struct lua_wish lw;
+  struct lua_arrival who;
   check_wish(L, c, name, &lw);
   if (c->server) check_no_view(L, c->server, "subscribe");
   double seconds = check_wait(L);
   struct ws_task here;
   if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
+  ws_presence_read(L, 3, c, name, &who);
+  if (who.is_given) lw.wish.who = &who.who;
+  lw.wish.is_absent = who.is_absent;
   enum ws_err err = ws_topic_subscribe(c, name, &lw.wish);
+  ws_presence_give(&who);
   if (lw.has_failed) ws_topic_unsubscribe(c, name);
   switch (err) {
   case WS_OK:

@@ -98,6 +98,7 @@ static const struct option options[] = {
   {.name = "on_open", .type = OTHER, .scope = BOTH},
   {.name = "on_ping", .type = OTHER, .scope = BOTH},
   {.name = "on_pong", .type = OTHER, .scope = BOTH},
+  {.name = "on_presence", .type = OTHER, .scope = WS_FOR_LISTEN},
   {.name = "on_request", .type = OTHER, .scope = SERVE},
   {.name = "on_upgrade", .type = OTHER, .scope = SERVE},
   {.name = "origin", .type = OTHER, .scope = WS_FOR_CONNECT},

@@ -26,9 +26,7 @@ static void add_escaped(luaL_Buffer *b, unsigned char c) {
   luaL_addlstring(b, text, (size_t)n);
 }
 
-/* The name of a topic may be any bytes: what is no UTF-8 is shown as if each
- * byte were a character. */
-static void add_string(luaL_Buffer *b, struct ws_slice s) {
+void ws_stamp_add_string(luaL_Buffer *b, struct ws_slice s) {
   bool is_utf8 = ws_utf8_is_valid(s.p, s.n);
   luaL_addchar(b, '"');
   for (size_t i = 0; i < s.n; i++) {
@@ -48,9 +46,9 @@ void ws_stamp_push(lua_State *L, const struct ws_publication *p) {
                    "{\"offset\":%" PRIu64 ",\"epoch\":", p->offset);
   luaL_buffinit(L, &b);
   luaL_addlstring(&b, head, (size_t)n);
-  add_string(&b, p->epoch);
+  ws_stamp_add_string(&b, p->epoch);
   luaL_addstring(&b, ",\"topic\":");
-  add_string(&b, p->topic);
+  ws_stamp_add_string(&b, p->topic);
   luaL_addstring(&b, ",\"data\":");
   luaL_addlstring(&b, p->message.p, p->message.n);
   luaL_addchar(&b, '}');

@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 
+struct ws_change;
 struct ws_conn;
 struct ws_hearer;
 struct ws_host;
@@ -106,6 +107,9 @@ struct ws_host {
 
   /* The server that it belongs to is given back: it hears no more. */
   void (*deaf)(struct ws_hearer *);
+
+  /* Somebody has come to a topic, or gone. False as of `heard`. */
+  bool (*present)(struct ws_server *, const struct ws_change *);
 
   void (*log)(struct ws_host *, enum ws_log_level, const char *text);
 

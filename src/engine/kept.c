@@ -30,6 +30,7 @@ static size_t rank(const struct ws_kept_rule *r) {
 struct ws_kept_rule *ws_kept_rule_of(const struct ws_kept_rules *rules,
                                      struct ws_slice name) {
   struct ws_kept_rule *best = NULL;
+  if (name.p[0] == '\0') return NULL;
   for (size_t i = 0; i < rules->n; i++) {
     struct ws_kept_rule *r = &rules->list[i];
     if (matches(r, name) && (!best || rank(r) > rank(best))) best = r;
@@ -79,11 +80,7 @@ void ws_kept_free(struct ws_kept *k, struct ws_loop *loop) {
 }
 
 bool ws_kept_renew(struct ws_kept *k, struct ws_loop *loop) {
-  static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-  uint8_t bytes[WS_EPOCH_LEN];
-  if (!ws_random_take(loop, bytes, sizeof bytes)) return false;
-  for (size_t i = 0; i < sizeof bytes; i++)
-    k->epoch[i] = letters[bytes[i] % (sizeof letters - 1)];
+  if (!ws_random_letters(loop, k->epoch, sizeof k->epoch)) return false;
   ws_kept_clear(k);
   k->top = 0;
   return true;

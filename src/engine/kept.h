@@ -62,7 +62,8 @@ struct ws_kept {
   char epoch[WS_EPOCH_LEN];
 };
 
-/* What the rules say of a topic: the longest pattern that matches; NULL. */
+/* What the rules say of a topic: the longest pattern that matches; NULL. Those
+ * that begin with a zero byte are evws' own, and never kept. */
 struct ws_kept_rule *ws_kept_rule_of(const struct ws_kept_rules *rules,
                                      struct ws_slice name);
 void ws_kept_rules_free(struct ws_kept_rules *rules);

@@ -128,7 +128,8 @@ struct ws_server {
   double warned_tls;           /* likewise, of a handshake */
   double warned_deaf;          /* likewise, of a socket to be watched */
   struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
-  bool is_foreign; /* the option fd: somebody else may listen on it too */
+  bool is_foreign;     /* the option fd: somebody else may listen on it too */
+  bool tells_presence; /* the host wants to hear who comes and goes */
   bool is_closing, is_gone, was_cut;
   bool is_leaving; /* it is closing, and everybody is being told */
 

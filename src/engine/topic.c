@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "engine/topic_log.h"
+#include "transport/random.h"
 
 static struct ws_topics *topics_of(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
   if (ts) return ts;
   if (!(ts = ws_mem_zero(sizeof *ts))) return NULL;
   struct ws_io *io = s->loop->io;
-  if (io->ops->random(io, &ts->key, sizeof ts->key) < 0) {
+  if (io->ops->random(io, &ts->key, sizeof ts->key) < 0 ||
+      !ws_random_letters(s->loop, ts->node, WS_NODE_LEN)) {
     ws_mem_free(ts);
     return NULL;
   }
@@ -20,6 +22,7 @@ static struct ws_topics *topics_of(struct ws_server *s) {
   ws_list_init(&ts->late.link);
   ws_list_init(&ts->slow);
   ws_hear_init(ts);
+  ws_changes_init(&ts->changes, s);
   s->topics = ts;
   return ts;
 }
@@ -81,9 +84,9 @@ static void leave(struct ws_conn *c) {
 }
 
 static bool join(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
-                 bool is_here) {
+                 bool is_here, bool is_present) {
   struct ws_member *m = member_of(ts, c);
-  if (m && ws_member_join(m, t, is_here)) return true;
+  if (m && ws_member_join(m, t, is_here, is_present)) return true;
   if (m && m->n == 0) forget_member(c);
   return false;
 }
@@ -107,16 +110,63 @@ static struct ws_topic *add_topic(struct ws_topics *ts, struct ws_slice name,
   return v;
 }
 
+/* It is present as somebody, in the place of who it was. */
+static bool appear(struct ws_topics *ts, struct ws_subscription *sub,
+                   const struct ws_arrival *who) {
+  struct ws_topic *t = sub->topic->base ? sub->topic->base : sub->topic;
+  struct ws_facets *f = ws_topic_facets(t);
+  struct ws_present *before = sub->present[0], *now;
+  if (!f || (!f->presence && !(f->presence = ws_presence_new(&ts->key))) ||
+      !(now = ws_presence_join(f->presence, &ts->changes, who)))
+    return false;
+  sub->present[0] = now;
+  if (before) ws_presence_leave(before, &ts->changes);
+  return true;
+}
+
+static void disappear(struct ws_topics *ts, struct ws_subscription *sub) {
+  if (!sub->is_present || !sub->present[0]) return;
+  ws_presence_leave(sub->present[0], &ts->changes);
+  sub->present[0] = NULL;
+}
+
+static bool begin(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
+                  const struct ws_wish *wish) {
+  if (!join(ts, c, t, wish->is_here, wish->who != NULL)) return false;
+  struct ws_member *m = ws_member_of(c);
+  if (!wish->who || appear(ts, ws_member_find(m, t), wish->who)) {
+    ws_publish_note(c);
+    return true;
+  }
+  ws_member_part(ts, m, t);
+  if (m->n == 0) forget_member(c);
+  return false;
+}
+
+/* It has the topic, and gets another view of it. */
+static struct ws_subscription *move(struct ws_topics *ts, struct ws_conn *c,
+                                    struct ws_subscription *sub,
+                                    struct ws_topic *t, bool is_here) {
+  struct ws_member *m = ws_member_of(c);
+  if (!join(ts, c, t, is_here, sub->is_present)) return NULL;
+  struct ws_subscription *next = ws_member_find(m, t);
+  if (sub->is_present) next->present[0] = sub->present[0];
+  sub->is_present = false;
+  ws_member_part(ts, m, sub->topic);
+  return next;
+}
+
 /* It has the topic already: in the same view, or from now on in this one. */
 static enum ws_err change(struct ws_topics *ts, struct ws_conn *c,
                           struct ws_subscription *sub, struct ws_topic *t,
-                          bool is_here) {
-  struct ws_topic *before = sub->topic;
-  if (before != t && !join(ts, c, t, is_here)) return WS_ERR_MEMORY;
-  if (before != t)
-    ws_member_part(ts, ws_member_of(c), before);
-  else if (!is_here && !ws_subscription_widen(sub))
-    return WS_ERR_MEMORY;
+                          const struct ws_wish *wish) {
+  if (sub->topic != t)
+    sub = move(ts, c, sub, t, wish->is_here);
+  else if (!wish->is_here && !ws_subscription_widen(sub))
+    sub = NULL;
+  if (sub && wish->who) sub = ws_member_extend(ws_member_of(c), sub);
+  if (!sub || (wish->who && !appear(ts, sub, wish->who))) return WS_ERR_MEMORY;
+  if (wish->is_absent) disappear(ts, sub);
   return WS_OK;
 }
 
@@ -146,9 +196,8 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
   if (!can_get(c)) {
     err = WS_ERR_CLOSED;
   } else if (sub) {
-    err = change(ts, c, sub, t, wish->is_here);
-  } else if (join(ts, c, t, wish->is_here)) {
-    ws_publish_note(c);
+    err = change(ts, c, sub, t, wish);
+  } else if (begin(ts, c, t, wish)) {
     err = WS_OK;
   }
   ws_topics_pin(ts); /* whoever is greeted may leave */
@@ -184,10 +233,16 @@ enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
   return WS_OK;
 }
 
+static void stop(struct ws_topics *ts) {
+  ws_changes_free(&ts->changes);
+  ws_hear_free(ts);
+  ws_history_stop(ts);
+}
+
 void ws_topics_stop(struct ws_server *s) {
   if (!s->topics) return;
-  ws_hear_free(s->topics);
-  ws_history_stop(s->topics);
+  ws_changes_flush(&s->topics->changes);
+  stop(s->topics);
 }
 
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
@@ -232,7 +287,7 @@ void ws_topic_opened(struct ws_conn *c) {
   if (!ts || !ts->all || !can_get(c)) return;
   if (c->ahead) ws_publish_catch_up(c);
   if (!can_get(c)) return;
-  if (join(ts, c, ts->all, false))
+  if (join(ts, c, ts->all, false, false))
     ws_publish_note(c);
   else
     ws_conn_cut(c, 1006, "out of memory");
@@ -330,6 +385,24 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
   return ok;
 }
 
+/* ---- presence ---- */
+
+const char *ws_topic_node(struct ws_server *s) {
+  const struct ws_topics *ts = topics_of(s);
+  return ts ? ts->node : NULL;
+}
+
+const struct ws_presence *ws_topic_presence(const struct ws_server *s,
+                                            struct ws_slice name) {
+  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
+  return t && t->facets ? t->facets->presence : NULL;
+}
+
+bool ws_topic_has_audience(const struct ws_server *s, struct ws_slice name) {
+  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
+  return s->carrier || (t && ws_topic_is_wanted(t));
+}
+
 /* ---- history ---- */
 
 bool ws_topic_position(struct ws_server *s, struct ws_slice name,
@@ -379,7 +452,7 @@ void ws_topics_free(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
   ws_topics_leave(s);
   if (!ts) return;
-  ws_topics_stop(s);
+  stop(ts);
   ws_list_remove(&ts->late.link);
   ws_topic_log_free(ts);
   ws_mem_free(ts->all);

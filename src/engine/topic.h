@@ -19,8 +19,10 @@ struct ws_wish {
   bool is_here; /* not what is published elsewhere */
   bool is_back; /* it was there before, at this position */
   struct ws_position since;
-  bool is_asking;        /* wants to know */
-  struct ws_found found; /* what is made out at the moment of joining, */
+  const struct ws_arrival *who; /* it is present as this; NULL: as before */
+  bool is_absent;               /* or not any more */
+  bool is_asking;               /* wants to know */
+  struct ws_found found;        /* what is made out at the moment of joining, */
   /* which this tells, before anything of the topic is sent; NULL: what was
    * missed is sent instead. It may not publish or subscribe. */
   void (*joined)(struct ws_wish *);
@@ -67,6 +69,20 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
                       const struct ws_publication *p);
 
+/* ---- presence ---- */
+
+/* The server among others, by a few letters at random, with a zero byte; NULL
+ * without memory. */
+#define WS_NODE_LEN 8
+const char *ws_topic_node(struct ws_server *s);
+
+/* Who is in a topic; NULL: nobody. */
+const struct ws_presence *ws_topic_presence(const struct ws_server *s,
+                                            struct ws_slice name);
+
+/* May somebody get what is published to it? */
+bool ws_topic_has_audience(const struct ws_server *s, struct ws_slice name);
+
 /* ---- history ---- */
 
 /* Where a topic is, and what is kept of it: found->from to found->top. False
@@ -89,7 +105,8 @@ enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name);
 /* It is open: what is broadcast is for it too. */
 void ws_topic_opened(struct ws_conn *c);
 
-/* Nothing is published any more: nobody hears it. */
+/* The server is gone: who was in its topics is told to have left, and nobody
+ * hears anything any more. */
 void ws_topics_stop(struct ws_server *s);
 
 /* Nothing goes out any more, nor comes in. No connection is left, and nobody

@@ -94,6 +94,7 @@ static void remove_topic(struct ws_topics *ts, struct ws_topic *t) {
   if (!base) ts->n--;
   ws_text_release(t->name);
   if (t->facets) ws_kept_free(t->facets->kept, ts->server->loop);
+  if (t->facets) ws_presence_free(t->facets->presence);
   ws_mem_free(t->facets);
   ws_mem_free(t);
   if (base) ws_topics_check_empty(ts, base);
@@ -218,16 +219,39 @@ struct ws_subscription *ws_member_find_any(const struct ws_member *m,
   return sub;
 }
 
-bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here) {
+static struct ws_subscription *new_subscription(bool is_present) {
+  size_t beside = is_present ? sizeof(struct ws_present *) : 0;
+  struct ws_subscription *sub =
+    ws_mem_alloc(sizeof(struct ws_subscription) + beside);
+  if (sub && is_present) sub->present[0] = NULL;
+  return sub;
+}
+
+struct ws_subscription *ws_member_extend(struct ws_member *m,
+                                         struct ws_subscription *sub) {
+  if (sub->is_present) return sub;
+  struct ws_subscription *longer = new_subscription(true);
+  if (!longer) return NULL;
+  *longer = *sub;
+  longer->is_present = true;
+  longer->link.prev->next = longer->link.next->prev = &longer->link;
+  m->slots[place(m, sub->topic)] = longer;
+  ws_mem_free(sub);
+  return longer;
+}
+
+bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here,
+                    bool is_present) {
   struct ws_topics *ts = m->conn->server->topics;
-  struct ws_subscription *sub = ws_mem_alloc(sizeof *sub);
+  struct ws_subscription *sub = new_subscription(is_present);
   if (!sub || !make_room(m) || (!is_here && !ws_topic_want(ts, t))) {
     ws_mem_free(sub);
     return false;
   }
   m->slots[place(m, t)] = sub;
   m->n++;
-  *sub = (struct ws_subscription){.topic = t, .member = m, .is_here = is_here};
+  *sub = (struct ws_subscription){
+    .topic = t, .member = m, .is_here = is_here, .is_present = is_present};
   ws_list_append(&t->members, &sub->link);
   t->n++;
   return true;
@@ -242,6 +266,8 @@ bool ws_subscription_widen(struct ws_subscription *sub) {
 
 static void end(struct ws_topics *ts, struct ws_subscription *sub) {
   struct ws_topic *t = sub->topic;
+  if (sub->is_present && sub->present[0])
+    ws_presence_leave(sub->present[0], &ts->changes);
   if (!sub->is_here) ws_topic_unwant(ts, t);
   ws_list_remove(&sub->link);
   ws_mem_free(sub);

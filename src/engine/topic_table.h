@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "engine/conn_base.h"
 #include "engine/kept.h"
+#include "engine/presence.h"
 
 #define WS_NO_ENTRY UINT32_MAX
 
@@ -13,7 +14,8 @@
 struct ws_facets {
   struct ws_topic *views; /* by their `next` */
   struct ws_list hearers;
-  struct ws_kept *kept; /* NULL: it has no history */
+  struct ws_kept *kept;         /* NULL: it has no history */
+  struct ws_presence *presence; /* NULL: nobody has ever said who he is */
 };
 
 /* A view of a topic is one of its own, with the same name: it is in no bucket,
@@ -40,7 +42,9 @@ struct ws_subscription {
   struct ws_list link; /* of the topic */
   struct ws_topic *topic;
   struct ws_member *member;
-  bool is_here; /* what is published elsewhere is not for it */
+  bool is_here;                 /* what is published elsewhere is not for it */
+  bool is_present;              /* it has what follows */
+  struct ws_present *present[]; /* one, or NULL */
 };
 
 /* A connection that has subscribed to something. */
@@ -108,6 +112,8 @@ struct ws_topics {
   uint64_t epoch;                      /* 1 and up */
   struct ws_heard *heard, *last_heard; /* what has to be told to hearers */
   uint64_t n_heard;                    /* so many were there so far */
+  char node[9];                        /* letters at random */
+  struct ws_changes changes;           /* of presence, to be told */
   struct ws_job hear;
   struct ws_timer hear_again;
 };
@@ -173,8 +179,15 @@ struct ws_subscription *ws_member_find(const struct ws_member *m,
 struct ws_subscription *ws_member_find_any(const struct ws_member *m,
                                            const struct ws_topic *t);
 
-/* False without memory. It has not subscribed to it yet. */
-bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here);
+/* False without memory. It has not subscribed to it yet. is_present: it may
+ * become so. */
+bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here,
+                    bool is_present);
+
+/* The same subscription, which may become present from now on; NULL without
+ * memory: it is as it was. */
+struct ws_subscription *ws_member_extend(struct ws_member *m,
+                                         struct ws_subscription *sub);
 
 /* It wants what is published elsewhere too; false without memory. */
 bool ws_subscription_widen(struct ws_subscription *sub);

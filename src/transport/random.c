@@ -22,3 +22,11 @@ bool ws_random_take(struct ws_loop *loop, void *to, size_t n) {
   memset(r->block + r->left, 0, n);
   return true;
 }
+
+bool ws_random_letters(struct ws_loop *loop, char *to, size_t n) {
+  static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+  if (!ws_random_take(loop, to, n)) return false;
+  for (size_t i = 0; i < n; i++)
+    to[i] = letters[(unsigned char)to[i] % (sizeof letters - 1)];
+  return true;
+}

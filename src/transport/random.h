@@ -9,4 +9,7 @@
  * process or in one it was forked from. False when the system has none. */
 bool ws_random_take(struct ws_loop *loop, void *to, size_t n);
 
+/* The same as n small letters and digits, none of which looks like another. */
+bool ws_random_letters(struct ws_loop *loop, char *to, size_t n);
+
 #endif

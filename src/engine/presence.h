@@ -1,0 +1,78 @@
+/* presence.h: who is in a topic, and who has come or gone. Several who say the
+ * same key, as the tabs of one person do, are one. */
+#ifndef EVWS_PRESENCE_H
+#define EVWS_PRESENCE_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "engine/text.h"
+#include "transport/loop.h"
+
+struct ws_server;
+
+#define WS_PRESENCE_ID_MAX 255
+#define WS_PRESENCE_INFO_MAX 4096
+
+/* Somebody has come or gone. */
+struct ws_change {
+  struct ws_change *next;
+  struct ws_text *topic, *id, *key, *info;
+  bool is_join;
+};
+
+/* What is to be told of a server's topics, in order. */
+struct ws_changes {
+  struct ws_server *server;
+  struct ws_change *first, *last;
+  struct ws_job job;
+  struct ws_timer again;
+};
+
+/* One person of a topic. */
+struct ws_person {
+  struct ws_person *next; /* in its bucket */
+  struct ws_list link;    /* by the order of coming */
+  struct ws_text *id, *key, *info;
+  size_t n; /* so often there */
+};
+
+/* Of one topic. */
+struct ws_presence {
+  const struct ws_hash_key *hash;
+  struct ws_person **buckets;
+  size_t n_buckets, n;
+  struct ws_list people;
+};
+
+/* One who is there. */
+struct ws_present {
+  struct ws_presence *of;
+  struct ws_person *person;
+  struct ws_change *leave; /* what will be told, made beforehand */
+};
+
+/* Who comes: the texts are taken over by reference. */
+struct ws_arrival {
+  struct ws_text *topic, *id, *key, *info;
+};
+
+struct ws_presence *ws_presence_new(const struct ws_hash_key *hash);
+void ws_presence_free(struct ws_presence *p); /* nobody is there; may be NULL */
+
+/* Somebody has come; NULL without memory. If the key is new, that is told. */
+struct ws_present *ws_presence_join(struct ws_presence *p,
+                                    struct ws_changes *changes,
+                                    const struct ws_arrival *who);
+
+/* And has gone, which is told if nobody else says the key. */
+void ws_presence_leave(struct ws_present *who, struct ws_changes *changes);
+
+void ws_changes_init(struct ws_changes *c, struct ws_server *s);
+
+/* All is told now, not behind what is going on. */
+void ws_changes_flush(struct ws_changes *c);
+
+/* Nothing is told any more. */
+void ws_changes_free(struct ws_changes *c);
+
+#endif
