@@ -101,14 +101,22 @@ local function default_of(text)
 end
 
 -- Methods and properties of an object: its __index is a table, or a function
--- with the methods as its first upvalue and perhaps the properties' names as
--- its second.
+-- with the methods as its first upvalue, and perhaps the properties' names as
+-- its second, or among the methods, as numbers.
 local function members(name)
   local index = debug.getregistry()[name].__index
   if type(index) == "table" then return keys(index) end
-  local _, methods = debug.getupvalue(index, 1)
-  local _, properties = debug.getupvalue(index, 2)
-  return keys(methods), properties and keys(properties)
+  local _, all = debug.getupvalue(index, 1)
+  local _, named = debug.getupvalue(index, 2)
+  local methods, properties = {}, named or {}
+  for member, what in pairs(all) do
+    if type(what) == "number" then
+      properties[member] = true
+    else
+      methods[member] = true
+    end
+  end
+  return keys(methods), keys(properties)
 end
 
 -- The C table of options: name -> the functions that take it.

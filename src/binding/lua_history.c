@@ -11,7 +11,7 @@
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
-#include "engine/topic.h"
+#include "engine/topic_ask.h"
 
 #define SIZE_MOST 65536
 #define TTL_MOST (366 * 86400)

@@ -4,7 +4,7 @@
 #define EVWS_BINDING_LUA_PRESENCE_H
 
 #include "binding/state.h"
-#include "engine/topic.h"
+#include "engine/topic_ask.h"
 
 /* Who somebody says that he is. */
 struct lua_arrival {

@@ -14,7 +14,7 @@
 #include "binding/send_options.h"
 #include "binding/stamp.h"
 #include "binding/task.h"
-#include "engine/topic.h"
+#include "engine/topic_ask.h"
 
 static int push_count(lua_State *L, int64_t n) {
   if (n >= 0) {

@@ -5,7 +5,7 @@
 
 #include <lauxlib.h>
 
-#include "engine/topic.h"
+#include "engine/topic_ask.h"
 
 struct lua_wish {
   struct ws_wish wish; /* first */

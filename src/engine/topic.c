@@ -1,12 +1,10 @@
 /* topic.c: publish and subscribe, as connections and servers ask for it. */
 #include "engine/topic.h"
 
-#include <string.h>
-
 #include "engine/topic_log.h"
 #include "transport/random.h"
 
-static struct ws_topics *topics_of(struct ws_server *s) {
+struct ws_topics *ws_topics_of(struct ws_server *s) {
   struct ws_topics *ts = s->topics;
   if (ts) return ts;
   if (!(ts = ws_mem_zero(sizeof *ts))) return NULL;
@@ -187,7 +185,7 @@ static void greet(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
 enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
                                struct ws_wish *wish) {
   if (!can_get(c)) return WS_ERR_CLOSED;
-  struct ws_topics *ts = topics_of(c->server);
+  struct ws_topics *ts = ws_topics_of(c->server);
   struct ws_topic *t = ts ? add_topic(ts, name, wish->view) : NULL;
   enum ws_err err = WS_ERR_MEMORY;
   if (!t) return err;
@@ -220,7 +218,7 @@ bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
 enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
                           struct ws_hearer *h, struct ws_wish *wish) {
   if (s->is_gone) return WS_ERR_CLOSED;
-  struct ws_topics *ts = topics_of(s);
+  struct ws_topics *ts = ws_topics_of(s);
   struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
   if (!t) return WS_ERR_MEMORY;
   h->is_here = wish->is_here;
@@ -252,21 +250,6 @@ struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i) {
   if (!m && c->rare && *i < c->rare->n_topics) name = c->rare->topics[(*i)++];
   return name ? (struct ws_slice){name->text, name->len}
               : (struct ws_slice){NULL, 0};
-}
-
-void ws_topic_each(const struct ws_server *s, struct ws_slice name,
-                   void (*each)(struct ws_conn *, void *), void *arg) {
-  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  for (; t; t = t->base ? t->next : ws_topic_views(t))
-    for (struct ws_list *e = t->members.next; e != &t->members; e = e->next)
-      each(WS_LIST_ENTRY(e, struct ws_subscription, link)->member->conn, arg);
-}
-
-size_t ws_topic_count(const struct ws_server *s, struct ws_slice name) {
-  struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  size_t n = 0;
-  for (; t; t = t->base ? t->next : ws_topic_views(t)) n += t->n;
-  return n;
 }
 
 /* ---- everybody ---- */
@@ -342,7 +325,7 @@ static int64_t carry(struct ws_server *s, struct ws_except except,
 
 int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_publication *p, const char **far) {
-  struct ws_topics *ts = s->kept.n ? topics_of(s) : s->topics;
+  struct ws_topics *ts = s->kept.n ? ws_topics_of(s) : s->topics;
   struct ws_topic *t = ts ? ws_topics_find(ts, p->topic) : NULL;
   struct ws_fleet fleet;
   int64_t n = 0;
@@ -360,7 +343,7 @@ int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
 
 int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
                            struct ws_slice message, const char **far) {
-  struct ws_topics *ts = topics_of(s);
+  struct ws_topics *ts = ws_topics_of(s);
   struct ws_topic *t = ts ? everybody(ts) : NULL;
   struct ws_except nobody = {NULL, 0};
   struct ws_publication p = {.message = message, .opcode = opcode};
@@ -371,7 +354,7 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
 
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
                       const struct ws_publication *p) {
-  struct ws_topics *ts = p->topic.p ? s->topics : topics_of(s);
+  struct ws_topics *ts = p->topic.p ? s->topics : ws_topics_of(s);
   struct ws_left_out out = {.ids = except, .is_foreign = true};
   struct ws_publication copy = *p;
   struct ws_topic *t;
@@ -383,64 +366,6 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
   bool ok = publish(ts, &out, t, &copy) >= 0;
   ts->fleet = NULL;
   return ok;
-}
-
-/* ---- presence ---- */
-
-const char *ws_topic_node(struct ws_server *s) {
-  const struct ws_topics *ts = topics_of(s);
-  return ts ? ts->node : NULL;
-}
-
-const struct ws_presence *ws_topic_presence(const struct ws_server *s,
-                                            struct ws_slice name) {
-  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  return t && t->facets ? t->facets->presence : NULL;
-}
-
-bool ws_topic_has_audience(const struct ws_server *s, struct ws_slice name) {
-  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  return s->carrier || (t && ws_topic_is_wanted(t));
-}
-
-/* ---- history ---- */
-
-bool ws_topic_position(struct ws_server *s, struct ws_slice name,
-                       struct ws_found *found) {
-  struct ws_topics *ts = topics_of(s);
-  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
-  if (!t) return false;
-  ws_history_find(t, NULL, found);
-  if (found->is_kept) found->from = ws_kept_first(ws_topic_kept(t));
-  ws_topics_check_empty(ts, t);
-  return true;
-}
-
-bool ws_topic_message(const struct ws_server *s, struct ws_slice name,
-                      const struct ws_found *found, uint64_t offset,
-                      struct ws_publication *p) {
-  const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;
-  const struct ws_kept *k = t ? ws_topic_kept(t) : NULL;
-  struct ws_part part;
-  return k && memcmp(k->epoch, found->epoch, sizeof k->epoch) == 0 &&
-         ws_kept_at(k, offset, p, &part);
-}
-
-enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name) {
-  struct ws_topics *ts = topics_of(s);
-  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
-  struct ws_publication p = {.topic = name, .is_kept = true, .is_reset = true};
-  struct ws_left_out nobody = {.is_foreign = false};
-  if (!t) return WS_ERR_MEMORY;
-  struct ws_heard *heard = ws_topic_is_heard(t) ? ws_hear_take(t, &p) : NULL;
-  if ((ws_topic_is_heard(t) && !heard) || !ws_history_reset(ts, t)) {
-    ws_hear_drop(heard);
-    return WS_ERR_MEMORY;
-  }
-  p.epoch = ws_kept_epoch(ws_topic_kept(t));
-  if (heard) ws_hear_tell(ts, heard, &p);
-  ws_view_publish(ts, &nobody, t, &p);
-  return WS_OK;
 }
 
 void ws_topics_leave(struct ws_server *s) {

@@ -41,12 +41,6 @@ bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name);
  * end. Of a connection that is over: of those that it had. */
 struct ws_slice ws_topic_name(const struct ws_conn *c, size_t *i);
 
-/* Hands out those that have subscribed; the topic must not change meanwhile. */
-void ws_topic_each(const struct ws_server *s, struct ws_slice name,
-                   void (*each)(struct ws_conn *, void *), void *arg);
-
-size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
-
 /* From now on h hears the topic, until ws_hear_stop; what was missed is told
  * to wish->joined alone. WS_ERR_CLOSED, WS_ERR_MEMORY. */
 enum ws_err ws_topic_hear(struct ws_server *s, struct ws_slice name,
@@ -69,38 +63,10 @@ int64_t ws_topic_broadcast(struct ws_server *s, uint8_t opcode,
 bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
                       const struct ws_publication *p);
 
-/* ---- presence ---- */
-
-/* The server among others, by a few letters at random, with a zero byte; NULL
- * without memory. */
-#define WS_NODE_LEN 8
-const char *ws_topic_node(struct ws_server *s);
-
-/* Who is in a topic; NULL: nobody. */
-const struct ws_presence *ws_topic_presence(const struct ws_server *s,
-                                            struct ws_slice name);
-
-/* May somebody get what is published to it? */
-bool ws_topic_has_audience(const struct ws_server *s, struct ws_slice name);
-
-/* ---- history ---- */
-
-/* Where a topic is, and what is kept of it: found->from to found->top. False
- * without memory. */
-bool ws_topic_position(struct ws_server *s, struct ws_slice name,
-                       struct ws_found *found);
-
-/* The message at an offset of the epoch that was found, for the moment; false
- * where it is not kept any more. */
-bool ws_topic_message(const struct ws_server *s, struct ws_slice name,
-                      const struct ws_found *found, uint64_t offset,
-                      struct ws_publication *p);
-
-/* A topic's history is forgotten: a new epoch. Who hears it is told, and views
- * are asked, by a publication that says so. WS_ERR_MEMORY. */
-enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name);
-
 /* ---- called by the engine ---- */
+
+/* The topics of a server, from now on; NULL without memory. */
+struct ws_topics *ws_topics_of(struct ws_server *s);
 
 /* It is open: what is broadcast is for it too. */
 void ws_topic_opened(struct ws_conn *c);

@@ -9,6 +9,7 @@
 #include "engine/presence.h"
 
 #define WS_NO_ENTRY UINT32_MAX
+#define WS_NODE_LEN 8
 
 /* What few topics have beside their members. */
 struct ws_facets {
@@ -112,7 +113,7 @@ struct ws_topics {
   uint64_t epoch;                      /* 1 and up */
   struct ws_heard *heard, *last_heard; /* what has to be told to hearers */
   uint64_t n_heard;                    /* so many were there so far */
-  char node[9];                        /* letters at random */
+  char node[WS_NODE_LEN + 1];          /* letters at random */
   struct ws_changes changes;           /* of presence, to be told */
   struct ws_job hear;
   struct ws_timer hear_again;
