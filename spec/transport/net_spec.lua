@@ -195,6 +195,14 @@ describe("an address", function()
     end
   end)
 
+  it("of IPv4 is shown whatever its bytes are", function()
+    for n = 0, 255 do
+      local address = ("%d.%d.%d.%d"):format(n, 255 - n, n // 10, n % 10)
+      assert.equal(address, (transport.text(address, 80)))
+      assert.equal(address, (transport.text(address, 80, true)))
+    end
+  end)
+
   it("of IPv4 is shown as such where it came mapped into IPv6", function()
     for _, text in ipairs { "127.0.0.1", "192.0.2.7", "255.255.255.255" } do
       assert.equal(text, (transport.text(text, 1, true)))

@@ -17,8 +17,9 @@ struct ws_pending *ws_pending_new(struct ws_conn *c,
   const struct ws_http_options *o = &c->server->http;
   size_t n = o->max_headers;
   struct ws_pending *p =
-    ws_mem_zero(sizeof *p + n * sizeof(struct ws_http_field));
+    ws_mem_alloc(sizeof *p + n * sizeof(struct ws_http_field));
   if (!p) return NULL;
+  memset(p, 0, sizeof *p); /* the fields are written before they are read */
   p->phase.calls = calls;
   p->conn = c;
   p->peer = *peer;
