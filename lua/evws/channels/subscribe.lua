@@ -188,12 +188,18 @@ function subscribe.join(client, channel, rights, grant, request, tell)
   end
   client.subs[channel], client.n_subs = sub, client.n_subs + 1
   local function joined(found)
+    if client.subs[channel] ~= sub then return end
     sub.epoch = found.epoch
     tell(make_reply(sub, request, found))
     sub.is_joined = true
   end
   local ok, why = pcall(enroll, sub, request, joined)
-  if client.subs[channel] ~= sub then return nil end -- ended meanwhile
+  local now = client.subs[channel]
+  if now ~= sub then -- ended meanwhile
+    if not now then client.conn:unsubscribe(channel) end
+    if client.state == "closed" or sub.is_joined then return nil end
+    error(errors.internal, 0)
+  end
   if not ok or not sub.is_joined then
     client.subs[channel], client.n_subs = nil, client.n_subs - 1
     if client.state == "closed" then return nil end
