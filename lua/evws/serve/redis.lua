@@ -13,10 +13,13 @@ redis.__index = redis
 
 local command = [[
 exec 3<&0
-redis-server --port 0 --unixsocket '%s' --unixsocketperm 600 --dir '%s' \
+program=$(command -v redis-server || command -v valkey-server) || exit 127
+cd '%s' || exit 1
+"$program" --port 0 --unixsocket '%s' --unixsocketperm 600 \
   --save '' --appendonly no --daemonize no --loglevel warning \
   </dev/null >/dev/null 3<&- & server=$!
-(read _ <&3; kill $server 2>/dev/null) & watch=$!
+(read _ <&3; kill $server; rm -f redis.sock; rmdir "$PWD") \
+  2>/dev/null & watch=$!
 wait $server; status=$?
 kill $watch 2>/dev/null
 exit $status]]
@@ -26,8 +29,8 @@ local function quote(path)
 end
 
 local function run(self)
-  local process, why = core.process(command:format(quote(self.socket),
-    quote(self.directory)), "w")
+  local process, why = core.process(command:format(quote(self.directory),
+    quote(self.socket)), "w")
   self.process = process
   return process, why
 end
