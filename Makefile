@@ -7,6 +7,8 @@ BUILD = build/$(if $(PGO),pgo,release)
 SANITIZE =
 PGO =
 EXAMPLE = echo
+WORKERS =
+REDIS =
 ARGS =
 SPEC =
 BUSTED_FLAGS =
@@ -284,14 +286,21 @@ samples = for file in examples/*.lua; do \
     "$$file")"; \
   done
 
+# Workers, and who joins their topics.
+served = bin/evws serve $(if $(WORKERS),--workers $(WORKERS)) \
+  $(if $(REDIS),--redis $(REDIS)) examples/$(EXAMPLE).lua -- $(ARGS)
+
 ## run: set up, build, start a sample: make run [EXAMPLE=chat] [ARGS=8080]
+#   in several processes: [WORKERS=4] [REDIS=spawn]
 run:
 	@if [ ! -f examples/$(call quote,$(EXAMPLE)).lua ]; then \
 	  echo "make run: no sample" $(call quote,'$(EXAMPLE)'). \
 	    "EXAMPLE is one of these:"; $(samples); exit 2; fi >&2
-	@$(SETUP) run $(if $(filter index signalr,$(EXAMPLE)),cjson)
+	@$(SETUP) run $(if $(filter index signalr,$(EXAMPLE)),cjson) \
+	  $(if $(REDIS),hiredis) $(if $(filter spawn,$(REDIS)),redis)
 	$(again) $(jobs) build-core
-	@exec env $(lua_env) $(LUA) examples/$(EXAMPLE).lua $(ARGS)
+	@exec env $(lua_env) $(LUA) $(if $(WORKERS)$(REDIS),$(served), \
+	  examples/$(EXAMPLE).lua $(ARGS))
 
 ## test: set up, build, all specs; one: make test SPEC=spec/x_spec.lua
 test:

@@ -8,7 +8,6 @@ local redis = require "evws.serve.redis"
 local supervisors = require "evws.serve.supervisor"
 
 local actions = {
-  CHLD = function(supervisor) supervisor:reap() end,
   HUP = function(supervisor) supervisor:reload() end,
   INT = function(supervisor) supervisor:stop() end,
   TERM = function(supervisor) supervisor:stop() end,
@@ -21,12 +20,24 @@ local function complain(format, ...)
   return 1
 end
 
+-- What has to be done comes before who has ended: at a terminal all get the
+-- same signal, and nobody is to be started again because of it.
 local function heed(supervisor, fd)
-  while true do
-    core.wait(fd, "r")
-    for _, name in ipairs(serve.take_signals(fd)) do
+  local has_ended = false
+  for _, name in ipairs(serve.take_signals(fd)) do
+    if name == "CHLD" then
+      has_ended = true
+    else
       actions[name](supervisor)
     end
+  end
+  if has_ended then supervisor:reap() end
+end
+
+local function heed_all(supervisor, fd)
+  while true do
+    core.wait(fd, "r")
+    heed(supervisor, fd)
   end
 end
 
@@ -42,8 +53,11 @@ local function supervise(options)
   if not supervisor then return complain("%s", why) end
   local fd, failure = serve.signals()
   if not fd then return complain("%s", failure) end
-  ws.spawn(heed, supervisor, fd)
-  ws.every(supervisor.TICK, function() supervisor:tick() end)
+  ws.spawn(heed_all, supervisor, fd)
+  ws.every(supervisor.TICK, function()
+    heed(supervisor, fd)
+    supervisor:tick()
+  end)
   ws.run(function() supervisor:start() end, { signals = false })
   supervisor.sockets:keep {}
   return supervisor.status or 1
@@ -58,6 +72,7 @@ local function with_redis(options)
   local server, why = redis.start()
   if not server then return complain("%s", why) end
   options.backplane = server.url
+  function options.stopping() server.is_stopping = true end
   local status = supervise(options)
   server:stop()
   return status

@@ -48,6 +48,22 @@ describe("evws serve", function()
     assert.equal("", served.child:errors())
   end)
 
+  it("ends quietly where all get the signal, as at a terminal", function()
+    local served = kit.serve(kit.echo, "-w 3")
+    served:await("^worker", 3)
+    local pids, seen = {}, 0
+    while seen < 3 do
+      local _, _, pid = served:who(served:open())
+      if not pids[pid] then seen = seen + 1 end
+      pids[pid] = true
+    end
+    local list = { served.child.pid }
+    for pid in pairs(pids) do list[#list + 1] = pid end
+    os.execute("kill -INT " .. table.concat(list, " "))
+    assert.equal(0, served.child:ended(40))
+    assert.equal("", served.child:errors())
+  end)
+
   it("ends at once at the second SIGTERM", function()
     local served = kit.serve(kit.echo)
     served:await("^worker", 2)

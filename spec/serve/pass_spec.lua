@@ -41,17 +41,17 @@ ws.run()
 -- One connection to each of two workers, and their serial numbers.
 local function two(served)
   served:await("^worker", 2)
-  local one, other = served:open(), nil
+  local one = served:open()
   local function serial(client)
     client:send(t.frame("text", "who"))
     return client:frame().payload
   end
   local first = serial(one)
-  repeat
-    other = served:open()
+  while true do
+    local other = served:open()
     local second = serial(other)
     if second ~= first then return one, first, other, second end
-  until false
+  end
 end
 
 local function ask(client, ...)

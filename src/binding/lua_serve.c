@@ -283,6 +283,24 @@ static int serve_open(lua_State *L) {
   return 2;
 }
 
+/* One that listens already -> its port (0: a path), its address or path. */
+static int serve_adopt(lua_State *L) {
+  struct ws_net_listen what = {.fd = (int)luaL_checkinteger(L, 1),
+                               .has_fd = true};
+  struct ws_io *io = io_of(L);
+  int fds[WS_NET_LISTEN_MAX];
+  char text[WS_NET_TEXT_MAX];
+  struct ws_address a;
+  const char *why = NULL;
+  int r = ws_net_listen(io, &what, fds, &why);
+  if (r >= 0) r = io->ops->getsockname(io, what.fd, &a);
+  if (r < 0) return failure(L, r);
+  if (ws_net_text(&a, text) == 0) ws_net_unix_path(&a, text);
+  lua_pushinteger(L, what.port);
+  lua_pushstring(L, text);
+  return 2;
+}
+
 static int serve_close(lua_State *L) {
   struct ws_io *io = io_of(L);
   io->ops->close(io, (int)luaL_checkinteger(L, 1));
@@ -329,17 +347,13 @@ static int serve_take_signals(lua_State *L) {
 }
 
 void ws_serve_push(lua_State *L) {
-  static const luaL_Reg functions[] = {{"close", serve_close},
-                                       {"control", serve_control},
-                                       {"environment", serve_environment},
-                                       {"open", serve_open},
-                                       {"page", serve_page},
-                                       {"pid", serve_pid},
-                                       {"signals", serve_signals},
-                                       {"spawn", serve_spawn},
-                                       {"take_signals", serve_take_signals},
-                                       {"unlink", serve_unlink},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"adopt", serve_adopt},     {"close", serve_close},
+    {"control", serve_control}, {"environment", serve_environment},
+    {"open", serve_open},       {"page", serve_page},
+    {"pid", serve_pid},         {"signals", serve_signals},
+    {"spawn", serve_spawn},     {"take_signals", serve_take_signals},
+    {"unlink", serve_unlink},   {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushinteger(L, WS_SHARE_SLOTS);
   lua_setfield(L, -2, "slots");

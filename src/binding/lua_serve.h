@@ -15,6 +15,7 @@
  *     page:set(slot, id, generation, serial), page:state(slot, name),
  *     page:restarted()
  *   open { host =, port = | unix =, mode =; backlog = } -> port, fds
+ *   adopt(fd) -> port, address   one that listens already; port 0: a path
  *   signals() -> fd   CHLD, HUP, INT, TERM, TTIN and TTOU are caught
  *   take_signals(fd) -> a list of names
  *   environment() -> a list of "name=value"; pid() -> this process's

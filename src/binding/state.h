@@ -111,9 +111,10 @@ struct lua_server {
   struct ws_task *waiting; /* for the end, by their `next` */
   uint32_t n_closing;      /* on_closing that have not returned */
   struct ws_worker
-    *worker;       /* whose supervisor has opened what it listens on; */
-  int control_key; /* which of that; NULL: nobody, or no more */
-  uint64_t queued; /* ws_server_queued, when it was looked at last */
+    *worker;         /* whose supervisor has opened what it listens on; */
+  int control_key;   /* which of that; NULL: nobody, or no more */
+  bool is_inherited; /* it goes on listening when we have ended */
+  uint64_t queued;   /* ws_server_queued, when it was looked at last */
   bool is_started;
 };
 

@@ -4,7 +4,7 @@
  *   from the supervisor           from the worker
  *   ping                          pong
  *   retire linger code grace all  ready
- *   listening key port            listen backlog port mode kind \n place
+ *   listening key port foreign    listen backlog port mode kind \n place
  *   refused errno \n why          closed key
  *   take channel \n bytes         pass serial channel \n bytes
  *
@@ -120,10 +120,11 @@ static void retire(struct ws_state *st, double linger, int code, double grace,
   struct ws_list *l = st->servers.next;
   st->is_retiring = true;
   while (l != &st->servers) {
-    struct ws_server *s = &WS_LIST_ENTRY(l, struct lua_server, link)->s;
+    struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
+    struct ws_server *s = &ls->s;
     l = l->next; /* closing may take it out of the list */
-    s->is_last = is_all && s->is_shared;
-    if (is_all)
+    s->is_last = is_all && s->is_shared && !ls->is_inherited;
+    if (is_all && !ls->is_inherited)
       ws_farewell_begin(s, code, reason, grace);
     else
       ws_retire_begin(s, linger, code, grace);
@@ -214,15 +215,16 @@ static void put_off(struct ws_worker *w, struct ws_slice bytes, const int *fds,
 static int read_answer(struct ws_worker *w, const struct record *r,
                        struct ws_net_listen *what, int *key,
                        char why[WS_WORKER_WHY_MAX]) {
-  long long n[2] = {EIO, 0};
+  long long n[3] = {EIO, 0, 0};
   bool is_good = is_verb(r, "listening");
-  bool is_read = read_numbers(arguments(r), n, is_good ? 2 : 1);
-  if (is_good && is_read && r->n_fds > 0) { /* key, port */
+  bool is_read = read_numbers(arguments(r), n, is_good ? 3 : 1);
+  if (is_good && is_read && r->n_fds > 0) { /* key, port, foreign */
     memcpy(w->given, r->fds, sizeof *r->fds * (size_t)r->n_fds);
     what->given = w->given;
     what->n_given = r->n_fds;
     *key = (int)n[0];
     what->port = (int)n[1];
+    w->is_foreign = n[2];
     return 0;
   }
   if (r->n_fds < 0) {
@@ -276,6 +278,7 @@ int ws_worker_listen(struct ws_worker *w, struct ws_net_listen *what, int *key,
 void ws_worker_listens(struct ws_worker *w, struct lua_server *ls, int key) {
   ls->worker = w;
   ls->control_key = key;
+  ls->is_inherited = w->is_foreign;
   ls->s.is_shared = ls->s.is_foreign = true;
   ws_share_enter(&w->share, &ls->s);
 }

@@ -21,6 +21,7 @@ struct ws_worker {
   unsigned long long serial; /* no two processes have the same */
   char *backplane;           /* the URL of --redis, or NULL */
   int given[WS_NET_LISTEN_MAX];
+  bool is_foreign; /* those are not the supervisor's own, but systemd's */
   unsigned copies; /* of what is counted here, for others to see */
   bool is_ready;
 

@@ -67,6 +67,7 @@ local function keep(self)
       local pidfd = self.process:pidfd()
       if not pidfd then ws.sleep(0.2) else core.wait(pidfd, "r") end
     end
+    ws.sleep(0.1) -- whoever has ended it may have meant all of us
     if self.is_stopping then return end
     core.log("warning", "redis-server has ended; it is started again")
     if ws.now() - since > 10 then delay = 0.1 end

@@ -7,24 +7,40 @@ local serve = core.serve
 local sockets = {}
 sockets.__index = sockets
 
-function sockets.new()
-  return setmetatable({ by_name = {}, last_key = 0 }, sockets)
+local function add(self, entry)
+  self.last_key = self.last_key + 1
+  entry.key = self.last_key
+  self.by_name[entry.name] = entry
+  return entry
+end
+
+--- inherited: descriptors that listen already, as systemd passes them -> self
+--- | nil, why
+function sockets.new(inherited)
+  local self = setmetatable({ by_name = {}, last_key = 0 }, sockets)
+  for _, fd in ipairs(inherited) do
+    local port, address = serve.adopt(fd)
+    if not port then return nil, ("descriptor %d: %s"):format(fd, address) end
+    local is_path = port == 0
+    add(self, { name = is_path and "u" .. address or "fd " .. fd, port = port,
+      fds = { fd }, is_inherited = true })
+  end
+  return self
 end
 
 local function open(self, name, place)
   local port, fds, errno = serve.open(place)
   if not port then return nil, fds, errno end
-  self.last_key = self.last_key + 1
-  local entry = { name = name, key = self.last_key, port = port, fds = fds,
-    host = place.host, unix = place.unix }
-  self.by_name[name] = entry
-  return entry
+  return add(self, { name = name, port = port, fds = fds, host = place.host,
+    unix = place.unix })
 end
 
--- One that was opened as port 0 has a number since.
+-- One that was opened as port 0 has a number since; one that was inherited is
+-- meant by its number, whatever its address.
 local function at_port(self, place)
   for _, entry in pairs(self.by_name) do
-    if entry.host == place.host and entry.port == place.port then
+    if entry.port > 0 and entry.port == place.port
+      and (entry.is_inherited or entry.host == place.host) then
       return entry
     end
   end
@@ -67,10 +83,10 @@ local function close(self, entry)
   self.by_name[entry.name] = nil
 end
 
---- Closes those that none of these workers holds.
+--- Closes those that none of these workers holds, and that are ours.
 function sockets:keep(workers)
   for _, entry in pairs(self.by_name) do
-    local is_held = false
+    local is_held = entry.is_inherited
     for worker in pairs(workers) do
       is_held = is_held or worker.holds[entry.key]
     end

@@ -22,13 +22,23 @@ local MOST_DELAY = 30
 local supervisor = {}
 supervisor.__index = supervisor
 
+-- What systemd has passed to this process (sd_listen_fds).
+local function inherited()
+  local list = {}
+  if tonumber(os.getenv "LISTEN_PID") ~= serve.pid() then return list end
+  for i = 1, tonumber(os.getenv "LISTEN_FDS") or 0 do list[i] = 2 + i end
+  return list
+end
+
 --- options: script, arguments, lua, workers, grace, linger, close_code, ready,
---- hang, backplane
+--- hang, backplane, stopping(): is called when all begin to go
 function supervisor.new(options)
+  local list, why = sockets.new(inherited())
+  if not list then return nil, why end
   local page, fd = serve.page()
   if not page then return nil, fd end
   return setmetatable({ options = options, page = page, page_fd = fd,
-    sockets = sockets.new(), workers = {}, by_serial = {}, slots = {},
+    sockets = list, workers = {}, by_serial = {}, slots = {},
     places = {}, count = options.workers, generation = 1, serial = 0,
     clock = 0, last = ws.now(), pinged = 0 }, supervisor)
 end
@@ -78,6 +88,7 @@ end
 function supervisor:stop()
   local grace = self.stopping and 0 or self.options.grace
   self.stopping = true
+  if self.options.stopping then self.options.stopping() end
   self.reload_at, self.reload_again = nil, nil
   cancel_retries(self)
   for worker in pairs(self.workers) do leave(worker, grace) end
@@ -246,8 +257,8 @@ local function listen(self, worker, arguments, place)
     backlog = tonumber(backlog), port = tonumber(port), mode = tonumber(mode),
     host = kind == "h" and place or nil, unix = kind == "u" and place or nil })
   if entry then
-    worker:send(("listening %d %d"):format(entry.key, entry.port), nil,
-      table.unpack(entry.fds))
+    worker:send(("listening %d %d %d"):format(entry.key, entry.port,
+      entry.is_inherited and 1 or 0), nil, table.unpack(entry.fds))
   else
     worker:send(("refused %d\n"):format(errno or 0), why)
   end
