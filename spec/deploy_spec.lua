@@ -300,4 +300,87 @@ describe("docs/deploy.md", function()
     t.probe.close_fd(fd)
     t.bystander(port):finish()
   end)
+
+  -- The value of a line of the unit, which is there once.
+  local function unit(name)
+    local value, n
+    for line in block "ini":gmatch "[^\n]+" do
+      local found = line:match("^" .. name .. "=(.*)$")
+      value, n = found or value, (n or 0) + (found and 1 or 0)
+    end
+    assert.equal(1, n, name)
+    return value
+  end
+
+  local function write_echo(port)
+    write(directory .. "/server.lua", ([[
+      local ws = require "evws"
+      assert(ws.listen { port = %d, on_message = function(conn, message)
+        conn:send(message == "which" and tostring(ws.worker.generation)
+          or message)
+      end })
+      ws.run()]]):format(port))
+  end
+
+  -- What systemd would run, with paths of here.
+  local function command_of_unit()
+    local command = unit "ExecStart"
+    command = replace(command, "/usr/local/bin/evws",
+      (os.getenv "LUA" or "lua5.4") .. " bin/evws")
+    return replace(command, "/srv/chat/server.lua", directory .. "/server.lua")
+  end
+
+  local function pid()
+    local in_file <close> = assert(io.open(directory .. "/pid"))
+    return in_file:read "n"
+  end
+
+  it("has a unit that serves, reloads and stops", function()
+    local port = free_port()
+    write_echo(port)
+    start(command_of_unit(), port)
+    local manual = require "evws.command.serve_manual"
+    assert.is_true(tonumber(unit "TimeoutStopSec") > manual.defaults.grace)
+    local client = t.bystander(port)
+    local reload = unit "ExecReload":match "^/bin/(kill %-%u+) %$MAINPID$"
+    assert(os.execute(("%s %d"):format(reload, pid())))
+    client:expect_close(1012)
+    t.wait(function()
+      local other = t.open(port)
+      other:send(t.frame("text", "which"))
+      local is_new = other:frame().payload == "2"
+      other:close()
+      return is_new
+    end, "the new workers")
+    client = t.bystander(port)
+    os.execute(("kill -TERM %d"):format(pid()))
+    client:expect_close(1001)
+  end)
+
+  it("has workers listen on what systemd has passed", function()
+    local listener <close> = assert(t.probe.listen "127.0.0.1")
+    local port, fd = listener.port, listener:inherit()
+    local shell = shell_for(fd)
+    if not shell then
+      t.probe.close_fd(fd)
+      return pending("no shell for descriptor " .. fd)
+    end
+    write_echo(port)
+    local command = ("%s -c 'exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s'")
+      :format(shell, fd, command_of_unit())
+    start(command, port)
+    local client = t.bystander(port)
+    os.execute(("kill -TERM %d"):format(pid()))
+    client:expect_close(1001)
+    client:send(t.close_frame(1001))
+    client:expect_eof()
+    t.wait(function() return not os.execute(("kill -0 %d 2>/dev/null")
+      :format(pid())) end, "its end", 20)
+    local early = t.raw(port) -- while nobody accepts
+    start(command, port)
+    t.probe.close_fd(fd)
+    assert.equal(101, (early:upgrade()))
+    early:send(t.frame("text", "kept"))
+    early:expect_frame("text", "kept")
+  end)
 end)

@@ -164,7 +164,8 @@ describe("the guide to containers", function()
     local child = processes.run(("local ok, how, status = os.execute(%q)"
       .. " say(how, status)"):format(clean .. ("cd %s; echo $$ >pid;"
       .. " exec env --default-signal %s %s %s"):format(directory, environment,
-      as, exec_form(all "CMD"[1]:gsub("^lua5.4", lua)))))
+      as, lua .. " " .. exec_form(all "CMD"[1])
+        :gsub("^evws", image .. "/usr/local/bin/evws"))))
     child:wait("^listening on " .. port .. "$")
 
     local conn = assert(ws.connect(("ws://localhost:%d/ws"):format(port),
