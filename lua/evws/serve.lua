@@ -66,7 +66,7 @@ end
 -- With a private Redis, where that is asked for.
 local function with_redis(options)
   if options.redis ~= "spawn" then
-    options.backplane = options.redis
+    options.backplane = options.redis or os.getenv "EVWS_BACKPLANE"
     return supervise(options)
   end
   local server, why = redis.start()

@@ -23,7 +23,8 @@ describe("examples/workers.lua", function()
   end)
 
   it("runs in several processes", function()
-    local child = processes.start "bin/evws serve examples/workers.lua -w 2 -- 0"
+    local child = processes.start(
+      "bin/evws serve examples/workers.lua -w 2 -- 0")
     child.port = child:wait "^Workers: ws://localhost:(%d+)/ws %(worker 2%)$"
     local seen = {}
     for _ = 1, 4 do

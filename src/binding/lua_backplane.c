@@ -11,6 +11,7 @@
 #include "binding/option_values.h"
 #include "binding/task.h"
 #include "binding/waiting.h"
+#include "binding/worker.h"
 
 #define NAME "evws.backplane"
 #define ENVIRONMENT "EVWS_BACKPLANE"
@@ -190,7 +191,10 @@ static bool push_own(lua_State *L, int url) {
 
 bool ws_option_backplane(lua_State *L, int arg) {
   int type = lua_getfield(L, arg, "backplane");
-  const char *url = type == LUA_TNIL ? getenv(ENVIRONMENT) : NULL;
+  const struct ws_worker *w = ws_state_of(L)->worker; /* it had it first */
+  const char *url = type != LUA_TNIL ? NULL
+                    : w              ? w->backplane
+                                     : getenv(ENVIRONMENT);
   if (type == LUA_TNIL && (!url || !*url)) return true;
   if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
     lua_pushnil(L);

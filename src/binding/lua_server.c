@@ -215,6 +215,7 @@ int ws_lua_listen(lua_State *L) {
     return 2;
   }
   ws_backplane_join(L, -1, s);
+  s->warned_alone = ws_option_is_given(L, 1, "backplane");
   lua_settop(L, 2);
   ws_object_keep(L, st, ls, 2);
   int r = start(st, ls, &what, is_shared, &why, text);

@@ -137,6 +137,7 @@ struct ws_server {
   int share_at;           /* and this is its place among their servers */
   bool is_shared;         /* its sockets are the supervisor's */
   bool is_last;           /* and nobody will listen on them after us */
+  bool warned_alone;      /* of topics that stay inside of this worker */
   bool is_waiting;        /* for a worker that has fewer connections, */
   uint32_t least;         /* which had so many then */
   uint32_t patience;      /* so many are taken when that one takes none */

@@ -182,6 +182,13 @@ void ws_share_publish(struct ws_server *s, uint64_t queued) {
   if (s->share) store(s->share->page, s->share->slot, s->share_at, &t);
 }
 
+void ws_share_warn_alone(struct ws_server *s) {
+  if (s->warned_alone || ws_share_workers(s->share) < 2) return;
+  s->warned_alone = true;
+  ws_server_log(s, WS_LOG_WARNING,
+                "topics stay inside of a worker; --redis spawn joins them");
+}
+
 void ws_share_deaf(const struct ws_server *s) {
   if (!s->share) return;
   SET(s->share->page->places[s->share->slot].conns[s->share_at], 0);

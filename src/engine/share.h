@@ -68,6 +68,9 @@ bool ws_share_is_leader(const struct ws_share *share);
 /* It listens, and takes part from now on; one too many does not. */
 void ws_share_enter(struct ws_share *share, struct ws_server *s);
 
+/* What was published went to nobody of another worker: says so, once. */
+void ws_share_warn_alone(struct ws_server *s);
+
 /* It listens no more: nobody waits for it. */
 void ws_share_deaf(const struct ws_server *s);
 

@@ -1,6 +1,7 @@
 /* topic.c: publish and subscribe, as connections and servers ask for it. */
 #include "engine/topic.h"
 
+#include "engine/share.h"
 #include "engine/topic_log.h"
 #include "transport/random.h"
 
@@ -320,6 +321,8 @@ static int64_t carry(struct ws_server *s, struct ws_except except,
   if (s->carrier && n >= 0)
     *far = s->carrier->calls->publish(s->carrier, s,
                                       &(struct ws_outgoing){p, except});
+  else if (s->share)
+    ws_share_warn_alone(s);
   return n;
 }
 
