@@ -469,6 +469,19 @@ local ws = {}
 ---(`ws.defaults` says `false`, as the number is the machine's.)
 ---@field max_connections? integer|false
 ---
+---Connections from one address, those that are not yet open included, default
+---`false`: no limit. IPv6 counts by its first 64 bits, which are one customer's.
+---One more is closed at once. Of `trusted_proxies` the address counts that they
+---name, when it asks for a WebSocket: one more is refused with 429. Connections
+---on a Unix socket without such a name do not count.
+---@field max_per_address? integer|false
+---
+---Bytes that evws may use in this process, beside Lua, at least 1 MiB; default
+---`false`: no limit. Above that nobody new comes in: a connection is closed at
+---once, a request is refused with 503; and what compression keeps between
+---messages is given back. `ws.stats()` and `server:metrics` tell what is in use.
+---@field max_memory? integer|false
+---
 ---Connections that are not yet open and not yet asking `on_upgrade` or
 ---`on_request`, default `1024`; `false`: no limit. One more makes the oldest
 ---leave, with 503 if it had begun a request.

@@ -18,7 +18,8 @@ local counts = { -- name, least, most, may it be false
   { "max_body", 0 }, { "max_connections", 1, nil, true },
   { "max_fragments", 1, nil, true }, { "max_header_bytes", 64, 1 << 20 },
   { "max_header_line", 64, 1 << 20 }, { "max_headers", 8, 10000 },
-  { "max_message", 0, nil, true }, { "max_pending", 1, nil, true },
+  { "max_memory", 1 << 20, nil, true }, { "max_message", 0, nil, true },
+  { "max_pending", 1, nil, true }, { "max_per_address", 1, nil, true },
   { "max_queued", 1, nil, true }, { "max_request_line", 64, 65535 },
   { "read_budget", 1 }, { "receive_queue", 1 },
 }

@@ -123,8 +123,9 @@ struct ws_conn {
   struct ws_stream stream; /* first */
   struct ws_deadline deadline;
   struct ws_protocol protocol;
-  struct ws_list link;      /* of the server's connections */
-  struct ws_server *server; /* NULL for a client */
+  struct ws_list link;              /* of the server's connections */
+  struct ws_neighbours *neighbours; /* of its address, where they count */
+  struct ws_server *server;         /* NULL for a client */
   struct ws_route *route;
   const struct ws_conn_options *options; /* the route's */
   struct ws_meta *meta;

@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "engine/conn.h"
+#include "engine/peer.h"
+#include "engine/pressure.h"
 #include "engine/server_log.h"
 #include "engine/share.h"
 #include "engine/upgrade.h"
@@ -44,9 +46,13 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   while (s->n_conns + loop->n_lingers >= s->http.max_connections &&
          ws_linger_cut(loop))
     continue;
-  if (s->n_conns >= s->http.max_connections) {
+  int why = s->n_conns >= s->http.max_connections ? WS_REFUSED_CONNECTIONS
+            : !ws_peer_is_welcome(s, peer)        ? WS_REFUSED_ADDRESS
+            : ws_pressure_is_high(s)              ? WS_REFUSED_MEMORY
+                                                  : -1;
+  if (why >= 0) {
     loop->io->ops->close(loop->io, fd);
-    ws_server_refused(s, NULL, WS_REFUSED_CONNECTIONS, 0);
+    ws_server_refused(s, NULL, (enum ws_refusal)why, 0);
     return;
   }
   shed_oldest(s);

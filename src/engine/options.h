@@ -38,6 +38,8 @@ struct ws_http_options {
   uint64_t max_request_line, max_header_bytes, max_header_line, max_headers;
   uint64_t max_body;
   uint64_t max_pending, max_connections;
+  uint64_t max_per_address; /* connections, WS_NO_LIMIT: off; so the next */
+  uint64_t max_memory;      /* bytes of evws, of all servers */
   uint64_t keepalive_requests;
   double keepalive_timeout, handshake_timeout;
 };

@@ -6,16 +6,51 @@
 
 #include "base/buf.h"
 #include "engine/pending.h"
+#include "engine/pressure.h"
+#include "engine/route.h"
 #include "engine/server_log.h"
+#include "transport/random.h"
 
 #define PEEK 512 /* bytes; a longer header takes more than one */
 
-static bool is_trusted(const struct ws_conn *c) {
-  const struct ws_trusted *trusted = &c->server->trusted;
-  if (!trusted->n) return false;
-  struct ws_ip ip = ws_net_ip(&ws_pending_of(c)->peer);
-  return ws_forwarded_is_trusted(trusted, &ip);
+static bool is_proxy(const struct ws_server *s, const struct ws_ip *ip) {
+  return s->trusted.n && ws_forwarded_is_trusted(&s->trusted, ip);
 }
+
+static bool is_trusted(const struct ws_conn *c) {
+  struct ws_ip ip = ws_net_ip(&ws_pending_of(c)->peer);
+  return is_proxy(c->server, &ip);
+}
+
+/* ---- how many there are from one address ---- */
+
+static bool counts(const struct ws_server *s, const struct ws_ip *ip) {
+  return s->http.max_per_address != WS_NO_LIMIT &&
+         (ip->kind == WS_IP_V4 || ip->kind == WS_IP_V6) && !is_proxy(s, ip);
+}
+
+bool ws_peer_is_welcome(const struct ws_server *s,
+                        const struct ws_address *peer) {
+  struct ws_ip ip = ws_net_ip(peer);
+  return !counts(s, &ip) ||
+         ws_crowd_count(&s->crowd, &ip) < s->http.max_per_address;
+}
+
+static bool has_key(struct ws_server *s) {
+  struct ws_crowd *crowd = &s->crowd;
+  return crowd->n_buckets ||
+         ws_random_take(s->loop, &crowd->key, sizeof crowd->key);
+}
+
+bool ws_peer_count(struct ws_conn *c, const struct ws_address *client) {
+  struct ws_server *s = c->server;
+  struct ws_ip ip = ws_net_ip(client);
+  if (c->neighbours || !counts(s, &ip)) return true;
+  if (has_key(s)) c->neighbours = ws_crowd_enter(&s->crowd, &ip);
+  return c->neighbours != NULL;
+}
+
+/* ---- proxies ---- */
 
 static void log_refusal(struct ws_conn *c, const char *what) {
   struct ws_server *s = c->server;
@@ -37,6 +72,7 @@ static bool start_tls(struct ws_conn *c) {
 bool ws_peer_start(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   p->client = p->peer;
+  if (!ws_peer_count(c, &p->peer)) return false;
   if (!c->server->proxy_protocol) return start_tls(c);
   if (!is_trusted(c)) {
     log_refusal(c, "a PROXY header is wanted, and it is none of option "
@@ -56,7 +92,12 @@ static bool take_proxy(struct ws_conn *c) {
   ws_mem_free(p->proxy);
   p->proxy = NULL;
   p->step = WS_STEP_HEAD;
-  if (start_tls(c)) return true;
+  if (!ws_peer_is_welcome(c->server, &p->peer)) {
+    ws_server_refused(c->server, c, WS_REFUSED_ADDRESS, 0);
+    ws_conn_cut(c, 1006, "connection lost");
+    return false;
+  }
+  if (ws_peer_count(c, &p->peer) && start_tls(c)) return true;
   ws_conn_cut(c, 1006, "out of memory");
   return false;
 }
@@ -90,4 +131,15 @@ void ws_peer_take_head(struct ws_conn *c) {
   p->client = p->peer;
   if (f.client.kind) ws_net_from_ip(&p->client, &f.client);
   c->scheme = f.scheme;
+}
+
+/* Of whom a trusted proxy has named, the place is taken here. */
+int ws_peer_judge(struct ws_conn *c, bool is_upgrade) {
+  struct ws_server *s = c->server;
+  struct ws_pending *p = ws_pending_of(c);
+  if (!ws_route_serves_host(s, p->shake.host)) return 421;
+  if (ws_pressure_is_high(s)) return 503;
+  if (!is_upgrade || c->neighbours) return 0;
+  if (!ws_peer_is_welcome(s, &p->client)) return 429;
+  return ws_peer_count(c, &p->client) ? 0 : 503;
 }

@@ -21,4 +21,17 @@ bool ws_peer_read(struct ws_conn *c);
  * of this request is, if the peer is trusted to say so. */
 void ws_peer_take_head(struct ws_conn *c);
 
+/* Is there room for one more from this address? Proxies that are trusted speak
+ * for others, and are not counted. */
+bool ws_peer_is_welcome(const struct ws_server *s,
+                        const struct ws_address *peer);
+
+/* It counts from now on, once, and as one of this address. False without
+ * memory. */
+bool ws_peer_count(struct ws_conn *c, const struct ws_address *client);
+
+/* May it come in with this request, whose head was taken? 0, or the status
+ * that says why not. */
+int ws_peer_judge(struct ws_conn *c, bool is_upgrade);
+
 #endif

@@ -26,6 +26,8 @@ static void told(struct ws_conn *c) {
 
 static void left(struct ws_conn *c) {
   struct ws_server *s = c->server;
+  ws_crowd_leave(&s->crowd, c->neighbours);
+  c->neighbours = NULL;
   c->server = NULL;
   s->n_conns--;
   ws_share_count(s);
@@ -121,6 +123,7 @@ void ws_server_free(struct ws_server *s) {
   ws_mem_free(s->trusted.list);
   s->trusted = (struct ws_trusted){NULL, 0};
   ws_route_free_all(s);
+  ws_crowd_free(&s->crowd);
   ws_mem_free(s->unix_path);
   s->unix_path = NULL;
   ws_mem_free(s->address);

@@ -4,6 +4,7 @@
 #ifndef EVWS_SERVER_BASE_H
 #define EVWS_SERVER_BASE_H
 
+#include "engine/crowd.h"
 #include "engine/host.h"
 #include "engine/kept.h"
 #include "engine/options.h"
@@ -117,6 +118,7 @@ struct ws_server {
   struct ws_timer limit; /* of the farewell */
   struct ws_farewell farewell;
   struct ws_list conns;
+  struct ws_crowd crowd;      /* by address, with max_per_address */
   struct ws_topics *topics;   /* from the first use */
   struct ws_kept_rules kept;  /* which of them have a history */
   struct ws_carrier *carrier; /* of topics, beyond it; NULL: nothing */

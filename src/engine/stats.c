@@ -4,6 +4,7 @@
 const char *ws_refusal_name(enum ws_refusal why) {
   static const char *const names[WS_REFUSALS] = {
     [WS_REFUSED_CONNECTIONS] = "connections",
+    [WS_REFUSED_ADDRESS] = "address",
     [WS_REFUSED_DESCRIPTORS] = "descriptors",
     [WS_REFUSED_PENDING] = "pending",
     [WS_REFUSED_MEMORY] = "memory",
@@ -34,6 +35,8 @@ enum ws_refusal ws_refusal_of(int status) {
   case 431: return WS_REFUSED_TOO_BIG;
   case 421: return WS_REFUSED_HOST;
   case 426: return WS_REFUSED_UPGRADE;
+  case 429: return WS_REFUSED_ADDRESS;
+  case 503: return WS_REFUSED_MEMORY;
   default: return WS_REFUSED_BAD_REQUEST;
   }
 }

@@ -9,14 +9,15 @@
  * one for each place where that happens. */
 enum ws_refusal {
   WS_REFUSED_CONNECTIONS, /* max_connections */
+  WS_REFUSED_ADDRESS,     /* max_per_address */
   WS_REFUSED_DESCRIPTORS, /* the process has none left */
   WS_REFUSED_PENDING,     /* max_pending */
-  WS_REFUSED_MEMORY,
-  WS_REFUSED_CLOSING, /* the server is going down */
-  WS_REFUSED_LOST,    /* the peer left before it had asked for anything */
-  WS_REFUSED_TIMEOUT, /* handshake_timeout */
-  WS_REFUSED_TLS,     /* its handshake failed, or there is no TLS here */
-  WS_REFUSED_PROXY,   /* no PROXY header where one is due, or not from these */
+  WS_REFUSED_MEMORY,      /* there is none, or max_memory */
+  WS_REFUSED_CLOSING,     /* the server is going down */
+  WS_REFUSED_LOST,        /* the peer left before it had asked for anything */
+  WS_REFUSED_TIMEOUT,     /* handshake_timeout */
+  WS_REFUSED_TLS,         /* its handshake failed, or there is no TLS here */
+  WS_REFUSED_PROXY, /* no PROXY header where one is due, or not from these */
   WS_REFUSED_BAD_REQUEST,
   WS_REFUSED_TOO_BIG, /* a limit of the request's size */
   WS_REFUSED_HOST,

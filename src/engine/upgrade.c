@@ -255,8 +255,8 @@ static void take_head(struct ws_conn *c) {
     return;
   }
   ws_peer_take_head(c);
-  if (!ws_route_serves_host(c->server, p->shake.host)) {
-    refuse(c, 421, "");
+  if ((r = ws_peer_judge(c, p->shake.is_upgrade))) {
+    refuse(c, r, "");
     return;
   }
   if (p->shake.is_upgrade) {

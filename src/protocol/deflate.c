@@ -226,6 +226,18 @@ void ws_deflate_pool_init(struct ws_deflate_pool *pool) {
   ws_list_init(&pool->kept);
 }
 
+void ws_deflate_pool_rest(struct ws_deflate_pool *pool) {
+  while (!ws_list_is_empty(&pool->kept))
+    ws_deflater_drop(
+      pool, WS_LIST_ENTRY(pool->kept.next, struct ws_deflater, link)->owner);
+  for (size_t i = 0; i < WS_DEFLATE_RESTING; i++) {
+    free_deflater(pool->resting[i]);
+    pool->resting[i] = NULL;
+  }
+  ws_inflater_free(pool->inflater);
+  pool->inflater = NULL;
+}
+
 void ws_deflate_pool_free(struct ws_deflate_pool *pool) {
   assert(ws_list_is_empty(&pool->kept) && !pool->is_lent);
   ws_inflater_free(pool->inflater);

@@ -35,6 +35,9 @@ struct ws_deflate_pool {
 void ws_deflate_pool_init(struct ws_deflate_pool *pool);
 void ws_deflate_pool_free(struct ws_deflate_pool *pool);
 
+/* Gives back whatever is at rest: between messages it does no harm. */
+void ws_deflate_pool_rest(struct ws_deflate_pool *pool);
+
 /* A decompressor with the largest window, borrowed and given back. NULL
  * without memory. */
 struct ws_inflater *ws_inflater_take(struct ws_deflate_pool *pool);
