@@ -215,9 +215,11 @@ function chat:history(channel, options) end
 ---@return string? message
 function chat:reset(channel) end
 
----Who is in a channel of this process: by the client's id.
+---Who is in a channel, by the client's id. Nil and why as `server:presence`, or
+---`"no server"` before the first client has come.
 ---@param channel string
----@return table<string, { user: string, info: any, channel_info: any }>
+---@return table<string, { user: string, info: any, channel_info: any }>? clients
+---@return string? message
 function chat:presence(channel) end
 
 ---Ends all connections of a user. Codes from 3000 to 3499 and 4000 to 4499 let

@@ -234,6 +234,27 @@ describe("a channel", function()
       ann:call("presence_stats", { channel = "a" }))
   end)
 
+  it("shares its presence with others, who are no clients", function()
+    local chat, server = kit.serve { namespaces = { a = { presence = true,
+      join_leave = "always" } } }
+    server:route("/raw", { on_open = function(conn)
+      conn:subscribe("a", { presence = "by hand" })
+      conn:subscribe("\0pa")
+    end })
+    local c = kit.open(server)
+    c:call("subscribe", { channel = "a" })
+    assert.is_table(c:next().push.join)
+    local raw = t.open(server, { path = "/raw" })
+    assert.equal(1, c:call("presence_stats", { channel = "a" }).num_clients)
+    assert.equal(2, #server:presence "a")
+    assert.is_table(chat:presence("a")[c.hello.client])
+    raw:frame() -- its own join
+    c:call("unsubscribe", { channel = "a" })
+    t.contains(raw:frame().payload, c.hello.client)
+    raw:finish(1000)
+    c:quiet()
+  end)
+
   it("has no line breaks in what is sent, whatever is published", function()
     local chat, server = kit.serve { namespaces = { a = {} } }
     local c = kit.open(server)

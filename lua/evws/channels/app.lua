@@ -22,7 +22,7 @@ function app.new(given, level)
   local read = options.read(given, level + 1)
   return setmetatable({ options = read, kept = read.rights:kept(),
     clock = clock.new(), clients = {}, n_clients = 0, users = {}, beats = 0,
-    present = {}, recovered = {}, n_recovered = 0,
+    recovered = {}, n_recovered = 0,
     servers = setmetatable({}, { __mode = "k" }),
     counts = { connected = 0, ignored = 0, failures = 0 } }, app)
 end
@@ -312,8 +312,12 @@ end
 
 function app:presence(channel)
   rights_of(self, channel, "presence", 2)
+  local server = any_server(self)
+  if not server then return nil, "no server" end
+  local known, why = presence.of(server, channel)
+  if not known then return nil, why end
   local list = {}
-  for id, text in pairs(presence.of(self, channel)) do
+  for id, text in pairs(known) do
     local info = json.decode(text)
     list[id] = { user = info.user, info = info.conn_info,
       channel_info = info.chan_info }

@@ -72,7 +72,8 @@ local function check_presence(client, channel)
   local rights = subscribe.rights_of(client, channel)
   if not rights.presence then error(errors.not_available, 0) end
   check_right(client, channel, rights.read_presence)
-  return presence.of(client.app, channel)
+  return presence.of(client.conn.server, channel)
+    or error(errors.internal, 0)
 end
 
 function commands.presence(client, _, channel)

@@ -1,9 +1,14 @@
--- presence.lua: who is in a channel, and the joins and leaves of it.
+-- presence.lua: who is in a channel. That is known by its topic: here is how a
+-- client is described there, and who of those there is one.
 
-local push = require "evws.channels.push"
 local json = require "evws.channels.json"
+local ws = require "evws"
+
+local split = ws.json_split
 
 local presence = {}
+
+local longest_info = 1024
 
 -- {"user":...,"client":...}: who somebody is, as clients are told.
 function presence.info(client, sub)
@@ -23,44 +28,48 @@ function presence.describe(client)
   return info .. "}"
 end
 
-local function tell(client, channel, sign, info)
-  client.app:send_topic(push.join_prefix .. channel, sign .. info)
-end
-
-function presence.enter(client, sub)
-  local rights, channel = sub.rights, sub.channel
-  if not rights.presence and not rights.join_leave then return end
-  local info = presence.info(client, sub)
-  sub.present = info
-  if rights.presence then
-    local here = client.app.present[channel]
-    if not here then
-      here = {}
-      client.app.present[channel] = here
-    end
-    here[client.id] = { client = client, info = info }
+-- Info of a channel, as JSON.
+function presence.channel_info(info)
+  if info == nil then return nil end
+  local text = json.encode(info, "info of a channel", 1)
+  if #text > longest_info then
+    error(("info of a channel is longer than %d bytes"):format(longest_info), 0)
   end
-  if rights.join_leave then tell(client, channel, "+", info) end
+  return text
 end
 
--- Once, however often it is said.
-function presence.leave(client, sub)
-  local info, channel = sub.present, sub.channel
-  if not info then return end
-  sub.present = nil
-  local here = client.app.present[channel]
-  if here then
-    here[client.id] = nil
-    if next(here) == nil then client.app.present[channel] = nil end
-  end
-  if sub.rights.join_leave then tell(client, channel, "-", info) end
+-- What conn:subscribe is told of who comes: each client is one person, as each
+-- is shown.
+function presence.option(client, sub)
+  local rights = sub.rights
+  if not rights.presence and not rights.join_leave then return nil end
+  return { id = client.id, info = presence.info(client, sub) }
 end
 
--- id -> info as JSON.
-function presence.of(app, channel)
+-- Is this the info of a client? Others may be in the topic as well.
+local function is_client(info)
+  local fields = info:byte() == 123 and split(info)
+  return fields and fields.client and fields.user
+end
+
+-- id -> info as JSON; or nil and why it is not known.
+function presence.of(server, channel)
+  local people, why = server:presence(channel)
+  if not people then return nil, why end
   local list = {}
-  for id, one in pairs(app.present[channel] or {}) do list[id] = one.info end
+  for _, person in ipairs(people) do
+    if is_client(person.info) then list[person.id] = person.info end
+  end
   return list
+end
+
+-- The event of a message of the topic "\0p" .. channel, and the info in it; nil
+-- where it is none of a client.
+function presence.event(message)
+  local fields = split(message)
+  local info = fields and fields.info
+  if not info or not is_client(info) then return nil end
+  return fields.join and "join" or "leave", info
 end
 
 return presence

@@ -7,6 +7,7 @@
 
 local ws = require "evws"
 local json = require "evws.channels.json"
+local presence = require "evws.channels.presence"
 
 local split, text = ws.json_split, json.text
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
@@ -66,20 +67,22 @@ function push.of(channel, kind, fields)
   return head_of(channel) .. ',"' .. kind .. '":' .. fields .. "}}"
 end
 
-push.join_prefix = "\0j"
 push.view_name = "channels"
+push.join_prefix = "\0p"
 
--- The view: of a channel, or of the topic of its joins and leaves, whose
--- messages are made by presence.lua.
+-- Somebody has come or gone.
+local function of_presence(topic, message)
+  local event, info = presence.event(message)
+  if not event then return nil end
+  return push.of(sub(topic, 3), event, '{"info":' .. one_line(info) .. "}")
+end
+
+-- The view: of a channel, or of the topic that tells who comes and goes.
 function push.view(message, kind, about)
   local topic = about.topic
   if byte(topic) == 0 then
     if sub(topic, 1, 2) ~= push.join_prefix then return nil end
-    local channel = sub(topic, 3)
-    local event, info = sub(message, 1, 1), sub(message, 2)
-    if not split(info, 0) then return nil end
-    return push.of(channel, event == "+" and "join" or "leave",
-      '{"info":' .. info .. "}")
+    return of_presence(topic, message)
   end
   local publication = push.publication(message, kind, about.offset, about.meta)
   if not publication then

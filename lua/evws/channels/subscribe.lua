@@ -166,11 +166,12 @@ end
 local function enroll(sub, request, joined)
   local conn, channel = sub.client.conn, sub.channel
   local recover = recover_option(sub, request)
+  local who = presence.option(sub.client, sub)
   if recover then
     return assert(conn:subscribe(channel, { view = push.view_name,
-      recover = recover, joined = joined }))
+      recover = recover, joined = joined, presence = who }))
   end
-  assert(conn:subscribe(channel, { view = push.view_name }))
+  assert(conn:subscribe(channel, { view = push.view_name, presence = who }))
   joined {}
 end
 
@@ -180,9 +181,7 @@ function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
   local sub = { client = client, channel = channel, rights = rights,
     expires = grant.expires, ttl = ttl_of(grant.expires) }
-  if grant.info ~= nil then
-    sub.info_text = json.encode(grant.info, "info of a channel", 1)
-  end
+  sub.info_text = presence.channel_info(grant.info)
   if grant.data ~= nil then
     sub.data_text = json.encode(grant.data, "data of a channel", 1)
   end
@@ -214,10 +213,9 @@ function subscribe.join(client, channel, rights, grant, request, tell)
   return sub
 end
 
--- Everybody else hears of it.
+-- Behind the reply.
 function subscribe.enter(client, sub)
   if sub.expires then client:watch() end
-  presence.enter(client, sub)
   client.app:call("on_subscribed", client, sub.channel)
 end
 
@@ -282,7 +280,6 @@ function subscribe.leave(client, sub, code)
   if sub.hears_joins then
     client.conn:unsubscribe(push.join_prefix .. channel)
   end
-  presence.leave(client, sub)
   client.app:call("on_unsubscribed", client, channel, code)
 end
 
