@@ -50,5 +50,6 @@ if not server then
   io.stderr:write(why, "\n")
   os.exit(1)
 end
+chat:serve(server)
 print("Rooms: http://localhost:" .. server.port)
 ws.run()

@@ -188,11 +188,21 @@ local chat = {}
 ---@return table<string, evws.RouteOptions>
 function chat:routes(path) end
 
+---Makes a server known that has its routes. That happens by itself when the first
+---client comes; before, nothing can be published. Raises where a namespace has a
+---history that the server does not keep.
+---
+---    local server = assert(ws.listen { history = chat.kept, routes = ... })
+---    chat:serve(server)
+---@param server evws.Server
+---@return evws.Server server
+function chat:serve(server) end
+
 ---Publishes a value in a channel; `server:publish(channel, text)` does the same
 ---with JSON of one's own. What cannot be written raises at the caller's line.
 ---
 ---Returns what `server:publish` does: to how many, or in a channel with a history
----the offset and the epoch.
+---the offset and the epoch; nil and `"no server"` before there is one.
 ---@param channel string
 ---@param value any
 ---@param options? { tags?: table<string, string>, wait?: number }

@@ -235,6 +235,28 @@ describe("a channel with a history", function()
     assert.equal(500, t.raw(server):upgrade { path = "/c" })
   end)
 
+  it("keeps what is published before anybody has come", function()
+    local chat, server = serve()
+    assert.same({ nil, "no server" }, { chat:publish("room:1", 1) })
+    assert.equal(server, chat:serve(server))
+    assert.equal(1, (chat:publish("room:1", 1)))
+    local reply = kit.open(server):call("subscribe", { channel = "room:1",
+      recover = true, offset = 0 })
+    assert.same({ 1 }, data_of(reply.publications))
+  end)
+
+  it("is missed at once where the server is shown", function()
+    local chat = kit.serve { namespaces = kept }
+    local other = t.listen { history = { other = { size = 1, ttl = 1 } } }
+    local ok, why = pcall(function() chat:serve(other) end)
+    assert.is_false(ok)
+    t.contains(why, "history_spec.lua")
+    t.contains(why, "the server keeps none")
+    ok, why = pcall(function() chat:serve "x" end)
+    assert.is_false(ok)
+    t.contains(why, "a server expected")
+  end)
+
   it("is read by the application", function()
     local chat, server = serve()
     local c = kit.open(server)

@@ -46,7 +46,7 @@ local function check_kept(self, server)
 end
 
 -- A server of which a connection has come. Nil, and what is wrong with it.
-function app:serve(server)
+function app:attach(server)
   if self.servers[server] then return true end
   local why = check_kept(self, server)
   self.trouble = why
@@ -61,6 +61,17 @@ function app:serve(server)
     self:hear_user(server, user, known)
   end
   return true
+end
+
+-- The same for the program, before anybody has come.
+function app:serve(server)
+  local ok, why = pcall(self.attach, self, server)
+  if not ok then
+    error("bad argument #1 to 'serve' (a server expected)", 2)
+  elseif why ~= true then
+    error(self.trouble, 2)
+  end
+  return server
 end
 
 -- To a topic that is not a channel's, on all servers.
@@ -117,7 +128,7 @@ end
 
 local function open(self, conn)
   local request = conn.data
-  local ok, why = self:serve(conn.server)
+  local ok, why = self:attach(conn.server)
   if not ok then
     conn.data = nil
     conn:close(1011, "the server is set up wrongly")
@@ -269,7 +280,7 @@ function app:publish(channel, value, given)
   local text = json.encode(value, "a publication", 2)
   local tags = given.tags and json.encode(given.tags, "tags", 2)
   if self.trouble then error(self.trouble, 2) end
-  local first, second = 0, nil
+  local first, second = nil, "no server"
   for server in pairs(self.servers) do
     first, second = self:publish_text(server, rights, channel, text,
       push.meta(nil, tags), given.wait)
