@@ -236,7 +236,11 @@ function real:signal(name)
   os.execute(("kill -%s %d 2>/dev/null"):format(name, self.pid))
 end
 
+-- One that has ended may wait for whoever has to be told of it.
 function real:is_alive()
+  local file <close> = io.open(("/proc/%d/stat"):format(self.pid))
+  local stat = file and file:read "a"
+  if stat then return not stat:find "%) [ZX] " end
   return (os.execute(("kill -0 %d 2>/dev/null"):format(self.pid)))
 end
 

@@ -49,12 +49,14 @@ static struct ws_link *link_for(const struct ws_bus *bus,
 
 static enum ws_bus_state state_of(const struct ws_bus *bus) {
   bool is_up = true, is_away = false;
+  size_t n_closed = 0;
   for (size_t i = 0; i < bus->n_links; i++) {
     const struct ws_link *l = &bus->links[i];
-    if (l->state == WS_LINK_CLOSED) return WS_BUS_CLOSED;
+    n_closed += l->state == WS_LINK_CLOSED;
     is_up = is_up && l->state == WS_LINK_UP;
     is_away = is_away || l->state == WS_LINK_AWAY;
   }
+  if (n_closed == bus->n_links) return WS_BUS_CLOSED;
   return is_up ? WS_BUS_UP : is_away ? WS_BUS_AWAY : WS_BUS_CONNECTING;
 }
 
@@ -252,14 +254,9 @@ bool ws_bus_join(struct ws_bus *bus, struct ws_server *s) {
 
 /* ---- its life ---- */
 
-static void close_links(struct ws_bus *bus) {
-  for (size_t i = 0; i < bus->n_links; i++) ws_link_stop(&bus->links[i]);
-}
-
 static void on_close(struct ws_job *job) {
   struct ws_bus *bus = WS_LIST_ENTRY(job, struct ws_bus, close);
-  close_links(bus);
-  ws_loop_job(bus->loop, &bus->news);
+  for (size_t i = 0; i < bus->n_links; i++) ws_link_close(&bus->links[i]);
 }
 
 bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {

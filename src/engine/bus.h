@@ -44,7 +44,8 @@ struct ws_bus {
  * `redis` is. False without memory or random bytes: it has to be freed. */
 bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop);
 
-/* Nothing goes out or comes in any more; in this turn or the next. */
+/* Nothing is taken any more; it is CLOSED when what waits has left, or cannot
+ * leave. */
 void ws_bus_close(struct ws_bus *bus);
 
 /* At the end of everything, or of a bus that has closed; servers that are left

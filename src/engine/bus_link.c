@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "engine/bus_command.h"
+
 #define NAMES_MAX 1000     /* of one SUBSCRIBE */
 #define NEVER 1e8          /* seconds */
 #define LINGER_SECONDS 1.0 /* before what nobody wants is unsubscribed */
@@ -19,41 +21,6 @@ static void drop(struct ws_link *l, enum ws_bus_drop why, size_t n) {
 }
 
 /* ---- publishing ---- */
-
-static const char front[] = "*3\r\n$7\r\nPUBLISH\r\n";
-static const struct ws_slice everybody = {"all", 3}, topic = {"t:", 2};
-
-static char *put(char *to, struct ws_slice text) {
-  if (text.n) memcpy(to, text.p, text.n);
-  return to + text.n;
-}
-
-static size_t channel_len(const struct ws_link *l, struct ws_slice name) {
-  return l->settings->prefix.n + (name.p ? topic.n + name.n : everybody.n);
-}
-
-static char *put_channel(const struct ws_link *l, char *to,
-                         struct ws_slice name) {
-  to = put(to, l->settings->prefix);
-  return name.p ? put(put(to, topic), name) : put(to, everybody);
-}
-
-static size_t command_max(const struct ws_link *l, struct ws_slice name,
-                          const struct ws_carried *what) {
-  return sizeof front + channel_len(l, name) + ws_carried_head(what) +
-         what->message.n + 2 * WS_RESP_WORD_MAX;
-}
-
-static char *put_command(const struct ws_link *l, char *to,
-                         struct ws_slice name, const struct ws_carried *what) {
-  to = put(to, (struct ws_slice){front, sizeof front - 1});
-  to = ws_resp_write_length(to, channel_len(l, name));
-  to = put_channel(l, to, name);
-  to = put(to, WS_SLICE("\r\n"));
-  to = ws_resp_write_length(to, ws_carried_head(what) + what->message.n);
-  to = put(ws_carried_write(to, what), what->message);
-  return put(to, WS_SLICE("\r\n"));
-}
 
 /* Nothing waits, and the kernel takes bytes. */
 static bool is_open(const struct ws_link *l) {
@@ -82,7 +49,7 @@ static void drain(struct ws_link *l) {
     if (first.n > WS_REDIS_COMMAND_MAX) {
       ws_redis_write(&l->cmd, first.p, first.n);
     } else if ((to = ws_redis_reserve(&l->cmd, first.n))) {
-      put(to, first);
+      memcpy(to, first.p, first.n);
       ws_redis_commit(&l->cmd, first.n);
     }
     ws_bus_pending_shift(&l->pending);
@@ -113,7 +80,8 @@ static const char *wait_for_it(struct ws_link *l, struct ws_slice name,
     drop(l, WS_DROP_MEMORY, 1);
     return "out of memory";
   }
-  size_t n = (size_t)(put_command(l, to, name, what) - to);
+  struct ws_slice prefix = l->settings->prefix;
+  size_t n = (size_t)(ws_bus_publish_put(to, prefix, name, what) - to);
   ws_bus_pending_commit(&l->pending, n, ws_loop_now(l->loop));
   drain(l);
   if (l->pending.n) set_expiry(l);
@@ -122,7 +90,8 @@ static const char *wait_for_it(struct ws_link *l, struct ws_slice name,
 
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
                             const struct ws_carried *what) {
-  size_t most = command_max(l, name, what);
+  struct ws_slice prefix = l->settings->prefix;
+  size_t most = ws_bus_publish_max(prefix, name, what);
   if (l->state == WS_LINK_CLOSED) return "backplane closed";
   if (ws_link_pending(l) + most > l->settings->max_queued) {
     drop(l, WS_DROP_FULL, 1);
@@ -134,7 +103,8 @@ const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
     return wait_for_it(l, name, what, most);
   char *to = ws_redis_reserve(&l->cmd, most);
   if (to)
-    ws_redis_commit(&l->cmd, (size_t)(put_command(l, to, name, what) - to));
+    ws_redis_commit(&l->cmd,
+                    (size_t)(ws_bus_publish_put(to, prefix, name, what) - to));
   return NULL;
 }
 
@@ -159,25 +129,14 @@ static void on_unpublished(struct ws_asked *who, size_t n) {
  * ends. */
 static bool tell_names(struct ws_link *l, struct ws_slice verb,
                        const struct ws_list *list, size_t n) {
-  size_t most = WS_RESP_HEAD_MAX + WS_RESP_WORD_MAX + verb.n, i = 0;
-  const struct ws_list *e;
-  for (e = list->next; i < n; e = e->next, i++)
-    most += WS_RESP_WORD_MAX + l->settings->prefix.n +
-            WS_LIST_ENTRY(e, struct ws_channel, link)->len;
+  struct ws_slice prefix = l->settings->prefix;
   l->words.len = l->words.off = 0;
-  if (!ws_buf_reserve(&l->words, most)) {
+  if (!ws_buf_reserve(&l->words, ws_bus_names_max(prefix, list, n))) {
     ws_redis_fail(&l->sub, "out of memory");
     return false;
   }
-  char *from = (char *)l->words.data, *to = ws_resp_write_head(from, n + 1);
-  to = ws_resp_write_word(to, verb);
-  for (i = 0, e = list->next; i < n; e = e->next, i++) {
-    const struct ws_channel *c = WS_LIST_ENTRY(e, struct ws_channel, link);
-    to = ws_resp_write_length(to, l->settings->prefix.n + c->len);
-    to = put(to, l->settings->prefix);
-    to = put(to, (struct ws_slice){c->name, c->len});
-    to = put(to, WS_SLICE("\r\n"));
-  }
+  char *from = (char *)l->words.data;
+  char *to = ws_bus_names_put(from, verb, prefix, list, n);
   ws_redis_write(&l->sub, from, (size_t)(to - from));
   ws_buf_free(&l->words);
   return true;
@@ -246,12 +205,11 @@ static void on_sweep(struct ws_timer *t) {
 
 static bool make_key(struct ws_link *l, struct ws_slice name,
                      struct ws_slice *key) {
-  *key = everybody;
-  if (!name.p) return true;
   l->key.len = l->key.off = 0;
-  if (!ws_buf_reserve(&l->key, topic.n + name.n)) return false;
-  key->p = (char *)l->key.data;
-  key->n = (size_t)(put(put((char *)l->key.data, topic), name) - key->p);
+  if (!ws_buf_reserve(&l->key, ws_bus_channel_len(name))) return false;
+  char *from = (char *)l->key.data;
+  *key =
+    (struct ws_slice){from, (size_t)(ws_bus_channel_put(from, name) - from)};
   return true;
 }
 
@@ -342,8 +300,18 @@ static void on_read(struct ws_redis *r) {
   l->calls->changed(l);
 }
 
+/* One that is to close does so when nothing waits any more. */
+static void check_finished(struct ws_link *l) {
+  bool is_busy = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY &&
+                 ws_link_pending(l);
+  if (l->is_closing && !is_busy) ws_loop_job(l->loop, &l->finish);
+}
+
 static void on_drained(struct ws_redis *r) {
-  if (!r->is_subscriber) drain(link_of(r));
+  struct ws_link *l = link_of(r);
+  if (r->is_subscriber) return;
+  drain(l);
+  check_finished(l);
 }
 
 /* ---- its life ---- */
@@ -374,8 +342,9 @@ static void on_lost(struct ws_redis *r) {
   char why[WS_REDIS_WHY_MAX];
   memcpy(why, r->why, sizeof why);
   end_both(l);
-  wait_to_come(l);
+  if (!l->is_closing) wait_to_come(l);
   l->state = WS_LINK_AWAY;
+  check_finished(l);
   l->calls->lost(l, why);
   l->calls->changed(l);
 }
@@ -403,6 +372,12 @@ static void on_again(struct ws_timer *t) {
   if (l->state != WS_LINK_UP && l->cmd.state == WS_REDIS_IDLE) connect_both(l);
 }
 
+static void on_finish(struct ws_job *job) {
+  struct ws_link *l = WS_LIST_ENTRY(job, struct ws_link, finish);
+  ws_link_stop(l);
+  l->calls->changed(l);
+}
+
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key) {
   l->loop = loop;
@@ -414,11 +389,18 @@ bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
   l->again.is_quiet = l->sweep.is_quiet = true;
   l->fresh.run = on_fresh;
   ws_list_init(&l->fresh.link);
+  l->finish.run = on_finish;
+  ws_list_init(&l->finish.link);
   l->publishing = (struct ws_asked){
     .item = on_published, .lost = on_unpublished, .is_loud = true};
   if (!keep_place(l)) return false;
   connect_both(l);
   return true;
+}
+
+void ws_link_close(struct ws_link *l) {
+  l->is_closing = true;
+  check_finished(l);
 }
 
 void ws_link_stop(struct ws_link *l) {
@@ -431,6 +413,7 @@ void ws_link_stop(struct ws_link *l) {
   ws_loop_timer_stop(l->loop, &l->expiry);
   ws_loop_timer_stop(l->loop, &l->sweep);
   ws_list_remove(&l->fresh.link);
+  ws_list_remove(&l->finish.link);
   drop(l, WS_DROP_LOST, l->pending.n);
   ws_bus_pending_free(&l->pending);
 }

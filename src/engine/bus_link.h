@@ -70,6 +70,7 @@ struct ws_link {
   struct ws_bus_pending pending;
   struct ws_timer again, expiry, sweep;
   struct ws_late fresh;
+  struct ws_job finish;
   struct ws_asked publishing;
   struct ws_buf key;     /* a channel's name being looked for */
   struct ws_buf channel; /* of the message that is coming */
@@ -79,7 +80,7 @@ struct ws_link {
   double warned; /* the owner's: when a loss was last told; negative: never */
   enum ws_link_state state;
   uint8_t kind; /* of the push that is coming */
-  bool was_up, has_news;
+  bool was_up, has_news, is_closing;
   bool was_told_up; /* the owner's */
 };
 
@@ -87,6 +88,10 @@ struct ws_link {
  * without memory. */
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key);
+
+/* It is CLOSED as soon as what waits has left, or cannot leave; in this turn
+ * at the earliest. */
+void ws_link_close(struct ws_link *l);
 
 /* Nothing goes out or comes in any more. Not inside of its calls. */
 void ws_link_stop(struct ws_link *l);
