@@ -347,3 +347,23 @@ for _, json in ipairs { '{"id":1,"connect":{"data":{"a":[1,-2.5e+3,true]}}}',
   "01", "1e", "NaN", '{"a":1,"a":2}', " [ ] ", '"\\', "{}{}", "nul" } do
   seed("json", "\64" .. json, "\1" .. json)
 end
+
+-- resp.c: what it is (1 byte) and a seed for the cuts (2 bytes) in front.
+for _, bytes in ipairs { "+OK\r\n", "-ERR no\r\n:12\r\n$-1\r\n*-1\r\n",
+  "*3\r\n$7\r\nmessage\r\n$8\r\nevws:t:a\r\n$5\r\nhello\r\n",
+  "*5\r\n$5\r\nslave\r\n$1\r\nx\r\n:1\r\n$9\r\nconnected\r\n:0\r\n",
+  "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", ("*1\r\n"):rep(9),
+  "$1099511627776\r\nxxxx", "*2147483648\r\n", "HTTP/1.1 400\r\n\r\n" } do
+  seed("resp", "\2\x12\x34" .. bytes)
+end
+local node = ("\1"):rep(8)
+for _, bytes in ipairs { "hello", "\xff", "\0evw\0" .. node .. "text",
+  "\0evw\1" .. node .. "\xff", "\0evw\2" .. node .. "\0\1" .. node .. node,
+  "\0evw\4" .. node .. node .. "\4k3f9m", "\0evw\8" .. node .. "\0\4metam",
+  "\0evw\15" .. node .. "\0\1" .. node .. node .. node .. "\1e\0\1mx" } do
+  seed("resp", "\0\0\0" .. bytes)
+end
+for _, url in ipairs { "redis://localhost", "redis+unix:/run/r.sock?db=3",
+  "rediss://ann:p%40w@[::1]:7000/12", "redis+unix://u:p@/a%20b" } do
+  seed("resp", "\1\0\0" .. url)
+end

@@ -45,7 +45,8 @@
   _(dial) \
   _(names) \
   _(faults) \
-  _(reserve)
+  _(reserve) \
+  _(redis)
 /* clang-format on */
 #define DECLARE(name) \
   __attribute__((weak)) void probe_open_##name(lua_State *L);

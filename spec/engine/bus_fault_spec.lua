@@ -1,0 +1,150 @@
+-- The backplane without memory: each allocation fails once, and every one from
+-- each on. Nothing crashes or leaks, local delivery goes on, and when there is
+-- memory again it comes back, whole. In builds with faults only; and watches
+-- that the system refuses.
+
+local t = require "spec.helper"
+local redis = require "spec.helper.redis"
+local child = require "spec.helper.child"
+
+local core = require "evws.core"
+local ws = t.ws
+
+if not pcall(ws.backplane, { url = "redis://127.0.0.1:1" }) then
+  describe("a backplane without memory", function()
+    it("works", function() pending "built without hiredis" end)
+  end)
+  return
+end
+
+describe("a backplane", function()
+  if not core.fail_at then
+    it("comes back when there is memory again", function()
+      pending "built without WS_FAULT"
+    end)
+    return
+  end
+
+  local fake, bus, server, conn, raw
+
+  before_each(function()
+    ws.log = function() end
+    ws.on_error(function() end)
+    fake = redis.fake()
+    bus = ws.backplane { url = fake.url,
+      reconnect = { initial = 0.005, maximum = 0.01 } }
+    server = t.listen { backplane = bus, on_open = function(c)
+      conn = c
+      c:subscribe "news"
+    end }
+    raw = t.open(server)
+    fake:wait(function() return bus.state == "up" and conn end, "the backplane")
+  end)
+
+  after_each(function()
+    core.fail_at(0)
+    t.cleanup()
+    bus:close()
+    t.wait(function() return tostring(bus):find "closed" end)
+    t.turn()
+    redis.cleanup()
+    ws.on_error(nil)
+    ws.log = nil
+  end)
+
+  local function turns(n)
+    for _ = 1, n do
+      fake:pump()
+      t.turn(0)
+    end
+  end
+
+  -- Whatever of this fails, it fails alone.
+  local function live(i)
+    pcall(server.publish, server, "news", "a message " .. i)
+    pcall(conn.subscribe, conn, "topic " .. i)
+    pcall(bus.publish, bus, "topic " .. i, ("x"):rep(70000))
+    turns(3)
+    fake:publish("evws:t:news", "from elsewhere " .. i)
+    turns(2)
+    fake:drop()
+    turns(6)
+    pcall(conn.unsubscribe, conn, "topic " .. i)
+    pcall(bus.publish, bus, "news", "while it is away")
+    turns(6)
+  end
+
+  local function check(i)
+    core.fail_at(0)
+    if conn.state ~= "open" then
+      raw:close()
+      conn = nil
+      raw = t.open(server)
+      t.wait(function() return conn end)
+    end
+    conn:subscribe "news"
+    fake:wait(function() return bus.state == "up" end,
+      "the backplane, behind allocation " .. i, 20)
+    t.turn()
+    local text = "proof " .. i
+    fake:wait(function()
+      for _, one in ipairs(fake.conns) do
+        if one.channels["evws:t:news"] then return true end
+      end
+    end, "the subscription")
+    fake:publish("evws:t:news", text)
+    local f
+    repeat
+      fake:wait(function()
+        t.turn()
+        local ok, got = pcall(raw.frame, raw, 0.02)
+        f = ok and got
+        return f
+      end, text)
+    until f.payload == text
+  end
+
+  for _, every in ipairs { false, true } do
+    it(("comes back when %s"):format(every
+      and "none of many allocations has worked"
+      or "one allocation has failed"), function()
+      local step = every and 7 or 3
+      for n = 1, 200, step do
+        core.fail_at(n, every)
+        live(n)
+        check(n)
+      end
+    end)
+  end
+end)
+
+describe("a backplane whose descriptors cannot be watched", function()
+  it("is away, says why, and comes back", function()
+    local lines = child.run([[
+      local faults = require "evws_probe".faults
+      local redis = require "spec.helper.redis"
+      assert(faults.is_on())
+      local fake = redis.fake()
+      local reasons = {}
+      ws.log = function(_, event, fields)
+        if event == "backplane_lost" then reasons[fields.reason] = true end
+      end
+      for k = 1, 8 do
+        local before = faults.refused()
+        faults.refuse_watch(k, 28)
+        local bus = ws.backplane { url = fake.url,
+          reconnect = { initial = 0.01, maximum = 0.02 } }
+        fake:wait(function() return bus.state == "up" end, "it", 20)
+        log(k, faults.refused() - before)
+        bus:close()
+      end
+      for reason in pairs(reasons) do log(reason) end
+    ]], { faults = true })
+    for k = 1, 8 do assert.equal(k .. " " .. k, lines[k]) end
+    assert.is_true(#lines > 8)
+    for k = 9, #lines do
+      assert.is_truthy(lines[k]:find "watched descriptors"
+        or lines[k]:find "No space left", lines[k])
+    end
+  end)
+end)
