@@ -12,7 +12,7 @@
 
 #define BUCKET 256
 
-static const char magic;
+static const char magic, server_magic;
 
 void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
                      const luaL_Reg *meta) {
@@ -188,6 +188,13 @@ void ws_object_drop(lua_State *L, struct ws_state *st, void *at) {
   lua_pop(L, 1);
 }
 
+void ws_server_mark(struct lua_server *ls, bool on) {
+  ls->magic = on ? &server_magic : NULL;
+}
+
 struct lua_server *ws_check_server(lua_State *L, int arg) {
+  struct lua_server *ls = lua_touserdata(L, arg);
+  if (ls && lua_rawlen(L, arg) == sizeof *ls && ls->magic == &server_magic)
+    return ls;
   return ws_object_check(L, arg, WS_SERVER_NAME);
 }

@@ -46,6 +46,9 @@ void ws_object_push(lua_State *L, struct ws_state *st, void *at);
 /* It is an ordinary object from now on. Raises nothing. */
 void ws_object_drop(lua_State *L, struct ws_state *st, void *at);
 
+/* It is a server from now on, or its memory is about to be given back. */
+void ws_server_mark(struct lua_server *ls, bool on);
+
 /* The server at a stack index; raises for anything else. */
 struct lua_server *ws_check_server(lua_State *L, int arg);
 

@@ -130,6 +130,7 @@ static struct lua_server *new_server(lua_State *L, struct ws_state *st) {
   s->route.server = s;
   s->route.user = LUA_NOREF;
   luaL_setmetatable(L, WS_SERVER_NAME);
+  ws_server_mark(ls, true);
   return ls;
 }
 
@@ -335,10 +336,11 @@ static int server_reload_tls(lua_State *L) {
 }
 
 static int server_index(lua_State *L) {
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
   struct ws_server *s = &ws_check_server(L, 1)->s;
   const char *key = lua_tostring(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || !key) return 1;
+  if (!key) return 0;
   if (strcmp(key, "port") == 0 && s->port > 0)
     lua_pushinteger(L, s->port);
   else if (strcmp(key, "host") == 0)
@@ -396,6 +398,7 @@ static int server_gc(lua_State *L) {
   ws_route_unref(L, ls);
   ws_view_unref(L, ls);
   ws_server_free(s);
+  ws_server_mark(ls, false);
   return 0;
 }
 

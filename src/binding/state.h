@@ -105,6 +105,7 @@ struct lua_view {
 
 struct lua_server {
   struct ws_server s; /* first */
+  const void *magic;  /* anchors.c, as a connection's */
   struct lua_view *views;
   size_t n_views;
   struct ws_list link;
