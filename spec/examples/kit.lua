@@ -13,41 +13,17 @@
 
 local t = require "spec.helper"
 local children = require "spec.binding.kit"
-local ws = t.ws
+local visitor = require "spec.helper.visitor"
 local assert = require "luassert"
 
-local kit = { limit = t.limit * t.factor }
-local conns = {}
+local kit = { limit = visitor.limit, connect = visitor.connect,
+  expect = visitor.expect, expect_close = visitor.expect_close }
 
 function kit.serve(name, arguments)
   local child = children.start(("examples/%s.lua %s"):format(name,
     arguments or "0"))
   child.port = tonumber((child:wait "^%w+: %w+://localhost:(%d+)"))
   return child
-end
-
-function kit.connect(child, path, options)
-  local own = { timeout = kit.limit }
-  for name, value in pairs(options or {}) do own[name] = value end
-  local conn, why, status = ws.connect(("ws://localhost:%d%s"):format(
-    child.port, path), own)
-  conns[#conns + 1] = conn
-  return conn, why, status
-end
-
-function kit.expect(conn, text)
-  local message, why = conn:receive(kit.limit)
-  if message ~= text then
-    error(("%q expected, got %q"):format(text, message or why), 2)
-  end
-end
-
-function kit.expect_close(conn, code)
-  local message, why, got = conn:receive(kit.limit)
-  if message or why ~= "closed" or got ~= code then
-    error(("Close %d expected, got %q %s"):format(code, message or why,
-      got), 2)
-  end
 end
 
 function kit.http(child, method, path, fields)
@@ -97,8 +73,7 @@ function kit.refuses_ports(name)
 end
 
 function kit.cleanup()
-  for _, conn in ipairs(conns) do conn:terminate() end
-  conns = {}
+  visitor.cleanup()
   children.cleanup()
   t.cleanup()
 end

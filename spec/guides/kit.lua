@@ -13,11 +13,12 @@
 
 local t = require "spec.helper"
 local children = require "spec.binding.kit"
-local ws = t.ws
+local visitor = require "spec.helper.visitor"
 local assert = require "luassert"
 
-local guide = { limit = t.limit * t.factor }
-local directories, conns = {}, {}
+local guide = { limit = visitor.limit, connect = visitor.connect,
+  expect = visitor.expect, expect_close = visitor.expect_close }
+local directories = {}
 
 function guide.read(name)
   local file = assert(io.open(("docs/guides/%s.md"):format(name)))
@@ -51,30 +52,6 @@ function guide.start(directory, ...)
   return child
 end
 
-function guide.connect(child, path, options)
-  local own = { timeout = guide.limit }
-  for name, value in pairs(options or {}) do own[name] = value end
-  local conn, why, status = ws.connect(("ws://localhost:%d%s"):format(
-    child.port, path), own)
-  conns[#conns + 1] = conn
-  return conn, why, status
-end
-
-function guide.expect(conn, text)
-  local message, why = conn:receive(guide.limit)
-  if message ~= text then
-    error(("%q expected, got %q"):format(text, message or why), 2)
-  end
-end
-
-function guide.expect_close(conn, code)
-  local message, why, got = conn:receive(guide.limit)
-  if message or why ~= "closed" or got ~= code then
-    error(("Close %d expected, got %q %s"):format(code, message or why,
-      got), 2)
-  end
-end
-
 -- The most memory that a child has had, in bytes; nil where nobody tells, and
 -- with sanitizers, which keep what was freed.
 function guide.most_memory(child)
@@ -85,8 +62,7 @@ function guide.most_memory(child)
 end
 
 function guide.cleanup()
-  for _, conn in ipairs(conns) do conn:terminate() end
-  conns = {}
+  visitor.cleanup()
   children.cleanup()
   t.cleanup()
   for _, directory in ipairs(directories) do

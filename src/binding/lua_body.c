@@ -61,31 +61,17 @@ static int body_write(lua_State *L) {
   return 2;
 }
 
-static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout);
-
 static int drain_k(lua_State *L, const struct ws_woken *w) {
   struct lua_body *b = check_body(L);
   if (!is_open(b)) return ws_push_closed(L);
   const struct ws_conn *c = &b->lc->c;
   if (w->why == WS_WAKE_DONE) {
     if (c->stream.queued > ws_conn_low_water(c))
-      return wait_for_drain(L, b->lc, w->time_left);
+      return ws_wait_for_drain(L, b->lc, w->time_left, drain_k);
     lua_pushboolean(L, true);
     return 1;
   }
-  lua_pushnil(L);
-  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
-  return 2;
-}
-
-static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout) {
-  struct ws_state *st = ws_state_of(L);
-  struct ws_task here, *t = ws_task_waiter(L, st, &here);
-  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
-    return luaL_error(L, "not enough memory");
-  ws_task_wait_on(t, lc, WS_FOR_DRAIN);
-  lc->c.is_drain_awaited = true;
-  return ws_task_wait(L, st, t, drain_k);
+  return ws_push_why(L, w->why);
 }
 
 static int body_drain(lua_State *L) {
@@ -97,7 +83,7 @@ static int body_drain(lua_State *L) {
   if (c->stream.queued && !c->stream.is_blocked) ws_stream_flush(&c->stream);
   if (!is_open(b)) return ws_push_closed(L);
   if (c->stream.queued > ws_conn_low_water(c))
-    return wait_for_drain(L, b->lc, timeout);
+    return ws_wait_for_drain(L, b->lc, timeout, drain_k);
   lua_pushboolean(L, true);
   return 1;
 }

@@ -292,8 +292,6 @@ static int conn_messages(lua_State *L) {
 
 /* ---- flow ---- */
 
-static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout);
-
 /* A task waits for low_water, a script that may be about to end for all. Who
  * writes a message in fragments cannot wait for those behind it. */
 static bool is_drained(lua_State *L, const struct ws_conn *c, bool is_task) {
@@ -308,23 +306,11 @@ static int drain_k(lua_State *L, const struct ws_woken *w) {
     return push_end(L, lc);
   if (w->why == WS_WAKE_DONE) {
     if (!is_drained(L, &lc->c, w->is_task))
-      return wait_for_drain(L, lc, w->time_left);
+      return ws_wait_for_drain(L, lc, w->time_left, drain_k);
     lua_pushboolean(L, true);
     return 1;
   }
-  lua_pushnil(L);
-  lua_pushstring(L, w->why == WS_WAKE_TIMEOUT ? "timeout" : "interrupted");
-  return 2;
-}
-
-static int wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout) {
-  struct ws_state *st = ws_state_of(L);
-  struct ws_task here, *t = ws_task_waiter(L, st, &here);
-  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
-    return luaL_error(L, "not enough memory");
-  ws_task_wait_on(t, lc, WS_FOR_DRAIN);
-  lc->c.is_drain_awaited = true;
-  return ws_task_wait(L, st, t, drain_k);
+  return ws_push_why(L, w->why);
 }
 
 static int conn_drain(lua_State *L) {
@@ -342,7 +328,7 @@ static int conn_drain(lua_State *L) {
     lua_pushboolean(L, true);
     return 1;
   }
-  return wait_for_drain(L, lc, timeout);
+  return ws_wait_for_drain(L, lc, timeout, drain_k);
 }
 
 static int conn_pause(lua_State *L) {

@@ -11,6 +11,17 @@ int ws_push_why(lua_State *L, enum ws_wake why) {
   return 2;
 }
 
+int ws_wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout,
+                      ws_task_k *k) {
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
+  if (timeout >= 0 && !ws_task_set_timeout(t, timeout))
+    return luaL_error(L, "not enough memory");
+  ws_task_wait_on(t, lc, WS_FOR_DRAIN);
+  lc->c.is_drain_awaited = true;
+  return ws_task_wait(L, st, t, k);
+}
+
 double ws_check_timeout(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg)) return -1;
   double seconds = luaL_checknumber(L, arg);
