@@ -5,7 +5,7 @@
  * new("ev")          a loop over libev, one of its own
  *
  * loop:now([seconds])   the fake's clock, set and read
- * loop:turn(), loop:settle(), loop:busy(), loop:in_turn()
+ * loop:turn(), loop:busy(), loop:in_turn()
  * loop:step(timeout) -> false when nothing is watched (libev only)
  * loop:wake() -> what wake_at was last told, how often it was told
  * loop:spend(n)      the kernel was handed so many bytes
@@ -245,13 +245,6 @@ static int loop_turn(lua_State *L) {
   return 0;
 }
 
-static int loop_settle(lua_State *L) {
-  struct probe_loop *pl = probe_loop_check(L, 1);
-  ws_loop_settle(&pl->loop);
-  if (!pl->loop.in_turn) probe_loop_raise(L, pl);
-  return 0;
-}
-
 static int loop_step(lua_State *L) {
   struct probe_loop *pl = probe_loop_check(L, 1);
   luaL_argcheck(L, pl->ev != NULL, 1, "not over libev");
@@ -351,16 +344,25 @@ static int loop_gc(lua_State *L) {
 }
 
 static const luaL_Reg loop_methods[] = {
-  {"now", loop_now},       {"turn", loop_turn},
-  {"settle", loop_settle}, {"step", loop_step},
-  {"busy", loop_busy},     {"in_turn", loop_in_turn},
-  {"wake", loop_wake},     {"rang", loop_rang},
-  {"spend", loop_spend},   {"free_later", loop_free_later},
-  {"dead", loop_dead},     {"watch", loop_watch},
-  {"timer", loop_timer},   {"deadline", loop_deadline},
-  {"job", loop_job},       {"late", loop_late},
-  {"random", loop_random}, {"random_in_child", loop_random_in_child},
-  {"__gc", loop_gc},       {NULL, NULL},
+  {"now", loop_now},
+  {"turn", loop_turn},
+  {"step", loop_step},
+  {"busy", loop_busy},
+  {"in_turn", loop_in_turn},
+  {"wake", loop_wake},
+  {"rang", loop_rang},
+  {"spend", loop_spend},
+  {"free_later", loop_free_later},
+  {"dead", loop_dead},
+  {"watch", loop_watch},
+  {"timer", loop_timer},
+  {"deadline", loop_deadline},
+  {"job", loop_job},
+  {"late", loop_late},
+  {"random", loop_random},
+  {"random_in_child", loop_random_in_child},
+  {"__gc", loop_gc},
+  {NULL, NULL},
 };
 
 static const luaL_Reg item_methods[] = {

@@ -277,16 +277,6 @@ void ws_loop_turn(struct ws_loop *loop) {
   set_wake(loop);
 }
 
-void ws_loop_settle(struct ws_loop *loop) {
-  if (loop->in_turn) return;
-  loop->in_turn = true;
-  do {
-    settle(loop);
-  } while (loop->is_cut); /* there is no next turn to leave it to */
-  loop->in_turn = false;
-  set_wake(loop);
-}
-
 void ws_loop_again(struct ws_loop *loop, struct ws_watch *w) {
   w->got |= WS_AGAIN;
   if (!ws_list_is_linked(&w->ready)) ws_list_append(&loop->ready, &w->ready);

@@ -158,9 +158,6 @@ static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   if (loop->spent >= WS_TURN_BYTES) ws_loop_enough(loop);
 }
 
-/* Does now what waits for the end of the turn. Outside of a turn only. */
-void ws_loop_settle(struct ws_loop *loop);
-
 /* Frees memory from ws_mem_alloc (at least sizeof(struct ws_list)) at the end
  * of the turn, when nothing on the C stack can know it any more. */
 void ws_loop_free_later(struct ws_loop *loop, void *p);
