@@ -14,6 +14,7 @@ SPEC =
 BUSTED_FLAGS =
 LINT =
 SECONDS = 10
+MACHINES = arm64 s390x
 TARGET =
 
 # Installs what is missing; `make SETUP=: ...` leaves the system alone.
@@ -160,7 +161,7 @@ engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test asan lint format peers soak conformance \
+.PHONY: all test-deps probe run test cross asan lint format peers soak conformance \
   docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts bench pgo run-specs FORCE
 .SUFFIXES:
@@ -307,6 +308,14 @@ test:
 	@$(SETUP) test
 	$(again) $(jobs) build-all
 	$(again) run-specs
+
+## cross: build for other machines, and specs under qemu: [MACHINES="arm64 s390x"]
+#   [SPEC="spec/protocol ..."]; on Debian, half an hour
+cross:
+	@$(SETUP) cross
+	@for machine in $(MACHINES); do \
+	  tools/cross.sh "$$machine" $(SPEC) || exit 1; \
+	done
 
 ## asan: the same specs on a build with sanitizers and fault injection
 asan:

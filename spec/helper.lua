@@ -18,6 +18,8 @@
 --   t.url_of(server)       of a server on 127.0.0.1
 --   t.fd_count()           descriptors of this process, without those that
 --                          only garbage holds: to compare with later
+--   t.is_emulated          the machine is an emulator of the processor (make
+--     cross): what is of the kernel or the process may not be as it should
 --   t.echo                 an on_message that sends each message back
 --   t.raw(server_or_port[, { address=, unix=, rcvbuf=, sndbuf=, source= }])
 --   t.wrap(socket, peer)   the same around an accepted probe.socket; peer
@@ -58,7 +60,8 @@ local has_engine, ws = pcall(require, "evws")
 
 local t = { limit = 5, factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1,
   probe = probe, ws = has_engine and ws or nil, frame = raw.frame,
-  close_frame = raw.close_frame }
+  close_frame = raw.close_frame,
+  is_emulated = os.getenv "EVWS_EMULATED" ~= nil }
 
 local turn_timeout = 0.002 -- how long an idle turn waits
 local servers = {} -- open ones, for cleanup

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | asan | lint | peers | fuzz | counts | bench | pgo
-#     [more...]  and what else is needed, one capability each
+#   tools/setup.sh run | test | cross | asan | lint | peers | fuzz | counts |
+#     bench | pgo [more...]  and what else is needed, one capability each
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -27,6 +27,7 @@ test="$build busted luarocks zip git certificates python nginx haproxy
 case ${1:-run} in
   run) needs=$build ;;
   test) needs=$test ;;
+  cross) needs="cross_arm64 cross_s390x qemu dpkg" ;;
   asan) needs="$test sanitizers" ;;
   lint) needs="$build hiredis luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx
@@ -116,6 +117,10 @@ can() {
     cqueues | luv | socket) ! have apt-get || "$lua" -e \
       "assert(_VERSION ~= 'Lua 5.4' or require '$1')" >/dev/null 2>&1 ;;
     cjson) "$lua" -e 'require "cjson"' >/dev/null 2>&1 ;;
+    cross_arm64) have aarch64-linux-gnu-gcc ;;
+    cross_s390x) have s390x-linux-gnu-gcc ;;
+    qemu) have qemu-aarch64 && have qemu-s390x ;;
+    dpkg) have dpkg-deb && have apt-get ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
@@ -201,6 +206,10 @@ packages() {
     cqueues) choose lua-cqueues '' '' '' ;;
     luv) choose lua-luv '' '' '' ;;
     socket) choose lua-socket '' '' '' ;;
+    cross_arm64) choose gcc-aarch64-linux-gnu '' '' '' ;;
+    cross_s390x) choose gcc-s390x-linux-gnu '' '' '' ;;
+    qemu) choose qemu-user '' '' '' ;;
+    dpkg) choose 'dpkg apt' '' '' '' ;;
     sanitizers) choose '' '' 'libasan libubsan' '' ;;
     luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
     clang_format) choose clang-format clang-extra-tools \
