@@ -6,10 +6,13 @@
 --     options.answer(head, i): what it says instead, or nil
 --     options.tls: what it needs of spec/helper/tls.lua to speak TLS itself
 --     options.behind: bytes that it sends behind its 200
+--   proxy.without_memory(n, connect)   n attempts, connect(options) each, in
+--     which allocations fail, one after the other -> how many opened, and not
 --   proxy.cleanup()   for after_each, in front of t.cleanup
 
 local t = require "spec.helper"
 local tls = require "spec.helper.tls"
+local core = require "evws.core"
 
 local ws, probe = t.ws, t.probe
 local proxy = { ok = "HTTP/1.1 200 Connection established\r\n\r\n" }
@@ -81,6 +84,25 @@ function proxy.relay(port, options)
     listener:close()
   end)
   return own, log
+end
+
+function proxy.without_memory(n, connect)
+  local opened = 0
+  for i = 1, n do
+    local state
+    core.fail_at(i // 2 + 1, i % 2 == 0)
+    local done, conn = pcall(connect, {
+      on_open = function() state = "open" end,
+      on_close = function() state = "closed" end })
+    for _ = 1, 3 do t.turn() end
+    core.fail_at(0)
+    if done and conn then
+      t.wait(function() return state or conn.state == "closed" end)
+      conn:terminate()
+    end
+    if state == "open" then opened = opened + 1 end
+  end
+  return opened, n - opened
 end
 
 function proxy.cleanup()

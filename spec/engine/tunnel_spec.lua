@@ -322,23 +322,10 @@ describe("a client behind a proxy", function()
       local server = kit.serve()
       local port
       port, log = proxy.relay(server.port)
-      local opened, failed = 0, 0
-      for n = 1, 80 do
-        local state
-        core.fail_at(n // 2 + 1, n % 2 == 0)
-        local done, conn = pcall(ws.connect,
-          "ws://localhost:" .. server.port, {
-            proxy = ("http://a:b@127.0.0.1:%d"):format(port),
-            on_open = function() state = "open" end,
-            on_close = function() state = "closed" end })
-        t.turn()
-        core.fail_at(0)
-        if done then
-          t.wait(function() return state or conn.state == "closed" end)
-          conn:terminate()
-        end
-        if state == "open" then opened = opened + 1 else failed = failed + 1 end
-      end
+      local opened, failed = proxy.without_memory(80, function(options)
+        options.proxy = ("http://a:b@127.0.0.1:%d"):format(port)
+        return ws.connect("ws://localhost:" .. server.port, options)
+      end)
       assert.is_true(opened > 0 and failed > 0)
     end)
   end)

@@ -261,21 +261,9 @@ describe("a client behind a proxy over TLS", function()
     it("ends, or opens", function()
       local server = serve(true)
       local port = relay(server.port)
-      local opened, failed = 0, 0
-      for n = 1, 120 do
-        local state
-        core.fail_at(n // 2 + 1, n % 2 == 0)
-        local done, conn = pcall(connect, server, port, {
-          on_open = function() state = "open" end,
-          on_close = function() state = "closed" end })
-        for _ = 1, 3 do t.turn() end
-        core.fail_at(0)
-        if done and conn then
-          t.wait(function() return state or conn.state == "closed" end)
-          conn:terminate()
-        end
-        if state == "open" then opened = opened + 1 else failed = failed + 1 end
-      end
+      local opened, failed = proxy.without_memory(120, function(options)
+        return connect(server, port, options)
+      end)
       assert.is_true(opened > 0 and failed > 0)
     end)
   end)
