@@ -38,7 +38,7 @@ unpack() {
   : >"$here/apt/status"
   apt update
   apt install -y --download-only lua5.4 lua-busted lua-cjson liblua5.4-dev \
-    libev-dev libssl-dev zlib1g-dev libc6-dev
+    libev-dev libssl-dev zlib1g-dev libhiredis-dev libc6-dev
   for package in "$here"/apt/archives/*.deb; do
     dpkg-deb -x "$package" "$root"
   done
@@ -57,7 +57,7 @@ unpack() {
 build() {
   "${MAKE:-make}" --no-print-directory SETUP=: BUILD="$here/build" ARCH="$cpu" \
     CC="$cpu-linux-gnu-gcc --sysroot=$root" LUA="$lua" \
-    LUA_INCDIR="$root/usr/include/lua5.4" \
+    LUA_INCDIR="$root/usr/include/lua5.4" HIREDIS_INCDIR=/usr/include \
     busted="$lua $root/usr/bin/busted --ignore-lua" "$@"
 }
 
