@@ -250,7 +250,7 @@ function chat:subscribe(user, channel, options) end
 ---Takes all connections of a user out of a channel.
 ---@param user string
 ---@param channel string
----@param code? integer 2000 to 2499, default `2000`
+---@param code? integer default `2000`; from 2500 to 2999 clients come back
 ---@param reason? string
 ---@return true
 function chat:unsubscribe(user, channel, code, reason) end
@@ -299,7 +299,7 @@ function client:subscribe(channel, options) end
 
 ---Returns true; or nil and `"not subscribed"`.
 ---@param channel string
----@param code? integer 2000 to 2499, default `2000`
+---@param code? integer default `2000`; from 2500 to 2999 clients come back
 ---@param reason? string
 ---@return true? ok
 ---@return string? message

@@ -408,6 +408,18 @@ describe("a client that says", function()
     kit.open(server):quiet()
   end)
 
+  it("CH-34 hundreds of thousands of lines holds nobody else up", function()
+    local turns, n = 0, 0
+    local c, _, server = open { rpc = { n = function() n = n + 1 end } }
+    kit.open(server)
+    local timer <close> = ws.every(0.001, function() turns = turns + 1 end)
+    c:say(("{}\n"):rep(30000) .. '{"id":9,"rpc":{"method":"n"}}')
+    assert.equal(9, c:next().id)
+    assert.equal(1, n)
+    assert.is_true(turns >= 2)
+    assert.is_truthy(timer)
+  end)
+
   it("CH-35 nothing, and reads nothing, is closed", function()
     local chat, server = everything()
     local c = kit.open(server)

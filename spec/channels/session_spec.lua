@@ -341,7 +341,10 @@ describe("the application", function()
     for _, call in ipairs { { chat.publish, chat, "b", 1 },
       { chat.publish, chat, "a", print }, { chat.publish, chat, "\0a", 1 },
       { chat.publish, chat, "a", 1, { tag = 1 } }, { chat.send, chat, "", 1 },
-      { chat.history, chat, 7 }, { chat.subscribe, chat, "ann", "b" } } do
+      { chat.history, chat, 7 }, { chat.disconnect, chat, "ann", 1000 },
+      { chat.disconnect, chat, "ann", 3000, 1 },
+      { chat.unsubscribe, chat, "ann", "a", 1 },
+      { chat.subscribe, chat, "ann", "b" } } do
       local ok, why = pcall(function()
         local result = call[1](table.unpack(call, 2))
         return result

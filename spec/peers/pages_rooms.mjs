@@ -82,6 +82,34 @@ await sample("a tab that is offline comes back with all of it",
     assert.deepEqual(await shown(ann), ["x", "y"]);
   });
 
+await sample("a tab that slept has all that was said", async (tab) => {
+  const ann = await tab("#tea"), ben = await tab("#tea");
+  await enter(ann, "Ann");
+  await enter(ben, "Ben");
+  const devtools = await ann.context().newCDPSession(ann);
+  await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
+  const said = ["one", "two", "three"];
+  for (const text of said) await say(ben, text);
+  await devtools.send("Page.setWebLifecycleState", { state: "active" });
+  await says(ann, "log", "three");
+  assert.deepEqual(await shown(ann), said);
+});
+
+await sample("a page that was left and is gone back to", async (tab) => {
+  const ann = await tab("#tea"), ben = await tab("#tea");
+  await enter(ann, "Ann");
+  await enter(ben, "Ben");
+  await ann.goto("about:blank");
+  await until(ben, "Ann gone", () =>
+    document.getElementById("people").textContent === "Ben (you)");
+  await say(ben, "meanwhile");
+  await ann.goBack();
+  // kept by the browser as it was, or loaded anew
+  if (await ann.isVisible("#name")) await enter(ann, "Ann");
+  await says(ann, "log", "meanwhile");
+  assert.deepEqual(await shown(ann), ["meanwhile"]);
+});
+
 await sample("a page comes back after a restart, and says what is lost",
   async (tab, server) => {
     const page = await tab("#tea");

@@ -382,6 +382,8 @@ local function order(self, name, user, fields, level)
 end
 
 function app:disconnect(user, code, reason)
+  client.check_code(code, "disconnect", 2, 3000, 4999, 2)
+  client.check_reason(reason, "disconnect", 3, 2)
   local ok = order(self, "disconnect", user, { code = code,
     reason = reason }, 2)
   return ok
@@ -389,6 +391,8 @@ end
 
 function app:unsubscribe(user, channel, code, reason)
   rights_of(self, channel, "unsubscribe", 2)
+  client.check_code(code, "unsubscribe", 3, 2000, 2999, 2)
+  client.check_reason(reason, "unsubscribe", 4, 2)
   local ok = order(self, "unsubscribe", user, { channel = channel,
     code = code, reason = reason }, 2)
   return ok

@@ -22,6 +22,7 @@ local client = { __name = "evws.channels.client" }
 client.__index = client
 
 local deepest = 1024
+local at_once = 512 -- commands of a frame, before others have their turn
 
 function client.new(app, conn, id, request)
   return setmetatable({ app = app, conn = conn, id = id, request = request,
@@ -191,9 +192,12 @@ function client:feed(text, kind)
     if self:is_read() then take(self, text) end
     return
   end
+  local n = 0
   for line in gmatch(text, "[^\n]+") do
     if not self:is_read() then return end
     take(self, line)
+    n = n + 1
+    if n % at_once == 0 then ws.sleep(0) end
   end
 end
 
@@ -266,6 +270,24 @@ local function check_channel(channel, name, level)
 end
 client.check_channel = check_channel
 
+-- Of a Close, or of the end of a subscription: in this range.
+local function check_code(code, name, n, least, most, level)
+  if code ~= nil and (math.type(code) ~= "integer" or code < least
+    or code > most) then
+    error(("bad argument #%d to '%s' (a code from %d to %d expected)"):format(
+      n, name, least, most), level + 1)
+  end
+end
+client.check_code = check_code
+
+local function check_reason(reason, name, n, level)
+  if reason ~= nil and (type(reason) ~= "string" or not utf8.len(reason)) then
+    error(("bad argument #%d to '%s' (text expected)"):format(n, name),
+      level + 1)
+  end
+end
+client.check_reason = check_reason
+
 function client:send(value)
   local text = '{"push":{"message":{"data":' .. json.encode(value, "a message",
     2) .. "}}}"
@@ -282,11 +304,15 @@ end
 
 function client:unsubscribe(channel, code, reason)
   check_channel(channel, "unsubscribe", 2)
+  check_code(code, "unsubscribe", 2, 2000, 2999, 2)
+  check_reason(reason, "unsubscribe", 3, 2)
   return subscribe.ended(self, channel, code or 2000,
     reason or "server unsubscribe")
 end
 
 function client:disconnect(code, reason)
+  check_code(code, "disconnect", 1, 3000, 4999, 2)
+  check_reason(reason, "disconnect", 2, 2)
   if self.state == "closed" then return nil, "closed" end
   self:finish(code or 3503, reason or "force disconnect")
   return true
