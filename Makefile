@@ -392,12 +392,14 @@ docs:
 	done
 
 ## soak: everything at once, for long: make soak SECONDS=600 CONNECTIONS=5000
+#   in several processes, by way of Redis: make soak WORKERS=4
 soak:
-	@$(SETUP) run
+	@$(SETUP) run $(if $(WORKERS),hiredis redis)
 	$(again) $(jobs) build-core
-	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) bench/soak.lua \
+	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) \
+	  $(if $(WORKERS),bench/soak_workers.lua $(WORKERS),bench/soak.lua) \
 	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
-	  $(or $(CONNECTIONS),5000)
+	  $(or $(CONNECTIONS),$(if $(WORKERS),2000,5000))
 
 ## bench: evws and its peers measured; writes docs/benchmarks.md
 #   [UWS=dir with uWebSockets and uSockets] [ROUNDS=8] [SECONDS=1], and for a

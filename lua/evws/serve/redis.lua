@@ -20,7 +20,7 @@ cd '%s' || exit 1
   </dev/null >/dev/null 3<&- & server=$!
 (read _ <&3; kill $server; rm -f redis.sock; rmdir "$PWD") \
   2>/dev/null & watch=$!
-wait $server; status=$?
+wait $server 2>/dev/null; status=$?
 kill $watch 2>/dev/null
 exit $status]]
 
