@@ -37,7 +37,6 @@ static void push_string(lua_State *L, struct ws_slice raw) {
  * them apart. False: too large. */
 static bool push_number(lua_State *L, struct ws_slice raw) {
   char text[NUMBER_MAX];
-  lua_Integer whole;
   if (raw.n >= sizeof text) return false;
   memcpy(text, raw.p, raw.n);
   text[raw.n] = '\0';
@@ -45,11 +44,10 @@ static bool push_number(lua_State *L, struct ws_slice raw) {
   if (lua_isinteger(L, -1)) return true;
   lua_Number x = lua_tonumber(L, -1);
   if (x - x != 0) return false;
-  if (x < -0x1p53 || x > 0x1p53 || !lua_numbertointeger(x, &whole) ||
-      (lua_Number)whole != x)
-    return true;
+  /* lua_numbertointeger is Lua 5.4's alone */
+  if (x < -0x1p53 || x > 0x1p53 || (lua_Number)(lua_Integer)x != x) return true;
   lua_pop(L, 1);
-  lua_pushinteger(L, whole);
+  lua_pushinteger(L, (lua_Integer)x);
   return true;
 }
 
