@@ -261,6 +261,17 @@ function chat:unsubscribe(user, channel, code, reason) end
 ---@return true
 function chat:send(user, value) end
 
+---What is counted: `clients` and `users` now; `connected`, `errors` (handlers that
+---failed), `ignored` (sent without an `on_message`), `skipped` (publications that
+---are no JSON) since the start.
+---@return table<string, integer>
+function chat:stats() end
+
+---The same as text for Prometheus (docs/metrics.md), to be appended to
+---`server:metrics()`.
+---@return string
+function chat:metrics() end
+
 ---A client, as handlers are given it. It may be kept.
 ---@class evws.ChannelClient
 ---Random, 22 characters.

@@ -300,6 +300,22 @@ describe("the application", function()
     assert.same({ "ann", "ann" }, ended)
   end)
 
+  it("counts", function()
+    local chat, server = kit.serve { namespaces = { a = {} },
+      connect = function(client) return { user = client.data } end }
+    local c = kit.open(server, { data = "ann" })
+    kit.open(server, { data = "ann" })
+    c:call("subscribe", { channel = "a" })
+    local skipped = chat:stats().skipped
+    server:publish("a", "no JSON")
+    c:say '{"send":{"data":1}}'
+    c:quiet()
+    assert.same({ clients = 2, users = 1, connected = 2, errors = 0,
+      ignored = 1, skipped = skipped + 1 }, chat:stats())
+    t.contains(chat:metrics(), "# TYPE evws_channels_clients gauge\n"
+      .. "evws_channels_clients 2\n")
+  end)
+
   it("has its clients in its hands", function()
     local client
     local _, server = kit.serve { namespaces = { ["a:*"] = {} },

@@ -112,7 +112,7 @@ async function check(title, body, seconds = 15) {
 
 const data_of = (list) => list.map((one) => one.data);
 
-about("npm centrifuge", "channels", "connections");
+about("npm centrifuge", "channels", "plain");
 
 await check("connects, and is told who it is", async () => {
   const client = await connect({ user: "ann", data: { hello: 1 } },
@@ -193,7 +193,7 @@ await check("stays through pings that it answers", async () => {
   assert.equal((await client.rpc("echo", 1)).data, 1);
 });
 
-about("npm centrifuge", "channels", "calls");
+about("npm centrifuge", "channels", "plain");
 
 await check("calls, all values", async () => {
   const client = await connect({ user: "ann" });
@@ -230,7 +230,7 @@ await check("sends, and is sent", async () => {
     { heard: [1, { a: "b" }] });
 });
 
-about("npm centrifuge", "channels", "subscriptions");
+about("npm centrifuge", "channels", "plain");
 
 await check("publishes and hears, with who it was", async () => {
   const ann = await connect({ user: "ann", info: { age: 7 } });
@@ -361,7 +361,7 @@ await check("the server subscribes, sends and unsubscribes", async () => {
   assert.deepEqual((await client.log.next("message")).data, [1]);
 });
 
-about("npm centrifuge", "channels", "history");
+about("npm centrifuge", "channels", "plain");
 
 await check("reads it forwards, backwards, and from a place", async () => {
   const client = await connect({ user: "ann" });

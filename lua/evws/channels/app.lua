@@ -8,14 +8,16 @@ local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
 local options = require "evws.channels.options"
+local orders = require "evws.channels.orders"
 local presence = require "evws.channels.presence"
 local push = require "evws.channels.push"
+local stats = require "evws.channels.stats"
 local subscribe = require "evws.channels.subscribe"
 
 local app = { __name = "evws.channels.app" }
 app.__index = app
 
-local user_prefix, ping_prefix = "\0u", "\0cb"
+local ping_prefix = "\0cb"
 
 -- From its options. Raises at the line `level` calls up.
 function app.new(given, level)
@@ -58,7 +60,7 @@ function app:attach(server)
   end
   self.servers[server] = true
   for user, known in pairs(self.users) do
-    self:hear_user(server, user, known)
+    orders.hear(server, user, known)
   end
   return true
 end
@@ -163,7 +165,7 @@ function app:enter(one)
     known = { n = 0, clients = {}, hearers = {} }
     self.users[one.user] = known
     for server in pairs(self.servers) do
-      self:hear_user(server, one.user, known)
+      orders.hear(server, one.user, known)
     end
   end
   known.clients[one], known.n = true, known.n + 1
@@ -338,53 +340,10 @@ end
 
 -- ---- all connections of a user, wherever they are ----
 
-local orders = {}
-
-function orders.disconnect(one, order)
-  one:disconnect(order.code, order.reason)
-end
-
-function orders.unsubscribe(one, order)
-  one:unsubscribe(order.channel, order.code, order.reason)
-end
-
-function orders.subscribe(one, order)
-  one:subscribe(order.channel, { info = order.info, data = order.data,
-    expires = order.expires })
-end
-
-function orders.send(one, order) one:send(order.data) end
-
--- Hears what is to be done with a user.
-function app:hear_user(server, user, known)
-  known.hearers[#known.hearers + 1] = assert(server:hear(user_prefix .. user,
-    function(message)
-      local order = json.decode(message)
-      local act = type(order) == "table" and orders[order.act]
-      local list = {}
-      for one in pairs(known.clients) do list[#list + 1] = one end
-      for _, one in ipairs(act and list or {}) do act(one, order) end
-    end))
-end
-
-local function check_user(user, name, level)
-  if type(user) ~= "string" or user == "" or not utf8.len(user) then
-    error(("bad argument #1 to '%s' (a user expected)"):format(name), level + 1)
-  end
-end
-
--- True, however many there are.
-local function order(self, name, user, fields, level)
-  check_user(user, name, level + 1)
-  fields.act = name
-  self:send_topic(user_prefix .. user, json.encode(fields, "this", level + 1))
-  return true
-end
-
 function app:disconnect(user, code, reason)
   client.check_code(code, "disconnect", 2, 3000, 4999, 2)
   client.check_reason(reason, "disconnect", 3, 2)
-  local ok = order(self, "disconnect", user, { code = code,
+  local ok = orders.give(self, "disconnect", user, { code = code,
     reason = reason }, 2)
   return ok
 end
@@ -393,7 +352,7 @@ function app:unsubscribe(user, channel, code, reason)
   rights_of(self, channel, "unsubscribe", 2)
   client.check_code(code, "unsubscribe", 3, 2000, 2999, 2)
   client.check_reason(reason, "unsubscribe", 4, 2)
-  local ok = order(self, "unsubscribe", user, { channel = channel,
+  local ok = orders.give(self, "unsubscribe", user, { channel = channel,
     code = code, reason = reason }, 2)
   return ok
 end
@@ -401,14 +360,16 @@ end
 function app:subscribe(user, channel, given)
   rights_of(self, channel, "subscribe", 2)
   given = given or {}
-  local ok = order(self, "subscribe", user, { channel = channel,
+  local ok = orders.give(self, "subscribe", user, { channel = channel,
     info = given.info, data = given.data, expires = given.expires }, 2)
   return ok
 end
 
 function app:send(user, value)
-  local ok = order(self, "send", user, { data = value }, 2)
+  local ok = orders.give(self, "send", user, { data = value }, 2)
   return ok
 end
+
+app.stats, app.metrics = stats.of, stats.text
 
 return app
