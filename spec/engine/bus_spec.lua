@@ -285,6 +285,33 @@ describe("a backplane", function()
     end
   end)
 
+  it("gives on to all, though a view closes servers meanwhile", function()
+    local fake = redis.fake()
+    local bus = backplane(fake)
+    local servers, raws = {}, {}
+    for i = 1, 4 do
+      servers[i] = t.listen { backplane = bus, routes = { ["/x"] = {
+        on_open = function(c) c:subscribe("news", { view = "v" }) end } } }
+      servers[i]:view("v", function(message)
+        if i == 1 then
+          servers[2]:close { timeout = 0 }
+          servers[3]:close { timeout = 0 }
+        end
+        return message
+      end)
+      if i == 1 or i == 4 then -- others are gone as soon as they are closed
+        raws[i] = t.open(servers[i], { path = "/x" })
+        t.wait(function() return servers[i]:subscribers "news" == 1 end)
+      end
+    end
+    up(fake, bus)
+    fake:publish("evws:t:news", "one")
+    expect(fake, raws[1], "one")
+    expect(fake, raws[4], "one")
+    assert.equal(2, (bus:publish("news", "two")))
+    raws[4]:expect_frame("text", "two")
+  end)
+
   it("is the same for servers that name the same URL", function()
     local fake = redis.fake()
     local one = t.listen { backplane = fake.url }

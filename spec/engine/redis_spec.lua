@@ -324,6 +324,65 @@ describe("with redis-server, a backplane", function()
     for i = 1, 500 do b.raw:expect_frame("text", "last " .. i) end
   end)
 
+  it("speaks TLS", function()
+    local tls = require "spec.helper.tls"
+    local listener = assert(t.probe.listen "127.0.0.1")
+    local port = listener.port
+    listener:close()
+    local cert = (io.popen "pwd"):read "l" .. "/" .. tls.file "localhost.pem"
+    local other = redis.start(("--tls-port %d --tls-cert-file %s"
+      .. " --tls-key-file %s --tls-ca-cert-file %s --tls-auth-clients no")
+      :format(port, cert, cert:gsub("%.pem$", ".key"), cert))
+    if other.failed then return pending "redis-server without TLS" end
+    server = other
+    local ca = tls.file "ca.pem"
+    local url = "rediss://localhost:" .. port
+    open_nodes(2, { url = url, tls = { ca = ca }, timeout = 5 })
+    proved()
+    lose(function() other:ask("CLIENT", "KILL", "TYPE", "pubsub") end)
+    all_up()
+    proved()
+    local why
+    ws.log = function(_, event, fields)
+      if event == "backplane_lost" then why = fields.reason end
+    end
+    local bus <close> = ws.backplane { url = url,
+      tls = { ca = ca, server_name = "other.test" } }
+    t.wait(function() return why end, "the refusal")
+    t.contains(why, "certificate")
+    local none, problem = ws.backplane { url = url,
+      tls = { ca = "no such file" } }
+    assert.is_nil(none)
+    t.contains(problem, "no such file")
+    assert.equal("away", bus.state)
+  end)
+
+  it("keeps no script going but for what it has to send", function()
+    local child = require "spec.helper.child"
+    local a = open_nodes(1)
+    assert.same({ "true" }, child.run(([[
+      local bus = ws.backplane %q
+      bus:on_state(function() end)
+      log(ws.run())
+    ]]):format(server.url)))
+    assert.same({ "0", "true" }, child.run(([[
+      local bus = ws.backplane %q
+      log(bus:publish("news", "from a cron job"))
+      log(ws.run())
+    ]]):format(server.url)))
+    a.raw:expect_frame("text", "from a cron job")
+    assert.same({ "0", "true", "1" }, child.run([[
+      ws.log = function() end
+      local bus = ws.backplane { url = "redis+unix:/no/such/socket",
+        pending_timeout = 0.2 }
+      local server = ws.listen { port = 0, backplane = bus }
+      log(bus:publish("news", "for nobody"))
+      server:close()
+      log(ws.run())
+      log(server:stats().backplane == nil and 1)
+    ]]))
+  end)
+
   it("speaks over TCP as well, and shares topics out", function()
     local other = redis.start()
     local a, b = open_nodes(2, { url = {

@@ -12,7 +12,8 @@
 --   redis.has_server()  is there a redis-server?
 --   redis.start([arguments]) -> r, a redis-server on a Unix socket and a port:
 --     r.url, r.port, r.pid; r:ask(words...) -> its reply as a Lua value, or
---     nil and an error's text; r:stop(), r:signal(name), r:again()
+--     nil and an error's text; r:stop(), r:signal(name), r:again(); r.failed:
+--     it did not want to begin
 --   redis.cleanup()     for after_each: what is open ends
 
 local t = require "spec.helper"
@@ -261,7 +262,8 @@ function real:again()
   self.pid = tonumber(pid)
   t.wait(function()
     local socket <close> = probe.connect { unix = self.path }
-    return socket and socket:connected()
+    self.failed = not self:is_alive()
+    return self.failed or socket and socket:connected()
   end, "redis-server to begin", 20)
 end
 

@@ -126,16 +126,37 @@ static void unwant(struct ws_carrier *carrier, struct ws_server *s,
   ws_link_let_go(link_for(bus, name), name);
 }
 
+/* A view may close a server while its messages are given: those that have left
+ * stay in the list until nobody walks it. */
+static void begin_walk(struct ws_bus *bus) {
+  bus->n_walks++;
+}
+
+static void forget(struct ws_bus_server *bs) {
+  ws_list_remove(&bs->link);
+  ws_mem_free(bs);
+}
+
+static void end_walk(struct ws_bus *bus) {
+  struct ws_list *e, *next;
+  if (--bus->n_walks) return;
+  for (e = bus->servers.next; e != &bus->servers; e = next) {
+    struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
+    next = e->next;
+    if (!bs->server) forget(bs);
+  }
+}
+
 /* To the servers of this process, but for the one that has it. */
 static bool give_here(struct ws_bus *bus, const struct ws_server *but,
                       struct ws_ids except, const struct ws_publication *p) {
-  struct ws_list *e, *next;
   bool ok = true;
-  for (e = bus->servers.next; e != &bus->servers; e = next) {
+  begin_walk(bus);
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    next = e->next;
-    if (s != but && !s->is_gone) ok = ws_topic_deliver(s, except, p) && ok;
+    if (s && s != but && !s->is_gone) ok = ws_topic_deliver(s, except, p) && ok;
   }
+  end_walk(bus);
   return ok;
 }
 
@@ -158,18 +179,19 @@ static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
 
 int64_t ws_bus_publish(struct ws_bus *bus, const struct ws_publication *p,
                        const char **far) {
-  struct ws_list *e, *next;
-  int64_t sum = 0;
-  for (e = bus->servers.next; e != &bus->servers; e = next) {
+  const struct ws_except nobody = {NULL, 0};
+  int64_t sum = 0, n = 0;
+  begin_walk(bus);
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers && n >= 0;
+       e = e->next) {
     struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    const struct ws_except nobody = {NULL, 0};
-    next = e->next;
-    if (s->is_gone) continue;
+    if (!s || s->is_gone) continue;
     struct ws_publication own = *p; /* each has its own position */
-    int64_t n = ws_topic_publish(s, nobody, &own, NULL);
-    if (n < 0) return -1;
+    n = ws_topic_publish(s, nobody, &own, NULL);
     sum += n;
   }
+  end_walk(bus);
+  if (n < 0) return -1;
   *far = send_far(bus, p);
   return sum;
 }
@@ -229,13 +251,12 @@ static void left(struct ws_carrier *carrier, struct ws_server *s) {
   for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
     if (bs->server != s) continue;
-    ws_list_remove(&bs->link);
-    ws_mem_free(bs);
+    bs->server = NULL;
+    if (!bus->n_walks) forget(bs);
     ws_link_let_go(&bus->links[0], (struct ws_slice){NULL, 0});
     break;
   }
-  if (!ws_list_is_empty(&bus->servers)) return;
-  bus->is_deserted = true;
+  bus->is_deserted = true; /* if nobody else is there, then */
   ws_loop_job(bus->loop, &bus->news);
 }
 
@@ -292,7 +313,7 @@ void ws_bus_free(struct ws_bus *bus) {
   if (!bus->loop) return;
   while ((e = ws_list_shift(&bus->servers))) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
-    bs->server->carrier = NULL;
+    if (bs->server) bs->server->carrier = NULL;
     ws_mem_free(bs);
   }
   ws_list_remove(&bus->news.link);

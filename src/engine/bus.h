@@ -38,6 +38,7 @@ struct ws_bus {
   enum ws_bus_state state;
   bool is_deserted; /* to be told */
   bool is_closing;
+  unsigned n_walks; /* through the servers */
 };
 
 /* bus: zeroed memory with host, calls and settings filled in, and links, whose
