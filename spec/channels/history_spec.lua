@@ -210,6 +210,33 @@ describe("a channel with a history", function()
     assert.is_nil(c.hello.subs["room:2"].publications)
   end)
 
+  it("recovers them behind the reply where a history has to be asked for",
+    function()
+      local told = {}
+      local chat, server = serve { connect = function()
+        return { user = "ann", subscribe = { "room:1", "room:2" } }
+      end, on_subscribed = function(_, channel) told[#told + 1] = channel end }
+      chat:serve(server)
+      function chat.is_shared() return true end
+      local c = kit.open(server)
+      assert.is_nil(c.hello.subs)
+      local at = c:next().push.subscribe
+      assert.equal(0, at.offset)
+      assert.equal("room:2", c:next().push.channel)
+      for i = 1, 2 do
+        chat:publish("room:1", i)
+        c:next()
+      end
+      c = kit.open(server, { subs = { ["room:1"] = { recover = true,
+        offset = 1, epoch = at.epoch } } })
+      c:expect { push = { channel = "room:1", subscribe = {
+        recoverable = true, positioned = true, recovered = true,
+        was_recovering = true, offset = 1, epoch = at.epoch } } }
+      c:expect { push = { channel = "room:1", pub = { offset = 2, data = 2 } } }
+      assert.equal("room:2", c:next().push.channel)
+      t.wait(function() return #told == 4 end)
+    end)
+
   it("ends connections that the server has subscribed, at a new epoch",
     function()
       local chat, server = serve { connect = function()

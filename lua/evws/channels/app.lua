@@ -58,12 +58,15 @@ function app:attach(server)
     server:view(push.view_name, push.view,
       self.kept and { reset = push.reset })
   end
-  self.servers[server] = true
+  self.servers[server] = server:stats().backplane and "shared" or "alone"
   for user, known in pairs(self.users) do
     orders.hear(server, user, known)
   end
   return true
 end
+
+-- Does it share its topics with other processes? Then a history is elsewhere.
+function app:is_shared(server) return self.servers[server] == "shared" end
 
 -- The same for the program, before anybody has come.
 function app:serve(server)

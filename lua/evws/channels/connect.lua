@@ -102,15 +102,20 @@ local function past_of(fields, channel)
     epoch = epoch ~= "" and epoch or nil }
 end
 
--- Joins those channels; their replies become a part of connect's.
+-- Joins those channels; their replies become a part of connect's. What would
+-- have to be waited for comes behind it, in `late`: a push of a channel that is
+-- joined would overtake the reply meanwhile.
 local function join_all(client, names, fields, replies)
-  local joined = {}
+  local joined, late = {}, {}
+  local is_shared = client.app:is_shared(client.conn.server)
   for _, channel in ipairs(names) do
     local rights = client.app.options.rights:find(channel)
     if not rights then
       error(("connect: no namespace has the channel '%s'"):format(channel), 0)
     end
-    if not client.subs[channel] then
+    if is_shared and rights.history then
+      late[#late + 1] = channel
+    elseif not client.subs[channel] then
       local sub = subscribe.join(client, channel, rights, {},
         past_of(fields, channel), function(reply)
           replies[#replies + 1] = json.text(channel) .. ":" .. reply
@@ -120,7 +125,25 @@ local function join_all(client, names, fields, replies)
       joined[#joined + 1] = sub
     end
   end
-  return joined
+  return joined, late
+end
+
+-- Those that have waited, each as a push.
+local function join_late(client, late, fields)
+  for _, channel in ipairs(late) do
+    if client.state ~= "open" then return end
+    local past = past_of(fields, channel)
+    past.is_late = true
+    if not client.subs[channel] then
+      local sub = subscribe.join(client, channel,
+        client.app.options.rights:find(channel), {}, past, function(reply)
+          client:write(push.of(channel, "subscribe", reply))
+        end)
+      if not sub then return end
+      sub.is_ours = true
+      subscribe.enter(client, sub)
+    end
+  end
 end
 
 local function reply_of(client, admitted, replies, ttl)
@@ -150,7 +173,7 @@ local function open(client, fields, id)
   local ttl = subscribe.ttl_of(client.expires)
   if not client.app:enter(client) then error(errors.too_many, 0) end
   local replies = {}
-  local joined = join_all(client, admitted.subscribe, fields, replies)
+  local joined, late = join_all(client, admitted.subscribe, fields, replies)
   if not joined or client.state ~= "connecting" then return end
   client.state = "open"
   client:write(push.reply(id, "connect", reply_of(client, admitted, replies,
@@ -158,6 +181,11 @@ local function open(client, fields, id)
   client.app:beat(client)
   client:watch()
   for _, sub in ipairs(joined) do subscribe.enter(client, sub) end
+  local ok, caught = pcall(join_late, client, late, fields)
+  if not ok then
+    client:fail(nil, errors.catch(caught))
+    client:finish(errors.restart.code, errors.restart.reason)
+  end
 end
 
 -- The first command. Who is refused is told why, does nothing more, and goes;

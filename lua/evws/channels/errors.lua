@@ -32,9 +32,8 @@ local function close(code, reason)
   return setmetatable({ code = code, reason = reason }, fatal)
 end
 
-errors.shutdown = close(3001, "shutdown")
 errors.connection_expired = close(3005, "connection expired")
-errors.slow = close(3008, "slow")
+errors.restart = close(3011, "force reconnect")
 errors.no_pong = close(3012, "no pong")
 errors.invalid_token = close(3500, "invalid token")
 errors.bad_frame = close(3501, "bad request")

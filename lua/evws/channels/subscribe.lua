@@ -80,16 +80,23 @@ subscribe.ttl_of = ttl_of
 
 -- ---- what was missed ----
 
--- Publications as a list of JSON; of a cache the last alone.
-local function publications(missed, is_cache)
+-- Publications, each as JSON; of a cache the last alone.
+local function texts_of(missed, is_cache)
   local list = {}
   for i = #missed, 1, -1 do
     local one = missed[i]
     local text = push.publication(one.message, one.kind, one.offset, one.meta)
-    if text then table.insert(list, 1, text) end
+    list[#list + 1] = text
     if text and is_cache then break end
   end
-  return "[" .. table.concat(list, ",") .. "]"
+  for i = 1, #list // 2 do
+    list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i]
+  end
+  return list
+end
+
+local function publications(missed, is_cache)
+  return "[" .. table.concat(texts_of(missed, is_cache), ",") .. "]"
 end
 subscribe.publications = publications
 
@@ -113,9 +120,13 @@ local function position(sub, request, found)
   local since = sub.since
   if since and found.recovered
     and #found.missed <= app.options.max_recovered then
-    top[#top + 1] = ('%d,"recovered":true,"publications":'):format(since)
-    top[#top + 1] = recovered_text(app, sub.channel, since, found,
-      rights.cache)
+    top[#top + 1] = ('%d,"recovered":true'):format(since)
+    if request.is_late then
+      sub.late = texts_of(found.missed, rights.cache)
+    else
+      top[#top + 1] = ',"publications":' .. recovered_text(app, sub.channel,
+        since, found, rights.cache)
+    end
   else
     top[#top + 1] = ("%d"):format(found.offset)
   end
@@ -175,8 +186,10 @@ local function enroll(sub, request, joined)
   joined {}
 end
 
--- request: { recover =, offset =, epoch =, join_leave = }; tell(reply) is
--- called at the moment of joining, before anything of the channel is sent.
+-- request: { recover =, offset =, epoch =, join_leave =, is_late = };
+-- tell(reply) is called at the moment of joining, before anything of the channel
+-- is sent.
+-- is_late: a push tells it, behind which what was missed comes as pushes.
 function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
   local sub = { client = client, channel = channel, rights = rights,
@@ -190,7 +203,10 @@ function subscribe.join(client, channel, rights, grant, request, tell)
     if client.subs[channel] ~= sub then return end
     sub.epoch = found.epoch
     tell(make_reply(sub, request, found))
-    sub.is_joined = true
+    for _, text in ipairs(sub.late or {}) do
+      client:write(push.of(channel, "pub", text))
+    end
+    sub.is_joined, sub.late = true, nil
   end
   local ok, why = pcall(enroll, sub, request, joined)
   local now = client.subs[channel]
