@@ -449,6 +449,28 @@ local bad = {
     "-ERR \27[31mred\7\r\n", "ERR \\x1b[31mred\\x07" },
   ["ten thousand errors"] = { word = "ROLE", ("-ERR no\r\n"):rep(10000),
     "ERR no" },
+  ["one that may not write"] = { word = "PUBLISH",
+    "-READONLY You can't write against a read only replica.\r\n",
+    "READONLY" },
+  ["one that cannot save"] = { word = "PUBLISH",
+    "-MISCONF Redis is configured to save RDB snapshots\r\n", "MISCONF" },
+  ["one without memory"] = { word = "PUBLISH",
+    "-OOM command not allowed\r\n", "OOM" },
+  ["another answer to what is published"] = { word = "PUBLISH",
+    reply { 1 }, "does not speak" },
+  ["half a reply"] = { word = "ROLE", "*3\r\n$6\r\nmast", "timeout" },
+  ["silence"] = { word = "ROLE", "", "timeout" },
+  ["silence about subscriptions"] = { word = "SUBSCRIBE", "", "timeout" },
+  ["silence about what is published"] = { word = "PUBLISH", "", "timeout" },
+  ["an end"] = { word = "ROLE", function(conn)
+    conn.is_over = true
+    return ""
+  end, "closed" },
+  ["a reset"] = { word = "ROLE", function(conn)
+    conn.socket:reset()
+    conn.is_over = true
+    return ""
+  end, "reset" },
   ["a reply to nothing"] = { word = "ROLE", role .. "+OK\r\n",
     "reply to nothing" },
 }
@@ -459,13 +481,19 @@ describe("a backplane that meets", function()
   for name, case in pairs(bad) do
     it(name .. " is away, tells why once, and comes back", function()
       local fake = redis.fake()
-      fake.answers[case.word] = function() return case[1] end
-      local bus = backplane(fake, { max_reply = 1024, url =
+      fake.answers[case.word] = type(case[1]) == "function" and case[1]
+        or function() return case[1] end
+      local is_slow = case[2] == "timeout"
+      local bus = backplane(fake, { max_reply = 1024,
+        timeout = is_slow and 0.1 * t.factor or nil, url =
         ("redis://:secret@127.0.0.1:%d/1"):format(fake.port) })
       local server = listen(bus)
       local raw = t.bystander(t.listen { on_message = t.echo })
-      fake:wait(function() return fake.count >= 6 end, "more attempts")
-      assert.equal("away", bus.state)
+      fake:wait(function()
+        if case.word == "PUBLISH" then server:publish("x", "to be refused") end
+        return fake.count >= 6
+      end, "more attempts", 20)
+      if case.word ~= "PUBLISH" then assert.equal("away", bus.state) end
       assert(logged(case[2]), table.concat(lines, "\n"))
       assert.is_nil(logged "secret")
       local warnings = 0
@@ -482,4 +510,32 @@ describe("a backplane that meets", function()
       expect(fake, member_of, "well again")
     end)
   end
+
+  it("nobody at all is away, and finds who comes", function()
+    local fake = redis.fake()
+    fake:stop()
+    local bus = backplane(fake)
+    local nowhere = ws.backplane "redis://no-such-host.invalid"
+    buses[#buses + 1] = nowhere
+    listen(bus)
+    t.wait(function()
+      return bus.state == "away" and nowhere.state == "away"
+    end, "both to be away", 20)
+    assert(logged "refused")
+    fake:start()
+    up(fake, bus)
+    assert.equal("away", nowhere.state)
+  end)
+
+  it("one that has not heard of ROLE, or keeps it, does without", function()
+    for _, answer in ipairs { "-ERR unknown command 'ROLE'\r\n",
+      "-NOPERM this user has no permissions\r\n" } do
+      local fake = redis.fake()
+      fake.answers.ROLE = function() return answer end
+      local bus = backplane(fake, { ping_interval = 0.02 })
+      up(fake, bus)
+      fake:wait(function() return #asked(fake, "PING") >= 4 end, "pings")
+      assert.equal("up", bus.state)
+    end
+  end)
 end)

@@ -123,7 +123,7 @@ local function serve(self, conn)
   elseif why ~= "again" then
     conn.is_over = true
   end
-  if conn.out ~= "" then
+  if conn.out ~= "" and not conn.is_over then
     local n = conn.socket:send(conn.out:sub(1, self.piece))
     if n then conn.out = conn.out:sub(n + 1) end
   end

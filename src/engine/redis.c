@@ -170,6 +170,7 @@ static bool is_pong(const struct ws_resp_item *item) {
 static void took_ping(struct ws_redis *r) {
   r->is_pinged = false;
   r->rtt = ws_loop_now(r->loop) - r->pinged;
+  set_timer(r); /* the next one may be due before a reply would have been */
 }
 
 static void on_item(struct ws_resp *resp, const struct ws_resp_item *item) {
