@@ -7,15 +7,9 @@ local jwt = require "evws.channels.jwt"
 
 local secret = "a secret of thirty-two bytes ...."
 local kept = { size = 2000, ttl = 300 }
-local log, chat, server = {}, nil, nil
+local chat, server
 
 local function is_even(_, _, data) return data % 2 == 0 end
-
-local function note(name)
-  return function(client, ...)
-    log[#log + 1] = table.concat({ name, client.user, ... }, " ")
-  end
-end
 
 local namespaces = {
   ["plain:*"] = { publish = true, presence = true, read_presence = true,
@@ -67,13 +61,6 @@ local rpc = {
     return chat:unsubscribe(data.user, data.channel, data.code)
   end,
   send = function(_, data) return chat:send(data.user, data.value) end,
-  log = function() return log end,
-  -- Ends the connections of a user as a lost network does.
-  cut = function(_, user)
-    for client in pairs(chat.clients) do
-      if client.user == user then client.conn:terminate() end
-    end
-  end,
 }
 
 chat = channels.new { secret = secret, namespaces = namespaces, rpc = rpc,
@@ -87,9 +74,7 @@ chat = channels.new { secret = secret, namespaces = namespaces, rpc = rpc,
     return { user = data.user, info = data.info, data = data.data,
       subscribe = data.subscribe }
   end,
-  on_message = function(client, data) client:send { heard = data } end,
-  on_disconnected = note "gone", on_subscribed = note "in",
-  on_unsubscribed = note "out" }
+  on_message = function(client, data) client:send { heard = data } end }
 
 local page = '<!DOCTYPE html><title>-</title><script src="/client.js"></script>'
 
@@ -104,6 +89,7 @@ end
 
 server = assert(ws.listen { port = tonumber(arg[1] or 0), history = chat.kept,
   routes = chat:routes "/connection/websocket", on_request = serve })
+chat:serve(server)
 print(("ws://127.0.0.1:%d/connection/websocket"):format(server.port))
 print(("http://localhost:%d/"):format(server.port))
 print "ready"

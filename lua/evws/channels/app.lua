@@ -53,6 +53,7 @@ function app:attach(server)
   local why = check_kept(self, server)
   self.trouble = why
   if why then return nil, why end
+  if self.servers[server] then return true end -- somebody was quicker
   if not viewed[server] then
     viewed[server] = true
     server:view(push.view_name, push.view,

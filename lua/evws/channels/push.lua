@@ -11,7 +11,6 @@ local presence = require "evws.channels.presence"
 
 local split, text = ws.json_split, json.text
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
-local concat = table.concat
 
 local push = {}
 
@@ -32,13 +31,26 @@ local function one_line(raw)
 end
 push.one_line = one_line
 
--- What stands beside a message; nothing where it is not ours.
+-- What stands beside a message, as a part of a publication; nothing where it
+-- is not ours.
 local function read_meta(meta)
-  local fields = meta and byte(meta) == 123 and split(meta, 1)
-  if not fields then return nil, nil end
+  local fields = byte(meta) == 123 and split(meta, 1)
+  if not fields then return "" end
   local info, tags = fields.info, fields.tags
-  return info and byte(info) == 123 and one_line(info) or nil,
-    tags and byte(tags) == 123 and one_line(tags) or nil
+  return (info and byte(info) == 123 and ',"info":' .. one_line(info) or "")
+    .. (tags and byte(tags) == 123 and ',"tags":' .. one_line(tags) or "")
+end
+
+-- The same people publish again and again.
+local known, n_known, most_known = {}, 0, 256
+
+local function known_meta(meta)
+  local part = known[meta]
+  if part then return part end
+  if n_known >= most_known then known, n_known = {}, 0 end
+  part = read_meta(meta)
+  known[meta], n_known = part, n_known + 1
+  return part
 end
 
 -- A publication: {"data":...}; nil where the message is no JSON.
@@ -46,11 +58,8 @@ function push.publication(message, kind, offset, meta)
   if kind ~= "text" or not split(message, 0, deepest) then return nil end
   message = one_line(message)
   local head = offset and '{"offset":' .. offset .. ',"data":' or '{"data":'
-  local info, tags
-  if meta then info, tags = read_meta(meta) end
-  if not info and not tags then return head .. message .. "}" end
-  return concat { head, message, info and ',"info":' or "", info or "",
-    tags and ',"tags":' or "", tags or "", "}" }
+  if not meta then return head .. message .. "}" end
+  return head .. message .. known_meta(meta) .. "}"
 end
 
 local last_name, last_head -- most publications are of few channels

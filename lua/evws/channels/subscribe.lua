@@ -187,8 +187,8 @@ local function enroll(sub, request, joined)
 end
 
 -- request: { recover =, offset =, epoch =, join_leave =, is_late = };
--- tell(reply) is called at the moment of joining, before anything of the channel
--- is sent.
+-- tell(reply) is called at the moment of joining, before anything of the
+-- channel is sent.
 -- is_late: a push tells it, behind which what was missed comes as pushes.
 function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
