@@ -16,8 +16,6 @@
  *
  * pool() -> pool
  * pool:whole(bytes[, { bits=, level=, memory=, cap= }]) -> bytes | nil
- * pool:pieces(list[, options]) -> list of bytes, one for each | nil, err; an
- *   entry false makes the one before it flush
  * pool:keep(i, bytes[, options]) -> bytes: as `whole`, by the compressor
  *   that keeper i (1 to 300) keeps
  * pool:drop(i), pool:keepers() -> number of compressors kept, their bytes */
@@ -266,48 +264,6 @@ static int pool_whole(lua_State *L) {
   return 1;
 }
 
-static enum ws_flush flush_of(lua_State *L, lua_Integer i, lua_Integer last) {
-  enum ws_flush flush = WS_FLUSH_NONE;
-  if (i == last) return WS_FLUSH_LAST;
-  if (lua_rawgeti(L, 2, i + 1) == LUA_TBOOLEAN)
-    flush = i + 1 == last ? WS_FLUSH_LAST : WS_FLUSH_ALL;
-  lua_pop(L, 1);
-  return flush;
-}
-
-static int pool_pieces(lua_State *L) {
-  struct pool *p = check_pool(L);
-  lua_Integer last = luaL_len(L, 2);
-  struct ws_deflate_level level = level_of(L, 3);
-  struct ws_deflater *d =
-    ws_deflater_take(&p->pool, &level, bits_of(L, 3), SIZE_MAX);
-  if (!d) return 0;
-  lua_newtable(L);
-  for (lua_Integer i = 1; i <= last; i++) {
-    struct ws_buf out = {0};
-    size_t n;
-    if (lua_rawgeti(L, 2, i) != LUA_TSTRING) {
-      lua_pop(L, 1);
-      continue;
-    }
-    const char *bytes = lua_tolstring(L, -1, &n);
-    enum ws_err err =
-      ws_deflater_piece(d, bytes, n, flush_of(L, i, last), &out);
-    lua_pop(L, 1);
-    if (err) {
-      ws_buf_free(&out);
-      ws_deflater_give(&p->pool, d);
-      lua_pushnil(L);
-      lua_pushinteger(L, err);
-      return 2;
-    }
-    push_out(L, &out);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  }
-  ws_deflater_give(&p->pool, d);
-  return 1;
-}
-
 static struct ws_deflater **keeper(lua_State *L, struct pool *p) {
   lua_Integer i = luaL_checkinteger(L, 2);
   luaL_argcheck(L, i >= 1 && i <= KEEPERS, 2, "no such keeper");
@@ -352,9 +308,8 @@ static const luaL_Reg inflater_methods[] = {
   {"message", inflater_message}, {"__gc", inflater_gc}, {NULL, NULL}};
 
 static const luaL_Reg pool_methods[] = {
-  {"whole", pool_whole}, {"pieces", pool_pieces},   {"keep", pool_keep},
-  {"drop", pool_drop},   {"keepers", pool_keepers}, {"__gc", pool_gc},
-  {NULL, NULL}};
+  {"whole", pool_whole},     {"keep", pool_keep}, {"drop", pool_drop},
+  {"keepers", pool_keepers}, {"__gc", pool_gc},   {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
   {"choose", choose},         {"offer", offer},   {"check", check},

@@ -238,23 +238,19 @@ describe("deflating", function()
     end
   end)
 
-  it("takes a message in pieces, flushed or not", function()
+  it("is flushed by each message, so that two of them make one", function()
     local pool = deflate.pool()
-    local a, b, c = words(3000), noise(2000), words(200)
-    for _, list in ipairs { { a, b, c }, { a, false, b, c }, { "", a, "" },
-      { a, false, "", false }, { "" }, { "", "" }, { a, b, false, c, false },
-      { "x", false, "", "" } } do
-      local pieces = pool:pieces(list)
-      for i = #list, 1, -1 do
-        if not list[i] then table.remove(list, i) end
+    local a, b, tail = words(3000), noise(2000), "\0\0\255\255"
+    for _, list in ipairs { { a, b }, { "", a }, { a, "" }, { "", "" },
+      { "x", a, b, "" } } do
+      local pieces = {}
+      for i, text in ipairs(list) do
+        pieces[2 * i - 1] = assert(pool:whole(text))
+        if i < #list then pieces[2 * i] = tail end
       end
       assert.equal(table.concat(list), (inflate(pieces)))
+      assert.equal(table.concat(list), (inflate(table.concat(pieces))))
     end
-    -- what was flushed can be read before the rest is there
-    local pieces = pool:pieces { "Hello", false, a }
-    local f = deflate.inflater()
-    assert.equal("Hello", (f:message { pieces[1], "\x00" }))
-    assert.equal(hello, pool:whole "Hello")
   end)
 
   it("satisfies Python's zlib", function()
@@ -267,36 +263,6 @@ describe("deflating", function()
         .. "sys.stdout.buffer.write(d.decompress(b))"):format(bits), data)
       if not back then return pending "no python3" end
       assert.equal(text, back)
-    end
-  end)
-end)
-
-describe("a message that is deflated in pieces", function()
-  -- 128 octets of room at a time: the longer ones grow it again and again.
-  local list = { noise(3000), "", words(20000), false, noise(50, 7), false,
-    "", words(10) }
-  local whole = noise(3000) .. words(20000) .. noise(50, 7) .. words(10)
-
-  it("fails without memory, and the next one begins afresh", function()
-    if not has_fault then return pending "built without WS_FAULT" end
-    local fail_at = require "evws_probe".buf.fail_at
-    for _, every in ipairs { false, true } do
-      local failed = 0
-      local pieces, err
-      for n = 1, 30 do -- one of them, that of pages, may fail
-        local pool = deflate.pool()
-        fail_at(n, every)
-        pieces, err = pool:pieces(list)
-        fail_at(0, false)
-        if not pieces then
-          failed = failed + (err and 1 or 0)
-          assert.is_true(err == nil or err == -1, err)
-        end
-        assert.equal(hello, pool:whole "Hello")
-        assert.equal(whole, (inflate(pool:pieces(list))))
-      end
-      assert.equal(whole, (inflate(pieces)))
-      assert.is_true(failed > 5, failed)
     end
   end)
 end)

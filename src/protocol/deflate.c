@@ -11,7 +11,6 @@
 
 #define TAIL 4           /* bytes: 00 00 FF FF */
 #define LOOKAHEAD 262    /* zlib matches this much less far than its window */
-#define PIECE_MIN 128    /* room for output at a time, at least */
 #define STEP (1u << 30)  /* zlib counts in unsigned int */
 #define STATE_BYTES 6144 /* of zlib's state beside window and tables */
 
@@ -189,36 +188,6 @@ size_t ws_deflater_whole(struct ws_deflater *d, const void *bytes, size_t n,
   if (n == 0 && cap && to - out > TAIL) return (size_t)(to - out) - TAIL;
   reset(d);
   return 0;
-}
-
-enum ws_err ws_deflater_piece(struct ws_deflater *d, const void *bytes,
-                              size_t n, enum ws_flush flush,
-                              struct ws_buf *out) {
-  z_stream *z = &d->z;
-  const uint8_t *in = bytes;
-  size_t before = out->len;
-  int how = flush == WS_FLUSH_NONE ? Z_NO_FLUSH : Z_SYNC_FLUSH;
-  d->is_used = true;
-  do {
-    size_t take = n < STEP ? n : STEP;
-    size_t want = take / 2 < PIECE_MIN ? PIECE_MIN : take / 2;
-    if (!ws_buf_reserve(out, want)) return WS_ERR_MEMORY;
-    size_t room = ws_buf_room(out) < STEP ? ws_buf_room(out) : STEP;
-    z->next_in = (Bytef *)in;
-    z->avail_in = (uInt)take;
-    z->next_out = ws_buf_end(out);
-    z->avail_out = (uInt)room;
-    deflate(z, take == n ? how : Z_NO_FLUSH);
-    in += take - z->avail_in;
-    n -= take - z->avail_in;
-    ws_buf_commit(out, room - z->avail_out);
-  } while (n || !z->avail_out);
-  if (flush != WS_FLUSH_LAST) return WS_OK;
-  /* flushed already, zlib says nothing: an empty block, without its tail */
-  if (out->len == before)
-    return ws_buf_append(out, "", 1) ? WS_OK : WS_ERR_MEMORY;
-  out->len -= TAIL;
-  return WS_OK;
 }
 
 void ws_deflate_pool_init(struct ws_deflate_pool *pool) {

@@ -48,15 +48,8 @@ struct ws_deflate_level {
   uint8_t memory; /* 1 to 9: 1 KiB doubled so many times, beside the window */
 };
 
-/* What a compressor is to do with bytes handed in. */
-enum ws_flush {
-  WS_FLUSH_NONE, /* some of them may stay in it */
-  WS_FLUSH_ALL,  /* the peer can inflate them all */
-  WS_FLUSH_LAST  /* and the message ends */
-};
-
-/* A compressor of the pool for one message of len bytes, len SIZE_MAX when it
- * is not known yet. bits: 9 to 15. NULL without memory. */
+/* A compressor of the pool for one message of len bytes. bits: 9 to 15. NULL
+ * without memory. */
 struct ws_deflater *ws_deflater_take(struct ws_deflate_pool *pool,
                                      const struct ws_deflate_level *level,
                                      uint8_t bits, size_t len);
@@ -78,11 +71,5 @@ void ws_deflater_drop(struct ws_deflate_pool *pool, struct ws_deflater **own);
  * does not fit; the compressor has then forgotten what was before. */
 size_t ws_deflater_whole(struct ws_deflater *d, const void *bytes, size_t n,
                          uint8_t *out, size_t cap);
-
-/* Deflates a piece of a message, to the end of *out. WS_OK or
- * WS_ERR_MEMORY. */
-enum ws_err ws_deflater_piece(struct ws_deflater *d, const void *bytes,
-                              size_t n, enum ws_flush flush,
-                              struct ws_buf *out);
 
 #endif
