@@ -29,7 +29,7 @@ static void judge_unread(struct ws_conn *c) {
   if (ws_stream_is_reading(&c->stream) || c->is_eof) return;
   int fd = c->stream.watch.fd, gone = io->ops->hangup(io, fd);
   if (gone < 0) {
-    c->stream.error = -gone;
+    c->stream.error = (uint16_t)-gone;
     ws_loop_late(c->stream.loop, &c->stream.late);
   } else if (gone && !c->rest && !ws_conn_has_queue(c) &&
              io->ops->peek(io, fd, &byte, 1) == 0) {

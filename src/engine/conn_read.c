@@ -287,7 +287,7 @@ static void read_more(struct ws_conn *c) {
     return;
   }
   if (r < 0) {
-    c->stream.error = (int)-r;
+    c->stream.error = (uint16_t)-r;
     ws_loop_late(loop, &c->stream.late);
     return;
   }

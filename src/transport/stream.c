@@ -154,7 +154,7 @@ ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
 }
 
 void ws_stream_fail(struct ws_stream *s, int error) {
-  if (!s->error) s->error = error;
+  if (!s->error) s->error = (uint16_t)error;
   forget(s);
   ws_loop_late(s->loop, &s->late);
 }

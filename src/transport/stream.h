@@ -31,7 +31,7 @@ struct ws_stream {
   size_t queued;      /* bytes in them, and in what TLS has left over */
   struct ws_tls *tls; /* NULL: plain */
   uint32_t progress;  /* tick of the last byte the kernel took while blocked */
-  int error;          /* errno that ended it, 0 while it lives */
+  uint16_t error;     /* errno that ended it, 0 while it lives */
   bool is_blocked;    /* the kernel refused bytes: WS_WRITE is watched */
   bool is_secure;     /* it is, or was, TLS */
 };
