@@ -1,0 +1,102 @@
+-- Channels of two processes with one Redis between them: two applications, each
+-- with a server and a backplane of its own.
+
+local redis = require "spec.helper.redis"
+
+local kit = require "spec.channels.kit"
+local t = kit.t
+local ws = t.ws
+
+if not redis.has_server()
+  or not pcall(function() ws.backplane("redis://127.0.0.1:1"):close() end) then
+  describe("what needs redis-server and hiredis", function()
+    pending "is skipped: they are not installed"
+  end)
+  return
+end
+
+describe("channels of two processes", function()
+  local db, buses
+
+  before_each(function() db, buses = redis.start(), {} end)
+
+  after_each(function()
+    kit.cleanup()
+    for _, bus in ipairs(buses) do bus:close() end
+    t.wait(function()
+      for _, bus in ipairs(buses) do
+        if not tostring(bus):find "closed" then return false end
+      end
+      return true
+    end)
+    t.turn()
+    redis.cleanup()
+  end)
+
+  -- An application on a server whose backplane is up.
+  local function serve(options)
+    local bus = assert(ws.backplane { url = db.url })
+    buses[#buses + 1] = bus
+    local own = { connect = function(client)
+      return { user = client.data or "" }
+    end }
+    for name, value in pairs(options) do own[name] = value end
+    local chat, server = kit.serve(own, { backplane = bus })
+    assert.is_true(t.pump(bus.wait, bus, t.limit * t.factor))
+    t.pump(chat.serve, chat, server)
+    return chat, server
+  end
+
+  -- Until Redis knows that so many processes have the topic.
+  local function known(topic, n)
+    t.wait(function()
+      return db:ask("PUBSUB", "NUMSUB", "evws:t:" .. topic)[2] >= n
+    end, "Redis to know of it")
+  end
+
+  it("share what is published, in order", function()
+    local options = { namespaces = { a = { publish = true } } }
+    local _, here = serve(options)
+    local _, there = serve(options)
+    local ann, ben = kit.open(here), kit.open(there)
+    ben:call("subscribe", { channel = "a" })
+    known("a", 1)
+    for i = 1, 50 do
+      assert.same({}, ann:call("publish", { channel = "a", data = i }))
+    end
+    for i = 1, 50 do
+      local pub = ben:next().push.pub
+      assert.equal(i, pub.data)
+      assert.equal(ann.hello.client, pub.info.client)
+    end
+  end)
+
+  it("reach a user wherever he is", function()
+    local options = { namespaces = { a = {} } }
+    local one = serve(options)
+    local _, there = serve(options)
+    local ben = kit.open(there, { data = "ben" })
+    known("\0uben", 1)
+    one:send("ben", "hello")
+    one:subscribe("ben", "a", { data = 1 })
+    ben:expect { push = { message = { data = "hello" } } }
+    ben:expect { push = { channel = "a", subscribe = { data = 1 } } }
+    one:disconnect("ben", 4001, "bye")
+    ben:closed(4001, "bye")
+  end)
+
+  it("tell who comes and goes", function()
+    local options = { namespaces = { a = { join_leave = true } } }
+    local _, here = serve(options)
+    local _, there = serve(options)
+    local ann = kit.open(here, { data = "ann" })
+    ann:call("subscribe", { channel = "a", join_leave = true })
+    assert.equal("ann", ann:next().push.join.info.user)
+    known("\0pa", 1)
+    local ben = kit.open(there, { data = "ben" })
+    ben:call("subscribe", { channel = "a" })
+    assert.equal("ben", ann:next().push.join.info.user)
+    ben.raw:reset()
+    assert.equal("ben", ann:next().push.leave.info.user)
+  end)
+end)
