@@ -27,7 +27,7 @@ function guide.read(name)
   local blocks = {}
   for language, text in page:gmatch "\n```(%l+)\n(.-\n)```\n" do
     blocks[#blocks + 1] = { language = language, text = text,
-      file = text:match "^[-#]+ ([%w_]+%.?%l*)[:\n]" }
+      file = text:match "^[-#/]+ ([%w_]+%.?%l*)[:\n]" }
   end
   return blocks, page
 end
