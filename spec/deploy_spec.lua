@@ -6,12 +6,16 @@ local processes = require "spec.binding.kit"
 
 local ws = t.ws
 
-local file = assert(io.open "docs/deploy.md")
-local page = file:read "a"
-file:close()
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
 
-local function block(language)
-  return assert(page:match("\n```" .. language .. "\n(.-)\n```"), language)
+local page, hubs_page = read "docs/deploy.md", read "docs/signalr.md"
+
+local function block(language, from)
+  return assert((from or page):match("\n```" .. language .. "\n(.-)\n```"),
+    language)
 end
 
 -- A line of the page, which must be there, becomes another.
@@ -197,13 +201,61 @@ describe("docs/deploy.md", function()
       t.pump(hub.close, hub)
     end)
 
-  -- A minute and a half: only where EVWS_LONG_POLL is set.
-  it("lets polls wait for longer than nginx by itself would", function()
-    if not os.getenv "EVWS_LONG_POLL" then
-      return pending "is asked for by EVWS_LONG_POLL=1"
-    elseif not has "nginx" then
-      return pending "nginx is not installed"
+  -- Two servers, neither of which knows the other's sessions.
+  local function two_hubs()
+    local ports = {}
+    for i = 1, 2 do
+      ports[i] = t.listen { routes = require "evws.signalr".hub {}
+        :routes "/hub", trusted_proxies = { "loopback" } }.port
     end
+    return ports
+  end
+
+  -- Sessions whose requests come by connections of their own, with the cookies
+  -- that they were given.
+  local function poll_all(port)
+    for _ = 1, 6 do
+      local cookie
+      local function request(method, path, body)
+        local raw = t.raw(port)
+        raw:send(("%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s")
+          :format(method, path, cookie and "Cookie: " .. cookie .. "\r\n" or "",
+          #(body or ""), body or ""))
+        local status, headers, text = raw:read_http()
+        local set = headers["set-cookie"]
+        cookie = set and set:match "^[^;]*" or cookie
+        assert.equal(200, status)
+        return text
+      end
+      local id = "/hub?id=" .. request("POST",
+        "/hub/negotiate?negotiateVersion=1"):match '"connectionToken":"([^"]+)"'
+      request("GET", id)
+      request("POST", id, shake)
+      assert.equal("{}\30", request("GET", id))
+    end
+  end
+
+  it("keeps clients of hubs at one server, by nginx", function()
+    if not has "nginx" then return pending "nginx is not installed" end
+    if not pcall(require, "cjson") then
+      return pending "lua-cjson is not installed"
+    end
+    local ports = two_hubs()
+    local hubs = block("nginx", hubs_page)
+    for i, port in ipairs(ports) do
+      hubs = replace(hubs, "127.0.0.1:500" .. i, "127.0.0.1:" .. port)
+    end
+    local text = block "nginx"
+    text = replace(text, "http://evws;", "http://hubs;")
+    text = replace(text, "listen 443 ssl;", "listen 443;")
+    text = text:gsub("%s*ssl_certificate[^\n]*", "")
+    poll_all(nginx({ port = ports[1] }, text .. "\n" .. hubs))
+  end)
+
+  -- A minute and a half: only where EVWS_LONG_POLL is set.
+  local on_demand = os.getenv "EVWS_LONG_POLL" and it or function() end
+  on_demand("lets polls wait for longer than nginx by itself would", function()
+    if not has "nginx" then return pending "nginx is not installed" end
     -- beside it a server as nginx has it without the line
     local short = free_port()
     local hub, request = hub_behind_nginx({}, function(text)
@@ -243,6 +295,24 @@ describe("docs/deploy.md", function()
     start(("haproxy -db -f %s/conf"):format(directory), port)
     return port
   end
+
+  it("keeps clients of hubs at one server, by HAProxy", function()
+    if not has "haproxy" then return pending "haproxy is not installed" end
+    if not pcall(require, "cjson") then
+      return pending "lua-cjson is not installed"
+    end
+    local ports, port = two_hubs(), free_port()
+    local text = block "haproxy" .. "\n" .. block("haproxy", hubs_page)
+    for i, own in ipairs(ports) do
+      text = replace(text, "127.0.0.1:500" .. i, "127.0.0.1:" .. own)
+    end
+    text = replace(text, "bind :443 ssl crt /etc/ssl/example.com.both.pem",
+      "bind 127.0.0.1:" .. port)
+    text = replace(text, "default_backend evws", "default_backend hubs")
+    write(directory .. "/conf", text .. "\n")
+    start(("haproxy -db -f %s/conf"):format(directory), port)
+    poll_all(port)
+  end)
 
   it("has a configuration of HAProxy", function()
     if not has "haproxy" then return pending "haproxy is not installed" end

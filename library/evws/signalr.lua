@@ -118,8 +118,13 @@ local signalr = {}
 ---@field replay_buffer? integer
 ---Of negotiation, default `0`; `1` refuses very old clients.
 ---@field minimum_version? integer
----What the hub's topics are called by; default: its first path.
+---What the hub's topics and tokens are called by, the same in every process;
+---default: its first path.
 ---@field name? string
+---Signs the tokens of its connections, 16 bytes or more, so that processes of
+---several machines know each other's; default: of the supervisor, where there is
+---one (`evws serve`).
+---@field secret? string
 ---As in `ws.listen`, for the connections of WebSockets.
 ---@field compression? boolean|evws.Compression
 ---@field message_rate? evws.Rate|false

@@ -435,6 +435,11 @@ static int net_close_fd(lua_State *L) {
   return 1;
 }
 
+static int net_dup(lua_State *L) {
+  lua_pushinteger(L, dup((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static const luaL_Reg listener_methods[] = {
   {"accept", listener_accept},
   {"close", probe_close},
@@ -447,11 +452,8 @@ static const luaL_Reg listener_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-  {"close_fd", net_close_fd},
-  {"connect", net_connect},
-  {"listen", net_listen},
-  {"poll", net_poll},
-  {NULL, NULL},
+  {"close_fd", net_close_fd}, {"dup", net_dup},   {"connect", net_connect},
+  {"listen", net_listen},     {"poll", net_poll}, {NULL, NULL},
 };
 
 void probe_open_net(lua_State *L) {

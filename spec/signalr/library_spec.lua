@@ -159,6 +159,6 @@ describe("docs/signalr.md", function()
     end
     ws.listen, ws.run = listen, run
     for _, server in ipairs(servers) do server:close { timeout = 0 } end
-    assert.same({ 5, 1 }, { n, #servers })
+    assert.same({ 6, 2 }, { n, #servers })
   end)
 end)

@@ -174,20 +174,25 @@ static int body_on_close(lua_State *L) {
   return set_on_close(L, b->lc);
 }
 
+struct lua_conn *ws_body_asked(lua_State *L, int at) {
+  lua_pushvalue(L, at);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &asked);
+  lua_insert(L, -2);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  struct lua_conn *lc = lua_touserdata(L, -1);
+  bool is_pending = lc && ws_is_usable(lc) && lc->c.state == WS_CONN_PENDING;
+  const struct ws_pending *p = is_pending ? ws_pending_of(&lc->c) : NULL;
+  if (p && ws_pending_is_busy(p)) return lc;
+  lua_pop(L, 1);
+  return NULL;
+}
+
 static int request_on_close(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   check_handler(L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &asked);
-  lua_pushvalue(L, 1);
-  lua_rawget(L, 3);
-  lua_remove(L, 3);
-  struct lua_conn *lc = lua_touserdata(L, 3);
-  const struct ws_pending *p =
-    lc && ws_is_usable(lc) && lc->c.state == WS_CONN_PENDING
-      ? ws_pending_of(&lc->c)
-      : NULL;
-  if (!p || !ws_pending_is_busy(p)) return ws_push_closed(L);
-  return set_on_close(L, lc);
+  struct lua_conn *lc = ws_body_asked(L, 1); /* at 3 */
+  return lc ? set_on_close(L, lc) : ws_push_closed(L);
 }
 
 void ws_body_remember(lua_State *L) {

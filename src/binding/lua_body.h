@@ -19,6 +19,10 @@ int ws_body_write_string(lua_State *L);
 void ws_body_remember(lua_State *L);
 void ws_body_forget(lua_State *L);
 
+/* Pushes the connection of the request at an index and returns it, while that
+ * is being answered; NULL, and nothing pushed, afterwards. */
+struct lua_conn *ws_body_asked(lua_State *L, int at);
+
 /* The host's entry: the client has gone. */
 void ws_body_gone(struct ws_conn *c);
 

@@ -115,4 +115,6 @@ void ws_worker_push(lua_State *L) {
   lua_setfield(L, -2, "supervised");
   lua_pushstring(L, w ? w->backplane : NULL);
   lua_setfield(L, -2, "backplane");
+  lua_pushstring(L, w && w->secret[0] ? w->secret : NULL);
+  lua_setfield(L, -2, "secret");
 }

@@ -14,6 +14,7 @@
 #include "binding/lua_hear.h"
 #include "binding/lua_input.h"
 #include "binding/lua_json.h"
+#include "binding/lua_pass.h"
 #include "binding/lua_process.h"
 #include "binding/lua_queue.h"
 #include "binding/lua_serve.h"
@@ -234,6 +235,10 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"spawn", ws_lua_spawn},
                                      {"spawn_now", ws_lua_spawn_now},
                                      {"detach", ws_lua_detach},
+                                     {"server_of", ws_lua_server_of},
+                                     {"passable", ws_lua_passable},
+                                     {"passed", ws_lua_passed},
+                                     {"adopt", ws_lua_adopt},
                                      {"step", ws_lua_step},
                                      {"stop", ws_lua_stop},
                                      {"suggest", ws_lua_suggest},

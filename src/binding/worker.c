@@ -330,10 +330,12 @@ static void forget_environment(void) {
   unsetenv("EVWS_PAGE");
   unsetenv("EVWS_WORKER");
   unsetenv("EVWS_BACKPLANE");
+  unsetenv("EVWS_SECRET");
 }
 
 static bool read_name(struct ws_worker *w, int *slot) {
   const char *name = getenv("EVWS_WORKER"), *url = getenv("EVWS_BACKPLANE");
+  const char *secret = getenv("EVWS_SECRET");
   long long n[5];
   if (!name || !read_numbers(name, n, 5)) return false;
   w->id = (unsigned)n[0];
@@ -342,6 +344,8 @@ static bool read_name(struct ws_worker *w, int *slot) {
   w->serial = (unsigned long long)n[3];
   *slot = (int)n[4];
   if (*slot < 1 || *slot >= WS_SHARE_SLOTS) return false;
+  if (secret && strlen(secret) == WS_WORKER_SECRET)
+    memcpy(w->secret, secret, WS_WORKER_SECRET);
   if (!url || !*url) return true;
   size_t size = strlen(url) + 1;
   if ((w->backplane = ws_mem_alloc(size))) memcpy(w->backplane, url, size);

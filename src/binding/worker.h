@@ -10,6 +10,7 @@
 
 #define WS_WORKER_WHY_MAX 256
 #define WS_WORKER_CHANNEL_MAX 32 /* bytes of a channel's name */
+#define WS_WORKER_SECRET 64      /* characters */
 
 struct ws_worker {
   struct ws_control control;
@@ -18,8 +19,9 @@ struct ws_worker {
   struct ws_state *st;
   struct ws_share share;
   unsigned id, count, generation;
-  unsigned long long serial; /* no two processes have the same */
-  char *backplane;           /* the URL of --redis, or NULL */
+  unsigned long long serial;         /* no two processes have the same */
+  char *backplane;                   /* the URL of --redis, or NULL */
+  char secret[WS_WORKER_SECRET + 1]; /* of all workers, "" without one */
   int given[WS_NET_LISTEN_MAX];
   bool is_foreign; /* those are not the supervisor's own, but systemd's */
   unsigned copies; /* of what is counted here, for others to see */

@@ -16,6 +16,8 @@
 #define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
 #define OTHERS_FIRST 0.005  /* seconds, for whoever has fewer connections */
 
+static const struct ws_slice nothing = {NULL, 0};
+
 static void want_accept(struct ws_server *s, bool on) {
   for (int i = 0; i < s->n_listeners; i++)
     ws_loop_watch(s->loop, &s->listeners[i].watch, on ? WS_READ : 0);
@@ -40,7 +42,9 @@ static void shed_oldest(struct ws_server *s) {
   }
 }
 
-static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
+/* bytes: as of ws_upgrade_start. */
+static void admit(struct ws_server *s, int fd, const struct ws_address *peer,
+                  struct ws_slice bytes) {
   struct ws_loop *loop = s->loop;
   /* those on their way out have descriptors too, and go for who comes */
   while (s->n_conns + loop->n_lingers >= s->http.max_connections &&
@@ -71,7 +75,7 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer) {
   ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
   c->server = s;
   ws_list_append(&s->conns, &c->link);
-  if (!ws_upgrade_start(c, peer)) {
+  if (!ws_upgrade_start(c, peer, bytes)) {
     ws_conn_cut(c, 1006, "out of memory");
     ws_server_refused(s, c, WS_REFUSED_MEMORY, 0);
   } else if (s->is_closing) {
@@ -117,7 +121,7 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
     struct ws_address peer;
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) {
-      admit(s, fd, &peer);
+      admit(s, fd, &peer, nothing);
     } else if (fd == -EMFILE || fd == -ENFILE) {
       if (!ws_linger_cut(s->loop)) shed(s, w);
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
@@ -190,6 +194,17 @@ void ws_listener_start(struct ws_server *s, const int *fds, int n) {
   want_accept(s, true);
 }
 
+bool ws_listener_take(struct ws_server *s, int fd,
+                      const struct ws_address *peer, struct ws_slice bytes) {
+  struct ws_io *io = s->loop->io;
+  if (s->is_gone || s->tls || !bytes.n || io->ops->adopt(io, fd) < 0) {
+    io->ops->close(io, fd);
+    return false;
+  }
+  admit(s, fd, peer, bytes);
+  return true;
+}
+
 /* What the kernel has accepted already would be reset with the listener: it is
  * taken while there is something, and answered. Where somebody else listens on
  * the same socket it is theirs. */
@@ -199,7 +214,7 @@ static void take_backlog(struct ws_server *s, struct ws_watch *w) {
   for (int i = 0; i < BACKLOG_MAX && s->is_closing; i++) {
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd < 0) return;
-    admit(s, fd, &peer);
+    admit(s, fd, &peer, nothing);
   }
 }
 

@@ -11,6 +11,12 @@
 /* Accepts from these n descriptors from now on. */
 void ws_listener_start(struct ws_server *s, const int *fds, int n);
 
+/* A connection that another process has accepted and read from: these bytes
+ * are its first ones. The descriptor is the server's, also where the answer is
+ * false: it takes none. */
+bool ws_listener_take(struct ws_server *s, int fd,
+                      const struct ws_address *peer, struct ws_slice bytes);
+
 /* And not any more; what the kernel has accepted already is answered. */
 void ws_listener_stop(struct ws_server *s);
 

@@ -34,6 +34,17 @@ struct ws_pending *ws_pending_new(struct ws_conn *c,
   return p;
 }
 
+bool ws_pending_begin(struct ws_conn *c, struct ws_slice bytes) {
+  struct ws_pending *p = ws_pending_of(c);
+  p->client = p->peer;
+  if (!ws_buf_append(&p->buf, bytes.p, bytes.n)) return false;
+  p->bytes = (char *)ws_buf_begin(&p->buf);
+  p->n = bytes.n;
+  p->is_idle = true;
+  ws_loop_again(c->stream.loop, &c->stream.watch);
+  return true;
+}
+
 void ws_pending_leave_list(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   if (!ws_list_is_linked(&p->link)) return;
@@ -132,6 +143,12 @@ bool ws_pending_is_answerable(const struct ws_conn *c) {
   const struct ws_pending *p = ws_pending_of(c);
   return c->state == WS_CONN_PENDING && p && p->step != WS_STEP_ANSWERED &&
          p->step != WS_STEP_STREAM;
+}
+
+bool ws_pending_may_pass(const struct ws_conn *c) {
+  const struct ws_pending *p = ws_pending_of(c);
+  return ws_pending_is_answerable(c) && p->step == WS_STEP_ASKED &&
+         !c->is_eof && !ws_conn_is_secure(c) && !ws_stream_pending(&c->stream);
 }
 
 void ws_pending_next(struct ws_conn *c) {

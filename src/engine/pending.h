@@ -62,6 +62,10 @@ struct ws_pending *ws_pending_new(struct ws_conn *c,
                                   const struct ws_address *peer,
                                   const struct ws_phase_calls *calls);
 
+/* It begins with a request that has been read elsewhere. False without
+ * memory. */
+bool ws_pending_begin(struct ws_conn *c, struct ws_slice bytes);
+
 /* The end of the phase; harmless when repeated. */
 void ws_pending_free(struct ws_conn *c);
 
@@ -94,6 +98,9 @@ bool ws_pending_keep(struct ws_conn *c, const char *bytes, size_t n);
 
 /* Can it be answered (still)? */
 bool ws_pending_is_answerable(const struct ws_conn *c);
+
+/* Can it go on in another process? Nothing of an answer has been given. */
+bool ws_pending_may_pass(const struct ws_conn *c);
 
 /* The request was answered: the next one may follow, or stand behind it. */
 void ws_pending_next(struct ws_conn *c);

@@ -436,9 +436,10 @@ static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .after_flush = after_flush,
                                             .free = free_phase};
 
-bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer) {
+bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
+                      struct ws_slice bytes) {
   if (!ws_pending_new(c, peer, &calls)) return false;
-  if (!ws_peer_start(c)) return false;
+  if (!(bytes.p ? ws_pending_begin(c, bytes) : ws_peer_start(c))) return false;
   if (c->state != WS_CONN_PENDING) return true;
   ws_pending_set_deadline(c, c->server->http.handshake_timeout);
   ws_pending_enter_list(c);

@@ -5,8 +5,10 @@
 
 #include "engine/pending.h"
 
-/* A connection was accepted. False without memory. */
-bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer);
+/* A connection was accepted; bytes: by another process, which has read these,
+ * p NULL where it was us. False without memory. */
+bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
+                      struct ws_slice bytes);
 
 /* Makes room: answers 503, or closes. */
 void ws_upgrade_shed(struct ws_conn *c);

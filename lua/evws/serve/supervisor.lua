@@ -36,11 +36,14 @@ function supervisor.new(options)
   local list, why = sockets.new(inherited())
   if not list then return nil, why end
   local page, fd = serve.page()
+  local secret = ws.random(32):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end)
   if not page then return nil, fd end
   return setmetatable({ options = options, page = page, page_fd = fd,
-    sockets = list, workers = {}, by_serial = {}, slots = {},
-    places = {}, count = options.workers, generation = 1, serial = 0,
-    clock = 0, last = ws.now(), pinged = 0 }, supervisor)
+    secret = secret, sockets = list, workers = {}, by_serial = {},
+    slots = {}, places = {}, count = options.workers, generation = 1,
+    serial = 0, clock = 0, last = ws.now(), pinged = 0 }, supervisor)
 end
 
 local function tell(format, ...)
@@ -111,7 +114,7 @@ local function start(self, id)
   self.serial = self.serial + 1
   local worker, why = workers.start(self, { id = id, count = self.count,
     generation = self.generation, serial = self.serial, slot = slot }, argv,
-    { EVWS_BACKPLANE = o.backplane or "" })
+    { EVWS_BACKPLANE = o.backplane or "", EVWS_SECRET = self.secret })
   if not worker then return nil, ("%s: %s"):format(o.lua, why) end
   self.slots[slot] = true
   self.workers[worker] = true

@@ -2,6 +2,7 @@
 -- sent is encoded once for each protocol that is spoken in the hub.
 
 local dispatch = require "evws.signalr.dispatch"
+local errors = require "evws.signalr.errors"
 local results = require "evws.signalr.results"
 
 local clients = {}
@@ -16,17 +17,21 @@ local function check_target(target, name, level)
   end
 end
 
--- The record for each protocol in use. Raises at the caller's line, with
--- nothing sent.
+-- The record for each protocol in use; others, elsewhere, may use any. Raises
+-- at the caller's line, with nothing sent.
 local function encode(hub, target, args, n, level)
   local records = {}
-  for protocol in pairs(hub.speakers) do
+  local function add(protocol)
     local record, why, i, where = protocol.invocation(nil, target, args, n)
     if not record then
-      error(("bad argument #%d to 'send' (%s%s)"):format(i + 1, why,
-        where ~= "" and " at " .. where or ""), level + 1)
+      error(errors.of_argument(i + 1, "send", why, where), level + 2)
     end
     records[protocol] = record
+  end
+  if hub.spread.is_on then
+    for _, protocol in pairs(hub.protocols) do add(protocol) end
+  else
+    for protocol in pairs(hub.speakers) do add(protocol) end
   end
   return records
 end
@@ -37,14 +42,21 @@ function proxy:send(target, ...)
   local hub = self.hub
   local records = encode(hub, target, { ... }, select("#", ...), 2)
   local count = 0
-  for _, session in ipairs(self.sessions and self.sessions() or {}) do
-    if session.protocol and session:write(records[session.protocol], true) then
-      count = count + 1
+  if self.sessions then
+    local list, far = self.sessions()
+    for _, session in ipairs(list) do
+      if session.protocol and session:write(records[session.protocol], true)
+      then
+        count = count + 1
+      end
     end
+    if far[1] and hub.spread.is_on then hub.spread:send(far, records) end
+    return count
   end
-  for _, to in ipairs(self.targets or {}) do
-    count = count + hub.groups:deliver(self.kind, to, records,
-      self.except and self.except())
+  local except, far
+  if self.except then except, far = self.except() end
+  for _, to in ipairs(self.targets) do
+    count = count + hub.groups:deliver(self.kind, to, records, except, far)
   end
   return count
 end
@@ -56,10 +68,14 @@ function proxy:invoke(target, ...)
     error("only :client(id) and .caller can be asked for a result", 2)
   end
   dispatch.before_result(2)
-  local session = self.sessions()[1]
-  if not session or not session.protocol then return nil, "closed" end
-  return results.invoke(session, target, { ... }, select("#", ...),
-    self.seconds, 2)
+  local list, far = self.sessions()
+  local session, n = list[1], select("#", ...)
+  if session and session.protocol then
+    return results.invoke(session, target, { ... }, n, self.seconds, 2)
+  elseif far[1] and self.hub.spread.is_on then
+    return self.hub.spread:invoke(far[1], target, { ... }, n, self.seconds, 2)
+  end
+  return nil, "closed"
 end
 
 -- The same proxy, whose invoke waits so long at most.
@@ -99,25 +115,31 @@ local function one(value, name)
   return { value }
 end
 
--- The sessions with these ids, when they are asked for; a set, or a list.
+-- The sessions with these ids, when they are asked for, as a list or a set; and
+-- the ids of nobody here.
 local function by_ids(hub, ids)
   return function()
-    local list = {}
-    for _, id in ipairs(ids) do list[#list + 1] = hub.by_id[id] end
-    return list
+    local list, far = {}, {}
+    for _, id in ipairs(ids) do
+      local session = hub.by_id[id]
+      if session then list[#list + 1] = session else far[#far + 1] = id end
+    end
+    return list, far
   end
 end
 
 local function all_but(hub, ids)
   return function()
-    local set = {}
+    local set, far = {}, {}
     for _, id in ipairs(ids) do
       local session = hub.by_id[id]
-      if session then set[session] = true end
+      if session then set[session] = true else far[#far + 1] = id end
     end
-    return set
+    return set, far
   end
 end
+
+local nobody = {}
 
 local everybody = { "" }
 
@@ -185,7 +207,7 @@ function clients.of_caller(session)
   local self = of_hub(session.hub)
   self.session = session
   self.caller = new { hub = session.hub, is_single = true,
-    sessions = function() return { session } end }
+    sessions = function() return { session }, nobody end }
   self.others = new { hub = session.hub, kind = "a", targets = everybody,
     except = function() return { [session] = true } end }
   self.others_in_group = others_in_group

@@ -42,6 +42,12 @@ function errors.of(text, caught, is_detailed)
   return text
 end
 
+-- Of an argument that cannot be sent, and where in it.
+function errors.of_argument(i, name, why, where)
+  return ("bad argument #%d to '%s' (%s%s)"):format(i, name, why,
+    where ~= "" and " at " .. where or "")
+end
+
 function errors.of_method(target, caught, is_detailed)
   return errors.of(("An unexpected error occurred invoking '%s' on the server.")
     :format(target), caught, is_detailed)

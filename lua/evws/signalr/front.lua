@@ -4,6 +4,9 @@
 local ws = require "evws"
 local cors = require "evws.signalr.cors"
 local negotiate = require "evws.signalr.negotiate"
+local server_of = require "evws.core".server_of
+local token = require "evws.signalr.token"
+local worker = require "evws.signalr.worker"
 
 local front = {}
 
@@ -26,13 +29,35 @@ function front.admit(hub, request)
     local status, body, headers = options.authorize(request)
     if status ~= nil then return nil, nil, status, body, headers end
   end
-  return query_of(request), options.user_id and options.user_id(request)
+  local user = options.user_id and options.user_id(request)
+  if type(user) == "number" then user = tostring(user) end
+  hub.groups:serve(server_of(request))
+  return query_of(request), user or nil
+end
+
+-- A token that is not known here may have been given out elsewhere. A new
+-- WebSocket is served by whoever has it; all else by the process that the token
+-- names. The session; or nil and a status, which nobody gets where the request
+-- was passed on.
+local function find_far(hub, request, name, user, is_websocket)
+  local told = hub:token():read(name)
+  if not told or token.is_ours(told) then return nil, 404 end
+  if told.user ~= user then return nil, 403 end
+  if not is_websocket or told.is_stateful then
+    if token.is_near(told) then worker.pass(told.serial, request) end
+    return nil, 404
+  elseif told.expires < os.time() then
+    return nil, 404
+  end
+  return hub:adopt(told, name)
 end
 
 -- The session of a token, which must be this user's; or nil and a status.
-function front.find(hub, token, user)
-  local session = hub.by_token[token]
-  if not session then return nil, 404 end
+function front.find(hub, request, name, user, is_websocket)
+  local session = hub.by_token[name]
+  if not session then
+    return find_far(hub, request, name, user, is_websocket)
+  end
   if session.user ~= user then return nil, 403 end
   return session
 end
@@ -92,7 +117,7 @@ local function answer(hub, request, is_negotiation)
   local left = request.method == "GET" and hub.leaving[query.id]
   if left then return left:poll(request) end
   local session
-  session, status = front.find(hub, query.id, user)
+  session, status = front.find(hub, request, query.id, user, false)
   if not session then return status end
   return handle(hub, request, session)
 end

@@ -13,17 +13,39 @@ function groups:call(name)
   self.prefix = ("\0sr%d%s"):format(#name, name)
 end
 
--- by_id: the sessions of the hub.
-function groups.new(name, by_id)
-  local self = setmetatable({ by_id = by_id, walked = {},
-    servers = setmetatable({}, { __mode = "k" }) }, groups)
+function groups.new(name, hub)
+  local self = setmetatable({ by_id = hub.by_id, walked = {}, spaces = {},
+    spread = hub.spread, servers = setmetatable({}, { __mode = "k" }) },
+    groups)
   self:call(name)
   return self
 end
 
--- Sessions have come by this server.
-function groups:serve(server)
-  if server then self.servers[server] = true end
+-- The servers that are published to: of those with one backplane only one.
+local function choose_spaces(self)
+  local spaces, taken, far = {}, {}, nil
+  for server, carrier in pairs(self.servers) do
+    if not carrier or not taken[carrier] then
+      spaces[#spaces + 1] = server
+      if carrier then taken[carrier], far = true, server end
+    end
+  end
+  self.spaces = spaces
+  self.spread:use(far)
+end
+
+-- Requests have come by this server; carrier: of its topics, beyond it.
+function groups:serve(server, carrier)
+  if not server or self.servers[server] ~= nil then return end
+  self.servers[server] = carrier or false
+  choose_spaces(self)
+end
+
+-- It begins to close.
+function groups:desert(server)
+  if self.servers[server] == nil then return end
+  self.servers[server] = nil
+  choose_spaces(self)
 end
 
 -- kind: "a" everybody, "g" a group, "u" a user, "p" whom a ping is due to.
@@ -36,32 +58,42 @@ local function conn_of(session)
   return not session.replay and transport and transport.conn or nil
 end
 
+local here = { here = true }
+
 local function add(self, session, kind, target)
   local conn = conn_of(session)
+  local topic = topic_of(self, session.protocol, kind, target)
   if conn then
-    conn:subscribe(topic_of(self, session.protocol, kind, target))
+    conn:subscribe(topic, kind == "p" and here or nil)
     return
   end
-  local key = kind .. target
+  local key, protocol = kind .. target, session.protocol
   local set = self.walked[key]
   if not set then
     set = {}
     self.walked[key] = set
   end
   set[session] = true
+  if kind == "p" then return end
+  self.spread:want(topic, function(record)
+    for one in pairs(self.walked[key] or {}) do
+      if one.protocol == protocol then one:write(record, true) end
+    end
+  end)
 end
 
 local function remove(self, session, kind, target)
   local conn = conn_of(session)
-  if conn then
-    conn:unsubscribe(topic_of(self, session.protocol, kind, target))
-    return
-  end
+  local topic = topic_of(self, session.protocol, kind, target)
   local key = kind .. target
   local set = self.walked[key]
-  if not set then return end
-  set[session] = nil
-  if next(set) == nil then self.walked[key] = nil end
+  if conn then
+    conn:unsubscribe(topic)
+  elseif set and set[session] then
+    set[session] = nil
+    if next(set) == nil then self.walked[key] = nil end
+    if kind ~= "p" then self.spread:ignore(topic) end
+  end
 end
 
 -- A session is open. beat: which of the pings is for it, nil: none.
@@ -114,56 +146,78 @@ function groups:leave(session, group, level)
   return true
 end
 
+-- One that is not here may be elsewhere.
+function groups:of_id(verb, id, group)
+  local session = self.by_id[id]
+  if session then return self[verb](self, session, group, 2) end
+  if not self.spread.is_on then return nil, "unknown connection" end
+  self.spread:group(verb, id, group)
+  return true
+end
+
 -- hub.groups: of a connection by its id. True; or nil and "unknown
 -- connection".
 function groups:add(id, group)
   check(group, "add", 2)
-  local session = self.by_id[id]
-  if not session then return nil, "unknown connection" end
-  return self:join(session, group, 2)
+  return self:of_id("join", id, group)
 end
 
 function groups:remove(id, group)
   check(group, "remove", 2)
-  local session = self.by_id[id]
-  if not session then return nil, "unknown connection" end
-  return self:leave(session, group, 2)
+  return self:of_id("leave", id, group)
 end
 
-local function publish(self, kind, target, protocol, record, except)
-  local count, conns = 0, nil
-  for session in pairs(except or {}) do
-    local conn = conn_of(session)
-    if conn then
-      conns = conns or {}
-      conns[#conns + 1] = conn
+local function publish(self, topic, record, kind, except, is_here)
+  local count, options = 0, nil
+  if except or is_here then
+    options = { here = is_here or nil }
+    for session in pairs(except or {}) do
+      local conn = conn_of(session)
+      if conn then
+        options.except = options.except or {}
+        table.insert(options.except, conn)
+      end
     end
   end
-  local topic = topic_of(self, protocol, kind, target)
-  for server in pairs(self.servers) do
-    count = count + (server:publish(topic, record, protocol.kind,
-      conns and { except = conns }) or 0)
+  if self.spread.is_on then -- it is heard here too, and was walked already
+    options = options or {}
+    options.meta = self.spread.node
+  end
+  for _, server in ipairs(self.spaces) do
+    count = count + (server:publish(topic, record, kind, options) or 0)
   end
   return count
 end
 
--- Sends to a target: records by protocol (those that are spoken), but not to
--- the sessions of `except`. To how many.
-function groups:deliver(kind, target, records, except)
+local function deliver(self, kind, target, records, except, is_here)
   local count = 0
-  if next(self.servers) then
-    for protocol, record in pairs(records) do
-      count = count + publish(self, kind, target, protocol, record, except)
-    end
+  for protocol, record in pairs(records) do
+    count = count + publish(self, topic_of(self, protocol, kind, target),
+      record, protocol.kind, except, is_here)
   end
   local is_counted = kind ~= "p"
   for session in pairs(self.walked[kind .. target] or {}) do
-    if not (except and except[session])
-      and session:write(records[session.protocol], is_counted) then
+    local record = records[session.protocol]
+    if record and not (except and except[session])
+      and session:write(record, is_counted) then
       count = count + 1
     end
   end
   return count
+end
+
+-- Sends to a target: records by protocol, but not to the sessions of `except`,
+-- nor to the ids of `far`, who are not here. To how many here.
+function groups:deliver(kind, target, records, except, far)
+  local is_named = far and far[1] and self.spread.is_on
+  if is_named then self.spread:deliver(kind, target, far, records) end
+  return deliver(self, kind, target, records, except,
+    kind == "p" or is_named or false)
+end
+
+-- The same, to nobody elsewhere.
+function groups:deliver_here(kind, target, records, except)
+  return deliver(self, kind, target, records, except, true)
 end
 
 return groups

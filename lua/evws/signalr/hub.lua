@@ -10,11 +10,13 @@ local front = require "evws.signalr.front"
 local groups = require "evws.signalr.groups"
 local json = require "evws.signalr.json"
 local messagepack = require "evws.signalr.messagepack"
-local negotiate = require "evws.signalr.negotiate"
 local options = require "evws.signalr.options"
 local polling = require "evws.signalr.polling"
 local session = require "evws.signalr.session"
+local spread = require "evws.signalr.spread"
+local token = require "evws.signalr.token"
 local websockets = require "evws.signalr.websockets"
+local worker = require "evws.signalr.worker"
 
 local hub = { __name = "evws.signalr.hub" }
 hub.__index = hub
@@ -27,7 +29,7 @@ function hub.new(given, level)
   local self = setmetatable({ options = read, methods = methods,
     spelled = {}, simple = {}, slots = read.parallel_invocations,
     most = read.max_record or math.huge, protocols = {}, speakers = {},
-    by_token = {}, by_id = {}, n_sessions = 0,
+    by_token = {}, by_id = {}, n_sessions = 0, tokens = false,
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
     transports = read.transports, offers = {},
     counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
@@ -40,7 +42,8 @@ function hub.new(given, level)
     self.protocols[name] = makers[name](read.max_depth)
   end
   for _, name in ipairs(read.transports) do self.offers[name] = true end
-  self.groups = groups.new(read.name or "", self.by_id)
+  self.spread = spread.new(self)
+  self.groups = groups.new(read.name or "", self)
   self.clients = clients.new(self)
   self.beats = read.keepalive_interval and math.ceil(read.keepalive_interval)
   return self
@@ -67,23 +70,42 @@ end
 
 -- ---- sessions ----
 
--- A new one, for a user or for nobody. is_stateful: both sides want that.
-function hub:session(user, is_stateful)
-  local id = negotiate.new_id(ws.random)
-  local one = session.new(self, id, negotiate.new_id(ws.random), user)
+local function add(self, id, name, user, is_stateful)
+  local one = session.new(self, id, name, user)
   one.is_stateful = is_stateful or nil
-  self.by_token[one.token], self.by_id[id] = one, one
+  self.by_token[name], self.by_id[id] = one, one
   self.n_sessions, self.n_new = self.n_sessions + 1, self.n_new + 1
   self.counts.sessions = self.counts.sessions + 1
   self.timer = self.timer or ws.every(1, function() self:tick() end)
   return one
 end
 
+-- The tokens of the hub, once it has a name.
+function hub:token()
+  if not self.tokens then
+    self.tokens = token.new(self.groups.name, self.options.secret
+      or worker.secret)
+  end
+  return self.tokens
+end
+
+-- A new one, for a user or for nobody. is_stateful: both sides want that.
+function hub:session(user, is_stateful)
+  local id = token.new_id()
+  return add(self, id, self:token():make(id, user, is_stateful,
+    self.options.disconnect_timeout), user, is_stateful)
+end
+
+-- One that another process has negotiated.
+function hub:adopt(told, name)
+  return add(self, told.id, name, told.user)
+end
+
 -- Found by another token from now on.
-function hub:rename(one, token)
+function hub:rename(one, name)
   self.by_token[one.token] = nil
-  one.token = token
-  self.by_token[token] = one
+  one.token = name
+  self.by_token[name] = one
 end
 
 -- It has shaken hands: from now on it gets what is sent to all.
@@ -177,7 +199,7 @@ end
 
 -- A server of the hub begins to close.
 function hub:retire(server, seconds)
-  self.groups.servers[server] = nil
+  self.groups:desert(server)
   if not next(self.groups.servers) then self.is_closing = true end
   farewell(sessions_of(self, server), seconds * 0.8, true)
 end

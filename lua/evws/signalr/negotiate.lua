@@ -1,14 +1,8 @@
--- negotiate.lua: what a negotiation is answered, and the ids in it.
+-- negotiate.lua: what a negotiation is answered.
 
 local json_writer = require "evws.json_writer"
 
 local negotiate = {}
-
--- 128 random bits as 22 characters that a URL takes as they are.
-function negotiate.new_id(random)
-  return (json_writer.base64(random(16)):gsub("[+/=]",
-    { ["+"] = "-", ["/"] = "_", ["="] = "" }))
-end
 
 -- The version to answer with; or nil and the body of the refusal (of status
 -- 200 as well).

@@ -89,6 +89,9 @@ local checks = {
   stateful_reconnect = is_type "boolean", replay_buffer = is_whole(1, large),
   minimum_version = is_whole(0, 1),
   name = is_type "string",
+  secret = function(value)
+    return type(value) == "string" and #value >= 16, "16 bytes or more"
+  end,
 }
 options.checks = checks
 

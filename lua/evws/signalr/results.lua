@@ -2,6 +2,7 @@
 -- own, so nobody can answer for another.
 
 local ws = require "evws"
+local errors = require "evws.signalr.errors"
 
 local null = require "evws.values".null
 
@@ -18,8 +19,7 @@ function results.invoke(session, target, args, n, seconds, level)
   local record, why, i, where = session.protocol.invocation(id, target, args,
     n)
   if not record then
-    error(("bad argument #%d to 'invoke' (%s%s)"):format(i + 1, why,
-      where ~= "" and " at " .. where or ""), level + 1)
+    error(errors.of_argument(i + 1, "invoke", why, where), level + 1)
   end
   session.last_call = number
   local queue = ws.queue(1)

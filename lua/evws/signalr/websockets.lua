@@ -41,7 +41,7 @@ local function judge(hub, request)
   if hub.is_closing then return 503 end
   if not query.id then return { data = { user = user, request = request } } end
   local session
-  session, status = front.find(hub, query.id, user)
+  session, status = front.find(hub, request, query.id, user, true)
   if not session then return status end
   local ok
   ok, status = claim(session)
@@ -58,7 +58,6 @@ local function open(hub, conn)
     session.transport = nil
     old.conn:terminate()
   end
-  hub.groups:serve(conn.server)
   local self = setmetatable({ conn = conn, session = session }, transport)
   conn.data, send_to = self, send_to or conn.send
   if session.protocol then self.kind = session.protocol.kind end

@@ -1,0 +1,197 @@
+-- Hubs in the workers of a supervisor: whichever of them a request meets, it is
+-- answered by the one that has the session. Connections stay open, so that the
+-- next one comes to another worker.
+
+if not pcall(require, "cjson") then
+  describe("what needs lua-cjson", function()
+    pending "is skipped: it is not installed"
+  end)
+  return
+end
+
+local cjson = require "cjson"
+local serve = require "spec.serve.kit"
+local t = require "spec.helper"
+local frame = t.frame
+
+local script = [[
+local signalr = require "evws.signalr"
+local hub = signalr.hub { stateful_reconnect = true, user_id = function(request)
+  return ws.parse_query(request.query).user
+end, methods = { Who = function(ctx)
+  return { worker = ws.worker.id, id = ctx.id, user = ctx.user or signalr.null }
+end, Echo = function(ctx, x) return x end,
+Cut = function(ctx) ctx:close { allow_reconnect = true } end } }
+local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  routes = hub:routes "/hub" })
+say("port", server.port)
+say("worker", ws.worker.id, pid())
+ws.run()
+]]
+
+local shake = '{"protocol":"json","version":1}\30'
+local WORKERS = 3
+
+describe("a hub in several workers", function()
+  after_each(serve.cleanup)
+
+  local served, port
+
+  local function start()
+    served = serve.serve(script, "--workers " .. WORKERS)
+    served:await("^worker ", WORKERS)
+    port = served:port()
+  end
+
+  -- By a connection of its own.
+  local function send(method, path, body, fields)
+    local raw = t.raw(port)
+    raw:send(("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n"
+      .. "\r\n%s"):format(method, path, fields or "", #(body or ""), body
+      or ""))
+    return raw
+  end
+
+  local function ask(...)
+    local status, _, body = send(...):read_http()
+    return status, body
+  end
+
+  local function negotiate(query)
+    local status, body = ask("POST", "/hub/negotiate?negotiateVersion=1"
+      .. (query or ""))
+    assert.equal(200, status)
+    body = cjson.decode(body)
+    return "/hub?id=" .. body.connectionToken, body.connectionId
+  end
+
+  local call = '{"type":1,"invocationId":"1","target":"%s","arguments":[]}\30'
+
+  local function result(record)
+    return cjson.decode(record:match "^[^{]*(.-)\30").result
+  end
+
+  it("accepts a WebSocket that another has negotiated", function()
+    start()
+    local workers = {}
+    for i = 1, 3 * WORKERS do
+      local path, id = negotiate("&user=u" .. i)
+      assert.equal(403, (t.raw(port):upgrade { path = path }))
+      local raw = t.raw(port)
+      assert.equal(101, (raw:upgrade { path = path .. "&user=u" .. i }))
+      raw:send(frame("text", shake)):expect_frame("text", "{}\30")
+      raw:send(frame("text", call:format "Who"))
+      local who = result(raw:frame().payload)
+      assert.same({ id, "u" .. i }, { who.id, who.user })
+      workers[who.worker] = true
+    end
+    assert.same({ true, true, true }, workers)
+  end)
+
+  it("is polled by whichever of them", function()
+    start()
+    local workers = {}
+    for i = 1, 2 * WORKERS do
+      local path, id = negotiate()
+      assert.equal(200, (ask("GET", path)))
+      assert.equal(200, (ask("POST", path, shake)))
+      assert.same({ 200, "{}\30" }, { ask("GET", path) })
+      local poll = send("GET", path)
+      assert.equal(200, (ask("POST", path, call:format "Who")))
+      local status, _, body = poll:read_http()
+      assert.equal(200, status)
+      local who = result(body)
+      assert.equal(id, who.id)
+      workers[who.worker] = true
+      -- a body of any length, and more than one request in a connection
+      local long = ("x"):rep(30000)
+      local raw = send("POST", path, ('{"type":1,"invocationId":"%d","target":'
+        .. '"Echo","arguments":["%s"]}\30'):format(i, long))
+      assert.equal(200, (raw:read_http()))
+      raw:send(("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(path))
+      local _, _, answer = raw:read_http()
+      assert.equal(long, result(answer))
+      assert.equal(202, (ask("DELETE", path)))
+      assert.equal(404, (ask("GET", path)))
+    end
+    assert.is_true(next(workers) ~= nil)
+  end)
+
+  it("sends events from the one that has the session", function()
+    start()
+    for _ = 1, 2 * WORKERS do
+      local path, id = negotiate()
+      local events = send("GET", path, nil, "Accept: text/event-stream\r\n")
+      assert.equal(200, (events:read_http { head = true }))
+      assert.equal(":\r\n\r\n", events:chunk())
+      assert.equal(200, (ask("POST", path, shake)))
+      assert.equal("data: {}\30\r\n\r\n", events:chunk())
+      assert.equal(200, (ask("POST", path, call:format "Who")))
+      assert.equal(id, result(events:chunk()).id)
+    end
+  end)
+
+  it("lets a stateful client come back to it", function()
+    start()
+    for _ = 1, WORKERS do
+      local path, id = negotiate "&useStatefulReconnect=true"
+      local first
+      for round = 1, 3 do
+        local raw = t.raw(port)
+        assert.equal(101, (raw:upgrade { path = path }))
+        if round == 1 then
+          raw:send(frame("text", '{"protocol":"json","version":2}\30'))
+          raw:expect_frame("text", "{}\30")
+        else
+          raw:send(frame("text", '{"type":9,"sequenceId":' .. round .. "}\30"))
+          raw:expect_frame("text", '{"type":9,"sequenceId":1}\30')
+          for _ = 1, round - 1 do raw:frame() end -- not acknowledged
+        end
+        raw:send(frame("text", call:format "Who"))
+        local who = result(raw:frame().payload)
+        first = first or who
+        assert.equal(id, who.id)
+        assert.same(first, who)
+        raw:reset()
+      end
+    end
+  end)
+
+  it("has no tokens but its own", function()
+    start()
+    local path = negotiate()
+    for i = #"/hub?id=" + 1, #path, 5 do
+      local c = path:sub(i, i)
+      local other = path:sub(1, i - 1) .. (c == "A" and "B" or "A")
+        .. path:sub(i + 1)
+      assert.equal(404, (ask("GET", other)), other)
+    end
+    assert.equal(404, (ask("GET", path .. "A")))
+    assert.equal(404, (ask("GET", "/hub?id=....")))
+    assert.equal(200, (ask("GET", path)))
+  end)
+
+  it("has nothing of one that has died", function()
+    start()
+    local path, pid
+    local raw
+    for _ = 1, 20 do
+      path = negotiate()
+      raw = t.raw(port)
+      assert.equal(101, (raw:upgrade { path = (negotiate()) }))
+      raw:send(frame("text", shake)):expect_frame("text", "{}\30")
+      raw:send(frame("text", call:format "Who"))
+      local worker = result(raw:frame().payload).worker
+      pid = served.child:output():match("worker " .. worker .. " (%d+)")
+      if pid then break end
+    end
+    -- all sessions of that worker go with it; polls elsewhere get 404
+    local serial = path:match "%.(%d+)%-"
+    pid = served.child:output():match("worker " .. serial .. " (%d+)")
+    serve.kill(pid)
+    served:await("^worker ", WORKERS + 1)
+    assert.equal(404, (ask("GET", path)))
+    assert.equal(404, (ask("POST", path, shake)))
+    assert.equal(200, (ask("GET", (negotiate()))))
+  end)
+end)
