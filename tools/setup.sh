@@ -31,7 +31,7 @@ case ${1:-run} in
   asan) needs="$test sanitizers" ;;
   lint) needs="$build hiredis luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx
-    tinyproxy haproxy certificates cjson" ;;
+    tinyproxy haproxy certificates cjson hiredis redis" ;;
   fuzz) needs="$build fuzzer wslay hiredis" ;;
   counts) needs="$build certificates valgrind" ;;
   pgo) needs="$build certificates" ;;

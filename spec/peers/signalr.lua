@@ -1,4 +1,5 @@
--- The hub of npm_signalr.mjs and chromium_signalr.mjs: lua5.4 signalr.lua
+-- The hub of npm_signalr.mjs and chromium_signalr.mjs: lua5.4 signalr.lua, or
+-- in several processes evws serve signalr.lua --workers 4 --redis spawn
 -- Prints its URL, that of an empty page of another origin, and "ready", then
 -- serves until it is ended.
 local ws = require "evws"
@@ -73,9 +74,15 @@ local methods = {
   end,
 }
 
--- How a client has left, and whose stream was given up, once it was.
+-- How a client has left, and whose stream was given up, once it was: by a
+-- topic, for whoever asks may be in another process.
 local left, waiting = {}, {}
 local function has_left(name, how)
+  server:publish("left", name .. "\n" .. how)
+end
+
+local function hear_who_left(message)
+  local name, how = message:match "^(.*)\n(.*)$"
   left[name] = how
   if waiting[name] then waiting[name]:put(how) end
 end
@@ -167,7 +174,7 @@ serve("/expiring", { methods = expiring, user_id = function(request)
   return (holder(request))
 end, authorize = function(request)
   local user, n = holder(request)
-  if n ~= (expired[user or ""] and "2" or "1") then return 401 end
+  if n ~= "2" and (n ~= "1" or expired[user]) then return 401 end
 end })
 
 -- For pages of another port, with cookies.
@@ -188,6 +195,7 @@ local pages = assert(ws.listen { port = 0, on_request = function(request)
     { ["Content-Type"] = "text/html" }
 end })
 server = assert(ws.listen { port = 0, routes = routes })
+server:hear("left", hear_who_left)
 print("http://127.0.0.1:" .. server.port)
 print("http://localhost:" .. pages.port)
 io.write "ready\n"

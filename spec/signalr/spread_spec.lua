@@ -140,6 +140,23 @@ describe("hubs that share their topics", function()
     for _, client in ipairs(clients) do client:expect_nothing() end
   end)
 
+  it("know that what was negotiated here may be there", function()
+    local a, b = hubs(2)
+    local stale = a:session()
+    function b:session() return self:adopt({ id = stale.id }, "token") end
+    local c = kit.client(b)
+    b:rest()
+    assert.equal(stale.id, c.session.id)
+    a.clients:client(stale.id):send("One", 1)
+    c:expect(told("One", 1))
+    assert.is_true(a.groups:add(stale.id, "g"))
+    kit.settle()
+    a.clients:group "g":send("G", 2)
+    c:expect(told("G", 2))
+    a.clients:all_except { stale.id }:send("But", 3)
+    c:expect_nothing()
+  end)
+
   it("put connections of each other into groups", function()
     local a, b = hubs(2)
     local c = kit.client(b)

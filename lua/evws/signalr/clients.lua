@@ -121,7 +121,7 @@ local function by_ids(hub, ids)
   return function()
     local list, far = {}, {}
     for _, id in ipairs(ids) do
-      local session = hub.by_id[id]
+      local session = hub:here(id)
       if session then list[#list + 1] = session else far[#far + 1] = id end
     end
     return list, far
@@ -132,7 +132,7 @@ local function all_but(hub, ids)
   return function()
     local set, far = {}, {}
     for _, id in ipairs(ids) do
-      local session = hub.by_id[id]
+      local session = hub:here(id)
       if session then set[session] = true else far[#far + 1] = id end
     end
     return set, far

@@ -14,7 +14,7 @@ function groups:call(name)
 end
 
 function groups.new(name, hub)
-  local self = setmetatable({ by_id = hub.by_id, walked = {}, spaces = {},
+  local self = setmetatable({ hub = hub, walked = {}, spaces = {},
     spread = hub.spread, servers = setmetatable({}, { __mode = "k" }) },
     groups)
   self:call(name)
@@ -59,12 +59,14 @@ local function conn_of(session)
 end
 
 local here = { here = true }
+local known = { wait = 2 } -- from then on nothing that others say is missed
 
 local function add(self, session, kind, target)
   local conn = conn_of(session)
   local topic = topic_of(self, session.protocol, kind, target)
   if conn then
-    conn:subscribe(topic, kind == "p" and here or nil)
+    conn:subscribe(topic, kind == "p" and here
+      or self.spread.is_on and known or nil)
     return
   end
   local key, protocol = kind .. target, session.protocol
@@ -98,16 +100,15 @@ end
 
 -- A session is open. beat: which of the pings is for it, nil: none.
 function groups:enter(session, beat)
+  local user = session.user
   session.targets = { a = true }
-  add(self, session, "a", "")
-  if session.user then
-    session.targets["u" .. session.user] = true
-    add(self, session, "u", session.user)
-  end
+  if user then session.targets["u" .. user] = true end
   if beat then
     session.targets["p" .. beat] = true
     add(self, session, "p", beat)
   end
+  add(self, session, "a", "") -- may wait, and it may be over then
+  if user and session.targets then add(self, session, "u", user) end
 end
 
 function groups:exit(session)
@@ -148,7 +149,7 @@ end
 
 -- One that is not here may be elsewhere.
 function groups:of_id(verb, id, group)
-  local session = self.by_id[id]
+  local session = self.hub:here(id)
   if session then return self[verb](self, session, group, 2) end
   if not self.spread.is_on then return nil, "unknown connection" end
   self.spread:group(verb, id, group)

@@ -96,6 +96,13 @@ function hub:session(user, is_stateful)
     self.options.disconnect_timeout), user, is_stateful)
 end
 
+-- The session of a connection that is here: one that was only negotiated may be
+-- elsewhere by now.
+function hub:here(id)
+  local one = self.by_id[id]
+  return one and one.protocol and one or nil
+end
+
 -- One that another process has negotiated.
 function hub:adopt(told, name)
   return add(self, told.id, name, told.user)

@@ -90,6 +90,7 @@ local function shake(self, record)
     self.read = protocol.read
   end
   hub:opened(self)
+  if self.is_over then return end
   self:watch()
   self.is_connected = true
   local caught = dispatch.hook(self, "connected", hub.options.on_connected)

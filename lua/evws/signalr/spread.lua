@@ -160,7 +160,7 @@ local takes = {}
 function takes:send(ids, named)
   local records = by_protocol(self, named)
   for _, id in ipairs(ids) do
-    local session = self.hub.by_id[id]
+    local session = self.hub:here(id)
     if session and session.protocol then
       session:write(records[session.protocol], true)
     end
@@ -170,24 +170,24 @@ end
 function takes:deliver(kind, target, ids, named)
   local except = {}
   for _, id in ipairs(ids) do
-    local session = self.hub.by_id[id]
+    local session = self.hub:here(id)
     if session then except[session] = true end
   end
   self.hub.groups:deliver_here(kind, target, by_protocol(self, named), except)
 end
 
 function takes:join(id, group)
-  local session = self.hub.by_id[id]
+  local session = self.hub:here(id)
   if session then self.hub.groups:join(session, group, 1) end
 end
 
 function takes:leave(id, group)
-  local session = self.hub.by_id[id]
+  local session = self.hub:here(id)
   if session then self.hub.groups:leave(session, group, 1) end
 end
 
 function takes:invoke(node, call, id, target, n, list, seconds)
-  local session = self.hub.by_id[id]
+  local session = self.hub:here(id)
   if not session or not session.protocol then return end
   invoke_here(self, node, call, session, target, n, list, seconds)
 end
