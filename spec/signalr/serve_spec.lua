@@ -12,7 +12,7 @@ end
 local cjson = require "cjson"
 local serve = require "spec.serve.kit"
 local t = require "spec.helper"
-local frame = t.frame
+local frame, ws = t.frame, t.ws
 
 local script = [[
 local signalr = require "evws.signalr"
@@ -21,6 +21,11 @@ local hub = signalr.hub { stateful_reconnect = true, user_id = function(request)
 end, methods = { Who = function(ctx)
   return { worker = ws.worker.id, id = ctx.id, user = ctx.user or signalr.null }
 end, Echo = function(ctx, x) return x end,
+Join = function(ctx, group) return ctx:join(group) end,
+Tell = function(ctx, group, text)
+  ctx.clients:others_in_group(group):send("Told", text)
+end,
+Ask = function(ctx, id) return ctx.clients:client(id):within(9):invoke "Q" end,
 Cut = function(ctx) ctx:close { allow_reconnect = true } end } }
 local server = assert(ws.listen { host = "127.0.0.1", port = 0,
   routes = hub:routes "/hub" })
@@ -37,8 +42,8 @@ describe("a hub in several workers", function()
 
   local served, port
 
-  local function start()
-    served = serve.serve(script, "--workers " .. WORKERS)
+  local function start(options)
+    served = serve.serve(script, "--workers " .. WORKERS .. (options or ""))
     served:await("^worker ", WORKERS)
     port = served:port()
   end
@@ -71,21 +76,28 @@ describe("a hub in several workers", function()
     return cjson.decode(record:match "^[^{]*(.-)\30").result
   end
 
+  -- A WebSocket, and what Who says of it.
+  local function open(path, query)
+    local raw = t.raw(port)
+    assert.equal(101, (raw:upgrade { path = path .. query }))
+    raw:send(frame("text", shake)):expect_frame("text", "{}\30")
+    raw:send(frame("text", call:format "Who"))
+    return raw, result(raw:frame().payload)
+  end
+
   it("accepts a WebSocket that another has negotiated", function()
     start()
-    local workers = {}
-    for i = 1, 3 * WORKERS do
+    local elsewhere = 0
+    for i = 1, 60 do
       local path, id = negotiate("&user=u" .. i)
       assert.equal(403, (t.raw(port):upgrade { path = path }))
-      local raw = t.raw(port)
-      assert.equal(101, (raw:upgrade { path = path .. "&user=u" .. i }))
-      raw:send(frame("text", shake)):expect_frame("text", "{}\30")
-      raw:send(frame("text", call:format "Who"))
-      local who = result(raw:frame().payload)
+      local _, who = open(path, "&user=u" .. i)
       assert.same({ id, "u" .. i }, { who.id, who.user })
-      workers[who.worker] = true
+      local serial = tonumber(path:match "%.(%d+)%-")
+      if serial ~= who.worker then elsewhere = elsewhere + 1 end
+      if elsewhere == WORKERS then break end
     end
-    assert.same({ true, true, true }, workers)
+    assert.equal(WORKERS, elsewhere)
   end)
 
   it("is polled by whichever of them", function()
@@ -157,6 +169,41 @@ describe("a hub in several workers", function()
     end
   end)
 
+  it("tells groups in all of them, and asks clients anywhere", function()
+    local here = os.execute "command -v redis-server >/dev/null"
+    local _, why = pcall(ws.backplane)
+    if not here or tostring(why):find "hiredis" then
+      return pending "there is no redis-server, or no hiredis"
+    end
+    start " --redis spawn"
+    local raws, ids = {}, {}
+    for _ = 1, 60 do
+      local raw, who = open("/hub", "?user=u")
+      if not raws[who.worker] then
+        raws[who.worker], ids[who.worker] = raw, who.id
+        raw:send(frame("text", '{"type":1,"invocationId":"2","target":"Join",'
+          .. '"arguments":["g"]}\30'))
+        raw:expect_frame("text",
+          '{"type":3,"invocationId":"2","result":true}\30')
+      end
+      if #raws == WORKERS then break end
+    end
+    raws[1]:send(frame("text",
+      '{"type":1,"target":"Tell","arguments":["g","x"]}\30'))
+    for i = 2, WORKERS do
+      raws[i]:expect_frame("text",
+        '{"type":1,"target":"Told","arguments":["x"]}\30')
+    end
+    raws[1]:send(frame("text", ('{"type":1,"invocationId":"3","target":"Ask",'
+      .. '"arguments":["%s"]}\30'):format(ids[3])))
+    raws[3]:expect_frame("text",
+      '{"type":1,"invocationId":"s1","target":"Q","arguments":[]}\30')
+    raws[3]:send(frame("text",
+      '{"type":3,"invocationId":"s1","result":[1,"a"]}\30'))
+    raws[1]:expect_frame("text",
+      '{"type":3,"invocationId":"3","result":[1,"a"]}\30')
+  end)
+
   it("has no tokens but its own", function()
     start()
     local path = negotiate()
@@ -173,22 +220,10 @@ describe("a hub in several workers", function()
 
   it("has nothing of one that has died", function()
     start()
-    local path, pid
-    local raw
-    for _ = 1, 20 do
-      path = negotiate()
-      raw = t.raw(port)
-      assert.equal(101, (raw:upgrade { path = (negotiate()) }))
-      raw:send(frame("text", shake)):expect_frame("text", "{}\30")
-      raw:send(frame("text", call:format "Who"))
-      local worker = result(raw:frame().payload).worker
-      pid = served.child:output():match("worker " .. worker .. " (%d+)")
-      if pid then break end
-    end
-    -- all sessions of that worker go with it; polls elsewhere get 404
+    -- serials are the ids while nobody has been started again
+    local path = negotiate()
     local serial = path:match "%.(%d+)%-"
-    pid = served.child:output():match("worker " .. serial .. " (%d+)")
-    serve.kill(pid)
+    serve.kill(served.child:output():match("worker " .. serial .. " (%d+)"))
     served:await("^worker ", WORKERS + 1)
     assert.equal(404, (ask("GET", path)))
     assert.equal(404, (ask("POST", path, shake)))
