@@ -29,6 +29,7 @@ void fuzz_limits(struct ws_conn_options *o, struct ws_http_options *h,
   h->max_body = 512;
   h->max_pending = 4;
   h->max_connections = 6;
+  h->max_per_address = h->max_memory = WS_NO_LIMIT;
   h->keepalive_requests = 5;
   h->keepalive_timeout = 60;
   h->handshake_timeout = 10;
