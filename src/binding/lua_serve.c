@@ -164,10 +164,14 @@ static int serve_control(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"close", control_close}, {"fd", control_fd},     {"flush", control_flush},
     {"read", control_read},   {"send", control_send}, {NULL, NULL}};
+  int given = (int)luaL_optinteger(L, 1, -1), fds[2];
   struct ws_control *c = lua_newuserdatauv(L, sizeof *c, 0);
-  int fds[2];
   ws_control_init(c, io_of(L), -1);
   class(L, CONTROL_NAME, methods, control_close);
+  if (given >= 0) {
+    c->fd = given;
+    return 1;
+  }
   int r = ws_control_pair(c->io, fds);
   if (r < 0) return failure(L, r);
   c->fd = fds[0];

@@ -5,7 +5,7 @@
  *   spawn(argv, env, fds) -> process   lists of strings and of descriptors,
  *     which the program finds under the numbers that they have here
  *   control() -> control, fd   one end of a new socket, and the number of the
- *     other, the caller's
+ *     other, the caller's; control(fd) -> control: around such a number
  *     control:send(line, rest or nil, fds...) -> true; it may be queued
  *     control:read() -> a list of { bytes, fds = {...} or nil }
  *       | nil, "again" or "closed"

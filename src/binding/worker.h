@@ -25,7 +25,7 @@ struct ws_worker {
   int given[WS_NET_LISTEN_MAX];
   bool is_foreign; /* those are not the supervisor's own, but systemd's */
   unsigned copies; /* of what is counted here, for others to see */
-  bool is_ready;
+  bool is_ready, has_warned;
 
   /* What another worker has passed; the descriptor (-1: none) is the
    * callee's. NULL: nobody takes anything. */

@@ -18,7 +18,7 @@ cd '%s' || exit 1
 "$program" --port 0 --unixsocket '%s' --unixsocketperm 600 \
   --save '' --appendonly no --daemonize no --loglevel warning \
   </dev/null >/dev/null 3<&- & server=$!
-(read _ <&3; kill $server; rm -f redis.sock; rmdir "$PWD") \
+(read _ <&3; trap '' TERM; kill $server; rm -f redis.sock; rmdir "$PWD") \
   2>/dev/null & watch=$!
 wait $server 2>/dev/null; status=$?
 kill $watch 2>/dev/null

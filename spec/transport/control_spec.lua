@@ -1,0 +1,201 @@
+-- Records and descriptors over a pair of Unix sockets (control.c), by way of
+-- core.serve.control, both ends in this process.
+
+local child = require "spec.helper.child"
+local t = require "spec.helper"
+
+local has_core, core = pcall(require, "evws.core")
+local serve = has_core and core.serve
+
+local function pair()
+  local one, fd = assert(serve.control())
+  return one, serve.control(fd)
+end
+
+-- What one read and all further ones bring, until there are n records.
+local function read(control, n)
+  local all = {}
+  t.wait(function()
+    local list, why = control:read()
+    for _, record in ipairs(list or {}) do all[#all + 1] = record end
+    if not list and why ~= "again" then error(why) end
+    return #all >= n
+  end, n .. " records")
+  return all
+end
+
+local function close(...)
+  for _, control in ipairs { ... } do control:close() end
+end
+
+describe("a control socket", function()
+  it("keeps records apart, empty and long ones too", function()
+    local one, other = pair()
+    local texts = { "", "a", "line\n", ("x"):rep(65536), "\0\n\0",
+      ("y"):rep(100000) }
+    for _, text in ipairs(texts) do assert(one:send(text)) end
+    assert(one:send("head\n", "and body"))
+    local got
+    t.wait(function()
+      one:flush()
+      local list = other:read()
+      for _, record in ipairs(list or {}) do
+        got = got or {}
+        got[#got + 1] = record[1]
+      end
+      return got and #got == 7
+    end)
+    texts[7] = "head\nand body"
+    assert.same(texts, got)
+    assert.equal("again", (select(2, other:read())))
+    close(one, other)
+  end)
+
+  it("passes descriptors with the record they belong to", function()
+    local before = t.probe.fd_count()
+    local one, other = pair()
+    local a, a_fd = serve.control()
+    local b, b_fd = serve.control()
+    assert(one:send "none")
+    assert(one:send("one", nil, a_fd))
+    assert(one:send("two", nil, a_fd, b_fd))
+    assert(one:send "none again")
+    serve.close(a_fd)
+    serve.close(b_fd)
+    local list = read(other, 4)
+    assert.is_nil(list[1].fds)
+    assert.equal(1, #list[2].fds)
+    assert.equal(2, #list[3].fds)
+    assert.is_nil(list[4].fds)
+    local a_other = serve.control(list[2].fds[1])
+    assert(a_other:send "by way of it")
+    assert.equal("by way of it", read(a, 1)[1][1])
+    local b_other = serve.control(list[3].fds[2])
+    assert(b_other:send "and of this")
+    assert.equal("and of this", read(b, 1)[1][1])
+    serve.close(list[3].fds[1])
+    close(one, other, a, b, a_other, b_other)
+    assert.equal(before, t.probe.fd_count())
+  end)
+
+  it("queues what the other side does not read, up to 8 MiB", function()
+    local before = t.probe.fd_count()
+    local one, other = pair()
+    local a, a_fd = serve.control()
+    local text, n, why = ("z"):rep(1024 * 1024), 0, nil
+    repeat
+      local ok
+      ok, why = one:send(text, nil, a_fd)
+      n = n + (ok and 1 or 0)
+    until not ok
+    assert.equal("No buffer space available", why)
+    assert.is_true(n >= 7 and n <= 9, n)
+    local fds, got = 0, 0
+    t.wait(function()
+      local list = other:read()
+      for _, record in ipairs(list or {}) do
+        assert.is_true(record[1] == text)
+        for _, fd in ipairs(record.fds) do
+          fds = fds + 1
+          serve.close(fd)
+        end
+        got = got + 1
+      end
+      return select(2, one:flush()) ~= "again" and got == n
+    end)
+    assert.equal(n, fds)
+    assert(one:send "goes on")
+    assert.equal("goes on", read(other, 1)[1][1])
+    serve.close(a_fd)
+    close(one, other, a)
+    assert.equal(before, t.probe.fd_count())
+  end)
+
+  it("closes what it holds when it is closed", function()
+    local before = t.probe.fd_count()
+    local one, other = pair()
+    local a, a_fd = serve.control()
+    for _ = 1, 3 do one:send(("z"):rep(1024 * 1024), nil, a_fd) end
+    other:read() -- descriptors without their whole record
+    serve.close(a_fd)
+    close(one, other, a)
+    assert.equal(before, t.probe.fd_count())
+    assert.equal("closed", (select(2, one:send "x")))
+    assert.equal("closed", (select(2, other:read())))
+  end)
+
+  it("has an end", function()
+    local one, other = pair()
+    assert(one:send "last")
+    one:close()
+    assert.equal("last", read(other, 1)[1][1])
+    assert.equal("closed", (select(2, other:read())))
+    assert.equal("closed", (select(2, other:send "into nowhere")))
+    other:close()
+  end)
+
+  it("takes no more than 2 MiB and 64 descriptors a record", function()
+    local one, other = pair()
+    assert.equal("Message too long",
+      (select(2, one:send(("x"):rep(2 * 1024 * 1024 + 1)))))
+    local fds = {}
+    for i = 1, 64 do fds[i] = other:fd() end
+    assert(one:send("all", nil, table.unpack(fds)))
+    local record = read(other, 1)[1]
+    assert.equal(64, #record.fds)
+    for _, fd in ipairs(record.fds) do serve.close(fd) end
+    close(one, other)
+  end)
+
+  it("is told of descriptors that this process has no room for", function()
+    local lines = child.run([[
+      local serve = require "evws.core".serve
+      local one, fd = serve.control()
+      local other = serve.control(fd)
+      local first, first_fd = serve.control()
+      one:send("without room", nil, first_fd)
+      local held = {}
+      while #held < 60 do
+        local file = io.open "/dev/null"
+        if not file then break end
+        held[#held + 1] = file
+      end
+      local list = other:read()
+      log(#list, list[1][1], list[1].fds)
+      for _, file in ipairs(held) do file:close() end
+      one:send("with room", nil, first_fd)
+      list = other:read()
+      log(#list, list[1][1], #list[1].fds)
+    ]], { shell = "ulimit -n 40;" })
+    assert.same({ "1 without room nil", "1 with room 1" }, lines)
+  end)
+
+  it("survives a lack of memory at every place", function()
+    if not core.fail_at then return pending "built without WS_FAULT" end
+    local before = t.probe.fd_count()
+    for n = 1, 12 do
+      local one, other = pair()
+      local a, a_fd = serve.control()
+      core.fail_at(n, true)
+      for _ = 1, 3 do
+        pcall(one.send, one, "some", "thing", a_fd)
+        local ok, list = pcall(other.read, other)
+        for _, record in ipairs(ok and list or {}) do
+          for _, fd in ipairs(record.fds or {}) do serve.close(fd) end
+        end
+      end
+      core.fail_at(0)
+      for _ = 1, 2 do
+        for _, record in ipairs(other:read() or {}) do
+          for _, fd in ipairs(record.fds or {}) do serve.close(fd) end
+        end
+      end
+      assert(one:send "whole again")
+      local list = read(other, 1)
+      assert.equal("whole again", list[#list][1])
+      serve.close(a_fd)
+      close(one, other, a)
+    end
+    assert.equal(before, t.probe.fd_count())
+  end)
+end)
