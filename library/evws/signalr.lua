@@ -191,7 +191,8 @@ function hub:mount(server, path) end
 function hub:close(options) end
 
 ---What the hub has counted: `sessions` by transport (now), `invocations`,
----`errors`, `records_in`, `records_out`, `ignored`.
+---`errors`, `records_in`, `records_out`, `bytes_in`, `bytes_out`, `items_in`,
+---`items_out` (of streams), `ignored`. Of this process alone.
 ---@return table
 function hub:stats() end
 

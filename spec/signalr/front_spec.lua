@@ -522,7 +522,10 @@ describe("a hub's path", function()
   end)
 
   it("counts, for people and for Prometheus", function()
-    local server, hub = serve { name = 'a"b\\c' }
+    local server, hub = serve { name = 'a"b\\c', streams = {
+      Sum = { function(ctx, out, items)
+        for item in items:each() do out:send(item) end
+      end, uploads = 1 } } }
     local raw = get_ready(select(2, upgraded(server)))
     for _ = 1, 3 do
       raw:send(frame("text",
@@ -533,18 +536,32 @@ describe("a hub's path", function()
     raw:send(frame("text",
       '{"type":1,"target":"Nope","arguments":[1]}\30{"type":77}\30'))
     t.wait(function() return hub:stats().ignored == 1 end)
+    raw:send(frame("text", '{"type":4,"invocationId":"2","target":"Sum",'
+      .. '"arguments":[],"streamIds":["u"]}\30{"type":2,"invocationId":"u",'
+      .. '"item":1}\30{"type":3,"invocationId":"u"}\30'))
+    raw:expect_frame("text", '{"type":2,"invocationId":"2","item":1}\30')
+    raw:expect_frame("text", '{"type":3,"invocationId":"2"}\30')
+    local stats = hub:stats()
+    local came, went = stats.bytes_in, stats.bytes_out
+    stats.bytes_in, stats.bytes_out = nil, nil
     assert.same({ sessions = { WebSockets = 1, ServerSentEvents = 0,
-      LongPolling = 0 }, invocations = 4, errors = 1, records_in = 5,
-      records_out = 3, ignored = 1 }, hub:stats())
+      LongPolling = 0 }, invocations = 5, errors = 1, records_in = 8,
+      records_out = 5, items_in = 1, items_out = 1, ignored = 1 }, stats)
+    assert.equal(3 * #'{"type":3,"invocationId":"1","result":1}\30'
+      + #'{"type":2,"invocationId":"2","item":1}\30'
+      + #'{"type":3,"invocationId":"2"}\30', went)
+    assert.is_true(came > 400 and came < 700)
     local text = hub:metrics()
     local label = 'hub="a\\"b\\\\c"'
     for name, value in pairs {
       [("sessions{%s,transport=\"WebSockets\"}"):format(label)] = 1,
       [("sessions{%s,transport=\"LongPolling\"}"):format(label)] = 0,
-      [("calls_total{%s}"):format(label)] = 4,
+      [("calls_total{%s}"):format(label)] = 5,
       [("errors_total{%s}"):format(label)] = 1,
-      [("records_received_total{%s}"):format(label)] = 5,
-      [("records_sent_total{%s}"):format(label)] = 3,
+      [("records_received_total{%s}"):format(label)] = 8,
+      [("records_sent_total{%s}"):format(label)] = 5,
+      [("items_sent_total{%s}"):format(label)] = 1,
+      [("received_bytes_total{%s}"):format(label)] = came,
       [("ignored_total{%s}"):format(label)] = 1 } do
       t.contains(text, ("\nevws_hub_%s %d\n"):format(name, value))
     end

@@ -33,7 +33,8 @@ function hub.new(given, level)
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
     transports = read.transports, offers = {},
     counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
-      records_out = 0, sessions = 0 } }, hub)
+      records_out = 0, bytes_in = 0, bytes_out = 0, items_in = 0,
+      items_out = 0, sessions = 0 } }, hub)
   for _, method in pairs(methods) do
     self.spelled[method.name] = method
     if method.is_simple then self.simple[method.name] = method end
@@ -223,11 +224,12 @@ function hub:close(given)
   return true
 end
 
+local copied = { "invocations", "ignored", "records_in", "records_out",
+  "bytes_in", "bytes_out", "items_in", "items_out" }
+
 function hub:stats()
-  local stats = { sessions = {}, records_in = self.counts.records_in,
-    records_out = self.counts.records_out,
-    invocations = self.counts.invocations, errors = self.counts.failures,
-    ignored = self.counts.ignored }
+  local stats = { sessions = {}, errors = self.counts.failures }
+  for _, name in ipairs(copied) do stats[name] = self.counts[name] end
   for _, name in ipairs(self.transports) do stats.sessions[name] = 0 end
   for _, one in pairs(self.by_token) do
     local name = one.transport and one.transport.name
@@ -242,6 +244,11 @@ local counters = {
   { "records_received_total", "records_in", "Records of clients." },
   { "records_sent_total", "records_out",
     "Records to single clients, pings and what is published not counted." },
+  { "received_bytes_total", "bytes_in", "Bytes of clients." },
+  { "sent_bytes_total", "bytes_out",
+    "Bytes of the records to single clients." },
+  { "items_received_total", "items_in", "Items of uploads." },
+  { "items_sent_total", "items_out", "Items of streams." },
   { "ignored_total", "ignored", "Records of types that nobody knows." },
 }
 

@@ -138,6 +138,7 @@ function session:hear(bytes, kind)
   if not is_call then return break_off(self, id) end
   local counts = hub.counts
   self.heard, counts.records_in = hub.clock.now, counts.records_in + 1
+  counts.bytes_in = counts.bytes_in + #bytes
   if is_call == true then
     return dispatch.call(self, id, target, args, n, bad)
   end
@@ -149,7 +150,9 @@ function session:feed(bytes)
   if self.is_over then return end
   local input = self.records or records.new(self.hub.options.max_record)
   self.records = input
-  self.heard = self.hub.clock.now
+  local hub = self.hub
+  self.heard, hub.counts.bytes_in = hub.clock.now,
+    hub.counts.bytes_in + #bytes
   input:feed(bytes)
   while not self.is_over and self.records == input do
     local protocol = self.protocol
@@ -233,6 +236,7 @@ function session:write(record, is_counted)
   if self.is_over then return nil, "closed" end
   local counts, numbers = self.hub.counts, self.replay
   counts.records_out = counts.records_out + 1
+  counts.bytes_out = counts.bytes_out + #record
   if numbers and is_counted then
     numbers:keep(record)
     if numbers.bytes > self.hub.options.max_queued then

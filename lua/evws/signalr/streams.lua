@@ -68,6 +68,8 @@ end
 function streams.item(session, message)
   local one = session.uploads and session.uploads[message.id]
   if not one then return end
+  local counts = session.hub.counts
+  counts.items_in = counts.items_in + 1
   if message.bad then
     finish(one, "an item could not be read: " .. message.bad)
   else
@@ -103,6 +105,8 @@ function out:send(item)
       or ""), 2)
   end
   if not session:write(record, true) then return nil, "closed" end
+  local counts = session.hub.counts
+  counts.items_out = counts.items_out + 1
   session:drain()
   if self.is_cancelled then return nil, "cancelled" end
   if session.is_over then return nil, "closed" end
