@@ -19,7 +19,8 @@
 --   g:refuse(server, bytes, code[, bytewise])  a connection of its own that
 --     has to be failed with this code -> the reason on_close was told
 --
---   common.is_sanitized   memory and time are then those of the sanitizer
+--   common.is_sanitized   memory and time are then those of the sanitizer, or
+--     of an emulator
 --   common.cpu(fn)        seconds of processor time that fn took
 --   common.rest(n)        true when n turns found nothing to do
 --   common.flat(round, n) memory does not grow over n rounds
@@ -43,7 +44,8 @@ local echo = t.echo
 
 local ws, probe = t.ws, t.probe
 
-local common = { is_sanitized = os.getenv "ASAN_OPTIONS" ~= nil }
+local common = { is_sanitized = os.getenv "ASAN_OPTIONS" ~= nil
+  or t.is_emulated }
 
 -- ---- the guard ----
 

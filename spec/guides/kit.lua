@@ -55,7 +55,7 @@ end
 -- The most memory that a child has had, in bytes; nil where nobody tells, and
 -- with sanitizers, which keep what was freed.
 function guide.most_memory(child)
-  if os.getenv "ASAN_OPTIONS" then return nil end
+  if os.getenv "ASAN_OPTIONS" or t.is_emulated then return nil end
   local file <close> = io.open(("/proc/%s/status"):format(child.pid))
   local kilobytes = file and file:read "a":match "VmHWM:%s*(%d+) kB"
   return kilobytes and tonumber(kilobytes) * 1024
