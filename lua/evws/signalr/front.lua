@@ -35,21 +35,24 @@ function front.admit(hub, request)
   return query_of(request), user or nil
 end
 
--- A token that is not known here may have been given out elsewhere. A new
--- WebSocket is served by whoever has it; all else by the process that the token
--- names. The session; or nil and a status, which nobody gets where the request
--- was passed on.
+-- A token that is not known here was given out elsewhere, or is new. A
+-- WebSocket is served by whoever has it, unless it may come back; all else by
+-- the process that the token names. The session; or nil and a status, which
+-- nobody gets where the request was passed on.
 local function find_far(hub, request, name, user, is_websocket)
   local told = hub:token():read(name)
-  if not told or token.is_ours(told) then return nil, 404 end
+  if not told then return nil, 404 end
   if told.user ~= user then return nil, 403 end
-  if not is_websocket or told.is_stateful then
-    if token.is_near(told) then worker.pass(told.serial, request) end
-    return nil, 404
-  elseif told.expires < os.time() then
-    return nil, 404
+  local is_ours = token.is_ours(told)
+  if is_websocket and (is_ours or not told.is_stateful)
+    or is_ours and request.method == "GET" then
+    local session = hub:adopt(told)
+    return session, not session and 404 or nil
   end
-  return hub:adopt(told, name)
+  if not is_ours and token.is_near(told) then
+    worker.pass(told.serial, request)
+  end
+  return nil, 404
 end
 
 -- The session of a token, which must be this user's; or nil and a status.
@@ -71,9 +74,8 @@ local function negotiated(hub, request, query, user)
   if not version then return 200, refusal, headers end
   local is_stateful = hub.options.stateful_reconnect
     and query.usestatefulreconnect == "true"
-  local session = hub:session(user, is_stateful)
-  if version == 0 then hub:rename(session, session.id) end
-  return 200, negotiate.answer(session, version, hub.transports, is_stateful),
+  local promised = hub:promise(user, is_stateful, version)
+  return 200, negotiate.answer(promised, version, hub.transports, is_stateful),
     headers
 end
 

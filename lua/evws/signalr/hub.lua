@@ -92,21 +92,35 @@ end
 
 -- A new one, for a user or for nobody. is_stateful: both sides want that.
 function hub:session(user, is_stateful)
-  local id = token.new_id()
-  return add(self, id, self:token():make(id, user, is_stateful,
-    self.options.disconnect_timeout), user, is_stateful)
+  return add(self, token.new_id(), token.new_id(), user, is_stateful)
 end
 
--- The session of a connection that is here: one that was only negotiated may be
--- elsewhere by now.
+-- What a negotiation promises: a session, or, where tokens are signed, only its
+-- id and token; { id =, token = }.
+function hub:promise(user, is_stateful, version)
+  local tokens = self:token()
+  if not tokens.secret then
+    local one = self:session(user, is_stateful)
+    if version == 0 then self:rename(one, one.id) end
+    return one
+  end
+  local id = token.new_id()
+  local name = tokens:make(id, user, is_stateful and "stateful"
+    or version == 0 and "old" or "plain", self.options.disconnect_timeout)
+  return { id = version == 0 and name or id, token = name }
+end
+
+-- The session of a connection that is here, and has shaken hands.
 function hub:here(id)
   local one = self.by_id[id]
   return one and one.protocol and one or nil
 end
 
--- One that another process has negotiated.
-function hub:adopt(told, name)
-  return add(self, told.id, name, told.user)
+-- The session that a token has promised; nil where it is too late, or another
+-- one began with it.
+function hub:adopt(told)
+  if not self:token():use(told) then return nil end
+  return add(self, told.id, told.name, told.user, told.is_stateful)
 end
 
 -- Found by another token from now on.

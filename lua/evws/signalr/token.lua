@@ -41,7 +41,8 @@ function token.new_id() return url64(ws.random(16)) end
 
 -- For a hub of this name; secret: nil where there is only this process.
 function token.new(name, secret)
-  return setmetatable({ name = name, secret = secret }, token)
+  return setmetatable({ name = name, secret = secret, used = {}, before = {},
+    turn = 0, longest = 0 }, token)
 end
 
 local function sign(self, text)
@@ -49,27 +50,45 @@ local function sign(self, text)
     ("evws.signalr %d:%s "):format(#self.name, self.name) .. text))
 end
 
--- Of a session that has to have a transport within so many seconds.
-function token:make(id, user, is_stateful, seconds)
+-- Of a session that has to have a transport within so many seconds. kind:
+-- "plain", "stateful", or "old", of the version 0, whose id it is as well.
+function token:make(id, user, kind, seconds)
   if not self.secret then return token.new_id() end
   local text = ("%s.%d-%s.%d.%s.%s"):format(id, worker.serial, worker.machine,
-    os.time() + math.ceil(seconds) + 1, is_stateful and "s" or "p",
+    os.time() + math.ceil(seconds) + 1, kind:sub(1, 1),
     user and "u" .. url64(user) or "n")
   return text .. "." .. sign(self, text)
 end
 
--- What a token says: { id =, serial =, machine =, expires =, is_stateful =,
--- user = }; nil where it was not made for this hub.
+-- What a token says: { id =, name = it, serial =, machine =, expires =,
+-- is_stateful =, user = }; nil where it was not made for this hub.
 function token:read(text)
   if not self.secret then return nil end
   local body, signature = text:match "^(.*)%.([%w_-]+)$"
   if not body or not ws.equals(sign(self, body), signature) then return nil end
   local id, serial, machine, expires, kind, user = body:match
-    "^([%w_-]+)%.(%d+)-([%w_-]+)%.(%d+)%.([sp])%.([un][%w_-]*)$"
+    "^([%w_-]+)%.(%d+)-([%w_-]+)%.(%d+)%.([spo])%.([un][%w_-]*)$"
   if not id then return nil end
-  return { id = id, serial = tonumber(serial), machine = machine,
+  return { id = kind == "o" and text or id, name = text,
+    serial = tonumber(serial), machine = machine,
     expires = tonumber(expires), is_stateful = kind == "s",
     user = user:sub(1, 1) == "u" and from64(user:sub(2)) or nil }
+end
+
+-- Once and in time: a session begins with it. Those that were used are known
+-- for as long as they would be good.
+function token:use(told)
+  local now = os.time()
+  local left = told.expires - now
+  if left < 0 or self.used[told.name] or self.before[told.name] then
+    return false
+  end
+  self.longest = math.max(self.longest, left + 1)
+  if now >= self.turn then
+    self.used, self.before, self.turn = {}, self.used, now + self.longest
+  end
+  self.used[told.name] = true
+  return true
 end
 
 -- Is it of this process?
