@@ -2,7 +2,7 @@
 --
 --   proxy.relay(port[, options]) -> port, log
 --     leads to this port, whatever it is asked for. log: the heads of the
---     requests, and n, how many were let through.
+--     requests, n, how many were let through, and the last one's subject.
 --     options.answer(head, i): what it says instead, or nil
 --     options.tls: what it needs of spec/helper/tls.lua to speak TLS itself
 --     options.behind: bytes that it sends behind its 200
@@ -54,9 +54,11 @@ local function read_head(inner)
 end
 
 local function serve(inner, port, log, options)
-  if options.tls then inner = tls.wrap(inner, options.tls, "client").socket end
+  local raw = options.tls and tls.wrap(inner, options.tls, "client")
+  if raw then inner = raw.socket end
   local head = read_head(inner)
   if not head then return inner:close() end
+  log.subject = raw and raw.tls:info().subject
   log[#log + 1] = head
   local other = options.answer and options.answer(head, #log)
   if other then

@@ -154,7 +154,7 @@ describe("a client behind a proxy over TLS", function()
 
   it("shows its own certificate to a proxy that asks for one", function()
     local server = serve(false)
-    local port = relay(server.port, { ca = tls.file "ca.pem" })
+    local port, log = relay(server.port, { ca = tls.file "ca.pem" })
     local own = { ca = tls.file "ca.pem", certificate = tls.file "client.pem",
       key = tls.file "client.key" }
     t.pump(function()
@@ -162,6 +162,7 @@ describe("a client behind a proxy over TLS", function()
       conn:send "x"
       assert.equal("x", (conn:receive(limit)))
     end)
+    assert.equal("a client", log.subject)
   end)
 
   it("names the proxy where it does not answer by TLS", function()
