@@ -79,11 +79,13 @@ local function asked(fake, word)
 end
 
 local function expect(fake, raw, text)
-  fake:wait(function() return raw.socket end)
   local got
   fake:wait(function()
-    t.turn()
-    local ok, f = pcall(raw.frame, raw, 0.05)
+    for _ = 1, 50 do -- it may send byte by byte
+      fake:pump()
+      t.turn(0)
+    end
+    local ok, f = pcall(raw.frame, raw, 0.01)
     got = ok and f
     return got
   end, text)
@@ -310,6 +312,37 @@ describe("a backplane", function()
     expect(fake, raws[4], "one")
     assert.equal(2, (bus:publish("news", "two")))
     raws[4]:expect_frame("text", "two")
+  end)
+
+  it("may be closed and forgotten before its servers", function()
+    local fake = redis.fake()
+    local bus = backplane(fake)
+    local conn
+    local server = listen(bus, { on_open = function(c) conn = c end })
+    up(fake, bus)
+    local raw = t.open(server)
+    t.wait(function() return conn end)
+    conn:subscribe "a"
+    fake:wait(function() return subscribed(fake, "evws:t:a") end)
+    bus:close()
+    assert.equal("closed", bus.state)
+    fake:wait(function() return #fake.conns == 0 end)
+    conn:unsubscribe "a"
+    conn:subscribe "b"
+    assert.same({ 1, "backplane closed" }, { server:publish("b", "one") })
+    assert.has_error(function() t.listen { backplane = bus } end,
+      "bad option 'backplane' (it is closed)")
+    bus, buses = nil, {}
+    collectgarbage()
+    collectgarbage()
+    conn:unsubscribe "b"
+    conn:subscribe "c"
+    assert.equal(1, (server:publish("c", "two")))
+    raw:expect_frame("text", "one")
+    raw:expect_frame("text", "two")
+    local over
+    ws.after(1.2, function() over = true end)
+    t.wait(function() return over end)
   end)
 
   it("is the same for servers that name the same URL", function()

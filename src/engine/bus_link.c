@@ -175,7 +175,7 @@ static struct ws_channel *first_leaving(struct ws_link *l) {
 
 static void set_sweep(struct ws_link *l) {
   const struct ws_channel *c = first_leaving(l);
-  if (!c || l->sweep.index) return;
+  if (!c || l->sweep.index || l->state == WS_LINK_CLOSED) return;
   double seconds = c->left + LINGER_SECONDS - ws_loop_now(l->loop);
   ws_loop_timer(l->loop, &l->sweep, seconds > 0 ? seconds : 0);
 }
@@ -217,7 +217,8 @@ bool ws_link_want(struct ws_link *l, struct ws_slice name) {
   struct ws_slice key;
   if (!make_key(l, name, &key) || !ws_channels_want(&l->channels, key))
     return false;
-  if (!ws_list_is_empty(&l->channels.fresh)) ws_loop_late(l->loop, &l->fresh);
+  bool is_fresh = !ws_list_is_empty(&l->channels.fresh);
+  if (is_fresh && l->state != WS_LINK_CLOSED) ws_loop_late(l->loop, &l->fresh);
   return true;
 }
 
