@@ -454,8 +454,8 @@ describe("metrics", function()
       backplane = "redis://127.0.0.1:1" })
     if not with_redis then server = t.listen {} end
     local types = parse(server:metrics()
-      .. require "evws.signalr.hub".new({ name = "chat" }, 1)
-      :metrics())
+      .. require "evws.signalr.hub".new({ name = "chat" }, 1):metrics()
+      .. require "evws.channels".new({}):metrics())
     for name in pairs(types) do
       assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
     end
