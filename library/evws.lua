@@ -319,9 +319,11 @@ local ws = {}
 ---as `{"join":id,"key":key,"topic":topic,"info":info}`: there `info` is a JSON
 ---text if it is one, else a string.
 ---@field on_presence? fun(topic: string, change: "join"|"leave", id: string, info: string, key: string)
----Topics that keep their last messages, in this process, for who comes back
----(`recover` of `conn:subscribe`): a pattern for each, a topic's name or the
----beginning of names and a `*`; of several that match, the longest counts.
+---Topics that keep their last messages for who comes back (`recover` of
+---`conn:subscribe`), in this process, or with a `backplane` in Redis, for all
+---processes: a pattern for each, a topic's name or the beginning of names and a
+---`*`; of several that match, the longest counts. All processes should say the
+---same.
 ---`{ ["room/*"] = { size = 100, ttl = 300 } }`
 ---@field history? table<string, evws.HistoryRule>
 ---
@@ -679,7 +681,11 @@ function server:route(pattern, route) end
 
 ---As `conn:publish`, to all who have subscribed to the topic, but for those that
 ---the options name. To a topic with a `history` it returns the offset and the
----epoch of the message instead of a count.
+---epoch of the message instead of a count. With a `backplane` that history is in
+---Redis, and so is the order: subscribers get the message when it comes back
+---from there, and this returns true; or nil and `"backplane away"`,
+---`"backplane full"` or `"backplane closed"`, and nobody gets it. A message that
+---was taken is lost where the connection breaks before Redis has it.
 ---@param topic string
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
@@ -709,7 +715,8 @@ function server:publish(topic, message, kind, options) end
 ---`{ offset =, message =, kind =, meta = }`, the oldest first, and where the
 ---topic is now: `{ offset =, epoch = }`. Nil and `"not kept"` where no pattern
 ---of `history` matches, `"another epoch"` where `since` names one that is over,
----`"closed"` or `"out of memory"`.
+---`"closed"` or `"out of memory"`; with a backplane it may have to wait for Redis,
+---up to 5 s, then `"timeout"`.
 ---@param topic string
 ---@param options? evws.HistoryOptions
 ---@return evws.Message[]? messages
@@ -1338,7 +1345,9 @@ function conn:subscribe(topic, options) end
 ---With a backplane: waits until Redis knows of it, at most so many seconds,
 ---from when on nothing is missed of what other processes publish. Then it
 ---returns nil and `"timeout"`, `"closed"` or `"interrupted"` where that was not
----so; it has subscribed all the same.
+---so; it has subscribed all the same. With `recover` or `joined`, and a history
+---in Redis: how long that may take to be read, default 5; then it has not
+---subscribed.
 ---@field wait? number
 
 ---From now on it does not any more. Returns whether it did.

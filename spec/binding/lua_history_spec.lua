@@ -475,6 +475,9 @@ describe("the option 'history'", function()
       contains(kit.refused_call(server, "history", "a", { since = case[1] }),
         (case[2]:gsub("recover", "since")))
     end
+    contains(kit.refusal(function()
+      server:publish("a", "x", "text", { here = true })
+    end), "option 'here' is not for topics with a history")
     contains(kit.refused_call(conn, "subscribe", "a", { joined = 1 }),
       "bad option 'joined' (function expected")
     contains(kit.refused_call(server, "history", "a", { limit = -1 }),

@@ -21,11 +21,14 @@
  * ws.listen has made. */
 enum { UV_KEPT = 1, UV_ON_STATE = 2, UV_URL = 3, UV_BACKPLANE_COUNT = 3 };
 
-/* A subscriber that waits for Redis to know of it. */
+/* A subscriber that waits for Redis to know of it, or for what is kept
+ * there. */
 struct waiter {
   struct ws_list link;
   struct ws_task *task; /* it alone */
   struct ws_slice topic;
+  struct ws_server *server; /* whose copy is to be in step; NULL: none */
+  lua_CFunction next;
 };
 
 struct lua_backplane {
@@ -91,7 +94,8 @@ static void wake_waiters(struct lua_backplane *lb) {
     next = e->next;
     if (is_over)
       ws_task_wake(w->task, WS_WAKE_CLOSED);
-    else if (ws_bus_is_there(&lb->bus, w->topic))
+    else if (w->server ? !ws_sync_is_due(w->server, w->topic)
+                       : ws_bus_is_there(&lb->bus, w->topic))
       ws_task_wake(w->task, WS_WAKE_DONE);
   }
 }
@@ -289,13 +293,70 @@ int ws_backplane_wait_there(lua_State *L, struct ws_server *s,
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
     return luaL_error(L, "not enough memory");
-  w->task = t;
-  w->topic = topic;
+  *w = (struct waiter){.task = t, .topic = topic};
   ws_list_init(&w->link);
   ws_list_append(&of_bus(bus)->waiters, &w->link);
   t->undo = leave;
   t->undone = w;
   return ws_task_wait(L, st, t, there_k);
+}
+
+/* ---- what is kept in Redis ---- */
+
+static void let_go(void *waiter) {
+  struct waiter *w = waiter;
+  ws_list_remove(&w->link);
+  ws_sync_release(w->server, w->topic);
+}
+
+static int wait_for_sync(lua_State *L, struct waiter *w, double seconds);
+
+/* On top of the stack is the waiter, as it was when it began to wait. */
+static int sync_k(lua_State *L, const struct ws_woken *woken) {
+  struct waiter *w = lua_touserdata(L, -1);
+  ws_list_remove(&w->link);
+  bool is_due = ws_sync_is_due(w->server, w->topic);
+  if (woken->why == WS_WAKE_DONE && is_due)
+    return wait_for_sync(L, w, woken->time_left);
+  if (is_due) {
+    ws_sync_release(w->server, w->topic);
+    return push_waited(L, woken->why);
+  }
+  lua_pushcclosure(L, w->next, 1); /* which keeps the waiter, and so on */
+  lua_insert(L, 1);
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  ws_sync_release(w->server, w->topic);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+static int wait_for_sync(lua_State *L, struct waiter *w, double seconds) {
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
+  if (!ws_task_set_timeout(t, fmin(seconds, LONG))) {
+    ws_sync_release(w->server, w->topic);
+    return luaL_error(L, "not enough memory");
+  }
+  w->task = t;
+  ws_list_append(&of_bus(ws_bus_of(w->server))->waiters, &w->link);
+  t->undo = let_go;
+  t->undone = w;
+  return ws_task_wait(L, st, t, sync_k);
+}
+
+int ws_backplane_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                      double seconds, lua_CFunction next) {
+  struct ws_task here;
+  struct ws_bus *bus = ws_bus_of(s);
+  if (!bus || !ws_sync_is_due(s, topic)) return next(L);
+  if (bus->is_closing) return ws_push_closed(L);
+  ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
+  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
+  *w = (struct waiter){.topic = topic, .server = s, .next = next};
+  ws_list_init(&w->link);
+  ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
+  lua_setiuservalue(L, -2, 1); /* it stays as long as somebody waits */
+  if (!ws_sync_hold(s, topic)) return ws_push_failure(L, WS_ERR_MEMORY);
+  return wait_for_sync(L, w, seconds);
 }
 
 static int backplane_on_state(lua_State *L) {

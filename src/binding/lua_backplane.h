@@ -19,6 +19,13 @@ void ws_backplane_join(lua_State *L, int index, struct ws_server *s);
 int ws_backplane_wait_there(lua_State *L, struct ws_server *s,
                             struct ws_slice topic, double seconds);
 
+/* Calls next(L), when the history of the topic has been read from Redis where
+ * it is kept there; or pushes nil and why that was not so after so many
+ * seconds. The stack is the arguments of who calls; the server's object is
+ * somewhere in it. */
+int ws_backplane_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                      double seconds, lua_CFunction next);
+
 void ws_open_backplane(lua_State *L);
 
 #endif

@@ -4,6 +4,7 @@
 #include "binding/lua_hear.h"
 
 #include "binding/anchors.h"
+#include "binding/lua_backplane.h"
 #include "binding/lua_message.h"
 #include "binding/lua_wish.h"
 #include "binding/notice.h"
@@ -12,6 +13,7 @@
 #include "binding/task.h"
 #include "engine/topic.h"
 
+#define SYNC_SECONDS 5.0 /* that reading a history from Redis may take */
 #define HEARER_NAME "evws.hearer"
 
 enum { UV_FUNCTION = 1, UV_RESET = 2, UV_HEARER_COUNT = 2 };
@@ -68,7 +70,7 @@ static int check_options(lua_State *L, struct ws_server *s,
   return ws_option_function(L, 4, "reset");
 }
 
-int ws_server_hear(lua_State *L) {
+static int hear(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice name = ws_check_topic(L, 2);
   struct lua_wish lw;
@@ -95,6 +97,18 @@ int ws_server_hear(lua_State *L) {
   ws_wish_push(&lw);
   lua_pushvalue(L, self);
   return 1;
+}
+
+int ws_server_hear(lua_State *L) {
+  struct ws_server *s = &ws_check_server(L, 1)->s;
+  struct ws_slice name = ws_check_topic(L, 2);
+  struct lua_wish lw;
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 4);
+  check_options(L, s, name, &lw);
+  lua_settop(L, 4);
+  if (!lw.wish.is_asking || s->is_gone) return hear(L);
+  return ws_backplane_sync(L, s, name, SYNC_SECONDS, hear);
 }
 
 void ws_hear_deaf(struct ws_hearer *h) {

@@ -7,12 +7,14 @@
 
 #include "base/buf.h"
 #include "binding/anchors.h"
+#include "binding/lua_backplane.h"
 #include "binding/lua_message.h"
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
 #include "binding/option_values.h"
 #include "engine/topic_ask.h"
 
+#define SYNC_SECONDS 5.0 /* that reading a history from Redis may take */
 #define SIZE_MOST 65536
 #define TTL_MOST (366 * 86400)
 #define BYTES_DEFAULT (64 * 1024 * 1024)
@@ -154,7 +156,7 @@ static int push_history(lua_State *L, const struct ws_server *s,
   return 2;
 }
 
-int ws_server_history(lua_State *L) {
+static int history(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice topic = ws_check_topic(L, 2);
   struct ws_found found;
@@ -172,6 +174,27 @@ int ws_server_history(lua_State *L) {
   return n;
 }
 
+int ws_server_history(lua_State *L) {
+  struct ws_server *s = &ws_check_server(L, 1)->s;
+  struct ws_slice topic = ws_check_topic(L, 2);
+  struct asked a;
+  lua_settop(L, 3);
+  read_asked(L, &a);
+  lua_settop(L, 3);
+  if (s->is_gone) return history(L);
+  return ws_backplane_sync(L, s, topic, SYNC_SECONDS, history);
+}
+
+static int push_reset(lua_State *L, const char *why) {
+  if (!why) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  return 2;
+}
+
 int ws_server_reset(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice topic = ws_check_topic(L, 2);
@@ -179,6 +202,7 @@ int ws_server_reset(lua_State *L) {
   if (ws_state_of_loop(s->loop)->is_viewing)
     luaL_error(L, "cannot %s inside of a view", "reset");
   if (!ws_kept_rule_of(&s->kept, topic)) return push_not_kept(L);
+  if (s->carrier) return push_reset(L, ws_topic_reset_far(s, topic));
   enum ws_err err = ws_topic_reset(s, topic);
   if (err != WS_OK) return ws_push_failure(L, err);
   lua_pushboolean(L, true);

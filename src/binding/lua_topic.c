@@ -16,6 +16,8 @@
 #include "binding/task.h"
 #include "engine/topic_ask.h"
 
+#define SYNC_SECONDS 5.0 /* that reading a history from Redis may take */
+
 static int push_count(lua_State *L, int64_t n) {
   if (n >= 0) {
     lua_pushinteger(L, n);
@@ -28,6 +30,15 @@ static int push_count(lua_State *L, int64_t n) {
  * that it has in a history. */
 static int push_published(lua_State *L, const struct ws_publication *p,
                           int64_t n, const char *why) {
+  if (n >= 0 && p->is_away) { /* its place comes back with it */
+    if (!why) {
+      lua_pushboolean(L, true);
+      return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+  }
   if (n >= 0 && p->is_kept) {
     lua_pushinteger(L, (lua_Integer)p->offset);
     lua_pushlstring(L, p->epoch.p, p->epoch.n);
@@ -73,6 +84,13 @@ static bool can_be_stamped(const struct ws_server *s,
   const struct ws_kept_rule *r =
     s->kept.n ? ws_kept_rule_of(&s->kept, p->topic) : NULL;
   return !r || !r->is_json || ws_stamp_is_json(p);
+}
+
+/* One order for all: no message of it is for some alone. */
+static void check_here(lua_State *L, const struct ws_server *s,
+                       const struct ws_publication *p, bool here) {
+  if (here && s->kept.n && ws_kept_rule_of(&s->kept, p->topic))
+    luaL_error(L, "option 'here' is not for topics with a history");
 }
 
 static int push_not_json(lua_State *L) {
@@ -124,7 +142,7 @@ static double check_wait(lua_State *L) {
   return seconds;
 }
 
-static int conn_subscribe(lua_State *L) {
+static int subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = ws_check_topic(L, 2);
   struct lua_wish lw;
@@ -133,6 +151,7 @@ static int conn_subscribe(lua_State *L) {
   if (c->server) check_no_view(L, c->server, "subscribe");
   double seconds = check_wait(L);
   struct ws_task here;
+  if (lw.wish.is_asking) seconds = -1; /* that has been waited for */
   if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
   ws_presence_read(L, 3, c, name, &who);
   if (who.is_given) lw.wish.who = &who.who;
@@ -148,6 +167,22 @@ static int conn_subscribe(lua_State *L) {
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
   }
+}
+
+/* Who asks where the topic is waits until that is known. */
+static int conn_subscribe(lua_State *L) {
+  struct ws_conn *c = check_member(L);
+  struct ws_slice name = ws_check_topic(L, 2);
+  struct lua_wish lw;
+  lua_settop(L, 3);
+  check_wish(L, c, name, &lw);
+  double seconds = check_wait(L);
+  bool is_asking = lw.wish.is_asking && c->server;
+  lua_settop(L, 3);
+  if (!is_asking) return subscribe(L);
+  check_no_view(L, c->server, "subscribe");
+  return ws_backplane_sync(L, c->server, name,
+                           seconds >= 0 ? seconds : SYNC_SECONDS, subscribe);
 }
 
 static int conn_unsubscribe(lua_State *L) {
@@ -179,6 +214,7 @@ static int conn_publish(lua_State *L) {
   if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
     return ws_push_closed(L);
   check_no_view(L, c->server, "publish");
+  check_here(L, c->server, &p, here);
   if (!can_be_stamped(c->server, &p)) return push_not_json(L);
   const struct ws_conn *self = c;
   const char *why = NULL;
@@ -228,6 +264,7 @@ static int server_publish(lua_State *L) {
   struct ws_except except = check_except(L, 5, s);
   if (!is_usable(s)) return ws_push_closed(L);
   check_no_view(L, s, "publish");
+  check_here(L, s, &p, here);
   if (!can_be_stamped(s, &p)) return push_not_json(L);
   const char *why = NULL;
   int64_t n = ws_topic_publish(s, except, &p, here ? NULL : &why);

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/bus_except.h"
 #include "engine/topic.h"
 #include "protocol/frame.h"
 #include "transport/random.h"
 
 #define WARN_SECONDS 60.0 /* between two lines of the log about the same */
-#define EXCEPT_MAX 1024   /* connections of ours that one message leaves out */
 
 struct ws_bus_server {
   struct ws_list link;
@@ -27,22 +27,16 @@ static struct ws_bus *bus_of_link(const struct ws_link *l) {
 
 /* ---- which Redis ---- */
 
-/* CRC-16/XMODEM, as a cluster of Redis takes it. */
-static unsigned crc16(struct ws_slice text) {
-  unsigned crc = 0;
-  for (size_t i = 0; i < text.n; i++) {
-    crc ^= (unsigned)(unsigned char)text.p[i] << 8;
-    for (int k = 0; k < 8; k++)
-      crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xFFFF;
-  }
-  return crc;
-}
-
 /* Everybody's is the first one's. */
 static struct ws_link *link_for(const struct ws_bus *bus,
                                 struct ws_slice name) {
   if (bus->n_links == 1 || !name.p) return &bus->links[0];
-  return &bus->links[crc16(name) % bus->n_links];
+  return &bus->links[ws_bus_crc16(name) % bus->n_links];
+}
+
+static struct ws_reader *reader_for(const struct ws_bus *bus,
+                                    const struct ws_link *l) {
+  return &bus->readers[l - bus->links];
 }
 
 /* ---- state ---- */
@@ -65,6 +59,7 @@ static void on_news(struct ws_job *job) {
   bool is_deserted = bus->is_deserted && ws_list_is_empty(&bus->servers);
   bus->is_deserted = false;
   bus->state = state_of(bus);
+  for (size_t i = 0; i < bus->n_links; i++) ws_reader_go_on(&bus->readers[i]);
   bus->calls->changed(bus);
   if (is_deserted) bus->calls->deserted(bus);
 }
@@ -98,8 +93,28 @@ static void on_changed(struct ws_link *l) {
   ws_loop_job(bus->loop, &bus->news);
 }
 
+struct whose {
+  const struct ws_bus *bus;
+  const struct ws_link *link;
+};
+
+static bool is_whose(struct ws_slice name, void *arg) {
+  const struct whose *w = arg;
+  return link_for(w->bus, name) == w->link;
+}
+
+/* What comes live is not all any more. */
+static void put_out_of_step(struct ws_bus *bus, const struct ws_link *l) {
+  struct whose w = {bus, l};
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s) ws_sync_lost(s, is_whose, &w);
+  }
+}
+
 static void on_lost(struct ws_link *l, const char *why) {
   struct ws_bus *bus = bus_of_link(l);
+  put_out_of_step(bus, l);
   double now = ws_loop_now(bus->loop);
   char url[256], line[512];
   tell(bus, l, "backplane_lost", why);
@@ -112,11 +127,22 @@ static void on_lost(struct ws_link *l, const char *why) {
 
 /* ---- out ---- */
 
+/* Where Redis does not know yet that it is wanted, its word is awaited. */
+static void sync(struct ws_carrier *carrier, struct ws_server *s,
+                 struct ws_slice name) {
+  struct ws_bus *bus = bus_of(carrier);
+  struct ws_link *l = link_for(bus, name);
+  if (!ws_kept_rule_of(&s->kept, name) || !ws_link_is_there(l, name)) return;
+  ws_reader_want(reader_for(bus, l), s, name);
+  ws_loop_job(bus->loop, &bus->news);
+}
+
 static bool want(struct ws_carrier *carrier, struct ws_server *s,
                  struct ws_slice name) {
   struct ws_bus *bus = bus_of(carrier);
-  (void)s;
-  return ws_link_want(link_for(bus, name), name);
+  if (!ws_link_want(link_for(bus, name), name)) return false;
+  sync(carrier, s, name);
+  return true;
 }
 
 static void unwant(struct ws_carrier *carrier, struct ws_server *s,
@@ -177,8 +203,46 @@ static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
   return send_far(bus, out->what);
 }
 
+static const char *keep(struct ws_carrier *carrier,
+                        const struct ws_outgoing *out,
+                        const struct ws_kept_rule *rule) {
+  struct ws_bus *bus = bus_of(carrier);
+  const struct ws_publication *p = out->what;
+  struct ws_link *l = link_for(bus, p->topic);
+  struct ws_carried c = {
+    .node = bus->node, .message = p->message, .meta = p->meta};
+  if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
+  const char *why = "out of memory";
+  if (ws_bus_name_except(out->except, bus->node, &c))
+    why = ws_reader_keep(reader_for(bus, l), p->topic, &c, rule);
+  ws_mem_free((void *)c.except.p);
+  return why;
+}
+
+static const char *reset(struct ws_carrier *carrier, struct ws_slice name,
+                         const struct ws_kept_rule *rule) {
+  struct ws_bus *bus = bus_of(carrier);
+  struct ws_link *l = link_for(bus, name);
+  return ws_reader_reset(reader_for(bus, l), name, rule);
+}
+
+/* Where one of the servers gives it a history it goes there, once. */
+static bool keep_once(struct ws_bus *bus, const struct ws_publication *p,
+                      const char **far) {
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    const struct ws_kept_rule *r =
+      s ? ws_kept_rule_of(&s->kept, p->topic) : NULL;
+    if (!r) continue;
+    *far = keep(&bus->carrier, &(struct ws_outgoing){p, {NULL, 0}}, r);
+    return true;
+  }
+  return false;
+}
+
 int64_t ws_bus_publish(struct ws_bus *bus, const struct ws_publication *p,
                        const char **far) {
+  if (keep_once(bus, p, far)) return 0;
   const struct ws_except nobody = {NULL, 0};
   int64_t sum = 0, n = 0;
   begin_walk(bus);
@@ -198,24 +262,36 @@ int64_t ws_bus_publish(struct ws_bus *bus, const struct ws_publication *p,
 
 /* ---- in ---- */
 
-/* The connections of ours that a message leaves out. */
-static struct ws_ids excepted(const struct ws_bus *bus,
-                              const struct ws_carried *c,
-                              uint64_t ids[EXCEPT_MAX]) {
-  struct ws_ids except = {ids, 0};
-  size_t at = 0;
-  uint64_t id;
-  while (except.n < EXCEPT_MAX &&
-         (id = ws_carried_except(c, bus->node, &at)) != 0) {
-    size_t i = except.n++;
-    for (; i && ids[i - 1] > id; i--) ids[i] = ids[i - 1];
-    ids[i] = id;
-  }
-  return except;
-}
-
 static void drop(struct ws_bus *bus, enum ws_bus_drop why) {
   bus->stats.dropped[why]++;
+}
+
+/* To the servers here that have a history for it, and as a plain message to
+ * those that have none. */
+static void give_kept(struct ws_bus *bus, struct ws_ids except,
+                      const struct ws_publication *p) {
+  struct ws_publication plain = *p;
+  plain.is_kept = false;
+  plain.offset = 0;
+  begin_walk(bus);
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (!s || s->is_gone || ws_sync_live(s, except, p)) continue;
+    if (p->offset && !ws_topic_deliver(s, except, &plain))
+      drop(bus, WS_DROP_MEMORY);
+  }
+  end_walk(bus);
+}
+
+static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
+  struct ws_bus *bus = bus_of_link(l);
+  if (channel.n <= 2 || channel.p[0] != 't' || channel.p[1] != ':') return;
+  struct ws_slice name = {channel.p + 2, channel.n - 2};
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s && ws_kept_rule_of(&s->kept, name))
+      ws_reader_want(reader_for(bus, l), s, name);
+  }
 }
 
 static void on_message(struct ws_link *l, struct ws_slice channel,
@@ -223,7 +299,7 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
   struct ws_bus *bus = bus_of_link(l);
   struct ws_publication p = {.opcode = WS_OP_TEXT};
   struct ws_carried c;
-  uint64_t ids[EXCEPT_MAX];
+  uint64_t ids[WS_BUS_EXCEPT_MAX];
   if (channel.n > 2 && channel.p[0] == 't' && channel.p[1] == ':')
     p.topic = (struct ws_slice){channel.p + 2, channel.n - 2};
   else if (!ws_slice_equal(channel, WS_SLICE("all")))
@@ -232,22 +308,35 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
     drop(bus, WS_DROP_BAD);
     return;
   }
-  if (!c.is_foreign && c.node == bus->node) return; /* our own echo */
+  bool is_kept = c.flags & WS_CARRIED_POSITION;
+  if (!c.is_foreign && c.node == bus->node && !is_kept)
+    return; /* our own echo */
   bus->stats.received++;
-  struct ws_ids except = excepted(bus, &c, ids);
+  struct ws_ids except = ws_bus_excepted(&c, bus->node, ids);
   if (c.flags & WS_CARRIED_BINARY) p.opcode = WS_OP_BINARY;
   p.message = c.message;
   p.meta = c.meta;
-  if (!give_here(bus, NULL, except, &p)) drop(bus, WS_DROP_MEMORY);
+  if (is_kept) {
+    p.is_kept = true;
+    p.offset = c.offset;
+    p.epoch = c.epoch;
+    give_kept(bus, except, &p);
+  } else if (!give_here(bus, NULL, except, &p)) {
+    drop(bus, WS_DROP_MEMORY);
+  }
 }
 
-static const struct ws_link_calls link_calls = {
-  .message = on_message, .changed = on_changed, .lost = on_lost};
+static const struct ws_link_calls link_calls = {.message = on_message,
+                                                .changed = on_changed,
+                                                .confirmed = on_confirmed,
+                                                .lost = on_lost};
 
 /* ---- its servers ---- */
 
 static void left(struct ws_carrier *carrier, struct ws_server *s) {
   struct ws_bus *bus = bus_of(carrier);
+  for (size_t i = 0; i < bus->n_links; i++)
+    ws_reader_forget(&bus->readers[i], s);
   for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
     if (bs->server != s) continue;
@@ -281,8 +370,13 @@ static void on_close(struct ws_job *job) {
 }
 
 bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
-  static const struct ws_carrier_calls calls = {
-    .want = want, .unwant = unwant, .publish = publish, .left = left};
+  static const struct ws_carrier_calls calls = {.want = want,
+                                                .unwant = unwant,
+                                                .publish = publish,
+                                                .keep = keep,
+                                                .reset = reset,
+                                                .sync = sync,
+                                                .left = left};
   struct ws_hash_key key;
   bus->loop = loop;
   bus->carrier.calls = &calls;
@@ -293,8 +387,11 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
   ws_list_init(&bus->close.link);
   if (!ws_random_take(loop, &bus->node, sizeof bus->node)) return false;
   if (!ws_random_take(loop, &key, sizeof key)) return false;
+  bus->readers = ws_mem_zero(bus->n_links * sizeof *bus->readers);
+  if (!bus->readers) return false;
   for (size_t i = 0; i < bus->n_links; i++) {
     struct ws_link *l = &bus->links[i];
+    ws_reader_init(&bus->readers[i], l, bus->node);
     l->settings = &bus->settings;
     l->calls = &link_calls;
     l->stats = &bus->stats;
@@ -318,7 +415,12 @@ void ws_bus_free(struct ws_bus *bus) {
   }
   ws_list_remove(&bus->news.link);
   ws_list_remove(&bus->close.link);
-  for (size_t i = 0; i < bus->n_links; i++) ws_link_free(&bus->links[i]);
+  for (size_t i = 0; i < bus->n_links; i++) {
+    ws_link_free(&bus->links[i]);
+    if (bus->readers) ws_reader_free(&bus->readers[i]);
+  }
+  ws_mem_free(bus->readers);
+  bus->readers = NULL;
 }
 
 /* ---- what is asked ---- */

@@ -6,6 +6,7 @@
 #ifndef EVWS_BUS_H
 #define EVWS_BUS_H
 
+#include "engine/bus_kept.h"
 #include "engine/bus_link.h"
 #include "engine/carrier.h"
 #include "engine/server_base.h"
@@ -32,7 +33,8 @@ struct ws_bus {
   struct ws_bus_stats stats;
   struct ws_link *links;
   size_t n_links;
-  struct ws_list servers; /* struct ws_bus_server */
+  struct ws_reader *readers; /* one for each link */
+  struct ws_list servers;    /* struct ws_bus_server */
   struct ws_job news, close;
   uint64_t node; /* this process, by chance */
   enum ws_bus_state state;

@@ -55,6 +55,9 @@ struct ws_link_calls {
    * within anything: to be noted. */
   void (*changed)(struct ws_link *);
 
+  /* Redis has confirmed a channel. */
+  void (*confirmed)(struct ws_link *, struct ws_slice channel);
+
   /* It went away, or could not come. */
   void (*lost)(struct ws_link *, const char *why);
 };
@@ -108,6 +111,15 @@ bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
 /* NULL, or why others will not get it. */
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
                             const struct ws_carried *what);
+
+/* A whole command whose answer is a number, as that of PUBLISH; only while it
+ * is up. NULL, or why it is not taken. */
+const char *ws_link_command(struct ws_link *l, struct ws_slice command);
+
+/* A whole command for whose answer somebody waits; false: it is not up, or
+ * there is no memory. */
+bool ws_link_ask(struct ws_link *l, struct ws_asked *who,
+                 struct ws_slice command);
 
 /* Bytes that wait for Redis. */
 size_t ws_link_pending(const struct ws_link *l);

@@ -15,6 +15,7 @@
 
 struct ws_carrier;
 struct ws_conn;
+struct ws_kept_rule;
 struct ws_server;
 
 /* Connections that do not get a message. */
@@ -32,6 +33,7 @@ struct ws_publication {
   uint8_t opcode;
   bool is_reset;         /* no message: the topic has a new epoch */
   bool is_kept;          /* it has */
+  bool is_away;          /* it has gone where the topic's history is kept */
   uint64_t offset;       /* a position: this one */
   struct ws_slice epoch; /* in this */
 };
@@ -54,6 +56,19 @@ struct ws_carrier_calls {
    * why others will not get it. */
   const char *(*publish)(struct ws_carrier *, struct ws_server *,
                          const struct ws_outgoing *);
+
+  /* Takes a message to a topic whose history is kept elsewhere: it comes back
+   * by ws_sync_live. NULL, or why it cannot be taken. */
+  const char *(*keep)(struct ws_carrier *, const struct ws_outgoing *,
+                      const struct ws_kept_rule *);
+
+  /* The history of a topic begins a new epoch, which comes back likewise. */
+  const char *(*reset)(struct ws_carrier *, struct ws_slice name,
+                       const struct ws_kept_rule *);
+
+  /* Reads what came behind a position, for ws_sync_begin; where the topic is
+   * not wanted or nobody can be asked, that is done later. */
+  void (*sync)(struct ws_carrier *, struct ws_server *, struct ws_slice name);
 
   /* The server is given back; nothing is wanted any more. */
   void (*left)(struct ws_carrier *, struct ws_server *);

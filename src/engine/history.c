@@ -64,7 +64,9 @@ static struct ws_kept *new_kept(struct ws_topics *ts, struct ws_topic *t,
   k->rule = r;
   k->topics = ts;
   k->topic = t;
+  k->is_remote = ts->server->carrier != NULL;
   k->timer.fn = on_timer;
+  k->timer.is_quiet = true;
   k->used = ws_loop_now(loop);
   if (!ws_kept_renew(k, loop) || !ws_loop_timer(loop, &k->timer, r->ttl)) {
     ws_mem_free(k);

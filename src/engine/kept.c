@@ -13,6 +13,7 @@
 #include "transport/random.h"
 
 #define BLOCK_MAX (16 * 1024)
+#define AHEAD_MAX (1024 * 1024) /* bytes of what came too early */
 #define BESIDE (sizeof(struct ws_kept_message) + 24) /* bytes, of a message */
 
 /* ---- rules ---- */
@@ -70,9 +71,57 @@ void ws_kept_clear(struct ws_kept *k) {
   k->cap = k->first = 0;
 }
 
+/* ---- what came too early ---- */
+
+static struct ws_slice put(char **to, struct ws_slice bytes) {
+  struct ws_slice copy = {*to, bytes.n};
+  if (bytes.n) memcpy(*to, bytes.p, bytes.n);
+  *to += bytes.n;
+  return copy;
+}
+
+bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,
+                  const uint64_t *ids, size_t n_ids) {
+  size_t n = sizeof(struct ws_ahead_message) + p->message.n + p->meta.n;
+  struct ws_ahead_message *m, **at = &k->ahead;
+  if (k->ahead_bytes + n > AHEAD_MAX || !(m = ws_mem_zero(n))) return false;
+  if (n_ids && !(m->ids = ws_mem_alloc(n_ids * sizeof *ids))) {
+    ws_mem_free(m);
+    return false;
+  }
+  char *to = m->data;
+  m->what = *p;
+  m->what.message = put(&to, p->message);
+  m->what.meta = put(&to, p->meta);
+  if (n_ids) memcpy(m->ids, ids, n_ids * sizeof *ids);
+  m->n_ids = n_ids;
+  while (*at) at = &(*at)->next;
+  *at = m;
+  k->ahead_bytes += n;
+  return true;
+}
+
+struct ws_ahead_message *ws_ahead_take(struct ws_kept *k) {
+  struct ws_ahead_message *m = k->ahead;
+  if (!m) return NULL;
+  k->ahead = m->next;
+  k->ahead_bytes -=
+    sizeof(struct ws_ahead_message) + m->what.message.n + m->what.meta.n;
+  return m;
+}
+
+void ws_ahead_free(struct ws_kept *k) {
+  struct ws_ahead_message *m;
+  while ((m = ws_ahead_take(k))) {
+    ws_mem_free(m->ids);
+    ws_mem_free(m);
+  }
+}
+
 void ws_kept_free(struct ws_kept *k, struct ws_loop *loop) {
   if (!k) return;
   ws_kept_clear(k);
+  ws_ahead_free(k);
   ws_list_remove(&k->link);
   k->rule->n--;
   ws_loop_timer_stop(loop, &k->timer);

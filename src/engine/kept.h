@@ -59,6 +59,14 @@ struct ws_kept {
   size_t bytes;           /* of these n */
   struct ws_block *block; /* being filled; a count of it */
   bool is_held;           /* it stays without subscribers */
+  bool is_remote;         /* it is kept elsewhere too: kept_sync.h */
+  bool is_known;          /* then: the epoch is the one there, */
+  bool is_synced;         /* and all up to `top` has come from there */
+  bool is_first;          /* who has subscribed was not there yet */
+  bool is_short;          /* something of what came meanwhile is not in */
+  uint64_t sync_top;      /* where it is there */
+  struct ws_ahead_message *ahead; /* these, which wait for what is before */
+  size_t ahead_bytes;
   char epoch[WS_EPOCH_LEN];
 };
 
@@ -94,6 +102,22 @@ static inline struct ws_slice ws_kept_epoch(const struct ws_kept *k) {
 
 /* Its messages are forgotten, its position is not. */
 void ws_kept_clear(struct ws_kept *k);
+
+/* A message that came before those in front of it, in a list by offset; ids:
+ * who does not get it. False without memory or room. */
+struct ws_ahead_message {
+  struct ws_ahead_message *next;
+  struct ws_publication what;
+  uint64_t *ids;
+  size_t n_ids;
+  char data[]; /* message, meta */
+};
+bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,
+                  const uint64_t *ids, size_t n_ids);
+
+/* Takes out the first; NULL: there is none. */
+struct ws_ahead_message *ws_ahead_take(struct ws_kept *k);
+void ws_ahead_free(struct ws_kept *k);
 
 /* All of it is; k may be NULL. */
 void ws_kept_free(struct ws_kept *k, struct ws_loop *loop);

@@ -279,14 +279,14 @@ void ws_topic_opened(struct ws_conn *c) {
 
 /* ---- publishing ---- */
 
-/* To all who want it here. */
-static int64_t publish(struct ws_topics *ts, const struct ws_left_out *out,
-                       struct ws_topic *t, struct ws_publication *p) {
+int64_t ws_topic_give(struct ws_topics *ts, const struct ws_left_out *out,
+                      struct ws_topic *t, struct ws_publication *p) {
   struct ws_heard *heard = NULL;
   struct ws_part part = {.range = {NULL, 0, 0}};
   struct ws_bytes bytes = {NULL, p->message, p->opcode};
   if (ws_topic_is_heard(t) && !(heard = ws_hear_take(t, p))) return -1;
-  if (ws_topic_kept(t)) bytes.ready = &part;
+  const struct ws_kept *k = ws_topic_kept(t);
+  if (k && (!k->is_remote || p->offset)) bytes.ready = &part;
   int64_t n = -1;
   if (!bytes.ready || ws_history_add(t, p, &part))
     n = ws_view_give(ts, out, t, &bytes);
@@ -330,16 +330,24 @@ int64_t ws_topic_publish(struct ws_server *s, struct ws_except except,
                          struct ws_publication *p, const char **far) {
   struct ws_topics *ts = s->kept.n ? ws_topics_of(s) : s->topics;
   struct ws_topic *t = ts ? ws_topics_find(ts, p->topic) : NULL;
+  const struct ws_kept_rule *rule =
+    s->kept.n ? ws_kept_rule_of(&s->kept, p->topic) : NULL;
   struct ws_fleet fleet;
   int64_t n = 0;
-  if (s->kept.n && ws_kept_rule_of(&s->kept, p->topic))
-    n = ts && (t = ws_history_topic(ts, p->topic)) ? 0 : -1;
+  if (rule && s->carrier) {
+    const char *why = s->carrier->calls->keep(
+      s->carrier, &(struct ws_outgoing){p, except}, rule);
+    if (far) *far = why;
+    p->is_away = true;
+    return 0;
+  }
+  if (rule) n = ts && (t = ws_history_topic(ts, p->topic)) ? 0 : -1;
   if (t) set_fleet(ts, t, p, &fleet);
   if (t && !t->facets)
     n = ws_publish(ts, except, t,
                    &(struct ws_bytes){NULL, p->message, p->opcode});
   else if (t)
-    n = publish(ts, &(struct ws_left_out){.except = except}, t, p);
+    n = ws_topic_give(ts, &(struct ws_left_out){.except = except}, t, p);
   if (t) ts->fleet = NULL;
   return carry(s, except, p, n, far);
 }
@@ -366,7 +374,7 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
   if (!t) return p->topic.p;
   struct ws_fleet fleet;
   if (p->topic.p) set_fleet(ts, t, p, &fleet);
-  bool ok = publish(ts, &out, t, &copy) >= 0;
+  bool ok = ws_topic_give(ts, &out, t, &copy) >= 0;
   ts->fleet = NULL;
   return ok;
 }

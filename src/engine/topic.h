@@ -65,6 +65,10 @@ bool ws_topic_deliver(struct ws_server *s, struct ws_ids except,
 
 /* ---- called by the engine ---- */
 
+/* To all who want it here. Returns to how many, or -1 without memory. */
+int64_t ws_topic_give(struct ws_topics *ts, const struct ws_left_out *out,
+                      struct ws_topic *t, struct ws_publication *p);
+
 /* The topics of a server, from now on; NULL without memory. */
 struct ws_topics *ws_topics_of(struct ws_server *s);
 

@@ -75,3 +75,8 @@ enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name) {
   ws_view_publish(ts, &nobody, t, &p);
   return WS_OK;
 }
+
+const char *ws_topic_reset_far(struct ws_server *s, struct ws_slice name) {
+  return s->carrier->calls->reset(s->carrier, name,
+                                  ws_kept_rule_of(&s->kept, name));
+}

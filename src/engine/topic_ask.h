@@ -41,4 +41,7 @@ bool ws_topic_message(const struct ws_server *s, struct ws_slice name,
  * are asked, by a publication that says so. WS_ERR_MEMORY. */
 enum ws_err ws_topic_reset(struct ws_server *s, struct ws_slice name);
 
+/* The same where the history is kept elsewhere. NULL, or why it cannot be. */
+const char *ws_topic_reset_far(struct ws_server *s, struct ws_slice name);
+
 #endif

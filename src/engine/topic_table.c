@@ -78,7 +78,8 @@ struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
 }
 
 bool ws_topic_is_wanted(const struct ws_topic *t) {
-  return t->n || ws_topic_views(t) || ws_topic_is_heard(t);
+  return t->n || ws_topic_views(t) || ws_topic_is_heard(t) ||
+         (t->facets && t->facets->holds);
 }
 
 static bool is_needed(const struct ws_topic *t) {
@@ -175,8 +176,9 @@ void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
   struct ws_server *s = ts->server;
   struct ws_carrier *carrier = s->carrier;
   struct ws_topic *base = t->base ? t->base : t;
-  if (--base->n_far == 0 && carrier && base->name)
-    carrier->calls->unwant(carrier, s, name_of(base));
+  if (--base->n_far || !carrier || !base->name) return;
+  if (ws_topic_kept(base)) ws_topic_kept(base)->is_synced = false;
+  carrier->calls->unwant(carrier, s, name_of(base));
 }
 
 /* ---- members ---- */

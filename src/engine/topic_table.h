@@ -17,6 +17,7 @@ struct ws_facets {
   struct ws_list hearers;
   struct ws_kept *kept;         /* NULL: it has no history */
   struct ws_presence *presence; /* NULL: nobody has ever said who he is */
+  size_t holds;                 /* who wait to join */
 };
 
 /* A view of a topic is one of its own, with the same name: it is in no bucket,

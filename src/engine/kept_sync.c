@@ -1,0 +1,209 @@
+/* kept_sync.c: the copy of a history that is kept elsewhere. */
+#include "engine/kept_sync.h"
+
+#include <string.h>
+
+static struct ws_topic *topic_of(const struct ws_server *s,
+                                 struct ws_slice name) {
+  return s->topics ? ws_topics_find(s->topics, name) : NULL;
+}
+
+static struct ws_kept *kept_of(const struct ws_server *s,
+                               struct ws_slice name) {
+  const struct ws_topic *t = topic_of(s, name);
+  struct ws_kept *k = t ? ws_topic_kept(t) : NULL;
+  return k && k->is_remote ? k : NULL;
+}
+
+static void ask(struct ws_server *s, struct ws_kept *k, struct ws_slice name) {
+  k->is_synced = false;
+  if (s->carrier) s->carrier->calls->sync(s->carrier, s, name);
+}
+
+/* ---- giving on ---- */
+
+static bool is_epoch(const struct ws_kept *k, struct ws_slice epoch) {
+  return k->is_known && ws_slice_equal(epoch, ws_kept_epoch(k));
+}
+
+/* It is the next one. */
+static void give(struct ws_server *s, struct ws_kept *k, struct ws_ids except,
+                 const struct ws_publication *p) {
+  struct ws_left_out out = {.ids = except, .is_foreign = true};
+  struct ws_publication copy = *p;
+  copy.is_kept = false; /* that is found here again */
+  if (ws_topic_give(s->topics, &out, k->topic, &copy) < 0) k->is_short = true;
+}
+
+/* What came meanwhile, as far as nothing is missing before it. */
+static void give_ahead(struct ws_server *s, struct ws_kept *k) {
+  struct ws_ahead_message *m;
+  while ((m = k->ahead) && is_epoch(k, m->what.epoch) &&
+         m->what.offset <= k->top + 1) {
+    ws_ahead_take(k);
+    if (m->what.offset == k->top + 1)
+      give(s, k, (struct ws_ids){m->ids, m->n_ids}, &m->what);
+    ws_mem_free(m->ids);
+    ws_mem_free(m);
+  }
+}
+
+/* ---- live ---- */
+
+static void put_off(struct ws_kept *k, struct ws_ids except,
+                    const struct ws_publication *p) {
+  if (!p->offset || !ws_ahead_add(k, p, except.list, except.n))
+    k->is_short = true;
+}
+
+bool ws_sync_live(struct ws_server *s, struct ws_ids except,
+                  const struct ws_publication *p) {
+  struct ws_kept *k = kept_of(s, p->topic);
+  if (!k) return ws_kept_rule_of(&s->kept, p->topic) != NULL;
+  if (!k->is_synced) {
+    put_off(k, except, p);
+  } else if (!is_epoch(k, p->epoch) || p->offset > k->top + 1) {
+    put_off(k, except, p);
+    ask(s, k, p->topic);
+  } else if (p->offset == k->top + 1) {
+    ws_topics_pin(s->topics);
+    give(s, k, except, p);
+    if (k->is_short) ask(s, k, p->topic);
+    ws_topics_unpin(s->topics);
+  }
+  return true;
+}
+
+/* ---- reading ---- */
+
+struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
+  struct ws_kept *k = s->is_gone ? NULL : kept_of(s, name);
+  if (!k || !ws_topic_is_wanted(k->topic)) return NULL;
+  k->is_short = false;
+  return k;
+}
+
+static void tell_reset(struct ws_server *s, struct ws_kept *k,
+                       struct ws_slice name) {
+  struct ws_publication p = {.topic = name,
+                             .is_kept = true,
+                             .is_reset = true,
+                             .epoch = ws_kept_epoch(k)};
+  struct ws_left_out nobody = {.is_foreign = true};
+  struct ws_heard *heard =
+    ws_topic_is_heard(k->topic) ? ws_hear_take(k->topic, &p) : NULL;
+  if (heard) ws_hear_tell(s->topics, heard, &p);
+  ws_view_publish(s->topics, &nobody, k->topic, &p);
+}
+
+void ws_sync_begin(struct ws_server *s, struct ws_slice name,
+                   struct ws_slice epoch, uint64_t top) {
+  struct ws_kept *k = kept_of(s, name);
+  if (!k || epoch.n != sizeof k->epoch) return;
+  bool was_known = k->is_known, is_same = is_epoch(k, epoch);
+  k->is_first = !was_known;
+  k->is_known = true;
+  k->sync_top = top;
+  if (is_same) return;
+  ws_kept_clear(k);
+  memcpy(k->epoch, epoch.p, sizeof k->epoch);
+  k->top = 0;
+  ws_topics_pin(s->topics);
+  if (was_known) tell_reset(s, k, name);
+  ws_topics_unpin(s->topics);
+}
+
+/* It is only kept: nobody was there when it was published. */
+static void keep(struct ws_kept *k, const struct ws_publication *p) {
+  struct ws_publication copy = *p;
+  struct ws_part part = {.range = {NULL, 0, 0}};
+  if (ws_kept_add(k, &copy, &part))
+    ws_block_release(part.range.block);
+  else
+    k->is_short = true;
+}
+
+void ws_sync_message(struct ws_server *s, struct ws_ids except,
+                     const struct ws_publication *p) {
+  struct ws_kept *k = kept_of(s, p->topic);
+  if (!k || !is_epoch(k, p->epoch) || p->offset <= k->top) return;
+  if (p->offset > k->top + 1) { /* what is between is lost, or was never here */
+    ws_kept_clear(k);
+    k->top = p->offset - 1;
+  }
+  ws_topics_pin(s->topics);
+  if (k->is_first && (!k->ahead || p->offset < k->ahead->what.offset))
+    keep(k, p);
+  else
+    give(s, k, except, p);
+  ws_topics_unpin(s->topics);
+}
+
+/* What came ahead of another epoch is nothing any more. */
+static void drop_others(struct ws_kept *k) {
+  while (k->ahead && !is_epoch(k, k->ahead->what.epoch)) {
+    struct ws_ahead_message *m = ws_ahead_take(k);
+    ws_mem_free(m->ids);
+    ws_mem_free(m);
+    k->is_short = true;
+  }
+}
+
+void ws_sync_end(struct ws_server *s, struct ws_slice name) {
+  struct ws_kept *k = kept_of(s, name);
+  if (!k || !k->is_known) return;
+  if (k->top < k->sync_top) { /* the last ones are not kept there any more */
+    ws_kept_clear(k);
+    k->top = k->sync_top;
+  }
+  ws_topics_pin(s->topics);
+  drop_others(k);
+  k->is_synced = true;
+  k->is_first = false;
+  k->used = ws_loop_now(s->loop);
+  give_ahead(s, k);
+  if (k->ahead || k->is_short) ask(s, k, name);
+  ws_topics_unpin(s->topics);
+}
+
+/* ---- in step or not ---- */
+
+void ws_sync_lost(struct ws_server *s,
+                  bool (*is_it)(struct ws_slice name, void *arg), void *arg) {
+  for (size_t i = 0; i < s->kept.n; i++) {
+    struct ws_list *topics = &s->kept.list[i].topics, *e;
+    for (e = topics->next; e != topics; e = e->next) {
+      struct ws_kept *k = WS_LIST_ENTRY(e, struct ws_kept, link);
+      const struct ws_text *name = k->topic->name;
+      if (!is_it((struct ws_slice){name->text, name->len}, arg)) continue;
+      k->is_synced = false;
+      ws_ahead_free(k);
+    }
+  }
+}
+
+bool ws_sync_is_due(const struct ws_server *s, struct ws_slice name) {
+  if (!s->carrier || !ws_kept_rule_of(&s->kept, name)) return false;
+  const struct ws_kept *k = kept_of(s, name);
+  return !k || !k->is_synced;
+}
+
+bool ws_sync_hold(struct ws_server *s, struct ws_slice name) {
+  struct ws_topics *ts = ws_topics_of(s);
+  struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
+  struct ws_facets *f = t ? ws_topic_facets(t) : NULL;
+  if (f && ws_topic_want(ts, t)) {
+    f->holds++;
+    return true;
+  }
+  if (t) ws_topics_check_empty(ts, t);
+  return false;
+}
+
+void ws_sync_release(struct ws_server *s, struct ws_slice name) {
+  struct ws_topic *t = topic_of(s, name);
+  if (!t || !t->facets || !t->facets->holds) return;
+  t->facets->holds--;
+  ws_topic_unwant(s->topics, t);
+  ws_topics_check_empty(s->topics, t);
+}
