@@ -273,6 +273,7 @@ describe("a topic with a history", function()
   it("is forgotten ttl after its last message, its position later",
     function()
       local server, c = room(1, { ["*"] = { size = 5, ttl = 0.02 } })
+      c[1]:subscribe "a" -- which keeps the position
       local _, epoch = server:publish("a", "m1")
       t.wait(function() return #server:history "a" == 0 end)
       assert.same({ offset = 1, epoch = epoch }, position(server, "a"))

@@ -35,8 +35,8 @@ static struct ws_link *link_for(const struct ws_bus *bus,
 }
 
 static struct ws_reader *reader_for(const struct ws_bus *bus,
-                                    const struct ws_link *l) {
-  return &bus->readers[l - bus->links];
+                                    struct ws_slice name) {
+  return &bus->readers[link_for(bus, name) - bus->links];
 }
 
 /* ---- state ---- */
@@ -131,9 +131,8 @@ static void on_lost(struct ws_link *l, const char *why) {
 static void sync(struct ws_carrier *carrier, struct ws_server *s,
                  struct ws_slice name) {
   struct ws_bus *bus = bus_of(carrier);
-  struct ws_link *l = link_for(bus, name);
-  if (!ws_kept_rule_of(&s->kept, name) || !ws_link_is_there(l, name)) return;
-  ws_reader_want(reader_for(bus, l), s, name);
+  if (!ws_kept_rule_of(&s->kept, name) || !ws_bus_is_there(bus, name)) return;
+  ws_reader_want(reader_for(bus, name), s, name);
   ws_loop_job(bus->loop, &bus->news);
 }
 
@@ -208,22 +207,19 @@ static const char *keep(struct ws_carrier *carrier,
                         const struct ws_kept_rule *rule) {
   struct ws_bus *bus = bus_of(carrier);
   const struct ws_publication *p = out->what;
-  struct ws_link *l = link_for(bus, p->topic);
   struct ws_carried c = {
     .node = bus->node, .message = p->message, .meta = p->meta};
   if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
-  const char *why = "out of memory";
-  if (ws_bus_name_except(out->except, bus->node, &c))
-    why = ws_reader_keep(reader_for(bus, l), p->topic, &c, rule);
+  if (!ws_bus_name_except(out->except, bus->node, &c)) return "out of memory";
+  const char *why =
+    ws_reader_keep(reader_for(bus, p->topic), p->topic, &c, rule);
   ws_mem_free((void *)c.except.p);
   return why;
 }
 
 static const char *reset(struct ws_carrier *carrier, struct ws_slice name,
                          const struct ws_kept_rule *rule) {
-  struct ws_bus *bus = bus_of(carrier);
-  struct ws_link *l = link_for(bus, name);
-  return ws_reader_reset(reader_for(bus, l), name, rule);
+  return ws_reader_reset(reader_for(bus_of(carrier), name), name, rule);
 }
 
 /* Where one of the servers gives it a history it goes there, once. */
@@ -266,8 +262,7 @@ static void drop(struct ws_bus *bus, enum ws_bus_drop why) {
   bus->stats.dropped[why]++;
 }
 
-/* To the servers here that have a history for it, and as a plain message to
- * those that have none. */
+/* To the servers here; where one has no history for it, as a plain message. */
 static void give_kept(struct ws_bus *bus, struct ws_ids except,
                       const struct ws_publication *p) {
   struct ws_publication plain = *p;
@@ -285,12 +280,12 @@ static void give_kept(struct ws_bus *bus, struct ws_ids except,
 
 static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   struct ws_bus *bus = bus_of_link(l);
-  if (channel.n <= 2 || channel.p[0] != 't' || channel.p[1] != ':') return;
+  if (channel.n <= 2 || channel.p[1] != ':') return;
   struct ws_slice name = {channel.p + 2, channel.n - 2};
   for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
     if (s && ws_kept_rule_of(&s->kept, name))
-      ws_reader_want(reader_for(bus, l), s, name);
+      ws_reader_want(reader_for(bus, name), s, name);
   }
 }
 
@@ -308,9 +303,8 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
     drop(bus, WS_DROP_BAD);
     return;
   }
-  bool is_kept = c.flags & WS_CARRIED_POSITION;
-  if (!c.is_foreign && c.node == bus->node && !is_kept)
-    return; /* our own echo */
+  bool is_kept = c.flags & WS_CARRIED_POSITION, is_ours = c.node == bus->node;
+  if (!c.is_foreign && is_ours && !is_kept) return; /* an echo */
   bus->stats.received++;
   struct ws_ids except = ws_bus_excepted(&c, bus->node, ids);
   if (c.flags & WS_CARRIED_BINARY) p.opcode = WS_OP_BINARY;

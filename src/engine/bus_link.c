@@ -108,38 +108,25 @@ const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
   return NULL;
 }
 
-static const char *put_off(struct ws_link *l, struct ws_slice command) {
-  char *to = ws_bus_pending_reserve(&l->pending, command.n);
-  if (!to) {
-    drop(l, WS_DROP_MEMORY, 1);
-    return "out of memory";
-  }
-  memcpy(to, command.p, command.n);
-  ws_bus_pending_commit(&l->pending, command.n, ws_loop_now(l->loop));
-  set_expiry(l);
-  return NULL;
-}
-
-const char *ws_link_command(struct ws_link *l, struct ws_slice command) {
-  if (l->state != WS_LINK_UP)
-    return l->state == WS_LINK_CLOSED ? "backplane closed" : "backplane away";
-  if (ws_link_pending(l) + command.n > l->settings->max_queued) {
-    drop(l, WS_DROP_FULL, 1);
-    return "backplane full";
-  }
-  l->stats->published++;
-  if (l->pending.n || !is_open(l) || !ws_redis_expect(&l->cmd, &l->publishing))
-    return put_off(l, command);
-  ws_redis_write(&l->cmd, command.p, command.n);
-  return NULL;
-}
-
 bool ws_link_ask(struct ws_link *l, struct ws_asked *who,
                  struct ws_slice command) {
   bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
   if (!is_up || !ws_redis_expect(&l->cmd, who)) return false;
   ws_redis_write(&l->cmd, command.p, command.n);
   return true;
+}
+
+const char *ws_link_command(struct ws_link *l, struct ws_slice command) {
+  if (l->state == WS_LINK_CLOSED) return "backplane closed";
+  if (l->state != WS_LINK_UP || l->cmd.state != WS_REDIS_READY)
+    return "backplane away";
+  if (ws_link_pending(l) + command.n > l->settings->max_queued) {
+    drop(l, WS_DROP_FULL, 1);
+    return "backplane full";
+  }
+  if (!ws_link_ask(l, &l->publishing, command)) return "out of memory";
+  l->stats->published++;
+  return NULL;
 }
 
 /* How many processes have it. An error tells that something is wrong with
