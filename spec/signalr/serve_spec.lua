@@ -16,7 +16,8 @@ local frame, ws = t.frame, t.ws
 
 local script = [[
 local signalr = require "evws.signalr"
-local hub = signalr.hub { stateful_reconnect = true, user_id = function(request)
+local hub = signalr.hub { keepalive_interval = false,
+  stateful_reconnect = true, user_id = function(request)
   return ws.parse_query(request.query).user
 end, methods = { Who = function(ctx)
   return { worker = ws.worker.id, id = ctx.id, user = ctx.user or signalr.null }
@@ -216,6 +217,21 @@ describe("a hub in several workers", function()
     assert.equal(404, (ask("GET", path .. "A")))
     assert.equal(404, (ask("GET", "/hub?id=....")))
     assert.equal(200, (ask("GET", path)))
+  end)
+
+  it("lets its clients go to new ones at a reload", function()
+    start()
+    local path = negotiate()
+    assert.equal(200, (ask("GET", path)))
+    assert.equal(200, (ask("POST", path, shake)))
+    assert.equal(200, (ask("GET", path)))
+    local poll = send("GET", path)
+    served.child:signal "HUP"
+    local status, _, body = poll:read_http { limit = 20 }
+    assert.same({ 200, '{"type":7,"allowReconnect":true}\30' },
+      { status, body })
+    served:await("^worker ", 2 * WORKERS)
+    assert.equal(200, (ask("GET", (negotiate()))))
   end)
 
   it("has nothing of one that has died", function()
