@@ -1,8 +1,8 @@
 -- A long run of several processes and a Redis: rooms whose members come and go,
 -- while workers are replaced and killed, and Redis is restarted. Nobody may be
--- refused but by the death of a worker; no message may be lost inside of a process, come twice, or overtake
--- one of the same publisher; and while Redis is up none may be lost between
--- processes either.
+-- refused but by the death of a worker; no message may be lost inside of a
+-- process, come twice, or overtake one of the same publisher; and while Redis
+-- is up none may be lost between processes either.
 --
 --   make soak WORKERS=4 SECONDS=600 CONNECTIONS=2000
 
