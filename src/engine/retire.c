@@ -29,12 +29,18 @@ static void hurry(struct ws_server *s) {
   }
 }
 
+/* A plain request that is thought about may take long, as polls do: it is told
+ * of the end by on_closing, and answered all the same. */
+static bool is_on_its_way(const struct ws_pending *p) {
+  if (p->step == WS_STEP_ASKED) return p->is_refusing; /* an upgrade */
+  return p->step != WS_STEP_STREAM && p->step != WS_STEP_ANSWERED;
+}
+
 /* Somebody who would be refused once it closes. */
 static bool has_pending(const struct ws_server *s) {
   for (struct ws_list *e = s->conns.next; e != &s->conns; e = e->next) {
     const struct ws_pending *p = pending_of(e);
-    if (p && p->step != WS_STEP_STREAM && p->step != WS_STEP_ANSWERED)
-      return true;
+    if (p && is_on_its_way(p)) return true;
   }
   return false;
 }
