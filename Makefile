@@ -161,7 +161,8 @@ engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test cross asan lint format peers soak conformance \
+.PHONY: all test-deps probe run test cross asan lint format peers soak faults \
+  simulate hostile run-faults conformance \
   docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts bench pgo run-specs FORCE
 .SUFFIXES:
@@ -400,6 +401,39 @@ soak:
 	  $(if $(WORKERS),bench/soak_workers.lua $(WORKERS),bench/soak.lua) \
 	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
 	  $(or $(CONNECTIONS),$(if $(WORKERS),2000,5000))
+
+## faults: each allocation and call fails, once and for good: [FAULTS=n]
+#   n: of each kind at the most; without, all of them
+faults:
+	@$(SETUP) asan
+	$(again) $(jobs) build-all $(asan_build)
+	@tools/certificate.sh build/certificates/
+	$(again) run-faults $(asan_build)
+
+# What is preloaded needs Lua's symbols, so nothing but Lua is started with it.
+run-faults:
+	@exec env $(trial_env) $(subst LD_PRELOAD=$(asan_lib), \
+	  LD_PRELOAD=$(asan_lib):$(abspath $(probe)),$(asan_env)) \
+	  $(LUA) spec/trials/faults.lua $(FAULTS)
+
+## simulate: random steps against a model: [SEEDS=1000] [SEED=1]
+simulate:
+	@$(SETUP) test
+	$(again) $(jobs) build-all
+	@$(trial_env) $(LUA) spec/trials/simulate.lua $(or $(SEEDS),1000) \
+	  $(or $(SEED),1)
+
+## hostile: a bystander beside the worst of peers: [SECONDS=5] [LIMIT=ms]
+hostile:
+	@$(SETUP) test
+	$(again) $(jobs) build-all
+	@ulimit -n 20000 2>/dev/null; $(trial_env) $(LUA) \
+	  spec/trials/hostile.lua $(if $(filter file,$(origin SECONDS)),5,$(SECONDS))
+
+trial_env = $(lua_path)="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$\
+  $(CURDIR)/?.lua;$${$(lua_path):-$${LUA_PATH:-;}}" \
+  $(lua_cpath)="$(abspath $(BUILD))/?.so;$\
+  $${$(lua_cpath):-$${LUA_CPATH:-;}}" EVWS_BUILD="$(abspath $(BUILD))"
 
 ## bench: evws and its peers measured; writes docs/benchmarks.md
 #   [UWS=dir with uWebSockets and uSockets] [ROUNDS=8] [SECONDS=1], and for a

@@ -106,4 +106,35 @@ describe("the guide to backpressure", function()
       end
     end)
   end)
+
+  it("keeps a slow reader of cursors current", function()
+    local child = guide.start(directory, "cursors.lua", 0)
+    local slow = t.open(child.port, { address = "127.0.0.1", rcvbuf = 4096 })
+    local mover = assert(guide.connect(child, "/"))
+    local watcher = assert(guide.connect(child, "/"))
+    local moves = 6000
+    local last
+    t.pump(function()
+      ws.spawn(function()
+        for i = 1, moves do
+          assert(mover:send(("at %06d "):format(i) .. ("."):rep(4000)))
+          if i % 64 == 0 then mover:drain() end
+        end
+      end)
+      repeat last = assert(watcher:receive(guide.limit))
+      until last:find(("at %06d "):format(moves), 1, true)
+    end)
+    mover:close()
+    guide.expect(watcher, last:match "^%S+" .. " left")
+    local got, before = 0, 0
+    repeat
+      local _, text = slow:message()
+      got = got + 1
+      local n = tonumber(text:match "at (%d+)")
+      assert.is_true(not n or n > before)
+      before = n or before
+    until text:find " left"
+    assert.equal(moves, before) -- the last one came, and before the end
+    assert.is_true(got < moves / 2, got)
+  end)
 end)

@@ -1,25 +1,35 @@
-/* probe_faults: system calls that libev makes, refused. evws_probe.so has to
- * be preloaded (LD_PRELOAD) for that; spec/helper/faulty.lua does it.
+/* probe_faults: calls of the system that fail or are cut short. evws_probe.so
+ * has to be preloaded (LD_PRELOAD) for that; spec/helper/child.lua does it.
  *
  * is_on()                is it?
  * refuse_watch(n, errno[, fd])  after this n calls of epoll_ctl that begin to
  *   watch (fd, or any descriptor) fail; n = 0: none any more
- * refused()              how many have failed */
+ * refused()              how many have failed
+ * kinds                  the names of the calls below, a list
+ * fail(kind, n, errno[, every])  the n-th call from now fails, and with
+ *   `every` all later ones too; n = 0: none
+ * cut(n)                 no read or write takes more than n bytes; 0: as many
+ *   as there are
+ * hits()                 how many calls have failed so, since fail was called
+ */
 #define _GNU_SOURCE
 #include "probe.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <lauxlib.h>
 
 void probe_open_faults(lua_State *L);
 
+#define SHOWN __attribute__((visibility("default")))
+
 static int left, with, only, refused;
 
-__attribute__((visibility("default"))) int epoll_ctl(int epfd, int op, int fd,
-                                                     struct epoll_event *ev) {
+SHOWN int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev) {
   static int (*next)(int, int, int, struct epoll_event *);
   if (op != EPOLL_CTL_DEL && left > 0 && (only < 0 || only == fd)) {
     left--;
@@ -30,6 +40,124 @@ __attribute__((visibility("default"))) int epoll_ctl(int epfd, int op, int fd,
   if (!next) *(void **)&next = dlsym(RTLD_NEXT, "epoll_ctl");
   return next(epfd, op, fd, ev);
 }
+
+/* ---- calls that fail ---- */
+
+enum kind {
+  ACCEPT,
+  BIND,
+  CONNECT,
+  GETSOCKNAME,
+  LISTEN,
+  READV,
+  RECV,
+  SEND,
+  SENDMSG,
+  SETSOCKOPT,
+  SOCKET,
+  KINDS
+};
+
+static const char *const names[KINDS + 1] = {
+  "accept", "bind", "connect", "getsockname", "listen", "readv",
+  "recv",   "send", "sendmsg", "setsockopt",  "socket", NULL};
+
+static struct {
+  long n; /* until one fails; 0: none */
+  int error;
+  bool every;
+} faults[KINDS];
+
+static size_t most; /* bytes of a read or a write; 0: any */
+static long hits;
+
+static bool fails(enum kind kind) {
+  if (faults[kind].n == 0 || --faults[kind].n > 0) return false;
+  if (faults[kind].every) faults[kind].n = 1;
+  hits++;
+  errno = faults[kind].error;
+  return true;
+}
+
+#define NEXT(name, ...) \
+  static __typeof__(name) *next; \
+  if (!next) *(void **)&next = dlsym(RTLD_NEXT, #name); \
+  return next(__VA_ARGS__)
+
+SHOWN int accept4(int fd, struct sockaddr *a, socklen_t *len, int flags) {
+  if (fails(ACCEPT)) return -1;
+  NEXT(accept4, fd, a, len, flags);
+}
+
+SHOWN int bind(int fd, const struct sockaddr *a, socklen_t len) {
+  if (fails(BIND)) return -1;
+  NEXT(bind, fd, a, len);
+}
+
+SHOWN int connect(int fd, const struct sockaddr *a, socklen_t len) {
+  if (fails(CONNECT)) return -1;
+  NEXT(connect, fd, a, len);
+}
+
+SHOWN int getsockname(int fd, struct sockaddr *a, socklen_t *len) {
+  if (fails(GETSOCKNAME)) return -1;
+  NEXT(getsockname, fd, a, len);
+}
+
+SHOWN int listen(int fd, int backlog) {
+  if (fails(LISTEN)) return -1;
+  NEXT(listen, fd, backlog);
+}
+
+SHOWN ssize_t readv(int fd, const struct iovec *iov, int n) {
+  struct iovec first;
+  if (fails(READV)) return -1;
+  if (most) {
+    first =
+      (struct iovec){iov->iov_base, iov->iov_len < most ? iov->iov_len : most};
+    iov = &first;
+    n = 1;
+  }
+  NEXT(readv, fd, iov, n);
+}
+
+SHOWN ssize_t recv(int fd, void *to, size_t n, int flags) {
+  if (fails(RECV)) return -1;
+  if (most && n > most) n = most;
+  NEXT(recv, fd, to, n, flags);
+}
+
+SHOWN ssize_t send(int fd, const void *bytes, size_t n, int flags) {
+  if (fails(SEND)) return -1;
+  if (most && n > most) n = most;
+  NEXT(send, fd, bytes, n, flags);
+}
+
+SHOWN ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
+  struct msghdr short_one = *m;
+  struct iovec first;
+  if (fails(SENDMSG)) return -1;
+  if (most && m->msg_iovlen && !m->msg_control) {
+    first = m->msg_iov[0];
+    if (first.iov_len > most) first.iov_len = most;
+    short_one.msg_iov = &first;
+    short_one.msg_iovlen = 1;
+  }
+  NEXT(sendmsg, fd, &short_one, flags);
+}
+
+SHOWN int setsockopt(int fd, int level, int name, const void *value,
+                     socklen_t len) {
+  if (fails(SETSOCKOPT)) return -1;
+  NEXT(setsockopt, fd, level, name, value, len);
+}
+
+SHOWN int socket(int domain, int type, int protocol) {
+  if (fails(SOCKET)) return -1;
+  NEXT(socket, domain, type, protocol);
+}
+
+/* ---- from Lua ---- */
 
 static int faults_is_on(lua_State *L) {
   lua_pushboolean(L, dlsym(RTLD_DEFAULT, "epoll_ctl") == (void *)epoll_ctl);
@@ -48,10 +176,38 @@ static int faults_refused(lua_State *L) {
   return 1;
 }
 
+static int faults_fail(lua_State *L) {
+  int kind = luaL_checkoption(L, 1, NULL, names);
+  faults[kind].n = (long)luaL_checkinteger(L, 2);
+  faults[kind].error = (int)luaL_optinteger(L, 3, ENOMEM);
+  faults[kind].every = lua_toboolean(L, 4);
+  hits = 0;
+  return 0;
+}
+
+static int faults_cut(lua_State *L) {
+  most = (size_t)luaL_checkinteger(L, 1);
+  return 0;
+}
+
+static int faults_hits(lua_State *L) {
+  lua_pushinteger(L, hits);
+  return 1;
+}
+
 void probe_open_faults(lua_State *L) {
   static const luaL_Reg functions[] = {{"is_on", faults_is_on},
                                        {"refuse_watch", faults_refuse_watch},
                                        {"refused", faults_refused},
+                                       {"fail", faults_fail},
+                                       {"cut", faults_cut},
+                                       {"hits", faults_hits},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
+  lua_newtable(L);
+  for (int i = 0; i < KINDS; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "kinds");
 }
