@@ -1,7 +1,7 @@
 -- Which process serves whom: make run EXAMPLE=workers WORKERS=4 [ARGS=8080]
 --
 -- Each client is told the worker it got, and may ask again by any message. The
--- one that leads says every five seconds how many there are: one line, however
+-- one that leads says every two seconds how many there are: one line, however
 -- many workers run. It runs alone, too: lua5.4 examples/workers.lua [port]
 local ws = require "evws"
 local worker, port = ws.worker, tonumber(arg[1] or 5000)
@@ -31,7 +31,7 @@ if not server then
   os.exit(1)
 end
 
-ws.every(5, function()
+ws.every(2, function()
   if not worker.is_leader then return end
   local all = server:stats { all = true }
   say("worker %d of %d leads: %d connections, %d messages so far", worker.id,
