@@ -478,6 +478,18 @@ describe("a hub's path", function()
       t.contains(seen[2], "/hub?id=")
     end)
 
+  it("goes on with its other servers when one closes", function()
+    local first, hub = serve()
+    local second = t.listen { routes = hub:routes "/hub" }
+    local raw = get_ready(select(2, upgraded(first)))
+    t.wait(function() return hub:stats().sessions.WebSockets == 1 end)
+    ws.spawn(first.close, first)
+    raw:expect_frame("text", '{"type":7,"allowReconnect":true}\30')
+    assert.equal(200, (status(second, "POST", "/hub/negotiate")))
+    get_ready(select(2, upgraded(second)))
+    raw:close()
+  end)
+
   it("is closed by itself, and then takes nobody", function()
     local server, hub = serve()
     local raw = get_ready(select(2, upgraded(server)))

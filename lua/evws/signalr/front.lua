@@ -67,7 +67,7 @@ end
 
 local function negotiated(hub, request, query, user)
   if request.method ~= "POST" then return 405, nil, { Allow = "POST" } end
-  if hub.is_closing or hub.n_new >= most_new then return 503 end
+  if hub:is_leaving() or hub.n_new >= most_new then return 503 end
   local headers = { ["Content-Type"] = "application/json" }
   local version, refusal = negotiate.version(query.negotiateversion,
     hub.options.minimum_version)

@@ -15,8 +15,8 @@ end
 
 function groups.new(name, hub)
   local self = setmetatable({ hub = hub, walked = {}, spaces = {},
-    spread = hub.spread, servers = setmetatable({}, { __mode = "k" }) },
-    groups)
+    spread = hub.spread, servers = setmetatable({}, { __mode = "k" }),
+    deserted = setmetatable({}, { __mode = "k" }) }, groups)
   self:call(name)
   return self
 end
@@ -36,13 +36,17 @@ end
 
 -- Requests have come by this server; carrier: of its topics, beyond it.
 function groups:serve(server, carrier)
-  if not server or self.servers[server] ~= nil then return end
+  if not server or self.servers[server] ~= nil or self.deserted[server] then
+    return
+  end
   self.servers[server] = carrier or false
+  self.hub.is_deserted = false
   choose_spaces(self)
 end
 
 -- It begins to close.
 function groups:desert(server)
+  self.deserted[server] = true -- it may still have requests
   if self.servers[server] == nil then return end
   self.servers[server] = nil
   choose_spaces(self)

@@ -31,6 +31,7 @@ function hub.new(given, level)
     most = read.max_record or math.huge, protocols = {}, speakers = {},
     by_token = {}, by_id = {}, n_sessions = 0, tokens = false,
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
+    is_closing = false, is_deserted = false,
     transports = read.transports, offers = {},
     counts = { invocations = 0, failures = 0, ignored = 0, records_in = 0,
       records_out = 0, bytes_in = 0, bytes_out = 0, items_in = 0,
@@ -219,10 +220,13 @@ local function sessions_of(self, server)
   return list
 end
 
+-- Is nobody let in any more?
+function hub:is_leaving() return self.is_closing or self.is_deserted end
+
 -- A server of the hub begins to close.
 function hub:retire(server, seconds)
   self.groups:desert(server)
-  if not next(self.groups.servers) then self.is_closing = true end
+  self.is_deserted = not next(self.groups.servers)
   farewell(sessions_of(self, server), seconds * 0.8, true)
 end
 

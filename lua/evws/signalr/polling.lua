@@ -44,7 +44,7 @@ end
 function transport:finish()
   self.is_over = true
   make_room(self)
-  if self.hub.is_closing and not self.poller then return end
+  if self.hub:is_leaving() and not self.poller then return end
   self.hub.leaving[self.session.token] = self
   self.timer = ws.after(lingering, function() self:forget() end)
   self:wake "over"
@@ -94,7 +94,7 @@ function transport:poll(request)
     session:expire_in(self.hub.options.disconnect_timeout)
   end
   if why == "gone" then return answer(204) end
-  if self.timer and (self.bytes == 0 or self.hub.is_closing) then
+  if self.timer and (self.bytes == 0 or self.hub:is_leaving()) then
     self:forget()
   end
   if self.bytes > 0 then return take(self) end

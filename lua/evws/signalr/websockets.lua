@@ -38,7 +38,7 @@ end
 local function judge(hub, request)
   local query, user, status, body, headers = front.admit(hub, request)
   if not query then return status, body, headers end
-  if hub.is_closing then return 503 end
+  if hub:is_leaving() then return 503 end
   if not query.id then return { data = { user = user, request = request } } end
   local session
   session, status = front.find(hub, request, query.id, user, true)
