@@ -21,13 +21,20 @@ function groups.new(name, hub)
   return self
 end
 
--- The servers that are published to: of those with one backplane only one.
+-- The servers that are published to: of those with one backplane only one, the
+-- same for as long as it is there.
 local function choose_spaces(self)
-  local spaces, taken, far = {}, {}, nil
-  for server, carrier in pairs(self.servers) do
-    if not carrier or not taken[carrier] then
+  local spaces, taken, far = {}, {}, self.spread.server
+  local carrier = far and self.servers[far]
+  if carrier then
+    spaces[1], taken[carrier] = far, true
+  else
+    far = nil
+  end
+  for server, own in pairs(self.servers) do
+    if not own or not taken[own] then
       spaces[#spaces + 1] = server
-      if carrier then taken[carrier], far = true, server end
+      if own then taken[own], far = true, far or server end
     end
   end
   self.spaces = spaces

@@ -47,10 +47,13 @@ end
 function spread:use(server)
   if self.server == server then return end
   self.server, self.is_on = server, server ~= nil
-  if not server then return end
-  listen(self, self:topic(), function(message) self:take(message) end)
+  if self.commands then self.commands:cancel() end
+  self.commands = server and listen(self, self:topic(), function(message)
+    self:take(message)
+  end)
   for topic, one in pairs(self.heard) do
-    one.hearer = listen(self, topic, one.fn)
+    if one.hearer then one.hearer:cancel() end
+    one.hearer = server and listen(self, topic, one.fn)
   end
 end
 
