@@ -13,6 +13,7 @@
 
 #define DEPTH_DEFAULT 64
 #define NUMBER_MAX 400 /* characters of a number */
+#define EXACT 9007199254740992.0 /* beyond it not each integer is one */
 
 struct tree {
   lua_State *L;
@@ -45,7 +46,7 @@ static bool push_number(lua_State *L, struct ws_slice raw) {
   lua_Number x = lua_tonumber(L, -1);
   if (x - x != 0) return false;
   /* lua_numbertointeger is Lua 5.4's alone */
-  if (x < -0x1p53 || x > 0x1p53 || (lua_Number)(lua_Integer)x != x) return true;
+  if (x < -EXACT || x > EXACT || (lua_Number)(lua_Integer)x != x) return true;
   lua_pop(L, 1);
   lua_pushinteger(L, (lua_Integer)x);
   return true;
