@@ -314,6 +314,37 @@ describe("a backplane", function()
     raws[4]:expect_frame("text", "two")
   end)
 
+  it("sends what waited in its order, when it is whole again", function()
+    local fake = redis.fake()
+    local bus = backplane(fake, { pending_timeout = 100 })
+    local server = listen(bus)
+    up(fake, bus)
+    fake:stop()
+    t.wait(function() return bus.state == "away" end)
+    for i = 1, 200 do
+      local text = i == 100 and ("x"):rep(70000) or "message " .. i
+      assert.same({ 0 }, { server:publish(i % 2 == 0 and "a" or "b", text) })
+    end
+    fake.answers.SUBSCRIBE = function() return "" end
+    fake:start()
+    fake:wait(function() return #asked(fake, "SUBSCRIBE") == 1 end)
+    assert.equal("away", bus.state)
+    assert.equal(0, #asked(fake, "PUBLISH"))
+    fake.answers.SUBSCRIBE = nil
+    for _, conn in ipairs(fake.conns) do
+      if conn.seen[#conn.seen][1] == "SUBSCRIBE" then
+        conn.out = conn.out .. reply { "subscribe", "evws:all", 1 }
+      end
+    end
+    fake:wait(function() return #asked(fake, "PUBLISH") == 200 end, "all", 20)
+    for i, words in ipairs(asked(fake, "PUBLISH")) do
+      assert.equal(i % 2 == 0 and "evws:t:a" or "evws:t:b", words[2])
+      assert.equal(i == 100 and ("x"):rep(70000) or "message " .. i,
+        words[3]:sub(14))
+    end
+    assert.equal("up", bus.state)
+  end)
+
   it("may be closed and forgotten before its servers", function()
     local fake = redis.fake()
     local bus = backplane(fake)

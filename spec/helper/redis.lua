@@ -183,8 +183,15 @@ end
 local real = {}
 real.__index = real
 
+-- valkey-server takes the same arguments.
+local function program()
+  for _, name in ipairs { "redis-server", "valkey-server" } do
+    if os.execute("command -v " .. name .. " >/dev/null") then return name end
+  end
+end
+
 function redis.has_server()
-  return (os.execute "command -v redis-server >/dev/null")
+  return program() ~= nil
 end
 
 local function run(command_line)
@@ -255,7 +262,7 @@ function real:stop()
 end
 
 function real:again()
-  local pid = run(("redis-server --unixsocket %s --port %d --bind 127.0.0.1"
+  local pid = run((program() .. " --unixsocket %s --port %d --bind 127.0.0.1"
     .. " --save '' --dir %s --enable-debug-command yes --loglevel warning %s"
     .. " >/dev/null 2>&1 & echo $!"):format(self.path, self.port,
     self.directory, self.arguments))
