@@ -210,6 +210,36 @@ describe("a channel with a history", function()
     assert.is_nil(c.hello.subs["room:2"].publications)
   end)
 
+  it("waits for what others have seen, where a backplane brings it",
+    function()
+      local chat, server = serve()
+      function chat.is_shared() return true end
+      local c = kit.open(server)
+      local at = c:call("subscribe", { channel = "room:1" })
+      chat:publish("room:1", 1)
+      c:next()
+      c = kit.open(server)
+      c:say { id = 70, subscribe = { channel = "room:1", recover = true,
+        offset = 2, epoch = at.epoch } }
+      t.wait(function()
+        local one = next(chat.clients)
+        return one and chat.n_clients == 2
+      end)
+      kit.settle()
+      chat:publish("room:1", 2)
+      local reply = c:next().subscribe
+      assert.is_true(reply.recovered)
+      assert.same({}, data_of(reply.publications))
+      assert.equal(2, reply.offset)
+      chat:publish("room:1", 3)
+      assert.equal(3, c:next().push.pub.offset)
+      c = kit.open(server)
+      reply = c:call("subscribe", { channel = "room:1", recover = true,
+        offset = 9, epoch = at.epoch })
+      assert.is_nil(reply.recovered)
+      assert.equal(3, reply.offset)
+    end)
+
   it("recovers them behind the reply where a history has to be asked for",
     function()
       local told = {}

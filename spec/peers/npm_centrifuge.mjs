@@ -1,5 +1,5 @@
 // The official client of Centrifugo against channels: node npm_centrifuge.mjs
-// <file>, whose first line is the server's URL. In Node.
+// <file> [workers], the first line of which is the server's URL. In Node.
 import { readFileSync } from "node:fs";
 import { connect as dial, createServer } from "node:net";
 import { Centrifuge } from "centrifuge";
@@ -7,8 +7,10 @@ import WebSocket from "ws";
 import { about, assert, factor, finish, test, within } from "./check.mjs";
 
 const url = readFileSync(process.argv[2], "utf8").split("\n")[0];
+const isShared = process.argv[3] === "workers";
 const open = new Set();
 let serial = 0;
+about("npm centrifuge", isShared ? "workers" : "channels", "plain");
 
 // What happens, in order; next(name) is the next of that name.
 function journal(source, names) {
@@ -112,8 +114,6 @@ async function check(title, body, seconds = 15) {
 
 const data_of = (list) => list.map((one) => one.data);
 
-about("npm centrifuge", "channels", "plain");
-
 await check("connects, and is told who it is", async () => {
   const client = await connect({ user: "ann", data: { hello: 1 } },
     { name: "peer", headers: { own: "field" } });
@@ -193,8 +193,6 @@ await check("stays through pings that it answers", async () => {
   assert.equal((await client.rpc("echo", 1)).data, 1);
 });
 
-about("npm centrifuge", "channels", "plain");
-
 await check("calls, all values", async () => {
   const client = await connect({ user: "ann" });
   for (const value of [null, true, 1, 1.5, "ä😀\n\u0000", [], {}, [[]],
@@ -229,8 +227,6 @@ await check("sends, and is sent", async () => {
   assert.deepEqual((await client.log.next("message")).data,
     { heard: [1, { a: "b" }] });
 });
-
-about("npm centrifuge", "channels", "plain");
 
 await check("publishes and hears, with who it was", async () => {
   const ann = await connect({ user: "ann", info: { age: 7 } });
@@ -330,7 +326,7 @@ await check("payloads with several lines, none that is no JSON", async () => {
   assert.deepEqual(data_of(late.log.all("publication")), [{ a: 1 }, [2]]);
 });
 
-await check("presence, joins and leaves", async () => {
+await check("joins and leaves", async () => {
   const ann = await connect({ user: "ann" });
   const ben = await connect({ user: "ben" });
   const channel = own("plain");
@@ -338,12 +334,21 @@ await check("presence, joins and leaves", async () => {
   assert.equal((await sub.log.next("join")).info.user, "ann");
   await subscribe(ben, channel);
   assert.equal((await sub.log.next("join")).info.user, "ben");
+  ben.disconnect();
+  assert.equal((await sub.log.next("leave")).info.user, "ben");
+});
+
+// Each worker knows its own clients.
+if (!isShared) await check("presence", async () => {
+  const ann = await connect({ user: "ann" });
+  const ben = await connect({ user: "ben" });
+  const channel = own("plain");
+  const sub = await subscribe(ann, channel);
+  await subscribe(ben, channel);
   const { clients } = await sub.presence();
   assert.deepEqual(Object.values(clients).map(({ user }) => user).sort(),
     ["ann", "ben"]);
   assert.deepEqual(await sub.presenceStats(), { numClients: 2, numUsers: 2 });
-  ben.disconnect();
-  assert.equal((await sub.log.next("leave")).info.user, "ben");
 });
 
 await check("the server subscribes, sends and unsubscribes", async () => {
@@ -361,8 +366,6 @@ await check("the server subscribes, sends and unsubscribes", async () => {
   await helper.rpc("send", { user, value: [1] });
   assert.deepEqual((await client.log.next("message")).data, [1]);
 });
-
-about("npm centrifuge", "channels", "plain");
 
 await check("reads it forwards, backwards, and from a place", async () => {
   const client = await connect({ user: "ann" });

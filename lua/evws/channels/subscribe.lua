@@ -1,6 +1,7 @@
 -- subscribe.lua: into a channel and out of it: rights, positions, what was
 -- missed.
 
+local ws = require "evws"
 local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
@@ -186,6 +187,34 @@ local function enroll(sub, request, joined)
   joined {}
 end
 
+-- With a backplane another process may have been quicker: who comes from there
+-- has seen what is on its way to this one. Waits so long, each time longer.
+local first_wait, longest_wait = 0.02, 0.5
+
+local function is_ahead(sub, request, found)
+  local client = sub.client
+  return request.recover and found.epoch ~= nil
+    and found.epoch == request.epoch and request.offset > found.offset
+    and client.app:is_shared(client.conn.server)
+end
+
+-- Enrolls, as often as it takes. True; or false and what went wrong.
+local function try(sub, request, joined)
+  local client, wait = sub.client, first_wait
+  while true do
+    sub.is_ahead = nil
+    local ok, why = pcall(enroll, sub, request, function(found)
+      sub.is_ahead = wait < longest_wait and is_ahead(sub, request, found)
+      if not sub.is_ahead then joined(found) end
+    end)
+    if not ok or not sub.is_ahead then return ok, why end
+    client.conn:unsubscribe(sub.channel)
+    ws.sleep(wait)
+    wait = 2 * wait
+    if client.subs[sub.channel] ~= sub then return true end
+  end
+end
+
 -- request: { recover =, offset =, epoch =, join_leave =, is_late = };
 -- tell(reply) is called at the moment of joining, before anything of the
 -- channel is sent.
@@ -208,7 +237,7 @@ function subscribe.join(client, channel, rights, grant, request, tell)
     end
     sub.is_joined, sub.late = true, nil
   end
-  local ok, why = pcall(enroll, sub, request, joined)
+  local ok, why = try(sub, request, joined)
   local now = client.subs[channel]
   if now ~= sub then -- ended meanwhile
     if not now then client.conn:unsubscribe(channel) end
