@@ -685,7 +685,7 @@ function server:route(pattern, route) end
 ---Redis, and so is the order: subscribers get the message when it comes back
 ---from there, and this returns true; or nil and `"backplane away"`,
 ---`"backplane full"` or `"backplane closed"`, and nobody gets it. A message that
----was taken is lost where the connection breaks before Redis has it.
+---was taken is lost where the connection breaks before Redis has it: `wait` tells.
 ---@param topic string
 ---@param message string
 ---@param kind? evws.Kind default `"text"`
@@ -703,6 +703,11 @@ function server:publish(topic, message, kind, options) end
 ---@field meta? string
 ---The message stays in this process, default `false`.
 ---@field here? boolean
+---To a topic whose history is in Redis: waits until the message has its place, at
+---most so many seconds. Then it returns offset and epoch, or nil and `"timeout"`,
+---`"lost"` (it may have been kept or not), `"closed"` or `"interrupted"`. To any
+---other topic there is nothing to wait for.
+---@field wait? number
 ---As with `conn:send`, for each receiver by itself: a slow one does not get what
 ---is older than so many seconds. Topics with a history have no holes: it does
 ---not matter there.

@@ -150,6 +150,43 @@ describe("a history in Redis", function()
     end
   end)
 
+  it("tells where a message is to who waits, or that nobody knows", function()
+    local a = process()
+    local conn = open(a)
+    assert.is_true(a.server:publish("room/1", "m1"))
+    local offset, epoch = t.pump(a.server.publish, a.server, "room/1", "m2",
+      "text", { wait = 5 })
+    assert.equal(2, offset)
+    assert.same({ 3, epoch }, { t.pump(conn.publish, conn, "room/1", "m3",
+      "text", { wait = 5 }) })
+    assert.equal(epoch, select(2, read(a, "room/1")).epoch)
+    local results = {}
+    for i = 1, 50 do
+      ws.spawn(function()
+        results[i] = a.server:publish("room/1", "n" .. i, "text",
+          { wait = 5 })
+      end)
+    end
+    t.wait(function() return results[50] end)
+    for i = 1, 50 do assert.equal(3 + i, results[i]) end
+    db:signal "STOP"
+    local told = {}
+    for i, seconds in ipairs { 0.01, 5 } do
+      ws.spawn(function()
+        told[i] = { a.server:publish("room/1", "x", "text",
+          { wait = seconds * t.factor }) }
+      end)
+    end
+    t.wait(function() return told[1] end)
+    assert.same({ nil, "timeout" }, told[1])
+    db:signal "KILL"
+    t.wait(function() return told[2] end)
+    assert.same({ nil, "lost" }, told[2])
+    t.wait(function() return a.bus.state == "away" end)
+    assert.same({ nil, "backplane away" }, { t.pump(a.server.publish,
+      a.server, "room/1", "y", "text", { wait = 5 }) })
+  end)
+
   it("leaves out who publishes, here alone", function()
     local a, b = process(), process()
     local raw, _, conn = subscribe(a, "room/1", { recover = {} })

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/anchors.h"
+#include "binding/bus_wait.h"
 #include "binding/lua_message.h"
 #include "binding/option_backplane.h"
 #include "binding/option_values.h"
@@ -21,22 +22,11 @@
  * ws.listen has made. */
 enum { UV_KEPT = 1, UV_ON_STATE = 2, UV_URL = 3, UV_BACKPLANE_COUNT = 3 };
 
-/* A subscriber that waits for Redis to know of it, or for what is kept
- * there. */
-struct waiter {
-  struct ws_list link;
-  struct ws_task *task; /* it alone */
-  struct ws_slice topic;
-  struct ws_server *server; /* whose copy is to be in step; NULL: none */
-  lua_CFunction next;
-};
-
 struct lua_backplane {
   struct ws_bus bus; /* first */
   struct ws_list link;
   struct ws_state *st;
   struct ws_task *waiting; /* for it to be up, by their `next` */
-  struct ws_list waiters;
   enum ws_bus_state told;
   bool is_own; /* made by ws.listen: closed when its servers are */
 };
@@ -86,27 +76,13 @@ static void tell_state(struct lua_backplane *lb) {
   }
 }
 
-static void wake_waiters(struct lua_backplane *lb) {
-  struct ws_list *e, *next;
-  bool is_over = lb->bus.state == WS_BUS_CLOSED;
-  for (e = lb->waiters.next; e != &lb->waiters; e = next) {
-    struct waiter *w = WS_LIST_ENTRY(e, struct waiter, link);
-    next = e->next;
-    if (is_over)
-      ws_task_wake(w->task, WS_WAKE_CLOSED);
-    else if (w->server ? !ws_sync_is_due(w->server, w->topic)
-                       : ws_bus_is_there(&lb->bus, w->topic))
-      ws_task_wake(w->task, WS_WAKE_DONE);
-  }
-}
-
 static void on_changed(struct ws_bus *bus) {
   struct lua_backplane *lb = of_bus(bus);
   bool is_over = bus->state == WS_BUS_CLOSED;
   if (bus->state == WS_BUS_UP || is_over)
     while (lb->waiting)
       ws_task_wake(lb->waiting, is_over ? WS_WAKE_CLOSED : WS_WAKE_DONE);
-  wake_waiters(lb);
+  ws_bus_wait_wake(lb->st, bus);
   tell_state(lb);
   if (!is_over) return;
   ws_list_remove(&lb->link);
@@ -129,7 +105,6 @@ static struct lua_backplane *new_backplane(lua_State *L, struct ws_state *st) {
   lb->bus.host = &st->host;
   lb->bus.calls = &calls;
   ws_list_init(&lb->link);
-  ws_list_init(&lb->waiters);
   luaL_setmetatable(L, NAME);
   return lb;
 }
@@ -247,17 +222,8 @@ static int backplane_publish(lua_State *L) {
   return 2;
 }
 
-static int push_waited(lua_State *L, enum ws_wake why) {
-  if (why == WS_WAKE_DONE) {
-    lua_pushboolean(L, true);
-    return 1;
-  }
-  if (why == WS_WAKE_CLOSED) return ws_push_closed(L);
-  return ws_push_why(L, why);
-}
-
 static int wait_k(lua_State *L, const struct ws_woken *w) {
-  return push_waited(L, w->why);
+  return ws_push_waited(L, w->why);
 }
 
 static int backplane_wait(lua_State *L) {
@@ -265,98 +231,12 @@ static int backplane_wait(lua_State *L) {
   struct ws_task here, *t;
   double seconds = ws_check_timeout(L, 2);
   if (lb->bus.is_closing) return ws_push_closed(L);
-  if (lb->bus.state == WS_BUS_UP) return push_waited(L, WS_WAKE_DONE);
+  if (lb->bus.state == WS_BUS_UP) return ws_push_waited(L, WS_WAKE_DONE);
   t = ws_task_waiter(L, lb->st, &here);
   if (!ws_task_set_timeout(t, seconds < 0 ? LONG : fmin(seconds, LONG)))
     return luaL_error(L, "not enough memory");
   ws_task_wait_in(t, &lb->waiting);
   return ws_task_wait(L, lb->st, t, wait_k);
-}
-
-static void leave(void *waiter) {
-  ws_list_remove(&((struct waiter *)waiter)->link);
-}
-
-static int there_k(lua_State *L, const struct ws_woken *w) {
-  leave(lua_touserdata(L, -1));
-  return push_waited(L, w->why);
-}
-
-int ws_backplane_wait_there(lua_State *L, struct ws_server *s,
-                            struct ws_slice topic, double seconds) {
-  struct ws_bus *bus = ws_bus_of(s);
-  struct ws_state *st = ws_state_of(L);
-  struct ws_task here, *t;
-  if (!bus || ws_bus_is_there(bus, topic)) return push_waited(L, WS_WAKE_DONE);
-  if (bus->is_closing) return ws_push_closed(L);
-  t = ws_task_waiter(L, st, &here);
-  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
-  if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
-    return luaL_error(L, "not enough memory");
-  *w = (struct waiter){.task = t, .topic = topic};
-  ws_list_init(&w->link);
-  ws_list_append(&of_bus(bus)->waiters, &w->link);
-  t->undo = leave;
-  t->undone = w;
-  return ws_task_wait(L, st, t, there_k);
-}
-
-/* ---- what is kept in Redis ---- */
-
-static void let_go(void *waiter) {
-  struct waiter *w = waiter;
-  ws_list_remove(&w->link);
-  ws_sync_release(w->server, w->topic);
-}
-
-static int wait_for_sync(lua_State *L, struct waiter *w, double seconds);
-
-/* On top of the stack is the waiter, as it was when it began to wait. */
-static int sync_k(lua_State *L, const struct ws_woken *woken) {
-  struct waiter *w = lua_touserdata(L, -1);
-  ws_list_remove(&w->link);
-  bool is_due = ws_sync_is_due(w->server, w->topic);
-  if (woken->why == WS_WAKE_DONE && is_due)
-    return wait_for_sync(L, w, woken->time_left);
-  if (is_due) {
-    ws_sync_release(w->server, w->topic);
-    return push_waited(L, woken->why);
-  }
-  lua_pushcclosure(L, w->next, 1); /* which keeps the waiter, and so on */
-  lua_insert(L, 1);
-  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  ws_sync_release(w->server, w->topic);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
-}
-
-static int wait_for_sync(lua_State *L, struct waiter *w, double seconds) {
-  struct ws_state *st = ws_state_of(L);
-  struct ws_task here, *t = ws_task_waiter(L, st, &here);
-  if (!ws_task_set_timeout(t, fmin(seconds, LONG))) {
-    ws_sync_release(w->server, w->topic);
-    return luaL_error(L, "not enough memory");
-  }
-  w->task = t;
-  ws_list_append(&of_bus(ws_bus_of(w->server))->waiters, &w->link);
-  t->undo = let_go;
-  t->undone = w;
-  return ws_task_wait(L, st, t, sync_k);
-}
-
-int ws_backplane_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
-                      double seconds, lua_CFunction next) {
-  struct ws_task here;
-  struct ws_bus *bus = ws_bus_of(s);
-  if (!bus || !ws_sync_is_due(s, topic)) return next(L);
-  if (bus->is_closing) return ws_push_closed(L);
-  ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
-  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
-  *w = (struct waiter){.topic = topic, .server = s, .next = next};
-  ws_list_init(&w->link);
-  ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
-  lua_setiuservalue(L, -2, 1); /* it stays as long as somebody waits */
-  if (!ws_sync_hold(s, topic)) return ws_push_failure(L, WS_ERR_MEMORY);
-  return wait_for_sync(L, w, seconds);
 }
 
 static int backplane_on_state(lua_State *L) {
@@ -416,6 +296,7 @@ void ws_open_backplane(lua_State *L) {
                                   {"__tostring", backplane_tostring},
                                   {NULL, NULL}};
   ws_object_class(L, NAME, methods, meta);
+  ws_open_bus_wait(L);
   luaL_getmetatable(L, NAME);
   lua_getfield(L, -1, "__index");
   lua_pushcclosure(L, backplane_index, 1);

@@ -4,7 +4,7 @@
 #include "binding/lua_hear.h"
 
 #include "binding/anchors.h"
-#include "binding/lua_backplane.h"
+#include "binding/bus_wait.h"
 #include "binding/lua_message.h"
 #include "binding/lua_wish.h"
 #include "binding/notice.h"
@@ -108,7 +108,7 @@ int ws_server_hear(lua_State *L) {
   check_options(L, s, name, &lw);
   lua_settop(L, 4);
   if (!lw.wish.is_asking || s->is_gone) return hear(L);
-  return ws_backplane_sync(L, s, name, SYNC_SECONDS, hear);
+  return ws_bus_wait_sync(L, s, name, SYNC_SECONDS, hear);
 }
 
 void ws_hear_deaf(struct ws_hearer *h) {

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "binding/anchors.h"
-#include "binding/lua_backplane.h"
+#include "binding/bus_wait.h"
 #include "binding/lua_message.h"
 #include "binding/lua_view.h"
 #include "binding/lua_wish.h"
@@ -182,7 +182,7 @@ int ws_server_history(lua_State *L) {
   read_asked(L, &a);
   lua_settop(L, 3);
   if (s->is_gone) return history(L);
-  return ws_backplane_sync(L, s, topic, SYNC_SECONDS, history);
+  return ws_bus_wait_sync(L, s, topic, SYNC_SECONDS, history);
 }
 
 static int push_reset(lua_State *L, const char *why) {

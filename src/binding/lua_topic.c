@@ -5,7 +5,7 @@
 #include <limits.h>
 
 #include "binding/anchors.h"
-#include "binding/lua_backplane.h"
+#include "binding/bus_wait.h"
 #include "binding/lua_message.h"
 #include "binding/lua_presence.h"
 #include "binding/lua_view.h"
@@ -93,6 +93,37 @@ static void check_here(lua_State *L, const struct ws_server *s,
     luaL_error(L, "option 'here' is not for topics with a history");
 }
 
+/* Seconds that a method waits; negative: it does not. */
+static double check_wait(lua_State *L, int arg) {
+  double seconds = -1;
+  if (lua_isnoneornil(L, arg)) return seconds;
+  if (lua_getfield(L, arg, "wait") != LUA_TNIL) {
+    seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      ws_option_bad_number(L, "wait", "seconds of at least 0");
+  }
+  lua_pop(L, 1);
+  return seconds;
+}
+
+/* Of a message to a history in Redis its place can be waited for; elsewhere
+ * there is nothing to wait for. */
+static int publish(lua_State *L, struct ws_server *s, struct ws_except except,
+                   struct ws_publication *p, bool here) {
+  double seconds = check_wait(L, 5);
+  struct ws_task here_too;
+  const char *why = NULL;
+  bool waits =
+    seconds >= 0 && s->carrier && ws_kept_rule_of(&s->kept, p->topic);
+  if (waits) {
+    ws_task_waiter(L, ws_state_of(L), &here_too); /* or it raises */
+    p->receipt = ws_bus_wait_receipt(L);
+  }
+  int64_t n = ws_topic_publish(s, except, p, here ? NULL : &why);
+  if (waits && !why) return ws_bus_wait_kept(L, s, p->receipt, seconds);
+  return push_published(L, p, n, why);
+}
+
 static int push_not_json(lua_State *L) {
   lua_pushnil(L);
   lua_pushliteral(L, "not JSON");
@@ -129,19 +160,6 @@ static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
     ws_option_bad(L, "view", "string or false");
 }
 
-/* Seconds that subscribe waits; negative: it does not. */
-static double check_wait(lua_State *L) {
-  double seconds = -1;
-  if (lua_isnoneornil(L, 3)) return seconds;
-  if (lua_getfield(L, 3, "wait") != LUA_TNIL) {
-    seconds = lua_tonumber(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-      ws_option_bad_number(L, "wait", "seconds of at least 0");
-  }
-  lua_pop(L, 1);
-  return seconds;
-}
-
 static int subscribe(lua_State *L) {
   struct ws_conn *c = check_member(L);
   struct ws_slice name = ws_check_topic(L, 2);
@@ -149,7 +167,7 @@ static int subscribe(lua_State *L) {
   struct lua_arrival who;
   check_wish(L, c, name, &lw);
   if (c->server) check_no_view(L, c->server, "subscribe");
-  double seconds = check_wait(L);
+  double seconds = check_wait(L, 3);
   struct ws_task here;
   if (lw.wish.is_asking) seconds = -1; /* that has been waited for */
   if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
@@ -162,7 +180,7 @@ static int subscribe(lua_State *L) {
   switch (err) {
   case WS_OK:
     if (seconds >= 0 && !lw.wish.is_here && !lw.has_failed)
-      return ws_backplane_wait_there(L, c->server, name, seconds);
+      return ws_bus_wait_there(L, c->server, name, seconds);
     return ws_wish_push(&lw);
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
@@ -176,13 +194,13 @@ static int conn_subscribe(lua_State *L) {
   struct lua_wish lw;
   lua_settop(L, 3);
   check_wish(L, c, name, &lw);
-  double seconds = check_wait(L);
+  double seconds = check_wait(L, 3);
   bool is_asking = lw.wish.is_asking && c->server;
   lua_settop(L, 3);
   if (!is_asking) return subscribe(L);
   check_no_view(L, c->server, "subscribe");
-  return ws_backplane_sync(L, c->server, name,
-                           seconds >= 0 ? seconds : SYNC_SECONDS, subscribe);
+  return ws_bus_wait_sync(L, c->server, name,
+                          seconds >= 0 ? seconds : SYNC_SECONDS, subscribe);
 }
 
 static int conn_unsubscribe(lua_State *L) {
@@ -207,7 +225,8 @@ static int conn_topics(lua_State *L) {
 }
 
 static int conn_publish(lua_State *L) {
-  static const char *const options[] = {"here", "key", "meta", "ttl", NULL};
+  static const char *const options[] = {"here", "key",  "meta",
+                                        "ttl",  "wait", NULL};
   struct ws_conn *c = check_member(L);
   bool here;
   struct ws_publication p = check_publication(L, &here, options);
@@ -217,10 +236,7 @@ static int conn_publish(lua_State *L) {
   check_here(L, c->server, &p, here);
   if (!can_be_stamped(c->server, &p)) return push_not_json(L);
   const struct ws_conn *self = c;
-  const char *why = NULL;
-  int64_t n = ws_topic_publish(c->server, (struct ws_except){&self, 1}, &p,
-                               here ? NULL : &why);
-  return push_published(L, &p, n, why);
+  return publish(L, c->server, (struct ws_except){&self, 1}, &p, here);
 }
 
 /* ---- of a server ---- */
@@ -256,8 +272,8 @@ static struct ws_except check_except(lua_State *L, int arg,
 }
 
 static int server_publish(lua_State *L) {
-  static const char *const options[] = {"except", "here", "key",
-                                        "meta",   "ttl",  NULL};
+  static const char *const options[] = {"except", "here", "key", "meta",
+                                        "ttl",    "wait", NULL};
   struct ws_server *s = &ws_check_server(L, 1)->s;
   bool here;
   struct ws_publication p = check_publication(L, &here, options);
@@ -266,9 +282,7 @@ static int server_publish(lua_State *L) {
   check_no_view(L, s, "publish");
   check_here(L, s, &p, here);
   if (!can_be_stamped(s, &p)) return push_not_json(L);
-  const char *why = NULL;
-  int64_t n = ws_topic_publish(s, except, &p, here ? NULL : &why);
-  return push_published(L, &p, n, why);
+  return publish(L, s, except, &p, here);
 }
 
 static int server_broadcast(lua_State *L) {

@@ -98,6 +98,7 @@ static void init(lua_State *L, struct ws_state *st) {
   ws_list_init(&st->servers);
   ws_list_init(&st->timers);
   ws_list_init(&st->backplanes);
+  ws_list_init(&st->bus_waiters);
   ws_host_fill(&st->host);
 }
 

@@ -44,9 +44,10 @@ struct ws_state {
   unsigned pooled;
   /* ws_task_error, which stands above the pool */
   void (*failed)(const struct ws_task *, lua_State *from);
-  struct ws_list servers;    /* struct lua_server */
-  struct ws_list timers;     /* struct lua_timer that are set */
-  struct ws_list backplanes; /* struct lua_backplane that are not closed */
+  struct ws_list servers;     /* struct lua_server */
+  struct ws_list timers;      /* struct lua_timer that are set */
+  struct ws_list bus_waiters; /* bus_wait.c */
+  struct ws_list backplanes;  /* struct lua_backplane that are not closed */
 
   int anchors;          /* registry: bucket -> slot -> userdata */
   int objects;          /* registry: address -> server, timer */

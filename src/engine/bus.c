@@ -212,7 +212,7 @@ static const char *keep(struct ws_carrier *carrier,
   if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
   if (!ws_bus_name_except(out->except, bus->node, &c)) return "out of memory";
   const char *why =
-    ws_reader_keep(reader_for(bus, p->topic), p->topic, &c, rule);
+    ws_reader_keep(reader_for(bus, p->topic), p->topic, &c, rule, p->receipt);
   ws_mem_free((void *)c.except.p);
   return why;
 }

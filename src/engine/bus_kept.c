@@ -27,7 +27,7 @@ static const char keep_script[] = MAKE_EPOCH
   "string.format('%.0f-0',t),'m',m)"
   "redis.call('PEXPIRE',KEYS[1],ARGV[2])" EXPIRE_HASH
   "redis.call('PUBLISH',ARGV[4],m)"
-  "return t";
+  "return{t,e}";
 
 /* ARGV: epoch, ttl, epoch that is known, the first offset that is not */
 static const char read_script[] = MAKE_EPOCH EXPIRE_HASH
@@ -98,8 +98,9 @@ static struct ws_slice command(const struct ws_reader *r) {
 }
 
 /* A long one leaves no long buffer behind. */
-static const char *give(struct ws_reader *r, bool ok) {
-  const char *why = ok ? ws_link_command(r->link, command(r)) : "out of memory";
+static const char *give(struct ws_reader *r, struct ws_asked *who, bool ok) {
+  const char *why =
+    ok ? ws_link_command(r->link, who, command(r)) : "out of memory";
   ws_buf_free(&r->command);
   return why;
 }
@@ -125,7 +126,8 @@ static bool add_envelope(struct ws_reader *r, struct ws_carried c,
 
 const char *ws_reader_keep(struct ws_reader *r, struct ws_slice topic,
                            const struct ws_carried *what,
-                           const struct ws_kept_rule *rule) {
+                           const struct ws_kept_rule *rule,
+                           struct ws_receipt *receipt) {
   size_t most = sizeof keep_script + 1024 + 3 * topic.n + what->except.n +
                 what->meta.n + what->message.n;
   bool ok =
@@ -135,7 +137,13 @@ const char *ws_reader_keep(struct ws_reader *r, struct ws_slice topic,
     add(r, r->link->settings->prefix, WS_SLICE("t:"), topic);
     ok = add_envelope(r, *what, what->message);
   }
-  return give(r, ok);
+  const char *why = give(r, &r->keeping, ok);
+  if (why) return why;
+  r->n_given++;
+  if (!receipt) return NULL;
+  receipt->number = r->n_given;
+  ws_list_append(&r->receipts, &receipt->link);
+  return NULL;
 }
 
 const char *ws_reader_reset(struct ws_reader *r, struct ws_slice topic,
@@ -148,7 +156,51 @@ const char *ws_reader_reset(struct ws_reader *r, struct ws_slice topic,
     add(r, r->link->settings->prefix, WS_SLICE("t:"), topic);
     ok = add_envelope(r, c, (struct ws_slice){NULL, 0});
   }
-  return give(r, ok);
+  return give(r, &r->link->publishing, ok);
+}
+
+/* ---- what has become of messages ---- */
+
+static struct ws_receipt *first_receipt(const struct ws_reader *r) {
+  return ws_list_is_empty(&r->receipts)
+           ? NULL
+           : WS_LIST_ENTRY(r->receipts.next, struct ws_receipt, link);
+}
+
+static void on_place(struct ws_asked *who, struct ws_redis *redis,
+                     const struct ws_resp_item *item) {
+  struct ws_reader *r = WS_LIST_ENTRY(who, struct ws_reader, keeping);
+  struct ws_receipt *receipt = first_receipt(r);
+  if (item->type == WS_RESP_ERROR) ws_redis_fail_text(redis, item->text);
+  if (!receipt || receipt->number != r->n_known + 1 || item->depth != 1) return;
+  if (item->index == 0 && item->type == WS_RESP_INTEGER)
+    receipt->offset = (uint64_t)item->n;
+  else if (item->index == 1 && item->text.n == sizeof receipt->epoch)
+    memcpy(receipt->epoch, item->text.p, item->text.n);
+}
+
+/* Those that are known now, or that nobody will tell of any more. */
+static void tell_receipts(struct ws_reader *r) {
+  struct ws_receipt *receipt;
+  while ((receipt = first_receipt(r)) && receipt->number <= r->n_known) {
+    ws_list_remove(&receipt->link);
+    receipt->is_lost = receipt->offset == 0;
+    r->link->calls->changed(r->link);
+  }
+}
+
+static void on_placed(struct ws_asked *who, struct ws_redis *redis) {
+  struct ws_reader *r = WS_LIST_ENTRY(who, struct ws_reader, keeping);
+  (void)redis;
+  r->n_known++;
+  tell_receipts(r);
+}
+
+static void on_unplaced(struct ws_asked *who, size_t n) {
+  struct ws_reader *r = WS_LIST_ENTRY(who, struct ws_reader, keeping);
+  r->n_known += n;
+  r->link->stats->dropped[WS_DROP_LOST] += n;
+  tell_receipts(r);
 }
 
 /* ---- reading ---- */
@@ -289,6 +341,9 @@ void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
   *r = (struct ws_reader){.link = l, .node = node};
   r->asked = (struct ws_asked){
     .item = on_item, .done = on_done, .lost = on_lost, .is_loud = true};
+  r->keeping = (struct ws_asked){
+    .item = on_place, .done = on_placed, .lost = on_unplaced, .is_loud = true};
+  ws_list_init(&r->receipts);
 }
 
 void ws_reader_free(struct ws_reader *r) {

@@ -20,10 +20,13 @@ struct ws_reader {
   struct ws_asked asked;
   struct ws_link *link;
   struct ws_read *due, *sent;
-  uint64_t node;         /* this process */
-  struct ws_buf epoch;   /* of the answer that is coming */
-  struct ws_buf command; /* being written */
-  bool has_failed;       /* the answer is an error */
+  struct ws_asked keeping;
+  struct ws_list receipts;   /* by their numbers */
+  uint64_t n_given, n_known; /* messages, and those that were answered */
+  uint64_t node;             /* this process */
+  struct ws_buf epoch;       /* of the answer that is coming */
+  struct ws_buf command;     /* being written */
+  bool has_failed;           /* the answer is an error */
 };
 
 void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node);
@@ -39,10 +42,12 @@ void ws_reader_go_on(struct ws_reader *r);
 /* Nothing is read for a server any more. */
 void ws_reader_forget(struct ws_reader *r, const struct ws_server *s);
 
-/* A message for the history. NULL, or why it is not taken. */
+/* A message for the history; receipt: for who wants to know, or NULL. NULL, or
+ * why it is not taken. */
 const char *ws_reader_keep(struct ws_reader *r, struct ws_slice topic,
                            const struct ws_carried *what,
-                           const struct ws_kept_rule *rule);
+                           const struct ws_kept_rule *rule,
+                           struct ws_receipt *receipt);
 
 /* A new epoch. */
 const char *ws_reader_reset(struct ws_reader *r, struct ws_slice topic,

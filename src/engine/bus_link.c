@@ -116,15 +116,14 @@ bool ws_link_ask(struct ws_link *l, struct ws_asked *who,
   return true;
 }
 
-const char *ws_link_command(struct ws_link *l, struct ws_slice command) {
+const char *ws_link_command(struct ws_link *l, struct ws_asked *who,
+                            struct ws_slice command) {
   if (l->state == WS_LINK_CLOSED) return "backplane closed";
-  if (l->state != WS_LINK_UP || l->cmd.state != WS_REDIS_READY)
-    return "backplane away";
   if (ws_link_pending(l) + command.n > l->settings->max_queued) {
     drop(l, WS_DROP_FULL, 1);
     return "backplane full";
   }
-  if (!ws_link_ask(l, &l->publishing, command)) return "out of memory";
+  if (!ws_link_ask(l, who, command)) return "backplane away";
   l->stats->published++;
   return NULL;
 }

@@ -112,9 +112,10 @@ bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
                             const struct ws_carried *what);
 
-/* A whole command whose answer is a number, as that of PUBLISH; only while it
- * is up. NULL, or why it is not taken. */
-const char *ws_link_command(struct ws_link *l, struct ws_slice command);
+/* A whole command, which counts as a message; only while it is up. NULL, or
+ * why it is not taken. */
+const char *ws_link_command(struct ws_link *l, struct ws_asked *who,
+                            struct ws_slice command);
 
 /* A whole command for whose answer somebody waits; false: it is not up, or
  * there is no memory. */

@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/slice.h"
 #include "engine/fleeting.h"
 
 #define WS_META_MAX 4096 /* bytes beside a message */
+#define WS_EPOCH_LEN 10
 
 struct ws_carrier;
 struct ws_conn;
@@ -22,6 +24,17 @@ struct ws_server;
 struct ws_except {
   const struct ws_conn *const *conns;
   size_t n;
+};
+
+/* Of a message for a history that is kept elsewhere, for who wants to know
+ * what has become of it: offset 0 until that is known. Whoever owns it takes
+ * it out of its list before it goes. */
+struct ws_receipt {
+  struct ws_list link;
+  uint64_t number; /* of the message */
+  uint64_t offset;
+  char epoch[WS_EPOCH_LEN];
+  bool is_lost; /* it may have been kept or not */
 };
 
 /* What is published. */
@@ -36,6 +49,7 @@ struct ws_publication {
   bool is_away;          /* it has gone where the topic's history is kept */
   uint64_t offset;       /* a position: this one */
   struct ws_slice epoch; /* in this */
+  struct ws_receipt *receipt; /* NULL: nobody wants to know */
 };
 
 /* The same, as it goes out. */

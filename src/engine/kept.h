@@ -10,7 +10,6 @@
 #include "transport/loop.h"
 #include "transport/queue.h"
 
-#define WS_EPOCH_LEN 10
 #define WS_NO_VIEW (-1)           /* as it is published */
 #define WS_KEPT_TOPICS_MAX 100000 /* of a rule */
 

@@ -1,0 +1,201 @@
+/* bus_wait.c: tasks that wait for what Redis says. */
+#include "binding/bus_wait.h"
+
+#include <math.h>
+
+#include "binding/anchors.h"
+#include "binding/lua_message.h"
+#include "binding/waiting.h"
+
+#define RECEIPT_NAME "evws.receipt"
+#define LONG 1e8 /* seconds; no wait is without an end */
+
+/* For what somebody waits: in step is the copy of a topic, filled in is the
+ * receipt, or else the topic is there. */
+struct waiter {
+  struct ws_list link; /* of the state */
+  struct ws_task *task;
+  const struct ws_bus *bus;
+  struct ws_server *server; /* of a copy, which its user value keeps */
+  struct ws_slice topic;
+  struct ws_receipt *receipt; /* NULL: none */
+  lua_CFunction next;         /* NULL: it is not for a copy */
+};
+
+static bool is_over(const struct waiter *w, struct ws_bus *bus) {
+  if (w->receipt) return w->receipt->offset || w->receipt->is_lost;
+  if (w->next) return !ws_sync_is_due(w->server, w->topic);
+  return ws_bus_is_there(bus, w->topic);
+}
+
+void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
+  struct ws_list *e, *next;
+  for (e = st->bus_waiters.next; e != &st->bus_waiters; e = next) {
+    struct waiter *w = WS_LIST_ENTRY(e, struct waiter, link);
+    next = e->next;
+    if (w->bus != bus) continue;
+    if (is_over(w, bus))
+      ws_task_wake(w->task, WS_WAKE_DONE);
+    else if (bus->state == WS_BUS_CLOSED)
+      ws_task_wake(w->task, WS_WAKE_CLOSED);
+  }
+}
+
+int ws_push_waited(lua_State *L, enum ws_wake why) {
+  if (why == WS_WAKE_DONE) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  if (why == WS_WAKE_CLOSED) return ws_push_closed(L);
+  return ws_push_why(L, why);
+}
+
+static void leave(void *waiter) {
+  ws_list_remove(&((struct waiter *)waiter)->link);
+}
+
+static int there_k(lua_State *L, const struct ws_woken *w) {
+  leave(lua_touserdata(L, -1));
+  return ws_push_waited(L, w->why);
+}
+
+int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                      double seconds) {
+  struct ws_bus *bus = ws_bus_of(s);
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t;
+  if (!bus || ws_bus_is_there(bus, topic))
+    return ws_push_waited(L, WS_WAKE_DONE);
+  if (bus->is_closing) return ws_push_closed(L);
+  t = ws_task_waiter(L, st, &here);
+  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
+    return luaL_error(L, "not enough memory");
+  *w = (struct waiter){.task = t, .bus = bus, .topic = topic};
+  ws_list_init(&w->link);
+  ws_list_append(&st->bus_waiters, &w->link);
+  t->undo = leave;
+  t->undone = w;
+  return ws_task_wait(L, st, t, there_k);
+}
+
+/* ---- what is kept in Redis ---- */
+
+static void let_go(void *waiter) {
+  struct waiter *w = waiter;
+  ws_list_remove(&w->link);
+  ws_sync_release(w->server, w->topic);
+}
+
+static int wait_for_sync(lua_State *L, struct waiter *w, double seconds);
+
+/* On top of the stack is the waiter, as it was when it began to wait. */
+static int sync_k(lua_State *L, const struct ws_woken *woken) {
+  struct waiter *w = lua_touserdata(L, -1);
+  ws_list_remove(&w->link);
+  bool is_due = ws_sync_is_due(w->server, w->topic);
+  if (woken->why == WS_WAKE_DONE && is_due)
+    return wait_for_sync(L, w, woken->time_left);
+  if (is_due) {
+    ws_sync_release(w->server, w->topic);
+    return ws_push_waited(L, woken->why);
+  }
+  lua_pushcclosure(L, w->next, 1); /* which keeps the waiter, and so on */
+  lua_insert(L, 1);
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  ws_sync_release(w->server, w->topic);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+static int wait_for_sync(lua_State *L, struct waiter *w, double seconds) {
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
+  if (!ws_task_set_timeout(t, fmin(seconds, LONG))) {
+    ws_sync_release(w->server, w->topic);
+    return luaL_error(L, "not enough memory");
+  }
+  w->task = t;
+  ws_list_append(&st->bus_waiters, &w->link);
+  t->undo = let_go;
+  t->undone = w;
+  return ws_task_wait(L, st, t, sync_k);
+}
+
+int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                     double seconds, lua_CFunction next) {
+  struct ws_task here;
+  struct ws_bus *bus = ws_bus_of(s);
+  if (!bus || !ws_sync_is_due(s, topic)) return next(L);
+  if (bus->is_closing) return ws_push_closed(L);
+  ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
+  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
+  *w = (struct waiter){.bus = bus, .topic = topic, .server = s, .next = next};
+  ws_list_init(&w->link);
+  ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
+  lua_setiuservalue(L, -2, 1); /* it stays as long as somebody waits */
+  if (!ws_sync_hold(s, topic)) return ws_push_failure(L, WS_ERR_MEMORY);
+  return wait_for_sync(L, w, seconds);
+}
+
+/* ---- what has become of a message ---- */
+
+struct kept_waiter {
+  struct waiter w; /* first */
+  struct ws_receipt receipt;
+};
+
+static void give_up(void *waiter) {
+  struct kept_waiter *k = waiter;
+  ws_list_remove(&k->w.link);
+  ws_list_remove(&k->receipt.link);
+}
+
+static int receipt_gc(lua_State *L) {
+  give_up(lua_touserdata(L, 1));
+  return 0;
+}
+
+struct ws_receipt *ws_bus_wait_receipt(lua_State *L) {
+  struct kept_waiter *k = lua_newuserdatauv(L, sizeof *k, 0);
+  *k = (struct kept_waiter){.w = {.receipt = &k->receipt}};
+  ws_list_init(&k->w.link);
+  ws_list_init(&k->receipt.link);
+  luaL_setmetatable(L, RECEIPT_NAME);
+  return &k->receipt;
+}
+
+static int kept_k(lua_State *L, const struct ws_woken *woken) {
+  struct kept_waiter *k = lua_touserdata(L, -1);
+  give_up(k);
+  if (k->receipt.offset) {
+    lua_pushinteger(L, (lua_Integer)k->receipt.offset);
+    lua_pushlstring(L, k->receipt.epoch, sizeof k->receipt.epoch);
+    return 2;
+  }
+  if (!k->receipt.is_lost) return ws_push_waited(L, woken->why);
+  lua_pushnil(L);
+  lua_pushliteral(L, "lost");
+  return 2;
+}
+
+int ws_bus_wait_kept(lua_State *L, struct ws_server *s,
+                     struct ws_receipt *receipt, double seconds) {
+  struct kept_waiter *k = WS_LIST_ENTRY(receipt, struct kept_waiter, receipt);
+  struct ws_state *st = ws_state_of(L);
+  struct ws_task here, *t = ws_task_waiter(L, st, &here);
+  if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
+    return luaL_error(L, "not enough memory");
+  k->w.task = t;
+  k->w.bus = ws_bus_of(s);
+  ws_list_append(&st->bus_waiters, &k->w.link);
+  t->undo = give_up;
+  t->undone = k;
+  return ws_task_wait(L, st, t, kept_k);
+}
+
+void ws_open_bus_wait(lua_State *L) {
+  luaL_newmetatable(L, RECEIPT_NAME);
+  lua_pushcfunction(L, receipt_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,36 @@
+/* bus_wait.h: tasks that wait for what Redis says: that it knows of a
+ * subscription, what it keeps of a topic, where a message is. */
+#ifndef EVWS_BINDING_BUS_WAIT_H
+#define EVWS_BINDING_BUS_WAIT_H
+
+#include "binding/state.h"
+#include "binding/task.h"
+#include "engine/bus.h"
+
+/* Something of the bus has changed: who waited for it goes on. */
+void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus);
+
+/* Pushes true; or nil and why it has not come to that. */
+int ws_push_waited(lua_State *L, enum ws_wake why);
+
+/* Waits until Redis knows that somebody here has subscribed to the topic, so
+ * many seconds at most: pushes true, or nil and why not. */
+int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                      double seconds);
+
+/* Calls next(L), when the history of the topic has been read from Redis where
+ * it is kept there; or pushes nil and why that was not so after so many
+ * seconds. The stack is the arguments of who calls. */
+int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
+                     double seconds, lua_CFunction next);
+
+/* A place for a receipt on the stack; and the wait for it, so many seconds at
+ * most, while it is on top: pushes offset and epoch, or nil and why not. */
+struct ws_receipt *ws_bus_wait_receipt(lua_State *L);
+int ws_bus_wait_kept(lua_State *L, struct ws_server *s,
+                     struct ws_receipt *receipt, double seconds);
+
+/* The class of these places. */
+void ws_open_bus_wait(lua_State *L);
+
+#endif
