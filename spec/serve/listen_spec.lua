@@ -76,6 +76,31 @@ describe("listening in workers", function()
     served:await("^worker", 2)
   end)
 
+  it("waits 5 seconds for a supervisor, and takes no late answer", function()
+    local served = kit.serve([[
+      local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+        on_message = function(conn, message)
+          local place = { port = 0, host = message, on_message = conn.send }
+          local other, why = ws.listen(place)
+          conn:send(other and other.host .. " " .. other.port or why)
+        end })
+      say("port", server.port)
+      ws.run()
+    ]], "-w 1")
+    local client = served:open()
+    served.child:signal "STOP"
+    client:send(t.frame("text", "127.0.0.1"))
+    client:expect_frame("text", "cannot listen on 127.0.0.1 port 0: the "
+      .. "supervisor does not answer", 20)
+    served.child:signal "CONT"
+    client:send(t.frame("text", "localhost")) -- the first answer is there, too
+    local host, port = client:frame(20).payload:match "^(%S+) (%d+)$"
+    assert.equal("localhost", host)
+    t.raw(tonumber(port)):close()
+    client:send(t.frame("text", "127.0.0.1"))
+    assert.is_truthy(client:frame(20).payload:find "^127.0.0.1 %d+$")
+  end)
+
   it("has servers of its own, on ports that are the same in all", function()
     local served = kit.serve([[
       local one = assert(ws.listen { host = "127.0.0.1", port = 0 })

@@ -4,11 +4,12 @@
  *   from the supervisor           from the worker
  *   ping                          pong
  *   retire linger code grace all  ready
- *   listening key port foreign    listen backlog port mode kind \n place
- *   refused errno \n why          closed key
+ *   listening n key port foreign  listen n backlog port mode kind \n place
+ *   refused n errno \n why        closed key
  *   take channel \n bytes         pass serial channel \n bytes
  *
- * Times are milliseconds; a place is a host (kind h) or a path (u). */
+ * Times are milliseconds; a place is a host (kind h) or a path (u); n is that
+ * of the question. */
 #include "binding/worker.h"
 
 #include <errno.h>
@@ -155,6 +156,16 @@ static void take(struct ws_worker *w, struct record *r) {
   w->take(w->st, channel, r->rest, r->n_fds == 1 ? r->fds[0] : -1);
 }
 
+/* Whoever asked has not waited so long. */
+static void come_late(struct ws_worker *w, const struct record *r) {
+  char line[FIRST_LINE];
+  long long n[2]; /* question, key */
+  close_fds(w, r->fds, r->n_fds);
+  if (!is_verb(r, "listening") || !read_numbers(arguments(r), n, 2)) return;
+  snprintf(line, sizeof line, "closed %lld", n[1]);
+  say(w, line);
+}
+
 static void handle(struct ws_worker *w, struct ws_slice bytes, const int *fds,
                    int n_fds) {
   struct record r = read_record(bytes, fds, n_fds);
@@ -164,6 +175,8 @@ static void handle(struct ws_worker *w, struct ws_slice bytes, const int *fds,
     say(w, "pong");
   else if (is_verb(&r, "retire"))
     retire_as_told(w, &r);
+  else
+    come_late(w, &r);
 }
 
 static void handle_later(struct ws_worker *w) {
@@ -215,16 +228,16 @@ static void put_off(struct ws_worker *w, struct ws_slice bytes, const int *fds,
 static int read_answer(struct ws_worker *w, const struct record *r,
                        struct ws_net_listen *what, int *key,
                        char why[WS_WORKER_WHY_MAX]) {
-  long long n[3] = {EIO, 0, 0};
+  long long n[4] = {0, EIO, 0, 0};
   bool is_good = is_verb(r, "listening");
-  bool is_read = read_numbers(arguments(r), n, is_good ? 3 : 1);
+  bool is_read = read_numbers(arguments(r), n, is_good ? 4 : 2);
   if (is_good && is_read && r->n_fds > 0) { /* key, port, foreign */
     memcpy(w->given, r->fds, sizeof *r->fds * (size_t)r->n_fds);
     what->given = w->given;
     what->n_given = r->n_fds;
-    *key = (int)n[0];
-    what->port = (int)n[1];
-    w->is_foreign = n[2];
+    *key = (int)n[1];
+    what->port = (int)n[2];
+    w->is_foreign = n[3];
     return 0;
   }
   if (r->n_fds < 0) {
@@ -232,7 +245,14 @@ static int read_answer(struct ws_worker *w, const struct record *r,
     return -EMFILE;
   }
   snprintf(why, WS_WORKER_WHY_MAX, "%.*s", (int)r->rest.n, r->rest.p);
-  return n[0] > 0 ? -(int)n[0] : -EIO;
+  return n[1] > 0 ? -(int)n[1] : -EIO;
+}
+
+/* To the last question; an earlier one was given up. */
+static bool is_answer(const struct ws_worker *w, const struct record *r) {
+  long long n;
+  return (is_verb(r, "listening") || is_verb(r, "refused")) &&
+         read_numbers(arguments(r), &n, 1) && n == w->asked;
 }
 
 static int await_answer(struct ws_worker *w, struct ws_net_listen *what,
@@ -243,8 +263,7 @@ static int await_answer(struct ws_worker *w, struct ws_net_listen *what,
   do {
     while (ws_control_next(&w->control, &bytes, fds, &n_fds)) {
       struct record rec = read_record(bytes, fds, n_fds);
-      if (is_verb(&rec, "listening") || is_verb(&rec, "refused"))
-        return read_answer(w, &rec, what, key, why);
+      if (is_answer(w, &rec)) return read_answer(w, &rec, what, key, why);
       put_off(w, bytes, fds, n_fds);
     }
     r = ws_control_wait(&w->control, last - ws_loop_now(&w->st->loop));
@@ -265,8 +284,9 @@ int ws_worker_listen(struct ws_worker *w, struct ws_net_listen *what, int *key,
     snprintf(why, WS_WORKER_WHY_MAX, "the worker is retiring");
     return -ECANCELED;
   }
-  snprintf(line, sizeof line, "listen %d %d %d %s\n", what->backlog,
-           is_unix ? 0 : what->port, what->unix_mode, is_unix ? "u" : "h");
+  snprintf(line, sizeof line, "listen %u %d %d %d %s\n", ++w->asked,
+           what->backlog, is_unix ? 0 : what->port, what->unix_mode,
+           is_unix ? "u" : "h");
   int r = tell(w, line, (struct ws_slice){place, strlen(place)}, NULL, 0);
   if (r < 0) {
     snprintf(why, WS_WORKER_WHY_MAX, "the supervisor is gone");

@@ -24,6 +24,7 @@ struct ws_worker {
   char secret[WS_WORKER_SECRET + 1]; /* of all workers, "" without one */
   int given[WS_NET_LISTEN_MAX];
   bool is_foreign; /* those are not the supervisor's own, but systemd's */
+  unsigned asked;  /* the number of the last question */
   unsigned copies; /* of what is counted here, for others to see */
   bool is_ready, has_warned;
 

@@ -254,16 +254,16 @@ local function is_ready(self, worker)
 end
 
 local function listen(self, worker, arguments, place)
-  local backlog, port, mode, kind =
-    arguments:match "^(%d+) (%d+) (%d+) ([hu])$"
+  local n, backlog, port, mode, kind =
+    arguments:match "^(%d+) (%d+) (%d+) (%d+) ([hu])$"
   local entry, why, errno = self.sockets:get(worker, {
     backlog = tonumber(backlog), port = tonumber(port), mode = tonumber(mode),
     host = kind == "h" and place or nil, unix = kind == "u" and place or nil })
   if entry then
-    worker:send(("listening %d %d %d"):format(entry.key, entry.port,
+    worker:send(("listening %s %d %d %d"):format(n, entry.key, entry.port,
       entry.is_inherited and 1 or 0), nil, table.unpack(entry.fds))
   else
-    worker:send(("refused %d\n"):format(errno or 0), why)
+    worker:send(("refused %s %d\n"):format(n, errno or 0), why)
   end
 end
 
