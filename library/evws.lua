@@ -1163,8 +1163,9 @@ function ws.connect(url, options) end
 ---Seconds between a ping (of `keepalive_interval`, or `conn:ping`) and its
 ---pong, the last time; nil before the first.
 ---@field latency number?
----Publishes that were not for it after all, because its queue was full; of a
----client that never received, the messages that were dropped (`ws.connect`).
+---Publishes that were not for it after all, because its queue was full; messages
+---with a `ttl` or `key` that were too old or replaced (`conn:send`); of a client
+---that never received, the messages that were dropped (`ws.connect`).
 ---@field missed integer
 ---The server that accepted it; nil for a client, and when all is over.
 ---@field server evws.Server?
