@@ -28,7 +28,7 @@ local it_if = has and it or pending
 local function decode(text) return core.json_decode(text, 20, false, nil) end
 
 describe("clients of workers that go", function()
-  local tasks, is_over
+  local tasks, is_over = {}, false
 
   after_each(function()
     is_over = true
@@ -144,7 +144,7 @@ describe("clients of workers that go", function()
       assert.same(all[1].data, one.data)
       joins = joins + one.joins
     end
-    assert.is_true(joins > #all)
+    assert.is_true(joins >= 2 * #all)
   end
 
   it_if("lose nothing when all are replaced under load, three times",
@@ -161,9 +161,9 @@ describe("clients of workers that go", function()
       for pid in served.child:output():gmatch "worker (%d+) %d+" do
         pids[#pids + 1] = tonumber(pid)
       end
-      for i = #pids, 1, -1 do
-        if kit.is_running(pids[i]) then
-          kit.kill(pids[i])
+      for _, pid in ipairs(pids) do -- the oldest: it has clients
+        if kit.is_running(pid) then
+          kit.kill(pid)
           break
         end
       end
