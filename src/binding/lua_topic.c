@@ -110,7 +110,7 @@ static double check_wait(lua_State *L, int arg) {
  * there is nothing to wait for. */
 static int publish(lua_State *L, struct ws_server *s, struct ws_except except,
                    struct ws_publication *p, bool here) {
-  double seconds = check_wait(L, 5);
+  double seconds = lua_gettop(L) < 5 ? -1 : check_wait(L, 5);
   struct ws_task here_too;
   const char *why = NULL;
   bool waits =

@@ -190,6 +190,7 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
   struct ws_topic *t = ts ? add_topic(ts, name, wish->view) : NULL;
   enum ws_err err = WS_ERR_MEMORY;
   if (!t) return err;
+  ws_topics_pin(ts); /* it may leave again in here */
   if (c->ahead) ws_publish_catch_up(c);
   struct ws_subscription *sub = subscription(c, t->base ? t->base : t);
   if (!can_get(c)) {
@@ -199,7 +200,6 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
   } else if (begin(ts, c, t, wish)) {
     err = WS_OK;
   }
-  ws_topics_pin(ts); /* whoever is greeted may leave */
   if (err == WS_OK && wish->is_asking) greet(ts, c, t, wish);
   ws_topics_check_empty(ts, t);
   ws_topics_unpin(ts);
