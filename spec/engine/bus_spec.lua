@@ -452,10 +452,10 @@ describe("a backplane", function()
     fake:wait(function() return #asked(fake, "PUBLISH") == 1 end)
     raw:expect_frame("text", "x")
     local node = asked(fake, "PUBLISH")[1][3]:sub(6, 13)
-    local other = ("\7"):rep(8)
+    local other, own = ("\7"):rep(8), server:each()().id
     for _, who in ipairs { other, node } do
       local list = {}
-      for id = 1, 40 do list[id] = who .. (">I8"):pack(id) end
+      for i = 1, 40 do list[i] = who .. (">I8"):pack(own + i - 20) end
       fake:publish("evws:t:news", "\0evw\2" .. other .. "\0\40"
         .. table.concat(list) .. (who == other and "all" or "none"))
     end
