@@ -12,7 +12,7 @@
 #include "protocol/utf8.h"
 
 #define DEPTH_DEFAULT 64
-#define NUMBER_MAX 400 /* characters of a number */
+#define NUMBER_MAX 400           /* characters of a number */
 #define EXACT 9007199254740992.0 /* beyond it not each integer is one */
 
 struct tree {

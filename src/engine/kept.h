@@ -109,6 +109,7 @@ struct ws_ahead_message {
   struct ws_publication what;
   uint64_t *ids;
   size_t n_ids;
+  bool is_old; /* it was there before what is read now was asked for */
   char data[]; /* message, meta */
 };
 bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,

@@ -60,6 +60,7 @@ bool ws_sync_live(struct ws_server *s, struct ws_ids except,
                   const struct ws_publication *p) {
   struct ws_kept *k = kept_of(s, p->topic);
   if (!k) return ws_kept_rule_of(&s->kept, p->topic) != NULL;
+  if (!ws_topic_is_wanted(k->topic)) return true;
   if (!k->is_synced) {
     put_off(k, except, p);
   } else if (!is_epoch(k, p->epoch) || p->offset > k->top + 1) {
@@ -80,6 +81,7 @@ struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
   struct ws_kept *k = s->is_gone ? NULL : kept_of(s, name);
   if (!k || !ws_topic_is_wanted(k->topic)) return NULL;
   k->is_short = false;
+  for (struct ws_ahead_message *m = k->ahead; m; m = m->next) m->is_old = true;
   return k;
 }
 
@@ -139,6 +141,15 @@ void ws_sync_message(struct ws_server *s, struct ws_ids except,
   ws_topics_unpin(s->topics);
 }
 
+/* What is told is read there at once: who claims to be further was no evws. */
+static void drop_old(struct ws_kept *k) {
+  while (k->ahead && k->ahead->is_old) {
+    struct ws_ahead_message *m = ws_ahead_take(k);
+    ws_mem_free(m->ids);
+    ws_mem_free(m);
+  }
+}
+
 /* What came ahead of another epoch is nothing any more. */
 static void drop_others(struct ws_kept *k) {
   while (k->ahead && !is_epoch(k, k->ahead->what.epoch)) {
@@ -162,6 +173,7 @@ void ws_sync_end(struct ws_server *s, struct ws_slice name) {
   k->is_first = false;
   k->used = ws_loop_now(s->loop);
   give_ahead(s, k);
+  drop_old(k);
   if (k->ahead || k->is_short) ask(s, k, name);
   ws_topics_unpin(s->topics);
 }

@@ -177,7 +177,9 @@ void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
   struct ws_carrier *carrier = s->carrier;
   struct ws_topic *base = t->base ? t->base : t;
   if (--base->n_far || !carrier || !base->name) return;
-  if (ws_topic_kept(base)) ws_topic_kept(base)->is_synced = false;
+  struct ws_kept *k = ws_topic_kept(base);
+  if (k) k->is_synced = false;
+  if (k) ws_ahead_free(k);
   carrier->calls->unwant(carrier, s, name_of(base));
 }
 
