@@ -80,9 +80,14 @@ static struct ws_slice put(char **to, struct ws_slice bytes) {
   return copy;
 }
 
+static size_t ahead_size(const struct ws_publication *p) {
+  return sizeof(struct ws_ahead_message) + p->topic.n + p->epoch.n +
+         p->message.n + p->meta.n;
+}
+
 bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,
                   const uint64_t *ids, size_t n_ids) {
-  size_t n = sizeof(struct ws_ahead_message) + p->message.n + p->meta.n;
+  size_t n = ahead_size(p);
   struct ws_ahead_message *m, **at = &k->ahead;
   if (k->ahead_bytes + n > AHEAD_MAX || !(m = ws_mem_zero(n))) return false;
   if (n_ids && !(m->ids = ws_mem_alloc(n_ids * sizeof *ids))) {
@@ -91,6 +96,8 @@ bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,
   }
   char *to = m->data;
   m->what = *p;
+  m->what.topic = put(&to, p->topic);
+  m->what.epoch = put(&to, p->epoch);
   m->what.message = put(&to, p->message);
   m->what.meta = put(&to, p->meta);
   if (n_ids) memcpy(m->ids, ids, n_ids * sizeof *ids);
@@ -105,8 +112,7 @@ struct ws_ahead_message *ws_ahead_take(struct ws_kept *k) {
   struct ws_ahead_message *m = k->ahead;
   if (!m) return NULL;
   k->ahead = m->next;
-  k->ahead_bytes -=
-    sizeof(struct ws_ahead_message) + m->what.message.n + m->what.meta.n;
+  k->ahead_bytes -= ahead_size(&m->what);
   return m;
 }
 

@@ -110,7 +110,7 @@ struct ws_ahead_message {
   uint64_t *ids;
   size_t n_ids;
   bool is_old; /* it was there before what is read now was asked for */
-  char data[]; /* message, meta */
+  char data[]; /* what it points to */
 };
 bool ws_ahead_add(struct ws_kept *k, const struct ws_publication *p,
                   const uint64_t *ids, size_t n_ids);
