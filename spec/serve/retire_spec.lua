@@ -157,7 +157,7 @@ describe("a worker that is replaced", function()
     is_over = true
     t.wait(function() return ended == 8 end, "the clients", 30)
     assert.same({}, failures)
-    assert.is_true(opened > 50, opened)
+    assert.is_true(opened >= 8, opened) -- each of them, at least once
     assert.equal("", served.child:errors())
   end)
 
