@@ -5,8 +5,10 @@
 -- "here NAMES", then "say TEXT". It gets "rooms ROOM COUNT ROOM COUNT" at once
 -- and when that changes; before "here" what was said last, then all that
 -- follows, each as "said ID NAME TEXT"; "joined NAME", "left NAME", and "sorry
--- WHY". IDs only grow, over a restart too: who comes back knows what it has
--- seen.
+-- WHY". IDs only grow, over a restart too.
+--
+-- EVWS_BACKPLANE=redis://localhost joins several processes: what is said in one
+-- is heard in all. Names, counts and what was said last are those of each.
 local ws = require "evws"
 local here, port = arg[0]:match("^.*/") or "", tonumber(arg[1] or 5000)
 local policy = { headers = { ["Content-Security-Policy"] =
@@ -37,7 +39,7 @@ local function count(room_name, room, change)
   rooms[room_name] = room.count > 0 and room or nil
   timer = timer or ws.after(0.1, function()
     timer = nil
-    server:broadcast(list_rooms())
+    server:publish("~rooms", list_rooms(), "text", { here = true })
   end)
 end
 
@@ -99,7 +101,10 @@ server, why = ws.listen { port = port, origins = "same", hosts = "auto",
       if not request.params.room:find "^[%w_-]+$"
         or #request.params.room > 32 then return 404 end
     end,
-    on_open = function(conn) conn:send(list_rooms()) end,
+    on_open = function(conn)
+      conn:send(list_rooms())
+      conn:subscribe("~rooms", { here = true })
+    end,
     on_message = function(conn, message, kind)
       local verb, rest = message:match "^(%l+) (.*)$"
       if kind == "text" and verb == "name" and not conn.data then

@@ -7,7 +7,8 @@ const outbox = [];            // { room, text, row, sent }, the oldest first
 const BURST = 8, RATE = 1.8;  // a little less than the server allows
 let room, name = "";          // where, and as whom we want to be in
 let socket, wait = 500, again, pumping;
-let inside = false, returning = false, seen = 0;
+let inside = false, returning = false;
+const seen = new Set();   // lines, the last 200
 let allowance = BURST, counted = 0;
 
 /* ---- what is shown ---- */
@@ -131,7 +132,8 @@ function writeEvent(text) {
 }
 
 function clear() {
-  seen = unread = 0;
+  seen.clear();
+  unread = 0;
   following = true;
   last = {};
   $("log").replaceChildren();
@@ -190,12 +192,13 @@ const heard = {
   },
   said(rest) {
     const [, id, who, text] = rest.match(/^(\d+) (\S+) (.*)$/s);
-    if (Number(id) <= seen) return;   // told again after a loss
-    seen = Number(id);
+    if (seen.has(rest)) return;   // told again after a loss
+    seen.add(rest);
+    if (seen.size > 200) seen.delete(seen.values().next().value);
     const at = who !== name ? -1 : outbox.findIndex((item) =>
       item.room === room && item.sent && item.text === text);
     if (at >= 0) outbox.splice(at, 1);
-    writeMessage(seen, who, text);
+    writeMessage(Number(id), who, text);
     if (at >= 0) pump();
   },
   here(names) {
