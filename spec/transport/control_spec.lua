@@ -52,7 +52,7 @@ describe("a control socket", function()
   end)
 
   it("passes descriptors with the record they belong to", function()
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     local one, other = pair()
     local a, a_fd = serve.control()
     local b, b_fd = serve.control()
@@ -79,7 +79,7 @@ describe("a control socket", function()
   end)
 
   it("queues what the other side does not read, up to 8 MiB", function()
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     local one, other = pair()
     local a, a_fd = serve.control()
     local text, n = ("z"):rep(1024 * 1024), 0
@@ -114,7 +114,7 @@ describe("a control socket", function()
   end)
 
   it("closes what it holds when it is closed", function()
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     local one, other = pair()
     local a, a_fd = serve.control()
     for _ = 1, 3 do one:send(("z"):rep(1024 * 1024), nil, a_fd) end
@@ -174,7 +174,7 @@ describe("a control socket", function()
 
   it("survives a lack of memory at every place", function()
     if not core.fail_at then return pending "built without WS_FAULT" end
-    local before = t.probe.fd_count()
+    local before = t.fd_count()
     for n = 1, 12 do
       local one, other = pair()
       local a, a_fd = serve.control()
