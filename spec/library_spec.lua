@@ -465,6 +465,22 @@ describe("documents", function()
     assert.is_true(n > 10)
   end)
 
+  it("are each linked to by another one", function()
+    for _, path in ipairs(documents) do
+      local found = path == "README.md"
+      for _, other in ipairs(documents) do
+        local folder = other:match("^(.*/)") or ""
+        for target in read(other):gmatch("%]%(([^)#]+)") do
+          local full = folder .. target
+          local n
+          repeat full, n = full:gsub("[^/]+/%.%./", "", 1) until n == 0
+          found = found or other ~= path and full == path
+        end
+      end
+      assert.is_true(found, path .. " is linked from nowhere")
+    end
+  end)
+
   it("name the version that is next", function()
     local number = ws.version:match "^[%d.]+"
     assert.is_truthy(read "CHANGELOG.md":find(number, 1, true))
