@@ -61,6 +61,11 @@ describe("the command line of evws serve", function()
       ["unknown option '--timeout=3' (--hang)"] = { "--timeout=3" },
       ["unknown option '--port' (the script's ws.listen says it)"] =
         { "--port", "80" },
+      ["unknown option '--worker' (did you mean '--workers'?)"] =
+        { "--worker", "4" },
+      ["unknown option '--rediss=spawn' (did you mean '--redis'?)"] =
+        { "--rediss=spawn" },
+      ["unknown option '--nothing-like-it'"] = { "--nothing-like-it" },
       ["unknown option '-x'"] = { "-x" },
     } do
       assert.equal(message, refused(table.unpack(words)))

@@ -1,6 +1,8 @@
 -- A command line as options and what stands between them, by a table as those
 -- in manual.lua. What is wrong is raised as { usage = text }.
 
+local core = require "evws.core"
+
 local words = {}
 
 function words.fail(format, ...)
@@ -21,8 +23,17 @@ end
 local reader = {}
 reader.__index = reader
 
+-- The option that was meant, if one is near.
+local function nearest(self, text)
+  local name, list = text:match "^%-%-([^=]*)", {}
+  for long in pairs(self.by_long) do list[#list + 1] = long end
+  table.sort(list)
+  local found = name and core.suggest(name, list)
+  return found and found ~= name and ("did you mean '--%s'?"):format(found)
+end
+
 local function unknown(self, text)
-  local hint = self.others[text:match "^[^=]*"]
+  local hint = self.others[text:match "^[^=]*"] or nearest(self, text)
   fail("unknown option '%s'%s", text, hint and " (" .. hint .. ")" or "")
 end
 
