@@ -625,5 +625,14 @@ describe("a hub's path", function()
     get_ready(select(2, upgraded(server)))
     assert.is_false((pcall(hub.mount, hub, server, "/hub")))
     assert.is_false((pcall(hub.routes, hub, "hub")))
+    for message, given in pairs {
+      ["bad argument #1 to 'mount' (a server expected)"] = { "/hub" },
+      ["bad argument #2 to 'mount' (a path expected)"] = { server, "hub" },
+    } do
+      local ok, why = pcall(function() hub:mount(given[1], given[2]) end)
+      assert.is_false(ok)
+      assert.is_truthy(why:find("front_spec.lua:%d+: "), why)
+      assert.equal(message, why:match "%d: (.*)$")
+    end
   end)
 end)

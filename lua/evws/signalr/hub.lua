@@ -166,9 +166,13 @@ end
 
 hub.serve = { ServerSentEvents = events.serve, LongPolling = polling.serve }
 
+local function is_path(path)
+  return type(path) == "string" and path:sub(1, 1) == "/"
+end
+
 -- The routes of a path, for ws.listen or server:route.
 function hub:routes(path)
-  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
+  if not is_path(path) then
     error("bad argument #1 to 'routes' (a path expected)", 2)
   end
   if self.groups.name == "" then self.groups:call(path) end
@@ -187,6 +191,11 @@ function hub:routes(path)
 end
 
 function hub:mount(server, path)
+  if type(server) ~= "userdata" then
+    error("bad argument #1 to 'mount' (a server expected)", 2)
+  elseif not is_path(path) then
+    error("bad argument #2 to 'mount' (a path expected)", 2)
+  end
   for pattern, route in pairs(self:routes(path)) do
     local ok, why = server:route(pattern, route)
     if not ok then return nil, why end
