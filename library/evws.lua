@@ -1837,8 +1837,7 @@ function queue:close() end
 ---[scaling.md](scaling.md). Servers that are given the same backplane share
 ---their topics, with each other and with all that have the same Redis and
 ---prefix; it can also be used without a server, to publish. A URL alone stands
----for `{ url = url }`. Raises `"evws was built without hiredis"` where that is
----so.
+---for `{ url = url }`. Raises where evws was built without hiredis.
 ---
 ---It connects by itself, and again when Redis was gone. Meanwhile everything
 ---goes on in this process. It does not keep `ws.run` going; messages that wait

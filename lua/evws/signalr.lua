@@ -15,7 +15,8 @@ local signalr = {
 -- The handshake is JSON, whatever the protocol.
 local function check_cjson(level)
   if require "evws.json_reader".is_available() then return end
-  error("evws.signalr needs lua-cjson (luarocks install lua-cjson)", level + 1)
+  error("evws.signalr needs lua-cjson (apt install lua-cjson, or luarocks "
+    .. "install lua-cjson)", level + 1)
 end
 
 function signalr.hub(options)

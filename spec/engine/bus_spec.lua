@@ -4,6 +4,7 @@
 
 local t = require "spec.helper"
 local redis = require "spec.helper.redis"
+local refusal = require "spec.binding.kit".refusal
 
 local ws = t.ws
 local reply = redis.reply
@@ -343,6 +344,23 @@ describe("a backplane", function()
         words[3]:sub(14))
     end
     assert.equal("up", bus.state)
+  end)
+
+  it("says what it expects instead", function()
+    for message, given in pairs {
+      ["bad argument #1 to 'backplane' (a URL or a table expected, got number)"]
+        = 6379,
+      ["option 'url' is missing"] = {},
+      ["unknown option 'prefx' for 'backplane' (did you mean 'prefix'?)"] =
+        { url = "redis://localhost", prefx = "" },
+      ["bad option 'url' (the scheme is not redis, rediss or redis+unix)"] =
+        "localhost:6379",
+    } do
+      assert.equal(message, refusal(function()
+        local bus = ws.backplane(given)
+        return bus
+      end))
+    end
   end)
 
   it("may be closed and forgotten before its servers", function()

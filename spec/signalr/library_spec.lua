@@ -121,8 +121,8 @@ describe("evws.signalr", function()
     local output = pipe:read "a"
     pipe:close()
     os.remove(script)
-    assert.is_truthy(output:find("evws.signalr needs lua-cjson (luarocks "
-      .. "install lua-cjson)", 1, true), output)
+    assert.is_truthy(output:find("evws.signalr needs lua-cjson (apt "
+      .. "install lua-cjson, or luarocks install lua-cjson)", 1, true), output)
     assert.is_truthy(output:find(script .. ":4:", 1, true), output)
   end)
 end)

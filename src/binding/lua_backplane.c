@@ -114,7 +114,9 @@ static struct lua_backplane *new_backplane(lua_State *L, struct ws_state *st) {
 static bool make(lua_State *L, int arg, bool is_own) {
   struct ws_state *st = ws_state_of(L);
   char problem[WS_TLS_WHY_MAX];
-  if (!ws_resp_is_built_in()) luaL_error(L, "evws was built without hiredis");
+  if (!ws_resp_is_built_in())
+    luaL_error(L, "evws was built without hiredis (install libhiredis-dev "
+                  "and build again)");
   struct lua_backplane *lb = new_backplane(L, st);
   int at = lua_gettop(L);
   lb->is_own = is_own;

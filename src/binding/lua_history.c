@@ -44,12 +44,14 @@ static void read_pattern(lua_State *L, struct ws_kept_rule *r, int key) {
 static void read_rule(lua_State *L, struct lua_server *ls,
                       struct ws_kept_rule *r) {
   int table = lua_gettop(L);
-  if (!lua_istable(L, -1)) ws_option_bad(L, "history", "{ size =, ttl = }");
+  if (!lua_istable(L, -1))
+    ws_option_bad(L, "history", "{ [pattern] = { size =, ttl = } }");
   ws_option_fields(L, "history", rule_fields);
   r->size = (uint32_t)ws_option_integer(L, table, "size", 0, 1, SIZE_MOST);
   r->bytes = (size_t)ws_option_integer(L, table, "bytes", BYTES_DEFAULT, 1,
                                        (lua_Integer)1 << 53);
-  lua_getfield(L, table, "ttl");
+  if (lua_getfield(L, table, "ttl") == LUA_TNIL)
+    luaL_error(L, "option 'ttl' of 'history' is missing");
   r->ttl = lua_tonumber(L, -1);
   if (lua_type(L, -1) != LUA_TNUMBER || !(r->ttl > 0) || r->ttl > TTL_MOST)
     ws_option_bad_number(L, "ttl", "seconds above 0, and of a year at most");

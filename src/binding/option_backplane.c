@@ -33,7 +33,7 @@ static void take_copy(lua_State *L, int arg) {
     lua_replace(L, arg);
     return;
   }
-  luaL_checktype(L, arg, LUA_TTABLE);
+  luaL_argexpected(L, lua_istable(L, arg), arg, "a URL or a table");
   ws_option_names(L, arg, "backplane", names);
   lua_createtable(L, 0, 8);
   for (int i = 0; names[i]; i++) {
