@@ -1,8 +1,9 @@
 -- What the specs of `evws serve` share: a supervisor and its workers as real
 -- processes, which end by signals to their ids.
 --
---   kit.serve(source[, options[, words]]) -> served   runs the Lua source in
---     workers (options: the command line, "--workers 2" if nil) until cleanup.
+--   kit.serve(source[, options[, words[, variables]]]) -> served   runs the Lua
+--     source in workers (options: the command line, "--workers 2" if nil) until
+--     cleanup; variables: of the environment, "A=b C=d".
 --     It finds ws, and say(...), which writes a line.
 --     served.child   of spec.binding.kit; served:write(source) changes the
 --     script; served.path is it
@@ -92,13 +93,14 @@ function served:open(...)
   return t.open(self:port(), ...)
 end
 
-function kit.serve(source, options, words)
+function kit.serve(source, options, words, variables)
   local self = setmetatable({ path = os.tmpname() }, served)
   paths[#paths + 1] = self.path
   self:write(source)
   -- a worker that hangs is aborted, and its core is of no use here
-  self.child = processes.execute(('sh -c "ulimit -c 0; exec %s bin/evws serve '
-    .. '%s %s %s"'):format(os.getenv "LUA" or "lua5.4", self.path,
+  self.child = processes.execute(('sh -c "ulimit -c 0; exec env %s %s '
+    .. 'bin/evws serve %s %s %s"'):format(variables or "",
+    os.getenv "LUA" or "lua5.4", self.path,
     options or "--workers 2", words and "-- " .. words or ""))
   return self
 end

@@ -138,6 +138,16 @@ describe("ws.worker", function()
     served:await("^worker 2 2")
   end)
 
+  it("has the variables of its supervisor, but for those of evws and systemd",
+    function()
+      local served = kit.serve([[
+        say("variables", os.getenv "LISTEN_PORT", os.getenv "EVWS_ROOM",
+          os.getenv "LISTEN_FDS", os.getenv "EVWS_SECRET")
+      ]] .. script, "-w 1", nil,
+        "LISTEN_PORT=80 EVWS_ROOM=a LISTEN_FDS=1 EVWS_SECRET=b")
+      served:await "^variables 80 a nil nil$"
+    end)
+
   it("is not what a child of a worker is, whatever it inherits", function()
     local path = os.tmpname()
     local file <close> = assert(io.open(path, "w"))

@@ -11,13 +11,15 @@ local serve = core.serve
 local worker = {}
 worker.__index = worker
 
+local of_systemd = { LISTEN_FDNAMES = true, LISTEN_FDS = true,
+  LISTEN_PID = true, LISTEN_PIDFDID = true }
+
 -- What a program of ours inherits, but for what says who it is.
 local function environment(own)
   local list = {}
   for _, line in ipairs(serve.environment()) do
-    if not line:find "^EVWS_%u+=" and not line:find "^LISTEN_%u+=" then
-      list[#list + 1] = line
-    end
+    local name = line:match "^[^=]*"
+    if not own[name] and not of_systemd[name] then list[#list + 1] = line end
   end
   for name, value in pairs(own) do
     list[#list + 1] = ("%s=%s"):format(name, value)
