@@ -64,6 +64,23 @@ describe("evws serve", function()
     assert.equal("", served.child:errors())
   end)
 
+  it("starts nobody when it has to end as the first one gets ready", function()
+    local served = kit.serve([[
+      assert(ws.listen { host = "127.0.0.1", port = 0 })
+      say "up"
+      ws.sleep(0.5)
+      ws.after(0.1, function() say "turned" end)
+      ws.run()
+    ]], "-w 3")
+    served:await "^up"
+    served.child:signal "STOP"
+    served:await "^turned"
+    served.child:signal "TERM"
+    served.child:signal "CONT"
+    assert.equal(0, served.child:ended(20))
+    assert.equal(1, served:count "^up")
+  end)
+
   it("ends at once at the second SIGTERM", function()
     local served = kit.serve(kit.echo)
     served:await("^worker", 2)
@@ -135,6 +152,38 @@ describe("evws serve", function()
     t.contains(served:errors "the reload stops",
       "was not ready within 5 seconds")
     assert.equal(pid, select(3, served:who(client)))
+  end)
+
+  it("reloads once more where it was told to while a reload failed",
+    function()
+      local served = kit.serve(kit.echo, "-w 1 --ready 2")
+      served:await "^worker"
+      served:write "say 'slow' ws.sleep(60)"
+      served.child:signal "HUP"
+      served:await "^slow"
+      served:write(kit.echo)
+      served.child:signal "HUP"
+      served:await "^worker 1 3$"
+    end)
+
+  it("goes on trying where a reload finds nobody to replace", function()
+    local link = os.tmpname()
+    local function make_link()
+      os.execute(("ln -sf $(command -v %s) %s"):format(
+        os.getenv "LUA" or "lua5.4", link))
+    end
+    make_link()
+    finally(function() os.remove(link) end)
+    local served = kit.serve(kit.echo, "-w 1 --lua " .. link)
+    served:await "^worker"
+    local pid = select(3, served:who(served:open()))
+    os.remove(link)
+    kit.kill(pid)
+    served:errors "cannot be started"
+    served.child:signal "HUP"
+    served:errors "the reload stops"
+    make_link()
+    served:await("^worker", 2, 20)
   end)
 
   it("starts another worker when one is killed", function()
@@ -212,7 +261,9 @@ describe("evws serve", function()
     served.child:signal "KILL"
     told(one, 1001)
     told(other, 1001)
-    served:await("^end %d nil interrupted", 2)
+    t.wait(function()
+      return served:count "^end %d nil interrupted" == 2
+    end, "the workers' end", 10)
     local listener <close> = assert(t.probe.listen("127.0.0.1", port))
     assert.equal(port, listener.port)
   end)

@@ -183,10 +183,14 @@ local function end_reload(self)
   if self.reload_again then self:reload() end
 end
 
+-- Whoever has told it meanwhile may know of a better script.
 local function fail_reload(self, id, why)
-  self.places[id].next = nil
+  local place, again = self.places[id], self.reload_again
+  place.next = nil
   self.reload_at, self.reload_again = nil, nil
   tell("the reload stops: worker %d %s; the old workers stay", id, why)
+  if not place.current then start_again(self, id, 0) end
+  if again then self:reload() end
 end
 
 function replace_next(self)
@@ -230,7 +234,6 @@ function supervisor:less()
   for _, worker in pairs { place.current, place.next } do
     if worker.state == "starting" then
       worker:kill(15)
-      worker.is_unwanted = true
     else
       retire(self, worker)
     end
@@ -245,6 +248,7 @@ local function is_ready(self, worker)
   if worker.state ~= "starting" then return end
   worker:is_ready()
   self.was_ready = true
+  if self.stopping then return end
   start_others(self)
   if not place or place.next ~= worker then return end
   local old = place.current
@@ -321,7 +325,6 @@ local function has_ended(self, worker, how)
     check_gone(self)
   elseif place and place.next == worker then
     fail_reload(self, worker.id, why_of(worker, how))
-    if not place.current then start_again(self, worker.id, 0) end
   elseif place and place.current == worker then
     if place.next then -- it was to be replaced anyway
       place.current = nil
