@@ -315,7 +315,8 @@ local ws = {}
 ---@field port? integer
 ---Somebody has come to a topic or gone (`presence` of `conn:subscribe`):
 ---`change` is `"join"` or `"leave"`. Each call is a task of its own, in order,
----behind what is going on. The same is published to the topic `"\0p" .. topic`,
+---behind what is going on. With a backplane those of all processes are told, when
+---Redis has them. The same is published to the topic `"\0p" .. topic`,
 ---as `{"join":id,"key":key,"topic":topic,"info":info}`: there `info` is a JSON
 ---text if it is one, else a string.
 ---@field on_presence? fun(topic: string, change: "join"|"leave", id: string, info: string, key: string)
@@ -770,6 +771,9 @@ function server:history(topic, options) end
 
 ---Who is in a topic, by the order of coming: those who subscribe with
 ---`presence`. Several with the same key are one. Nil and `"closed"`.
+---
+---With a backplane those of all processes, for which it waits: or nil and
+---`"backplane away"`, `"timeout"` or `"interrupted"`.
 ---@param topic string
 ---@return evws.Person[]? people
 ---@return string? message
@@ -1827,6 +1831,9 @@ function queue:close() end
 ---Seconds between two looks whether Redis is there and is no replica, default
 ---`10`.
 ---@field ping_interval? number
+---Seconds after which the people of a process that was killed are no longer
+---present in topics, default `60`. The same for all processes.
+---@field presence_ttl? number
 ---When it tries again, default `{ initial = 0.1, maximum = 5, jitter = 0.5 }`.
 ---@field reconnect? evws.Reconnect
 ---Bytes of one message from Redis, default `16777216`; a larger one ends the
@@ -1873,6 +1880,12 @@ function backplane:publish(topic, message, kind, options) end
 ---@param fn? fun(state: string)
 ---@return evws.Backplane
 function backplane:on_state(fn) end
+
+---Who is in a topic, of all processes, as `server:presence`.
+---@param topic string
+---@return evws.Person[]? people
+---@return string? message
+function backplane:presence(topic) end
 
 ---Waits until it is up, at most so many seconds. Returns true; or nil and
 ---`"timeout"`, `"closed"` or `"interrupted"`.

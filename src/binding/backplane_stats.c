@@ -19,9 +19,9 @@ void ws_backplane_push_stats(lua_State *L, const struct ws_bus *bus) {
   set(L, "published", s->published);
   set(L, "received", s->received);
   set(L, "reconnects", s->reconnects);
-  set(L, "pending_bytes", ws_bus_pending(bus));
-  set(L, "subscriptions", ws_bus_subscriptions(bus));
-  lua_pushnumber(L, ws_bus_rtt(bus));
+  set(L, "pending_bytes", ws_bus_pending(bus->links, bus->n_links));
+  set(L, "subscriptions", ws_bus_subscriptions(bus->links, bus->n_links));
+  lua_pushnumber(L, ws_bus_rtt(bus->links, bus->n_links));
   lua_setfield(L, -2, "rtt_seconds");
   lua_createtable(L, 0, WS_DROPS);
   for (int i = 0; i < WS_DROPS; i++) set(L, drops[i], s->dropped[i]);
@@ -74,8 +74,8 @@ void ws_backplane_add_metrics(luaL_Buffer *b, const struct ws_bus *bus) {
   add(b, "reconnects_total", "counter", "How often it came back.",
       s->reconnects);
   add(b, "pending_bytes", "gauge", "Bytes that wait for Redis.",
-      ws_bus_pending(bus));
+      ws_bus_pending(bus->links, bus->n_links));
   add(b, "subscriptions", "gauge", "Channels that are wanted.",
-      ws_bus_subscriptions(bus));
-  add_rtt(b, ws_bus_rtt(bus));
+      ws_bus_subscriptions(bus->links, bus->n_links));
+  add_rtt(b, ws_bus_rtt(bus->links, bus->n_links));
 }

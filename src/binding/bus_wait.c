@@ -10,19 +10,8 @@
 #define RECEIPT_NAME "evws.receipt"
 #define LONG 1e8 /* seconds; no wait is without an end */
 
-/* For what somebody waits: in step is the copy of a topic, filled in is the
- * receipt, or else the topic is there. */
-struct waiter {
-  struct ws_list link; /* of the state */
-  struct ws_task *task;
-  const struct ws_bus *bus;
-  struct ws_server *server; /* of a copy, which its user value keeps */
-  struct ws_slice topic;
-  struct ws_receipt *receipt; /* NULL: none */
-  lua_CFunction next;         /* NULL: it is not for a copy */
-};
-
-static bool is_over(const struct waiter *w, struct ws_bus *bus) {
+static bool is_over(const struct ws_bus_waiter *w, struct ws_bus *bus) {
+  if (w->call) return w->call->is_done;
   if (w->receipt) return w->receipt->offset || w->receipt->is_lost;
   if (w->next) return !ws_sync_is_due(w->server, w->topic);
   return ws_bus_is_there(bus, w->topic);
@@ -31,7 +20,7 @@ static bool is_over(const struct waiter *w, struct ws_bus *bus) {
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
   struct ws_list *e, *next;
   for (e = st->bus_waiters.next; e != &st->bus_waiters; e = next) {
-    struct waiter *w = WS_LIST_ENTRY(e, struct waiter, link);
+    struct ws_bus_waiter *w = WS_LIST_ENTRY(e, struct ws_bus_waiter, link);
     next = e->next;
     if (w->bus != bus) continue;
     if (is_over(w, bus))
@@ -51,7 +40,7 @@ int ws_push_waited(lua_State *L, enum ws_wake why) {
 }
 
 static void leave(void *waiter) {
-  ws_list_remove(&((struct waiter *)waiter)->link);
+  ws_list_remove(&((struct ws_bus_waiter *)waiter)->link);
 }
 
 static int there_k(lua_State *L, const struct ws_woken *w) {
@@ -68,10 +57,10 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
     return ws_push_waited(L, WS_WAKE_DONE);
   if (bus->is_closing) return ws_push_closed(L);
   t = ws_task_waiter(L, st, &here);
-  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
     return luaL_error(L, "not enough memory");
-  *w = (struct waiter){.task = t, .bus = bus, .topic = topic};
+  *w = (struct ws_bus_waiter){.task = t, .bus = bus, .topic = topic};
   ws_list_init(&w->link);
   ws_list_append(&st->bus_waiters, &w->link);
   t->undo = leave;
@@ -82,16 +71,16 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
 /* ---- what is kept in Redis ---- */
 
 static void let_go(void *waiter) {
-  struct waiter *w = waiter;
+  struct ws_bus_waiter *w = waiter;
   ws_list_remove(&w->link);
   ws_sync_release(w->server, w->topic);
 }
 
-static int wait_for_sync(lua_State *L, struct waiter *w, double seconds);
+static int wait_for_sync(lua_State *L, struct ws_bus_waiter *w, double seconds);
 
 /* On top of the stack is the waiter, as it was when it began to wait. */
 static int sync_k(lua_State *L, const struct ws_woken *woken) {
-  struct waiter *w = lua_touserdata(L, -1);
+  struct ws_bus_waiter *w = lua_touserdata(L, -1);
   ws_list_remove(&w->link);
   bool is_due = ws_sync_is_due(w->server, w->topic);
   if (woken->why == WS_WAKE_DONE && is_due)
@@ -107,7 +96,8 @@ static int sync_k(lua_State *L, const struct ws_woken *woken) {
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
-static int wait_for_sync(lua_State *L, struct waiter *w, double seconds) {
+static int wait_for_sync(lua_State *L, struct ws_bus_waiter *w,
+                         double seconds) {
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t = ws_task_waiter(L, st, &here);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG))) {
@@ -128,8 +118,9 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
   if (!bus || !ws_sync_is_due(s, topic)) return next(L);
   if (bus->is_closing) return ws_push_closed(L);
   ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
-  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
-  *w = (struct waiter){.bus = bus, .topic = topic, .server = s, .next = next};
+  struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
+  *w = (struct ws_bus_waiter){
+    .bus = bus, .topic = topic, .server = s, .next = next};
   ws_list_init(&w->link);
   ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
   lua_setiuservalue(L, -2, 1); /* it stays as long as somebody waits */
@@ -140,7 +131,7 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
 /* ---- what has become of a message ---- */
 
 struct kept_waiter {
-  struct waiter w; /* first */
+  struct ws_bus_waiter w; /* first */
   struct ws_receipt receipt;
 };
 

@@ -7,6 +7,19 @@
 #include "binding/task.h"
 #include "engine/bus.h"
 
+/* For what somebody waits: in step is the copy of a topic, filled in is the
+ * receipt, answered the call, or else the topic is there. */
+struct ws_bus_waiter {
+  struct ws_list link; /* of the state */
+  struct ws_task *task;
+  const struct ws_bus *bus;
+  struct ws_server *server; /* of a copy, which its user value keeps */
+  struct ws_slice topic;
+  struct ws_receipt *receipt;      /* NULL: none */
+  const struct ws_roll_call *call; /* likewise */
+  lua_CFunction next;              /* NULL: it is not for a copy */
+};
+
 /* Something of the bus has changed: who waited for it goes on. */
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus);
 

@@ -7,6 +7,7 @@
 
 #include "binding/anchors.h"
 #include "binding/bus_wait.h"
+#include "binding/bus_wait_presence.h"
 #include "binding/lua_message.h"
 #include "binding/option_backplane.h"
 #include "binding/option_values.h"
@@ -224,6 +225,14 @@ static int backplane_publish(lua_State *L) {
   return 2;
 }
 
+static int backplane_presence(lua_State *L) {
+  struct lua_backplane *lb = check_backplane(L);
+  struct ws_slice topic = ws_check_topic(L, 2);
+  if (lb->bus.is_closing || ws_loop_is_forked(&lb->st->loop))
+    return ws_push_closed(L);
+  return ws_bus_wait_presence(L, &lb->bus, topic);
+}
+
 static int wait_k(lua_State *L, const struct ws_woken *w) {
   return ws_push_waited(L, w->why);
 }
@@ -288,17 +297,17 @@ static int backplane_gc(lua_State *L) {
 }
 
 void ws_open_backplane(lua_State *L) {
-  static const luaL_Reg methods[] = {{"close", backplane_close},
-                                     {"on_state", backplane_on_state},
-                                     {"publish", backplane_publish},
-                                     {"wait", backplane_wait},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"close", backplane_close},       {"on_state", backplane_on_state},
+    {"presence", backplane_presence}, {"publish", backplane_publish},
+    {"wait", backplane_wait},         {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", backplane_close},
                                   {"__gc", backplane_gc},
                                   {"__tostring", backplane_tostring},
                                   {NULL, NULL}};
   ws_object_class(L, NAME, methods, meta);
   ws_open_bus_wait(L);
+  ws_open_bus_wait_presence(L);
   luaL_getmetatable(L, NAME);
   lua_getfield(L, -1, "__index");
   lua_pushcclosure(L, backplane_index, 1);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/anchors.h"
+#include "binding/bus_wait_presence.h"
 #include "binding/lua_message.h"
 #include "binding/notice.h"
 #include "binding/option_values.h"
@@ -116,9 +117,10 @@ static int list_body(lua_State *L) {
 }
 
 int ws_server_presence(lua_State *L) {
-  const struct ws_server *s = &ws_check_server(L, 1)->s;
+  struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice topic = ws_check_topic(L, 2);
   if (s->is_gone) return ws_push_closed(L);
+  if (s->carrier) return ws_bus_wait_presence(L, ws_bus_of(s), topic);
   lua_pushcfunction(L, list_body);
   bool was_running = lua_gc(L, LUA_GCISRUNNING);
   if (was_running) lua_gc(L, LUA_GCSTOP);
@@ -156,17 +158,12 @@ static void add_field(luaL_Buffer *b, const char *head,
   ws_stamp_add_string(b, slice(text));
 }
 
-/* 1: the server, 2: the change, 3: the topic's name. */
-static int publish_body(lua_State *L) {
-  struct ws_server *s = lua_touserdata(L, 1);
-  const struct ws_change *c = lua_touserdata(L, 2);
-  struct ws_publication p = {.opcode = WS_OP_TEXT}, info;
+/* Pushes how a message tells it, behind its first word. */
+static void push_json(lua_State *L, const struct ws_change *c) {
+  struct ws_publication info = {.opcode = WS_OP_TEXT,
+                                .message = slice(c->info)};
   luaL_Buffer b;
-  const char *far;
-  info =
-    (struct ws_publication){.opcode = WS_OP_TEXT, .message = slice(c->info)};
   luaL_buffinit(L, &b);
-  luaL_addstring(&b, c->is_join ? "{\"join\":" : "{\"leave\":");
   ws_stamp_add_string(&b, slice(c->id));
   add_field(&b, ",\"key\":", c->key);
   add_field(&b, ",\"topic\":", c->topic);
@@ -177,6 +174,17 @@ static int publish_body(lua_State *L) {
     ws_stamp_add_string(&b, info.message);
   luaL_addchar(&b, '}');
   luaL_pushresult(&b);
+}
+
+/* 1: the server, 2: the change. */
+static int publish_body(lua_State *L) {
+  struct ws_server *s = lua_touserdata(L, 1);
+  const struct ws_change *c = lua_touserdata(L, 2);
+  struct ws_publication p = {.opcode = WS_OP_TEXT};
+  const char *far;
+  lua_pushstring(L, c->is_join ? "{\"join\":" : "{\"leave\":");
+  push_json(L, c);
+  lua_concat(L, 2);
   p.message.p = lua_tolstring(L, -1, &p.message.n);
   lua_pushlstring(L, "\0p", 2);
   lua_pushlstring(L, c->topic->text, c->topic->len);
@@ -187,17 +195,38 @@ static int publish_body(lua_State *L) {
   return 0;
 }
 
+/* 1: the server, 2: the change. Gives it to all processes. */
+static int carry_body(lua_State *L) {
+  struct ws_server *s = lua_touserdata(L, 1);
+  const struct ws_change *c = lua_touserdata(L, 2);
+  struct ws_slice json;
+  push_json(L, c);
+  json.p = lua_tolstring(L, -1, &json.n);
+  if (!s->carrier->calls->present(s->carrier, s, c, json))
+    luaL_error(L, "not enough memory");
+  return 0;
+}
+
+static bool call(lua_State *L, lua_CFunction body, struct ws_server *s,
+                 const struct ws_change *c) {
+  if (!lua_checkstack(L, 8)) return false;
+  lua_pushcfunction(L, body);
+  lua_pushlightuserdata(L, s);
+  lua_pushlightuserdata(L, (void *)c);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 /* Without memory for the topic those who have that one miss it: what is told
  * twice would be worse. */
 bool ws_presence_present(struct ws_server *s, const struct ws_change *c) {
   struct lua_server *ls = WS_LIST_ENTRY(s, struct lua_server, s);
   struct ws_state *st = ws_state_of_loop(s->loop);
-  if (s->tells_presence && !ws_notice(st, present_body, ls, c)) return false;
   lua_State *L = ws_state_thread(st);
-  if (!lua_checkstack(L, 8)) return true;
-  lua_pushcfunction(L, publish_body);
-  lua_pushlightuserdata(L, s);
-  lua_pushlightuserdata(L, (void *)c);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (s->carrier && !c->is_heard) return call(L, carry_body, s, c);
+  if (c->is_update) return true;
+  if (s->tells_presence && !ws_notice(st, present_body, ls, c)) return false;
+  if (!c->is_heard) call(L, publish_body, s, c);
   return true;
 }

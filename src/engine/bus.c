@@ -1,15 +1,12 @@
 /* bus.c: the topics of servers as one space over processes. */
 #include "engine/bus.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "engine/bus_except.h"
+#include "engine/bus_tell.h"
 #include "engine/topic.h"
+#include "engine/topic_ask.h"
 #include "protocol/frame.h"
 #include "transport/random.h"
-
-#define WARN_SECONDS 60.0 /* between two lines of the log about the same */
 
 struct ws_bus_server {
   struct ws_list link;
@@ -20,7 +17,6 @@ static struct ws_bus *bus_of(struct ws_carrier *carrier) {
   return WS_LIST_ENTRY(carrier, struct ws_bus, carrier);
 }
 
-/* Whose a link is stands where all of it begins. */
 static struct ws_bus *bus_of_link(const struct ws_link *l) {
   return WS_LIST_ENTRY(l->settings, struct ws_bus, settings);
 }
@@ -41,54 +37,23 @@ static struct ws_reader *reader_for(const struct ws_bus *bus,
 
 /* ---- state ---- */
 
-static enum ws_bus_state state_of(const struct ws_bus *bus) {
-  bool is_up = true, is_away = false;
-  size_t n_closed = 0;
-  for (size_t i = 0; i < bus->n_links; i++) {
-    const struct ws_link *l = &bus->links[i];
-    n_closed += l->state == WS_LINK_CLOSED;
-    is_up = is_up && l->state == WS_LINK_UP;
-    is_away = is_away || l->state == WS_LINK_AWAY;
-  }
-  if (n_closed == bus->n_links) return WS_BUS_CLOSED;
-  return is_up ? WS_BUS_UP : is_away ? WS_BUS_AWAY : WS_BUS_CONNECTING;
-}
-
 static void on_news(struct ws_job *job) {
   struct ws_bus *bus = WS_LIST_ENTRY(job, struct ws_bus, news);
   bool is_deserted = bus->is_deserted && ws_list_is_empty(&bus->servers);
   bus->is_deserted = false;
-  bus->state = state_of(bus);
-  for (size_t i = 0; i < bus->n_links; i++) ws_reader_go_on(&bus->readers[i]);
+  bus->state = ws_bus_state_of(bus->links, bus->n_links);
+  for (size_t i = 0; i < bus->n_links; i++) {
+    ws_reader_go_on(&bus->readers[i]);
+    ws_roll_go_on(&bus->rolls[i]);
+  }
   bus->calls->changed(bus);
   if (is_deserted) bus->calls->deserted(bus);
-}
-
-static size_t where(const struct ws_link *l, char *to, size_t cap) {
-  const struct ws_redis_settings *r = &l->redis;
-  int n = r->path ? snprintf(to, cap, "redis+unix:%s", r->path)
-                  : snprintf(to, cap, "%s://%s:%d", r->tls ? "rediss" : "redis",
-                             r->host, r->port);
-  return (size_t)n < cap ? (size_t)n : cap - 1;
-}
-
-static void tell(struct ws_bus *bus, const struct ws_link *l, const char *event,
-                 const char *why) {
-  struct ws_host *host = bus->host;
-  char url[256];
-  if (!host->wants_events || !host->wants_events(host)) return;
-  struct ws_log_field fields[] = {
-    {.name = "url", .kind = WS_LOG_TEXT, .text = {url, 0}},
-    {.name = "reason", .kind = WS_LOG_LINE, .text = {why, 0}}};
-  fields[0].text.n = where(l, url, sizeof url);
-  if (why) fields[1].text.n = strlen(why);
-  host->event(host, event, fields, why ? 2 : 1);
 }
 
 static void on_changed(struct ws_link *l) {
   struct ws_bus *bus = bus_of_link(l);
   if (l->state == WS_LINK_UP && !l->was_told_up)
-    tell(bus, l, "backplane_up", NULL);
+    ws_bus_tell(bus->host, l, "backplane_up", NULL);
   l->was_told_up = l->state == WS_LINK_UP;
   ws_loop_job(bus->loop, &bus->news);
 }
@@ -115,14 +80,9 @@ static void put_out_of_step(struct ws_bus *bus, const struct ws_link *l) {
 static void on_lost(struct ws_link *l, const char *why) {
   struct ws_bus *bus = bus_of_link(l);
   put_out_of_step(bus, l);
-  double now = ws_loop_now(bus->loop);
-  char url[256], line[512];
-  tell(bus, l, "backplane_lost", why);
-  if (l->warned >= 0 && now - l->warned < WARN_SECONDS) return;
-  l->warned = now;
-  where(l, url, sizeof url);
-  snprintf(line, sizeof line, "backplane %s: %s", url, why);
-  bus->host->log(bus->host, WS_LOG_WARNING, line);
+  ws_roll_lost(&bus->rolls[l - bus->links]);
+  ws_bus_tell(bus->host, l, "backplane_lost", why);
+  ws_bus_warn(bus->host, l, why);
 }
 
 /* ---- out ---- */
@@ -197,8 +157,7 @@ static const char *send_far(struct ws_bus *bus,
 static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
                            const struct ws_outgoing *out) {
   struct ws_bus *bus = bus_of(carrier);
-  const struct ws_ids nobody = {NULL, 0};
-  give_here(bus, s, nobody, out->what);
+  give_here(bus, s, (struct ws_ids){NULL, 0}, out->what);
   return send_far(bus, out->what);
 }
 
@@ -220,6 +179,27 @@ static const char *keep(struct ws_carrier *carrier,
 static const char *reset(struct ws_carrier *carrier, struct ws_slice name,
                          const struct ws_kept_rule *rule) {
   return ws_reader_reset(reader_for(bus_of(carrier), name), name, rule);
+}
+
+static bool present(struct ws_carrier *carrier, struct ws_server *s,
+                    const struct ws_change *c, struct ws_slice json) {
+  struct ws_bus *bus = bus_of(carrier);
+  struct ws_slice topic = {c->topic->text, c->topic->len};
+  struct ws_roll *r = &bus->rolls[link_for(bus, topic) - bus->links];
+  const char *node = ws_topic_node(s);
+  return bus->is_closing || (node && ws_roll_change(r, node, c, json));
+}
+
+bool ws_bus_ask_presence(struct ws_bus *bus, struct ws_slice topic,
+                         struct ws_roll_call *call) {
+  begin_walk(bus);
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s) ws_topic_settle_presence(s);
+  }
+  end_walk(bus);
+  return ws_roll_ask(&bus->rolls[link_for(bus, topic) - bus->links], call,
+                     topic);
 }
 
 /* Where one of the servers gives it a history it goes there, once. */
@@ -289,11 +269,27 @@ static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   }
 }
 
+static void give_news(struct ws_bus *bus, const struct ws_rumour *news) {
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s && !s->is_gone && s->tells_presence && !ws_topic_hear_of(s, news))
+      drop(bus, WS_DROP_MEMORY);
+  }
+}
+
+/* To those here who have the topic of the topic. */
+static void on_told(struct ws_roll *r, const struct ws_publication *p) {
+  struct ws_bus *bus = bus_of_link(r->link);
+  const struct ws_ids nobody = {NULL, 0};
+  if (!give_here(bus, NULL, nobody, p)) drop(bus, WS_DROP_MEMORY);
+}
+
 static void on_message(struct ws_link *l, struct ws_slice channel,
                        struct ws_slice bytes) {
   struct ws_bus *bus = bus_of_link(l);
   struct ws_publication p = {.opcode = WS_OP_TEXT};
   struct ws_carried c;
+  struct ws_rumour news;
   uint64_t ids[WS_BUS_EXCEPT_MAX];
   if (channel.n > 2 && channel.p[0] == 't' && channel.p[1] == ':')
     p.topic = (struct ws_slice){channel.p + 2, channel.n - 2};
@@ -310,7 +306,12 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
   if (c.flags & WS_CARRIED_BINARY) p.opcode = WS_OP_BINARY;
   p.message = c.message;
   p.meta = c.meta;
-  if (is_kept) {
+  if (ws_slice_equal(p.topic, WS_ROLL_CHANNEL)) {
+    if (ws_roll_read(c.message, &news))
+      give_news(bus, &news);
+    else
+      drop(bus, WS_DROP_BAD);
+  } else if (is_kept) {
     p.is_kept = true;
     p.offset = c.offset;
     p.epoch = c.epoch;
@@ -329,23 +330,35 @@ static const struct ws_link_calls link_calls = {.message = on_message,
 
 static void left(struct ws_carrier *carrier, struct ws_server *s) {
   struct ws_bus *bus = bus_of(carrier);
-  for (size_t i = 0; i < bus->n_links; i++)
+  for (size_t i = 0; i < bus->n_links; i++) {
     ws_reader_forget(&bus->readers[i], s);
+    if (s->topics) ws_roll_leave(&bus->rolls[i], s->topics->node);
+  }
   for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
     if (bs->server != s) continue;
     bs->server = NULL;
     if (!bus->n_walks) forget(bs);
     ws_link_let_go(&bus->links[0], (struct ws_slice){NULL, 0});
+    if (s->tells_presence) ws_rolls_ignore(bus->rolls, bus->n_links);
     break;
   }
   bus->is_deserted = true; /* if nobody else is there, then */
   ws_loop_job(bus->loop, &bus->news);
 }
 
+static bool want_all(struct ws_bus *bus, const struct ws_server *s) {
+  struct ws_slice all = {NULL, 0};
+  if (!ws_link_want(&bus->links[0], all)) return false;
+  if (!s->tells_presence || ws_rolls_listen(bus->rolls, bus->n_links))
+    return true;
+  ws_link_let_go(&bus->links[0], all);
+  return false;
+}
+
 bool ws_bus_join(struct ws_bus *bus, struct ws_server *s) {
   struct ws_bus_server *bs = ws_mem_alloc(sizeof *bs);
-  if (!bs || !ws_link_want(&bus->links[0], (struct ws_slice){NULL, 0})) {
+  if (!bs || !want_all(bus, s)) {
     ws_mem_free(bs);
     return false;
   }
@@ -360,7 +373,10 @@ bool ws_bus_join(struct ws_bus *bus, struct ws_server *s) {
 
 static void on_close(struct ws_job *job) {
   struct ws_bus *bus = WS_LIST_ENTRY(job, struct ws_bus, close);
-  for (size_t i = 0; i < bus->n_links; i++) ws_link_close(&bus->links[i]);
+  for (size_t i = 0; i < bus->n_links; i++) {
+    ws_roll_leave(&bus->rolls[i], NULL);
+    ws_link_close(&bus->links[i]);
+  }
 }
 
 bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
@@ -370,6 +386,7 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
                                                 .keep = keep,
                                                 .reset = reset,
                                                 .sync = sync,
+                                                .present = present,
                                                 .left = left};
   struct ws_hash_key key;
   bus->loop = loop;
@@ -382,14 +399,18 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
   if (!ws_random_take(loop, &bus->node, sizeof bus->node)) return false;
   if (!ws_random_take(loop, &key, sizeof key)) return false;
   bus->readers = ws_mem_zero(bus->n_links * sizeof *bus->readers);
-  if (!bus->readers) return false;
+  bus->rolls = ws_mem_zero(bus->n_links * sizeof *bus->rolls);
+  if (!bus->readers || !bus->rolls) return false;
   for (size_t i = 0; i < bus->n_links; i++) {
     struct ws_link *l = &bus->links[i];
     ws_reader_init(&bus->readers[i], l, bus->node);
     l->settings = &bus->settings;
     l->calls = &link_calls;
     l->stats = &bus->stats;
+    bus->rolls[i].ttl = &bus->presence_ttl;
+    bus->rolls[i].told = on_told;
     if (!ws_link_start(l, loop, key)) return false;
+    if (!ws_roll_init(&bus->rolls[i], l, key, bus->node)) return false;
   }
   return true;
 }
@@ -410,14 +431,15 @@ void ws_bus_free(struct ws_bus *bus) {
   ws_list_remove(&bus->news.link);
   ws_list_remove(&bus->close.link);
   for (size_t i = 0; i < bus->n_links; i++) {
+    if (bus->rolls) ws_roll_free(&bus->rolls[i]);
     ws_link_free(&bus->links[i]);
     if (bus->readers) ws_reader_free(&bus->readers[i]);
   }
   ws_mem_free(bus->readers);
+  ws_mem_free(bus->rolls);
   bus->readers = NULL;
+  bus->rolls = NULL;
 }
-
-/* ---- what is asked ---- */
 
 struct ws_bus *ws_bus_of(const struct ws_server *s) {
   return s->carrier ? bus_of(s->carrier) : NULL;
@@ -425,26 +447,4 @@ struct ws_bus *ws_bus_of(const struct ws_server *s) {
 
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name) {
   return ws_link_is_there(link_for(bus, name), name);
-}
-
-size_t ws_bus_pending(const struct ws_bus *bus) {
-  size_t n = 0;
-  for (size_t i = 0; i < bus->n_links; i++)
-    n += ws_link_pending(&bus->links[i]);
-  return n;
-}
-
-size_t ws_bus_subscriptions(const struct ws_bus *bus) {
-  size_t n = 0;
-  for (size_t i = 0; i < bus->n_links; i++) n += bus->links[i].channels.n;
-  return n;
-}
-
-double ws_bus_rtt(const struct ws_bus *bus) {
-  double most = 0;
-  for (size_t i = 0; i < bus->n_links; i++) {
-    const struct ws_link *l = &bus->links[i];
-    if (l->cmd.rtt > most) most = l->cmd.rtt;
-  }
-  return most;
 }

@@ -8,10 +8,10 @@
 
 #include "engine/bus_kept.h"
 #include "engine/bus_link.h"
+#include "engine/bus_presence.h"
+#include "engine/bus_sums.h"
 #include "engine/carrier.h"
 #include "engine/server_base.h"
-
-enum ws_bus_state { WS_BUS_CONNECTING, WS_BUS_UP, WS_BUS_AWAY, WS_BUS_CLOSED };
 
 struct ws_bus;
 
@@ -30,10 +30,12 @@ struct ws_bus {
   struct ws_host *host;
   const struct ws_bus_calls *calls;
   struct ws_bus_settings settings;
+  double presence_ttl; /* seconds */
   struct ws_bus_stats stats;
   struct ws_link *links;
   size_t n_links;
-  struct ws_reader *readers; /* one for each link */
+  struct ws_reader *readers; /* one for each link, */
+  struct ws_roll *rolls;     /* and this */
   struct ws_list servers;    /* struct ws_bus_server */
   struct ws_job news, close;
   uint64_t node; /* this process, by chance */
@@ -70,10 +72,9 @@ struct ws_bus *ws_bus_of(const struct ws_server *s);
 /* Does Redis know that somebody here wants it? */
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name);
 
-/* Bytes that wait for Redis; channels that are wanted; seconds that a ping
- * took, the longest of the links, 0: none has come back. */
-size_t ws_bus_pending(const struct ws_bus *bus);
-size_t ws_bus_subscriptions(const struct ws_bus *bus);
-double ws_bus_rtt(const struct ws_bus *bus);
+/* Asks who is in a topic, everywhere, behind what has changed here; false:
+ * Redis is away. */
+bool ws_bus_ask_presence(struct ws_bus *bus, struct ws_slice topic,
+                         struct ws_roll_call *call);
 
 #endif

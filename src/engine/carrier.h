@@ -16,6 +16,7 @@
 #define WS_EPOCH_LEN 10
 
 struct ws_carrier;
+struct ws_change;
 struct ws_conn;
 struct ws_kept_rule;
 struct ws_server;
@@ -83,6 +84,12 @@ struct ws_carrier_calls {
   /* Reads what came behind a position, for ws_sync_begin; where the topic is
    * not wanted or nobody can be asked, that is done later. */
   void (*sync)(struct ws_carrier *, struct ws_server *, struct ws_slice name);
+
+  /* Takes what has changed of who is in the server's topics: it comes back to
+   * all who want to hear of it. json: how a message tells it, behind its first
+   * word. False without memory: it is given again. */
+  bool (*present)(struct ws_carrier *, struct ws_server *,
+                  const struct ws_change *, struct ws_slice json);
 
   /* The server is given back; nothing is wanted any more. */
   void (*left)(struct ws_carrier *, struct ws_server *);

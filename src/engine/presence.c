@@ -167,11 +167,45 @@ static void remove_person(struct ws_presence *p, struct ws_person *one) {
   ws_mem_free(one);
 }
 
+static void replace(struct ws_text **text, struct ws_text *by) {
+  struct ws_text *before = *text;
+  *text = held(by);
+  ws_text_release(before);
+}
+
 /* He is known already: the last one's words count. */
 static void renew(struct ws_person *one, const struct ws_arrival *who) {
-  struct ws_text *before = one->info;
-  one->info = held(who->info);
-  ws_text_release(before);
+  replace(&one->info, who->info);
+}
+
+/* Told where others know of him, by what was made for something else. */
+static void update(struct ws_changes *all, const struct ws_person *one,
+                   struct ws_change *c) {
+  if (!all->server->carrier) {
+    free_change(c);
+    return;
+  }
+  replace(&c->id, one->id);
+  replace(&c->info, one->info);
+  c->n = (uint32_t)one->n;
+  c->is_update = true;
+  tell(all, c);
+}
+
+bool ws_changes_hear(struct ws_changes *c, const struct ws_rumour *what) {
+  struct ws_change *change = ws_mem_zero(sizeof *change);
+  if (!change) return false;
+  change->is_heard = true;
+  change->is_join = what->is_join;
+  if ((change->topic = ws_text_new(what->topic)) &&
+      (change->id = ws_text_new(what->id)) &&
+      (change->key = ws_text_new(what->key)) &&
+      (change->info = ws_text_new(what->info))) {
+    tell(c, change);
+    return true;
+  }
+  free_change(change);
+  return false;
 }
 
 struct ws_present *ws_presence_join(struct ws_presence *p,
@@ -194,8 +228,9 @@ struct ws_present *ws_presence_join(struct ws_presence *p,
   *present = (struct ws_present){p, one, leave};
   if (one->n++) {
     renew(one, who);
-    free_change(join);
+    update(changes, one, join);
   } else {
+    join->n = 1;
     tell(changes, join);
   }
   return present;
@@ -205,7 +240,7 @@ void ws_presence_leave(struct ws_present *who, struct ws_changes *changes) {
   struct ws_presence *p = who->of;
   struct ws_person *one = who->person;
   if (--one->n) {
-    free_change(who->leave);
+    update(changes, one, who->leave);
   } else {
     remove_person(p, one);
     tell(changes, who->leave);

@@ -17,7 +17,10 @@ struct ws_server;
 struct ws_change {
   struct ws_change *next;
   struct ws_text *topic, *id, *key, *info;
-  bool is_join;
+  uint32_t n;     /* connections of this server that say the key now */
+  bool is_join;   /* or neither: */
+  bool is_update; /* he is another, or there more or less often */
+  bool is_heard;  /* somewhere in all processes, not of this one's own */
 };
 
 /* What is to be told of a server's topics, in order. */
@@ -68,6 +71,13 @@ struct ws_present *ws_presence_join(struct ws_presence *p,
 void ws_presence_leave(struct ws_present *who, struct ws_changes *changes);
 
 void ws_changes_init(struct ws_changes *c, struct ws_server *s);
+
+/* Tells what was heard of. False without memory. */
+struct ws_rumour {
+  struct ws_slice topic, id, key, info;
+  bool is_join;
+};
+bool ws_changes_hear(struct ws_changes *c, const struct ws_rumour *what);
 
 /* All is told now, not behind what is going on. */
 void ws_changes_flush(struct ws_changes *c);

@@ -25,6 +25,15 @@ const char *ws_topic_node(struct ws_server *s) {
   return ts ? ts->node : NULL;
 }
 
+void ws_topic_settle_presence(struct ws_server *s) {
+  if (s->topics) ws_changes_flush(&s->topics->changes);
+}
+
+bool ws_topic_hear_of(struct ws_server *s, const struct ws_rumour *what) {
+  struct ws_topics *ts = ws_topics_of(s);
+  return ts && ws_changes_hear(&ts->changes, what);
+}
+
 const struct ws_presence *ws_topic_presence(const struct ws_server *s,
                                             struct ws_slice name) {
   const struct ws_topic *t = s->topics ? ws_topics_find(s->topics, name) : NULL;

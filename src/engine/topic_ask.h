@@ -18,6 +18,12 @@ size_t ws_topic_count(const struct ws_server *s, struct ws_slice name);
 const char *ws_topic_node(struct ws_server *s);
 
 /* Who is in a topic; NULL: nobody. */
+/* What has changed of who is there is told now. */
+void ws_topic_settle_presence(struct ws_server *s);
+
+/* Somebody has come or gone, in whatever process. False without memory. */
+bool ws_topic_hear_of(struct ws_server *s, const struct ws_rumour *what);
+
 const struct ws_presence *ws_topic_presence(const struct ws_server *s,
                                             struct ws_slice name);
 
