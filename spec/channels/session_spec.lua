@@ -33,6 +33,27 @@ describe("connect", function()
     assert.is_string(kit.open(server).hello.client)
   end)
 
+  it("is told to on_error when it returns what is not meant so", function()
+    for text, given in pairs {
+      ["connect returned a string (a table expected)"] = "ann",
+      ["connect returned a user that is no text"] = { user = 7 },
+      ["connect returned an unknown field 'usr' (did you mean 'user'?)"] =
+        { usr = "ann" },
+      ["connect returned an unknown field '1'"] = { "ann" },
+      ["connect returned a subscribe that is no list of channels"] =
+        { subscribe = "news" },
+    } do
+      local told
+      local _, server = kit.serve { connect = function() return given end,
+        on_error = function(_, message) told = message end }
+      local c = kit.open(server, false)
+      c:say '{"id":1,"connect":{}}'
+      assert.same({ id = 1, error = { code = 100, temporary = true,
+        message = "internal server error" } }, (c:next()))
+      assert.equal(text, t.wait(function() return told end))
+    end
+  end)
+
   it("may wait, with all that stands behind it", function()
     local _, server = kit.serve { connect = function()
       ws.sleep(0.01)
@@ -168,6 +189,17 @@ describe("a channel", function()
     c:say '{"id":8,"publish":{"channel":"a","data":2}}'
     c:expect { push = { channel = "a", pub = { data = 2, info = {
       user = "ann", client = c.hello.client, conn_info = { x = 1 } } } } }
+  end)
+
+  it("is refused where the application grants what there is not", function()
+    local told
+    local _, server = kit.serve { on_error = function(_, text) told = text end,
+      namespaces = { a = { subscribe = function()
+        return { expire = now }
+      end } } }
+    kit.open(server):fails(100, "subscribe", { channel = "a" })
+    assert.equal("subscribe returned an unknown field 'expire' "
+      .. "(did you mean 'expires'?)", told)
   end)
 
   it("asks the application who may do what", function()

@@ -13,6 +13,8 @@ local connect = {}
 
 local longest_info = 2048
 
+local identity = { "data", "expires", "info", "subscribe", "user" }
+
 -- The claims of a connection's token; raises where it is none of ours.
 local function read_token(app, token)
   local claims, why = jwt.verify(token, app.options.secret, os.time())
@@ -59,6 +61,11 @@ local function admit(client)
     if granted == true then granted = {} end
     if type(granted) ~= "table" then
       error("connect returned a " .. type(granted) .. " (a table expected)", 0)
+    end
+    errors.check_names("connect", granted, identity)
+    local list = granted.subscribe
+    if list ~= nil and type(list) ~= "table" then
+      error("connect returned a subscribe that is no list of channels", 0)
     end
   elseif options.secret and not claims then
     error(errors.unauthorized, 0)

@@ -1,6 +1,8 @@
 -- errors.lua: what a client is told by number: errors of a command, after which
 -- the connection stays, and the codes it is closed with.
 
+local core = require "evws.core"
+
 local errors = {}
 
 local mark = {
@@ -58,6 +60,20 @@ function errors.raise(code, message, temporary)
     error("bad argument #2 to 'raise' (text expected)", 3)
   end
   error(new(code, message, temporary and true or false), 0)
+end
+
+-- A table that a handler has returned has no other names than these.
+function errors.check_names(handler, given, names)
+  for name in pairs(given) do
+    local known = false
+    for _, other in ipairs(names) do known = known or name == other end
+    if not known then
+      local near = core.suggest(tostring(name), names)
+      error(("%s returned an unknown field '%s'%s"):format(handler,
+        tostring(name), near and (" (did you mean '%s'?)"):format(near) or ""),
+        0)
+    end
+  end
 end
 
 -- What xpcall catches: what is for the client as it is, all else with where.

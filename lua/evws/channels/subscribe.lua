@@ -28,6 +28,8 @@ function subscribe.read_token(client, channel, token)
   return claims
 end
 
+local granted = { "data", "expires", "info" }
+
 -- What a namespace's `subscribe` grants: { info =, data =, expires = }.
 local function grant_of(client, channel, rights, request)
   local right = rights.subscribe
@@ -39,7 +41,9 @@ local function grant_of(client, channel, rights, request)
   end
   local grant = right(client, channel, request)
   if not grant then error(errors.denied, 0) end
-  return type(grant) == "table" and grant or {}
+  if type(grant) ~= "table" then return {} end
+  errors.check_names("subscribe", grant, granted)
+  return grant
 end
 subscribe.grant_of = grant_of
 
