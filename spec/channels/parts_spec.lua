@@ -145,6 +145,8 @@ describe("options of channels", function()
   it("of paths and values raise as well", function()
     assert.has_error(function() channels.new():routes "chat" end,
       "bad argument #1 to 'routes' (a path expected)")
+    assert.has_error(function() channels.new().routes "/chat" end,
+      "call app:routes, not app.routes")
     assert.has_error(function() channels.raise(100, "x") end,
       "bad argument #1 to 'raise' (a code from 400 to 1999 expected)")
     assert.has_error(function() channels.raise(400, 7) end)

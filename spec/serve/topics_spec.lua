@@ -52,7 +52,7 @@ describe("topics in workers", function()
     local served = serve("-w 2", 'history = { news = { size = 3, ttl = 60 } },')
     served:await("^worker", 2)
     t.contains(served:errors "history",
-      "evws[1]: history stays inside of a worker\n")
+      "evws[1]: history stays inside of a worker; --redis spawn shares it\n")
   end)
 
   it("are not worth a word where it is meant so, or there is one", function()

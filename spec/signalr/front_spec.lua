@@ -625,6 +625,8 @@ describe("a hub's path", function()
     get_ready(select(2, upgraded(server)))
     assert.is_false((pcall(hub.mount, hub, server, "/hub")))
     assert.is_false((pcall(hub.routes, hub, "hub")))
+    assert.has_error(function() signalr.hub {}.routes "/hub" end,
+      "call hub:routes, not hub.routes")
     for message, given in pairs {
       ["bad argument #1 to 'mount' (a server expected)"] = { "/hub" },
       ["bad argument #2 to 'mount' (a path expected)"] = { server, "hub" },

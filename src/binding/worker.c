@@ -303,7 +303,8 @@ void ws_worker_listens(struct ws_worker *w, struct lua_server *ls, int key) {
   ws_share_enter(&w->share, &ls->s);
   if (w->count < 2 || !ls->s.kept.n || ls->s.carrier || w->has_warned) return;
   w->has_warned = true;
-  ws_log_warning(w->st, "warning", "history stays inside of a worker");
+  ws_log_warning(w->st, "warning",
+                 "history stays inside of a worker; --redis spawn shares it");
 }
 
 void ws_worker_unlisten(struct lua_server *ls) {

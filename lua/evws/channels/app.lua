@@ -232,7 +232,9 @@ local function judge(self, request)
 end
 
 function app:routes(path)
-  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
+  if type(self) == "string" then
+    error("call app:routes, not app.routes", 2)
+  elseif type(path) ~= "string" or path:sub(1, 1) ~= "/" then
     error("bad argument #1 to 'routes' (a path expected)", 2)
   end
   local read = self.options

@@ -172,7 +172,9 @@ end
 
 -- The routes of a path, for ws.listen or server:route.
 function hub:routes(path)
-  if not is_path(path) then
+  if type(self) == "string" then
+    error("call hub:routes, not hub.routes", 2)
+  elseif not is_path(path) then
     error("bad argument #1 to 'routes' (a path expected)", 2)
   end
   if self.groups.name == "" then self.groups:call(path) end
