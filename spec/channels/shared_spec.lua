@@ -99,4 +99,32 @@ describe("channels of two processes", function()
     ben.raw:reset()
     assert.equal("ben", ann:next().push.leave.info.user)
   end)
+
+  it("know who is there in all of them", function()
+    local options = { namespaces = { a = { presence = true } } }
+    local one, here = serve(options)
+    local other, there = serve(options)
+    local ann = kit.open(here, { data = "ann" })
+    local ben = kit.open(there, { data = "ben" })
+    for _, c in ipairs { ann, ben } do c:call("subscribe", { channel = "a" }) end
+    local function users(chat)
+      local list = {}
+      for id, who in pairs(assert(t.pump(chat.presence, chat, "a"))) do
+        list[who.user] = id
+      end
+      return list
+    end
+    local all = { ann = ann.hello.client, ben = ben.hello.client }
+    for _, chat in ipairs { one, other } do
+      t.wait(function()
+        local found = users(chat)
+        return found.ann and found.ben
+      end, "both to be known")
+      assert.same(all, users(chat))
+    end
+    assert.same({ num_clients = 2, num_users = 2 },
+      (ben:call("presence_stats", { channel = "a" })))
+    local reply = ann:call("presence", { channel = "a" })
+    assert.equal("ben", reply.presence[all.ben].user)
+  end)
 end)
