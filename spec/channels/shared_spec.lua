@@ -106,7 +106,8 @@ describe("channels of two processes", function()
     local other, there = serve(options)
     local ann = kit.open(here, { data = "ann" })
     local ben = kit.open(there, { data = "ben" })
-    for _, c in ipairs { ann, ben } do c:call("subscribe", { channel = "a" }) end
+    ann:call("subscribe", { channel = "a" })
+    ben:call("subscribe", { channel = "a" })
     local function users(chat)
       local list = {}
       for id, who in pairs(assert(t.pump(chat.presence, chat, "a"))) do
