@@ -29,6 +29,19 @@ describe("listening in workers", function()
     assert.is_true(most_of(by_id) <= 24, "10 each is even")
   end)
 
+  it("does so by the socket, whatever else a worker listens on", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local served = kit.serve(([[
+      if ws.worker.id == 2 then assert(ws.listen { unix = %q }) end
+    ]]):format(path) .. kit.echo, "-w 2")
+    served:await("^worker", 2)
+    assert.is_true(most_of(deal(served, 40)) <= 34, "20 each is even")
+    local by_other = t.open(nil, { unix = path })
+    assert.is_true(most_of(deal(served, 40)) <= 34, "20 each is even")
+    by_other:finish()
+  end)
+
   it("gives those that come to the one that has lost its own", function()
     local served = kit.serve(kit.echo, "-w 2")
     served:await("^worker", 2)

@@ -300,7 +300,7 @@ void ws_worker_listens(struct ws_worker *w, struct lua_server *ls, int key) {
   ls->control_key = key;
   ls->is_inherited = w->is_foreign;
   ls->s.is_shared = ls->s.is_foreign = true;
-  ws_share_enter(&w->share, &ls->s);
+  ws_share_enter(&w->share, &ls->s, key - 1);
   if (w->count < 2 || !ls->s.kept.n || ls->s.carrier || w->has_warned) return;
   w->has_warned = true;
   ws_log_warning(w->st, "warning",

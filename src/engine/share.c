@@ -147,15 +147,22 @@ bool ws_share_is_leader(const struct ws_share *share) {
 
 /* ---- a server's ---- */
 
-static int free_place(const struct ws_share *share) {
-  int at = 0;
-  while (at < WS_SHARE_SERVERS && share->taken & 1u << at) at++;
+static bool is_free(const struct ws_share *share, int at) {
+  return at >= 0 && at < WS_SHARE_SERVERS && !(share->taken & 1u << at);
+}
+
+/* That of its socket, which is the same in all workers; else the one that
+ * others want last. */
+static int free_place(const struct ws_share *share, int wanted) {
+  int at = WS_SHARE_SERVERS - 1;
+  if (is_free(share, wanted)) return wanted;
+  while (at >= 0 && !is_free(share, at)) at--;
   return at;
 }
 
-void ws_share_enter(struct ws_share *share, struct ws_server *s) {
-  int at = free_place(share);
-  if (at == WS_SHARE_SERVERS) {
+void ws_share_enter(struct ws_share *share, struct ws_server *s, int wanted) {
+  int at = free_place(share, wanted);
+  if (at < 0) {
     if (!share->warned)
       ws_server_log(s, WS_LOG_WARNING,
                     "more than %d servers in a worker: the others are neither "

@@ -13,7 +13,7 @@
 #include "engine/totals.h"
 
 #define WS_SHARE_SLOTS 512
-#define WS_SHARE_SERVERS 8 /* of a worker, in the order of listening */
+#define WS_SHARE_SERVERS 8 /* of a worker, each in the place of its socket */
 
 enum ws_share_state {
   WS_SHARE_FREE,
@@ -65,8 +65,9 @@ bool ws_share_is_leader(const struct ws_share *share);
 
 /* ---- a server's ---- */
 
-/* It listens, and takes part from now on; one too many does not. */
-void ws_share_enter(struct ws_share *share, struct ws_server *s);
+/* It listens, and takes part from now on; one too many does not. wanted: the
+ * place of its socket, from 0, or any other number. */
+void ws_share_enter(struct ws_share *share, struct ws_server *s, int wanted);
 
 /* What was published went to nobody of another worker: says so, once. */
 void ws_share_warn_alone(struct ws_server *s);

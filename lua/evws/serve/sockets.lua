@@ -7,9 +7,12 @@ local serve = core.serve
 local sockets = {}
 sockets.__index = sockets
 
+-- Keys are places in the page that workers share, of which there are few.
 local function add(self, entry)
-  self.last_key = self.last_key + 1
-  entry.key = self.last_key
+  local taken, key = {}, 1
+  for _, one in pairs(self.by_name) do taken[one.key] = true end
+  while taken[key] do key = key + 1 end
+  entry.key = key
   self.by_name[entry.name] = entry
   return entry
 end
@@ -17,7 +20,7 @@ end
 --- inherited: descriptors that listen already, as systemd passes them -> self
 --- | nil, why
 function sockets.new(inherited)
-  local self = setmetatable({ by_name = {}, last_key = 0 }, sockets)
+  local self = setmetatable({ by_name = {} }, sockets)
   for _, fd in ipairs(inherited) do
     local port, address = serve.adopt(fd)
     if not port then return nil, ("descriptor %d: %s"):format(fd, address) end
