@@ -364,4 +364,70 @@ describe("a history in Redis", function()
       raw:expect_frame("text", "four")
       raw:expect_silence()
     end)
+
+  local function publish(self, topic, message)
+    assert.is_number(t.pump(self.server.publish, self.server, topic, message,
+      "text", { wait = 5 }))
+  end
+
+  for _, is_later in ipairs { true, false } do
+    it("is nothing new to who comes after it"
+      .. (is_later and ", a while after others have left" or ""), function()
+      local a, b = process(), process()
+      local raw, _, conn = subscribe(a, "room/1", { wait = 5 })
+      publish(a, "room/1", "first")
+      raw:expect_frame("text", "first")
+      conn:unsubscribe "room/1"
+      local function stats() return a.server:stats().backplane end
+      t.wait(function() return not is_later or stats().subscriptions == 1 end)
+      for i = 1, 3 do publish(b, "room/1", "old " .. i) end
+      t.wait(function() return is_later or stats().received == 4 end)
+      conn:subscribe "room/1"
+      t.wait(function() return #read(a, "room/1") == 4 end)
+      publish(b, "room/1", "new")
+      raw:expect_frame("text", "new")
+      raw:expect_silence()
+    end)
+  end
+
+  it("is nothing new to who comes, though it is read in parts", function()
+    local a = process()
+    for i = 1, 90 do
+      publish(a, "room/1", i .. ("x"):rep(200000)) -- above max_reply
+    end
+    local raw = subscribe(a, "room/1", { wait = 5 })
+    t.wait(function() return #read(a, "room/1") == 90 end)
+    publish(a, "room/1", "new")
+    raw:expect_frame("text", "new")
+  end)
+
+  it("is there for who has subscribed just before", function()
+    local a = process()
+    local raw, _, conn = subscribe(a, "room/0", { wait = 5 })
+    publish(a, "room/1", "old")
+    local heard = {}
+    for i = 1, 50 do
+      conn:subscribe("room/" .. i)
+      a.server:hear("room/" .. i, function(message)
+        heard[#heard + 1] = message
+      end)
+      a.server:publish("room/" .. i, "m" .. i)
+    end
+    local got = {}
+    for _ = 1, 50 do got[select(2, raw:message())] = true end
+    for i = 1, 50 do assert.is_true(got["m" .. i], i) end
+    raw:expect_silence()
+    t.wait(function() return #heard == 50 end)
+  end)
+
+  it("is read again for many topics in a moment", function()
+    local a, from = process(), os.clock()
+    for i = 1, 40000 do a.server:hear("room/" .. i, function() end) end
+    read(a, "room/40000")
+    db:ask("CLIENT", "KILL", "TYPE", "pubsub")
+    t.wait(function() return a.bus.state == "away" end)
+    t.wait(function() return a.bus.state == "up" end)
+    read(a, "room/40000")
+    assert.is_true(os.clock() - from < 4, os.clock() - from)
+  end)
 end)

@@ -98,21 +98,18 @@ static void sync(struct ws_carrier *carrier, struct ws_server *s,
 
 static bool want(struct ws_carrier *carrier, struct ws_server *s,
                  struct ws_slice name) {
-  struct ws_bus *bus = bus_of(carrier);
-  if (!ws_link_want(link_for(bus, name), name)) return false;
+  if (!ws_link_want(link_for(bus_of(carrier), name), name)) return false;
   sync(carrier, s, name);
   return true;
 }
 
 static void unwant(struct ws_carrier *carrier, struct ws_server *s,
                    struct ws_slice name) {
-  struct ws_bus *bus = bus_of(carrier);
   (void)s;
-  ws_link_let_go(link_for(bus, name), name);
+  ws_link_let_go(link_for(bus_of(carrier), name), name);
 }
 
-/* A view may close a server while its messages are given: those that have left
- * stay in the list until nobody walks it. */
+/* A view may close a server: it stays in the list until nobody walks it. */
 static void begin_walk(struct ws_bus *bus) {
   bus->n_walks++;
 }
@@ -147,10 +144,8 @@ static bool give_here(struct ws_bus *bus, const struct ws_server *but,
 
 static const char *send_far(struct ws_bus *bus,
                             const struct ws_publication *p) {
-  struct ws_carried c = {
-    .node = bus->node, .message = p->message, .meta = p->meta};
   if (bus->is_closing) return "backplane closed";
-  if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
+  const struct ws_carried c = ws_bus_carried(p, bus->node);
   return ws_link_publish(link_for(bus, p->topic), p->topic, &c);
 }
 
@@ -161,17 +156,27 @@ static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
   return send_far(bus, out->what);
 }
 
+/* All servers here that keep it read it, or those where somebody came. */
+static void read_topic(struct ws_bus *bus, struct ws_slice name, bool is_new) {
+  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s && (!is_new || ws_sync_is_new(s, name)))
+      ws_reader_want(reader_for(bus, name), s, name);
+  }
+}
+
+/* It is new to who has come before it: where the topic was is asked first. */
 static const char *keep(struct ws_carrier *carrier,
                         const struct ws_outgoing *out,
                         const struct ws_kept_rule *rule) {
   struct ws_bus *bus = bus_of(carrier);
   const struct ws_publication *p = out->what;
-  struct ws_carried c = {
-    .node = bus->node, .message = p->message, .meta = p->meta};
-  if (p->opcode == WS_OP_BINARY) c.flags = WS_CARRIED_BINARY;
+  struct ws_reader *r = reader_for(bus, p->topic);
+  struct ws_carried c = ws_bus_carried(p, bus->node);
   if (!ws_bus_name_except(out->except, bus->node, &c)) return "out of memory";
-  const char *why =
-    ws_reader_keep(reader_for(bus, p->topic), p->topic, &c, rule, p->receipt);
+  read_topic(bus, p->topic, true);
+  ws_reader_go_on(r);
+  const char *why = ws_reader_keep(r, p->topic, &c, rule, p->receipt);
   ws_mem_free((void *)c.except.p);
   return why;
 }
@@ -261,12 +266,7 @@ static void give_kept(struct ws_bus *bus, struct ws_ids except,
 static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   struct ws_bus *bus = bus_of_link(l);
   if (channel.n <= 2 || channel.p[1] != ':') return;
-  struct ws_slice name = {channel.p + 2, channel.n - 2};
-  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
-    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    if (s && ws_kept_rule_of(&s->kept, name))
-      ws_reader_want(reader_for(bus, name), s, name);
-  }
+  read_topic(bus, (struct ws_slice){channel.p + 2, channel.n - 2}, false);
 }
 
 static void give_news(struct ws_bus *bus, const struct ws_rumour *news) {
@@ -280,8 +280,8 @@ static void give_news(struct ws_bus *bus, const struct ws_rumour *news) {
 /* To those here who have the topic of the topic. */
 static void on_told(struct ws_roll *r, const struct ws_publication *p) {
   struct ws_bus *bus = bus_of_link(r->link);
-  const struct ws_ids nobody = {NULL, 0};
-  if (!give_here(bus, NULL, nobody, p)) drop(bus, WS_DROP_MEMORY);
+  if (!give_here(bus, NULL, (struct ws_ids){NULL, 0}, p))
+    drop(bus, WS_DROP_MEMORY);
 }
 
 static void on_message(struct ws_link *l, struct ws_slice channel,

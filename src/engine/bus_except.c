@@ -1,10 +1,18 @@
-/* bus_except.c: connections that a message leaves out. */
+/* bus_except.c: messages as they travel, and connections they leave out. */
 #include "engine/bus_except.h"
 
 #include "base/buf.h"
 #include "engine/conn_base.h"
+#include "protocol/frame.h"
 
 #define PAIR 16 /* bytes of a node and a connection */
+
+struct ws_carried ws_bus_carried(const struct ws_publication *p,
+                                 uint64_t node) {
+  uint8_t flags = p->opcode == WS_OP_BINARY ? WS_CARRIED_BINARY : 0;
+  return (struct ws_carried){
+    .flags = flags, .node = node, .message = p->message, .meta = p->meta};
+}
 
 struct ws_ids ws_bus_excepted(const struct ws_carried *c, uint64_t node,
                               uint64_t ids[WS_BUS_EXCEPT_MAX]) {

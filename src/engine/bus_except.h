@@ -8,6 +8,9 @@
 
 #define WS_BUS_EXCEPT_MAX 1024 /* connections that one message leaves out */
 
+/* A message of this node, without them. */
+struct ws_carried ws_bus_carried(const struct ws_publication *p, uint64_t node);
+
 /* Those of this node that a message leaves out, sorted. */
 struct ws_ids ws_bus_excepted(const struct ws_carried *c, uint64_t node,
                               uint64_t ids[WS_BUS_EXCEPT_MAX]);

@@ -214,22 +214,29 @@ static void free_read(struct ws_read *read) {
   ws_mem_free(read);
 }
 
-static void append(struct ws_read **list, struct ws_read *read) {
-  while (*list) list = &(*list)->next;
+static void append(struct ws_read ***end, struct ws_read *read) {
   read->next = NULL;
-  *list = read;
+  **end = read;
+  *end = &read->next;
+}
+
+/* The first one of a list. */
+static struct ws_read *shift(struct ws_read **list, struct ws_read ***end) {
+  struct ws_read *read = *list;
+  if (!(*list = read->next)) *end = list;
+  return read;
 }
 
 void ws_reader_want(struct ws_reader *r, struct ws_server *s,
                     struct ws_slice topic) {
-  struct ws_read *read = r->due;
-  while (read && (read->server != s || !ws_slice_equal(name_of(read), topic)))
-    read = read->next;
-  if (read) return;
+  struct ws_kept *k = ws_sync_copy(s, topic);
+  struct ws_read *read;
+  if (!k || k->is_due) return;
   if ((read = ws_mem_zero(sizeof *read)) &&
       (read->topic = ws_text_new(topic))) {
     read->server = s;
-    append(&r->due, read);
+    append(&r->due_end, read);
+    k->is_due = true;
     return;
   }
   ws_mem_free(read); /* whoever comes back asks again */
@@ -241,22 +248,23 @@ static bool send_read(struct ws_reader *r, const struct ws_read *read) {
     read->server ? ws_sync_wants(read->server, name_of(read)) : NULL;
   if (!k) return false;
   size_t most = sizeof read_script + 1024 + 2 * read->topic->len;
-  if (!ws_buf_reserve(&r->command, most) ||
-      !begin(r, read_script, name_of(read), k->rule, 2))
-    return false;
-  add_text(r, k->epoch, k->is_known ? sizeof k->epoch : 0);
-  add_number(r, k->top + 1);
-  bool ok = ws_link_ask(r->link, &r->asked, command(r));
+  bool ok = ws_buf_reserve(&r->command, most) &&
+            begin(r, read_script, name_of(read), k->rule, 2);
+  if (ok) {
+    add_text(r, k->epoch, k->is_known ? sizeof k->epoch : 0);
+    add_number(r, k->top + 1);
+    ok = ws_link_ask(r->link, &r->asked, command(r));
+  }
   ws_buf_free(&r->command);
+  if (!ok) ws_redis_fail(&r->link->cmd, "out of memory");
   return ok;
 }
 
 void ws_reader_go_on(struct ws_reader *r) {
   while (r->due && r->link->state == WS_LINK_UP) {
-    struct ws_read *read = r->due;
-    r->due = read->next;
+    struct ws_read *read = shift(&r->due, &r->due_end);
     if (send_read(r, read))
-      append(&r->sent, read);
+      append(&r->sent_end, read);
     else
       free_read(read);
   }
@@ -302,8 +310,9 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   if (!read || !read->server || r->has_failed) return;
   if (item->depth == 1 && item->index == 0) {
     r->epoch.len = r->epoch.off = 0;
-    if (!ws_buf_append(&r->epoch, item->text.p, item->text.n))
-      r->has_failed = true;
+    if (ws_buf_append(&r->epoch, item->text.p, item->text.n)) return;
+    ws_redis_fail(redis, "out of memory");
+    r->has_failed = true;
   } else if (item->depth == 1 && item->index == 1) {
     ws_sync_begin(read->server, name_of(read),
                   (struct ws_slice){(const char *)r->epoch.data, r->epoch.len},
@@ -318,7 +327,7 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
   struct ws_read *read = r->sent;
   (void)redis;
   if (!read) return;
-  r->sent = read->next;
+  shift(&r->sent, &r->sent_end);
   if (read->server && !r->has_failed) ws_sync_end(read->server, name_of(read));
   r->has_failed = false;
   r->link->calls->changed(r->link);
@@ -330,15 +339,13 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
 static void on_lost(struct ws_asked *who, size_t n) {
   struct ws_reader *r = reader_of(who);
   r->has_failed = false;
-  while (n-- && r->sent) {
-    struct ws_read *read = r->sent;
-    r->sent = read->next;
-    free_read(read);
-  }
+  while (n-- && r->sent) free_read(shift(&r->sent, &r->sent_end));
 }
 
 void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
   *r = (struct ws_reader){.link = l, .node = node};
+  r->due_end = &r->due;
+  r->sent_end = &r->sent;
   r->asked = (struct ws_asked){
     .item = on_item, .done = on_done, .lost = on_lost, .is_loud = true};
   r->keeping = (struct ws_asked){
@@ -348,11 +355,7 @@ void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
 
 void ws_reader_free(struct ws_reader *r) {
   on_lost(&r->asked, SIZE_MAX);
-  while (r->due) {
-    struct ws_read *read = r->due;
-    r->due = read->next;
-    free_read(read);
-  }
+  while (r->due) free_read(shift(&r->due, &r->due_end));
   ws_buf_free(&r->epoch);
   ws_buf_free(&r->command);
 }

@@ -68,6 +68,7 @@ static struct ws_kept *new_kept(struct ws_topics *ts, struct ws_topic *t,
   k->timer.fn = on_timer;
   k->timer.is_quiet = true;
   k->used = ws_loop_now(loop);
+  k->is_new = true;
   if (!ws_kept_renew(k, loop) || !ws_loop_timer(loop, &k->timer, r->ttl)) {
     ws_mem_free(k);
     return NULL;

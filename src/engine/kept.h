@@ -61,9 +61,12 @@ struct ws_kept {
   bool is_remote;         /* it is kept elsewhere too: kept_sync.h */
   bool is_known;          /* then: the epoch is the one there, */
   bool is_synced;         /* and all up to `top` has come from there */
-  bool is_first;          /* who has subscribed was not there yet */
-  bool is_short;          /* something of what came meanwhile is not in */
-  uint64_t sync_top;      /* where it is there */
+  bool is_new;            /* nobody was there until a moment ago */
+  bool is_due, is_asked;  /* it is to be read; it is being read */
+  bool is_short;          /* something of what came meanwhile is not in, */
+  bool is_stuck;          /* or of what was read */
+  uint64_t sync_top;      /* where it is there, */
+  uint64_t before;        /* and was when somebody came: only kept */
   struct ws_ahead_message *ahead; /* these, which wait for what is before */
   size_t ahead_bytes;
   char epoch[WS_EPOCH_LEN];

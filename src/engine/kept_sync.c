@@ -77,10 +77,21 @@ bool ws_sync_live(struct ws_server *s, struct ws_ids except,
 
 /* ---- reading ---- */
 
+struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name) {
+  return s->is_gone ? NULL : kept_of(s, name);
+}
+
+bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name) {
+  const struct ws_kept *k = ws_sync_copy(s, name);
+  return k && k->is_new && !k->is_asked && k->topic->n_far;
+}
+
 struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
-  struct ws_kept *k = s->is_gone ? NULL : kept_of(s, name);
+  struct ws_kept *k = ws_sync_copy(s, name);
+  if (k) k->is_due = false;
   if (!k || !ws_topic_is_wanted(k->topic)) return NULL;
-  k->is_short = false;
+  k->is_asked = true;
+  k->is_short = k->is_stuck = false;
   for (struct ws_ahead_message *m = k->ahead; m; m = m->next) m->is_old = true;
   return k;
 }
@@ -98,20 +109,35 @@ static void tell_reset(struct ws_server *s, struct ws_kept *k,
   ws_view_publish(s->topics, &nobody, k->topic, &p);
 }
 
+/* What was there before anybody was here is nothing new for who came. */
+static void set_before(struct ws_kept *k, bool is_same) {
+  const struct ws_ahead_message *m = k->ahead;
+  if (k->is_new)
+    k->before = m && is_epoch(k, m->what.epoch) && m->what.offset <= k->sync_top
+                  ? m->what.offset - 1
+                  : k->sync_top;
+  else if (!is_same)
+    k->before = 0;
+  k->is_new = false;
+}
+
 void ws_sync_begin(struct ws_server *s, struct ws_slice name,
                    struct ws_slice epoch, uint64_t top) {
   struct ws_kept *k = kept_of(s, name);
   if (!k || epoch.n != sizeof k->epoch) return;
   bool was_known = k->is_known, is_same = is_epoch(k, epoch);
-  k->is_first = !was_known;
   k->is_known = true;
+  k->is_asked = false;
   k->sync_top = top;
-  if (is_same) return;
-  ws_kept_clear(k);
-  memcpy(k->epoch, epoch.p, sizeof k->epoch);
-  k->top = 0;
+  if (!is_same) {
+    ws_kept_clear(k);
+    memcpy(k->epoch, epoch.p, sizeof k->epoch);
+    k->top = 0;
+  }
+  set_before(k, is_same);
+  if (is_same || !was_known) return;
   ws_topics_pin(s->topics);
-  if (was_known) tell_reset(s, k, name);
+  tell_reset(s, k, name);
   ws_topics_unpin(s->topics);
 }
 
@@ -128,16 +154,18 @@ static void keep(struct ws_kept *k, const struct ws_publication *p) {
 void ws_sync_message(struct ws_server *s, struct ws_ids except,
                      const struct ws_publication *p) {
   struct ws_kept *k = kept_of(s, p->topic);
-  if (!k || !is_epoch(k, p->epoch) || p->offset <= k->top) return;
+  if (!k || k->is_stuck || !is_epoch(k, p->epoch) || p->offset <= k->top)
+    return;
   if (p->offset > k->top + 1) { /* what is between is lost, or was never here */
     ws_kept_clear(k);
     k->top = p->offset - 1;
   }
   ws_topics_pin(s->topics);
-  if (k->is_first && (!k->ahead || p->offset < k->ahead->what.offset))
+  if (p->offset <= k->before)
     keep(k, p);
   else
     give(s, k, except, p);
+  k->is_stuck = k->top != p->offset;
   ws_topics_unpin(s->topics);
 }
 
@@ -163,6 +191,10 @@ static void drop_others(struct ws_kept *k) {
 void ws_sync_end(struct ws_server *s, struct ws_slice name) {
   struct ws_kept *k = kept_of(s, name);
   if (!k || !k->is_known) return;
+  if (k->is_stuck) { /* from there on once more */
+    ask(s, k, name);
+    return;
+  }
   if (k->top < k->sync_top) { /* the last ones are not kept there any more */
     ws_kept_clear(k);
     k->top = k->sync_top;
@@ -170,7 +202,6 @@ void ws_sync_end(struct ws_server *s, struct ws_slice name) {
   ws_topics_pin(s->topics);
   drop_others(k);
   k->is_synced = true;
-  k->is_first = false;
   k->used = ws_loop_now(s->loop);
   give_ahead(s, k);
   drop_old(k);
@@ -188,7 +219,7 @@ void ws_sync_lost(struct ws_server *s,
       struct ws_kept *k = WS_LIST_ENTRY(e, struct ws_kept, link);
       const struct ws_text *name = k->topic->name;
       if (!is_it((struct ws_slice){name->text, name->len}, arg)) continue;
-      k->is_synced = false;
+      k->is_synced = k->is_asked = false;
       ws_ahead_free(k);
     }
   }

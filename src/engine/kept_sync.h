@@ -12,6 +12,12 @@
 bool ws_sync_live(struct ws_server *s, struct ws_ids except,
                   const struct ws_publication *p);
 
+/* The copy of a topic; NULL: there is none. */
+struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name);
+
+/* Has somebody come to it, and nobody asked yet where it is? */
+bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name);
+
 /* What is known here of a topic whose rest is read now: where it is, and the
  * rule. NULL: nobody wants it. */
 struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name);

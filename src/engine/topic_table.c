@@ -178,8 +178,11 @@ void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
   struct ws_topic *base = t->base ? t->base : t;
   if (--base->n_far || !carrier || !base->name) return;
   struct ws_kept *k = ws_topic_kept(base);
-  if (k) k->is_synced = false;
-  if (k) ws_ahead_free(k);
+  if (k) {
+    k->is_synced = k->is_asked = false;
+    k->is_new = true;
+    ws_ahead_free(k);
+  }
   carrier->calls->unwant(carrier, s, name_of(base));
 }
 
