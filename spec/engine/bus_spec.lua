@@ -355,11 +355,15 @@ describe("a backplane", function()
         { url = "redis://localhost", prefx = "" },
       ["bad option 'url' (the scheme is not redis, rediss or redis+unix)"] =
         "localhost:6379",
+      ["bad option 'prefix' (string expected)"] =
+        { url = { "redis://a", "redis://b" }, prefix = 1 },
     } do
       assert.equal(message, refusal(function()
         local bus = ws.backplane(given)
         return bus
       end))
+      collectgarbage()
+      collectgarbage()
     end
   end)
 

@@ -121,9 +121,10 @@ static bool make(lua_State *L, int arg, bool is_own) {
   struct lua_backplane *lb = new_backplane(L, st);
   int at = lua_gettop(L);
   lb->is_own = is_own;
-  ws_options_backplane(L, arg, &lb->bus);
+  lua_newtable(L); /* it has it at once: what follows may raise */
   lua_pushvalue(L, at + 1);
   lua_setiuservalue(L, at, UV_KEPT);
+  ws_options_backplane(L, arg, at + 1, &lb->bus);
   if (!ws_options_backplane_tls(L, arg, at + 1, &lb->bus, problem)) {
     lua_pushboolean(L, false);
     lua_pushstring(L, problem);

@@ -171,10 +171,8 @@ static void read_links(lua_State *L, int arg, int kept, struct ws_bus *bus) {
   }
 }
 
-void ws_options_backplane(lua_State *L, int arg, struct ws_bus *bus) {
+void ws_options_backplane(lua_State *L, int arg, int kept, struct ws_bus *bus) {
   take_copy(L, arg);
-  lua_newtable(L);
-  int kept = lua_gettop(L);
   lua_pushvalue(L, arg);
   keep(L, kept);
   read_urls(L, arg, kept, bus);
