@@ -751,7 +751,9 @@ function server:history(topic, options) end
 ---@field bytes? integer
 ---The view of who subscribes without naming one: how a client learns where it
 ---is. `"json"`: `{"offset":7,"epoch":"k3f9…","topic":"room/1","data":<message>}`;
----then only JSON text can be published. Default `false`: none.
+---then only JSON text can be published. What comes past the history, from who
+---has no such option or by `redis-cli publish`, has the offset 0, and is left out
+---where it is no JSON. Default `false`: none.
 ---@field stamp? "json"|false|fun(message: string, kind: evws.Kind, about: evws.About): string?, evws.Kind?
 
 ---A place in the messages of a topic: all up to this one.

@@ -320,6 +320,18 @@ describe("a history in Redis", function()
     assert.same({ "one", "two" }, texts(read(a, "room/1")))
   end)
 
+  it("stamps of those only what is JSON", function()
+    local one = process { ["room/*"] = { size = 5, ttl = 60, stamp = "json" } }
+    local raw = subscribe(one, "room/1", { wait = t.limit * t.factor })
+    for _, bytes in ipairs { "raw", "", "{", "1 2", "\xff", "1" } do
+      db:ask("PUBLISH", "evws:t:room/1", bytes)
+    end
+    raw:expect_frame("text",
+      '{"offset":0,"epoch":"","topic":"room/1","data":1}')
+    one.server:publish("room/1", "2")
+    t.contains(raw:frame().payload, '{"offset":1,')
+  end)
+
   it("is not led astray by places that there are not", function()
     local a = process()
     local raw = subscribe(a, "room/1", { recover = {} })
