@@ -34,6 +34,27 @@ describe("the guide to histories", function()
     guide.expect_close(writer, 1003)
   end)
 
+  it("tells who is there, each person once", function()
+    local server = guide.start(guide.write "history", "lobby.lua", 0)
+    local function enter(name)
+      return assert(guide.connect(server, "/?name=" .. name))
+    end
+    local ann = enter "ann"
+    guide.expect(ann, "here: ann")
+    guide.expect(ann, "join: ann")
+    local ben, tab = enter "ben", enter "ann"
+    guide.expect(ann, "join: ben")
+    guide.expect(ben, "here: ann ben")
+    guide.expect(ben, "join: ben")
+    guide.expect(tab, "here: ann ben")
+    tab:close()
+    enter "%20"
+    guide.expect(ann, "join: somebody")
+    guide.expect(ben, "join: somebody")
+    ann:terminate()
+    guide.expect(ben, "leave: ann")
+  end)
+
   it("has a reader that notices a server that was started anew", function()
     local directory = guide.write "history"
     local server = guide.start(directory, "news.lua", 0)
