@@ -154,6 +154,34 @@ describe("listening in workers", function()
     served:await("^again true", 2)
   end)
 
+  it("refuses whoever connects to what all workers have closed", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local served = kit.serve(([[
+      local other = assert(ws.listen { unix = %q, on_message = function()
+        error "nobody sends"
+      end })
+      ws.every(0.05, function()
+        if other and io.open(%q .. ".go") then
+          other:close()
+          other = nil
+          say("closed")
+        end
+      end)
+    ]]):format(path, path) .. kit.echo, "-w 2")
+    served:await("^worker", 2)
+    t.open(nil, { unix = path }):close()
+    finally(function() os.remove(path .. ".go") end)
+    assert(io.open(path .. ".go", "w")):close()
+    served:await("^closed", 2)
+    t.wait(function()
+      local file, _, errno = io.open(path)
+      if file then file:close() end
+      return errno == 2
+    end, "the socket to go")
+    served:open():finish()
+  end)
+
   it("keeps a Unix socket for as long as anybody lives", function()
     local path = os.tmpname()
     os.remove(path)

@@ -282,6 +282,18 @@ local function pass(self, worker, arguments, rest, fds)
   worker:send(("take back:%s\n"):format(channel), rest, table.unpack(fds))
 end
 
+-- What everybody has closed is closed, unless somebody is to come who may want
+-- it.
+local function closed(self, worker, key)
+  worker.holds[key] = nil
+  if self.stopping or self.reload_at then return end
+  for id = 1, self.count do
+    local current = self.places[id] and self.places[id].current
+    if not current or current.state ~= "ready" then return end
+  end
+  self.sockets:keep(self.workers)
+end
+
 function supervisor:heard(worker, verb, arguments, rest, fds)
   if verb == "pong" then
     worker:pong()
@@ -290,7 +302,7 @@ function supervisor:heard(worker, verb, arguments, rest, fds)
   elseif verb == "listen" then
     listen(self, worker, arguments, rest)
   elseif verb == "closed" then
-    worker.holds[tonumber(arguments)] = nil
+    closed(self, worker, tonumber(arguments))
   elseif verb == "pass" then
     pass(self, worker, arguments, rest, fds)
   end
