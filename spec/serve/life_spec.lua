@@ -154,6 +154,13 @@ describe("evws serve", function()
     assert.equal(pid, select(3, served:who(client)))
   end)
 
+  it("reloads where it was told to before the first one was ready", function()
+    local served = kit.serve("say 'up' ws.sleep(1)" .. kit.echo)
+    served:await "^up"
+    served.child:signal "HUP"
+    served:await("^worker %d 2$", 2)
+  end)
+
   it("reloads once more where it was told to while a reload failed",
     function()
       local served = kit.serve(kit.echo, "-w 1 --ready 2")

@@ -207,11 +207,12 @@ function replace_next(self)
   if not place.next then fail_reload(self, id, "cannot be started: " .. why) end
 end
 
---- One after the other; told meanwhile: once more afterwards.
+--- One after the other; told meanwhile, or before the first one is ready: once
+--- more afterwards.
 function supervisor:reload()
-  if self.stopping or not self.was_ready then return end
-  self.reload_again = self.reload_at ~= nil
-  if self.reload_at then return end
+  if self.stopping then return end
+  self.reload_again = self.reload_at ~= nil or not self.was_ready
+  if self.reload_again then return end
   hurry(self)
   self.generation = self.generation + 1
   self.reload_at = 0
@@ -250,6 +251,7 @@ local function is_ready(self, worker)
   self.was_ready = true
   if self.stopping then return end
   start_others(self)
+  if self.reload_again and not self.reload_at then self:reload() end
   if not place or place.next ~= worker then return end
   local old = place.current
   place.current, place.next = worker, nil
