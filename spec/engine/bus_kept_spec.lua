@@ -411,6 +411,28 @@ describe("a history in Redis", function()
     t.wait(function() return #read(a, "room/1") == 90 end)
     publish(a, "room/1", "new")
     raw:expect_frame("text", "new")
+    assert.equal(0, a.server:stats().backplane.reconnects)
+    local c = process() -- and a subscriber that has missed all of it
+    local late = subscribe(c, "room/1", { recover = { offset = 0 } })
+    for i = 1, 90 do late:expect_frame("text", i .. ("x"):rep(200000)) end
+    late:expect_frame("text", "new")
+    late:expect_silence()
+    assert.equal(0, c.server:stats().backplane.reconnects)
+  end)
+
+  it("is over, though what stands there is nothing, and long", function()
+    local a = process()
+    publish(a, "room/1", "one")
+    for i = 2, 12 do
+      db:ask("XADD", "evws:s:room/1", i .. "-0", "m", ("x"):rep(1000000))
+    end
+    db:ask("HSET", "evws:m:room/1", "t", "12")
+    local raw = subscribe(a, "room/1", { wait = 5 })
+    t.wait(function() return read(a, "room/1") end)
+    publish(a, "room/1", "new")
+    raw:expect_frame("text", "new")
+    local calls = db:ask("INFO", "commandstats"):match "eval:calls=(%d+)"
+    assert.is_true(tonumber(calls) < 10, calls)
   end)
 
   it("is there for who has subscribed just before", function()

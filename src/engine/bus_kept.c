@@ -29,11 +29,16 @@ static const char keep_script[] = MAKE_EPOCH
   "redis.call('PUBLISH',ARGV[4],m)"
   "return{t,e}";
 
-/* ARGV: epoch, ttl, epoch that is known, the first offset that is not */
+/* ARGV: epoch, ttl, epoch that is known, the first offset that is not, bytes
+ * that an answer may be long, but for its first message; whether there is more
+ * stands at its end */
 static const char read_script[] = MAKE_EPOCH EXPIRE_HASH
   "local t=redis.call('HGET',KEYS[2],'t')"
   "local from='-'if e==ARGV[3]then from=ARGV[4]..'-0'end "
-  "return{e,tonumber(t),redis.call('XRANGE',KEYS[1],from,'+')}";
+  "local all,some,n=redis.call('XRANGE',KEYS[1],from,'+'),{},0 "
+  "for i,x in ipairs(all)do n=n+#x[2][2]+64 "
+  "if i>1 and n>tonumber(ARGV[5])then break end some[i]=x end "
+  "return{e,tonumber(t),some,#some<#all and 1 or 0}";
 
 /* ARGV: epoch, ttl, channel, envelope before and behind the position */
 static const char reset_script[] =
@@ -249,10 +254,11 @@ static bool send_read(struct ws_reader *r, const struct ws_read *read) {
   if (!k) return false;
   size_t most = sizeof read_script + 1024 + 2 * read->topic->len;
   bool ok = ws_buf_reserve(&r->command, most) &&
-            begin(r, read_script, name_of(read), k->rule, 2);
+            begin(r, read_script, name_of(read), k->rule, 3);
   if (ok) {
     add_text(r, k->epoch, k->is_known ? sizeof k->epoch : 0);
     add_number(r, k->top + 1);
+    add_number(r, r->link->redis.max_reply / 2);
     ok = ws_link_ask(r->link, &r->asked, command(r));
   }
   ws_buf_free(&r->command);
@@ -296,7 +302,8 @@ static void on_payload(struct ws_reader *r, const struct ws_read *read,
     .is_kept = true,
     .offset = c.offset,
     .epoch = c.epoch};
-  ws_sync_message(read->server, ws_bus_excepted(&c, r->node, ids), &p);
+  if (ws_sync_message(read->server, ws_bus_excepted(&c, r->node, ids), &p))
+    r->has_got = true;
 }
 
 static void on_item(struct ws_asked *who, struct ws_redis *redis,
@@ -317,6 +324,8 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
     ws_sync_begin(read->server, name_of(read),
                   (struct ws_slice){(const char *)r->epoch.data, r->epoch.len},
                   (uint64_t)item->n);
+  } else if (item->depth == 1 && item->index == 3) {
+    r->has_more = item->n == 1;
   } else if (item->depth == 4 && item->index == 1) {
     on_payload(r, read, item->text);
   }
@@ -328,8 +337,11 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
   (void)redis;
   if (!read) return;
   shift(&r->sent, &r->sent_end);
-  if (read->server && !r->has_failed) ws_sync_end(read->server, name_of(read));
-  r->has_failed = false;
+  if (read->server && r->has_more && r->has_got)
+    ws_reader_want(r, read->server, name_of(read));
+  else if (read->server && !r->has_failed)
+    ws_sync_end(read->server, name_of(read));
+  r->has_failed = r->has_more = r->has_got = false;
   r->link->calls->changed(r->link);
   free_read(read);
 }
@@ -338,7 +350,7 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
  * when there is another one. */
 static void on_lost(struct ws_asked *who, size_t n) {
   struct ws_reader *r = reader_of(who);
-  r->has_failed = false;
+  r->has_failed = r->has_more = r->has_got = false;
   while (n-- && r->sent) free_read(shift(&r->sent, &r->sent_end));
 }
 

@@ -27,6 +27,8 @@ struct ws_reader {
   struct ws_buf epoch;       /* of the answer that is coming */
   struct ws_buf command;     /* being written */
   bool has_failed;           /* the answer is an error */
+  bool has_more;             /* it is only the beginning, */
+  bool has_got;              /* and brings something new */
 };
 
 void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node);

@@ -151,11 +151,11 @@ static void keep(struct ws_kept *k, const struct ws_publication *p) {
     k->is_short = true;
 }
 
-void ws_sync_message(struct ws_server *s, struct ws_ids except,
+bool ws_sync_message(struct ws_server *s, struct ws_ids except,
                      const struct ws_publication *p) {
   struct ws_kept *k = kept_of(s, p->topic);
   if (!k || k->is_stuck || !is_epoch(k, p->epoch) || p->offset <= k->top)
-    return;
+    return false;
   if (p->offset > k->top + 1) { /* what is between is lost, or was never here */
     ws_kept_clear(k);
     k->top = p->offset - 1;
@@ -165,8 +165,10 @@ void ws_sync_message(struct ws_server *s, struct ws_ids except,
     keep(k, p);
   else
     give(s, k, except, p);
-  k->is_stuck = k->top != p->offset;
+  bool is_in = k->top == p->offset;
+  k->is_stuck = !is_in;
   ws_topics_unpin(s->topics);
+  return is_in;
 }
 
 /* What is told is read there at once: who claims to be further was no evws. */

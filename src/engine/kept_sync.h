@@ -23,10 +23,11 @@ bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name);
 struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name);
 
 /* What was read: first the epoch and the last offset there, then the messages
- * behind what was known, by their offsets, then that this was all. */
+ * behind what was known, by their offsets, then that this was all. A message
+ * tells whether it was a new one. */
 void ws_sync_begin(struct ws_server *s, struct ws_slice name,
                    struct ws_slice epoch, uint64_t top);
-void ws_sync_message(struct ws_server *s, struct ws_ids except,
+bool ws_sync_message(struct ws_server *s, struct ws_ids except,
                      const struct ws_publication *p);
 void ws_sync_end(struct ws_server *s, struct ws_slice name);
 
