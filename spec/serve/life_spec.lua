@@ -68,7 +68,7 @@ describe("evws serve", function()
     local served = kit.serve([[
       assert(ws.listen { host = "127.0.0.1", port = 0 })
       say "up"
-      ws.sleep(0.5)
+      ws.sleep(2)
       ws.after(0.1, function() say "turned" end)
       ws.run()
     ]], "-w 3")
@@ -163,7 +163,7 @@ describe("evws serve", function()
 
   it("reloads once more where it was told to while a reload failed",
     function()
-      local served = kit.serve(kit.echo, "-w 1 --ready 2")
+      local served = kit.serve(kit.echo, "-w 1 --ready 4")
       served:await "^worker"
       served:write "say 'slow' ws.sleep(60)"
       served.child:signal "HUP"
