@@ -1,7 +1,4 @@
 /* lua_serve.c: see lua_serve.h. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1 /* environ */
-#endif
 #include "binding/lua_serve.h"
 
 #include <errno.h>
@@ -86,9 +83,10 @@ static int serve_spawn(lua_State *L) {
 
 /* The environment as a list of "name=value". */
 static int serve_environment(lua_State *L) {
+  char *const *all = ws_process_environment();
   lua_newtable(L);
-  for (int i = 0; environ[i]; i++) {
-    lua_pushstring(L, environ[i]);
+  for (int i = 0; all[i]; i++) {
+    lua_pushstring(L, all[i]);
     lua_rawseti(L, -2, i + 1);
   }
   return 1;

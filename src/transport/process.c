@@ -57,6 +57,10 @@ static int run(struct ws_process *p, char *const argv[], char *const env[],
   return error;
 }
 
+char *const *ws_process_environment(void) {
+  return environ;
+}
+
 /* The shell with this end as its descriptor. */
 static int run_shell(struct ws_process *p, const char *command, int end,
                      int as) {

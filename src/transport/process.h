@@ -28,6 +28,9 @@ int ws_process_start(struct ws_process *p, const char *command, bool is_write);
 int ws_process_spawn(struct ws_process *p, char *const argv[],
                      char *const env[], const int *fds, int n);
 
+/* The environment of this process: "name=value", NULL behind the last. */
+char *const *ws_process_environment(void);
+
 /* How many bytes; none without an error are not possible. */
 ssize_t ws_process_read(struct ws_process *p, void *to, size_t n);
 ssize_t ws_process_write(struct ws_process *p, const void *from, size_t n);
