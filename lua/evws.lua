@@ -9,6 +9,7 @@ if _VERSION ~= "Lua 5.4" and _VERSION ~= "Lua 5.5" then
 end
 
 local core = require "evws.core"
+local option_table = require "evws.option_table"
 
 local ws = {
   version = core.version,
@@ -51,9 +52,8 @@ core.set_module(ws) -- whatever stands in ws.log is called
 
 -- Both hooks can be called and set, `ws.on_error(f)` and `ws.on_error = f`;
 -- what has a slip of the pen in it would otherwise never be called.
-local names = { "on_error" }
-for name in pairs(ws) do names[#names + 1] = name end
-table.sort(names)
+local names = { on_error = true }
+for name in pairs(ws) do names[name] = true end
 
 local hidden = { on_error = core.on_error }
 
@@ -66,12 +66,9 @@ local function set(_, name, value)
     core.on_error(value)
     return
   end
-  for _, known in ipairs(names) do
-    if name == known then return rawset(ws, name, value) end
-  end
-  local nearest = core.suggest(tostring(name), names)
+  if names[name] then return rawset(ws, name, value) end
   error(("cannot set '%s' of evws%s"):format(tostring(name),
-    nearest and (" (did you mean '%s'?)"):format(nearest) or ""), 2)
+    option_table.hint(name, names)), 2)
 end
 
 local function all()

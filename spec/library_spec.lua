@@ -258,7 +258,7 @@ describe("library/evws.lua", function()
   end)
 
   it("has the options and defaults of ws.cookie", function()
-    local known = upvalue(upvalue(ws.cookie, "check_names"), "names")
+    local known = keys(upvalue(upvalue(ws.cookie, "check_names"), "names"))
     local defaults = upvalue(ws.cookie, "defaults")
     local documented = fields_of "evws.CookieOptions"
     assert.same(known, keys(documented))

@@ -1,6 +1,7 @@
 -- cookies.lua: ws.parse_cookies and ws.cookie: what a browser sends back, and
 -- what it is told to keep (RFC 6265).
 
+local hint = require "evws.option_table".hint
 local http_date = require "evws.http_date"
 
 local byte, char, find, format, gmatch, gsub, match =
@@ -82,17 +83,13 @@ local attributes = {
 local defaults = { path = "/", http_only = true, same_site = "lax" }
 
 local names = {}
-for i, attribute in ipairs(attributes) do names[i] = attribute[1] end
-table.sort(names)
+for _, attribute in ipairs(attributes) do names[attribute[1]] = true end
 
 local function check_names(options)
   for name in pairs(options) do
-    local known = false
-    for _, other in ipairs(names) do known = known or name == other end
-    if not known then
-      local nearest = require "evws.core".suggest(tostring(name), names)
+    if not names[name] then
       error(("unknown option '%s' for 'cookie'%s"):format(tostring(name),
-        nearest and (" (did you mean '%s'?)"):format(nearest) or ""), 3)
+        hint(name, names)), 3)
     end
   end
 end

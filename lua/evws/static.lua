@@ -6,6 +6,7 @@
 -- Bytes of a request meet plain searches and anchored linear patterns only.
 
 local core = require "evws.core"
+local hint = require "evws.option_table".hint
 local http_date = require "evws.http_date"
 
 local file = core.file
@@ -325,12 +326,8 @@ local function handle(site, request)
 end
 
 local function unknown_option(name)
-  local known = {}
-  for option in pairs(defaults) do known[#known + 1] = option end
-  table.sort(known)
-  local nearest = core.suggest(tostring(name), known)
-  local text = format("unknown option '%s' for 'static'", tostring(name))
-  return nearest and format("%s (did you mean '%s'?)", text, nearest) or text
+  return format("unknown option '%s' for 'static'%s", tostring(name),
+    hint(name, defaults))
 end
 
 -- What may stand in a header: no control byte, so no second line.

@@ -7,7 +7,6 @@ local jwt = require "evws.channels.jwt"
 local namespaces = require "evws.channels.namespaces"
 local options = require "evws.channels.options"
 local push = require "evws.channels.push"
-local core = require "evws.core"
 local ws = require "evws"
 
 describe("base64url", function()
@@ -64,7 +63,7 @@ end)
 
 describe("namespaces", function()
   local function new(given)
-    return namespaces.new(given, 255, core.suggest, 1)
+    return namespaces.new(given, 255, 1)
   end
 
   it("are found by the whole name, else by the longest beginning", function()

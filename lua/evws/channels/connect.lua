@@ -13,7 +13,8 @@ local connect = {}
 
 local longest_info = 2048
 
-local identity = { "data", "expires", "info", "subscribe", "user" }
+local identity = { data = true, expires = true, info = true,
+  subscribe = true, user = true }
 
 -- The claims of a connection's token; raises where it is none of ours.
 local function read_token(app, token)

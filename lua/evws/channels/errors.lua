@@ -1,7 +1,7 @@
 -- errors.lua: what a client is told by number: errors of a command, after which
 -- the connection stays, and the codes it is closed with.
 
-local core = require "evws.core"
+local hint = require "evws.option_table".hint
 
 local errors = {}
 
@@ -65,13 +65,9 @@ end
 -- A table that a handler has returned has no other names than these.
 function errors.check_names(handler, given, names)
   for name in pairs(given) do
-    local known = false
-    for _, other in ipairs(names) do known = known or name == other end
-    if not known then
-      local near = core.suggest(tostring(name), names)
+    if not names[name] then
       error(("%s returned an unknown field '%s'%s"):format(handler,
-        tostring(name), near and (" (did you mean '%s'?)"):format(near) or ""),
-        0)
+        tostring(name), hint(name, names)), 0)
     end
   end
 end

@@ -1,5 +1,7 @@
 -- namespaces.lua: the rights of a channel, by its name.
 
+local hint = require "evws.option_table".hint
+
 local namespaces = {}
 namespaces.__index = namespaces
 
@@ -50,7 +52,7 @@ local rights = {
     check = one_of(true, false, "subscribers") },
 }
 
-local function read_rights(pattern, given, suggest, level)
+local function read_rights(pattern, given, level)
   local function fail(text, ...)
     error(("namespace '%s': " .. text):format(pattern, ...), level + 2)
   end
@@ -60,12 +62,7 @@ local function read_rights(pattern, given, suggest, level)
   for name, value in pairs(given) do
     local right = rights[name]
     if not right then
-      local names = {}
-      for known in pairs(rights) do names[#names + 1] = known end
-      table.sort(names)
-      local near = suggest(tostring(name), names)
-      fail("unknown right '%s'%s", tostring(name),
-        near and (" (did you mean '%s'?)"):format(near) or "")
+      fail("unknown right '%s'%s", tostring(name), hint(name, rights))
     end
     if not right.check(value) then
       fail("bad right '%s' (%s expected)", name, right.expected)
@@ -89,12 +86,12 @@ local function check_pattern(pattern, max_channel, level)
 end
 
 -- given: pattern -> rights. Raises at the line `level` calls up.
-function namespaces.new(given, max_channel, suggest, level)
+function namespaces.new(given, max_channel, level)
   local self = setmetatable({ exact = {}, prefixes = {}, list = {} },
     namespaces)
   for pattern, value in pairs(given) do
     check_pattern(pattern, max_channel, level + 1)
-    local read = read_rights(pattern, value, suggest, level + 1)
+    local read = read_rights(pattern, value, level + 1)
     self.list[#self.list + 1] = read
     if pattern:sub(-1) == "*" then
       read.prefix = pattern:sub(1, -2)

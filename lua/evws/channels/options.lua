@@ -1,7 +1,11 @@
 -- options.lua: the options of channels.new: names, types, defaults.
 
-local core = require "evws.core"
 local namespaces = require "evws.channels.namespaces"
+local table_of = require "evws.option_table"
+
+local any, is_seconds = table_of.any, table_of.is_seconds
+local is_type, is_whole = table_of.is_type, table_of.is_whole
+local or_false = table_of.or_false
 
 local options = {}
 
@@ -24,29 +28,6 @@ options.defaults = {
   max_per_user = false,
 }
 
-local function is_whole(least, most)
-  return function(value)
-    return math.type(value) == "integer" and value >= least and value <= most,
-      ("a whole number from %d to %d"):format(least, most)
-  end
-end
-
-local function is_seconds(value)
-  return type(value) == "number" and value > 0 and value < math.huge,
-    "seconds above 0"
-end
-
-local function or_false(check)
-  return function(value)
-    local ok, expected = check(value)
-    return value == false or ok, expected .. ", or false"
-  end
-end
-
-local function is_type(kind)
-  return function(value) return type(value) == kind, "a " .. kind end
-end
-
 local function is_rpc(value)
   if type(value) ~= "table" then return false, "a table of functions" end
   for name, fn in pairs(value) do
@@ -56,8 +37,6 @@ local function is_rpc(value)
   end
   return true
 end
-
-local function any() return true end
 
 local large = 1 << 40
 
@@ -84,15 +63,6 @@ local checks = {
 }
 options.checks = checks
 
-local function unknown(name, level)
-  local names = {}
-  for known in pairs(checks) do names[#names + 1] = known end
-  table.sort(names)
-  local near = core.suggest(tostring(name), names)
-  error(("unknown option '%s' for 'channels'%s"):format(tostring(name),
-    near and (" (did you mean '%s'?)"):format(near) or ""), level + 1)
-end
-
 -- Of namespaces that ask for tokens.
 local function check_secret(read, level)
   if read.secret then return end
@@ -112,23 +82,14 @@ function options.read(given, level)
     error(("bad argument #1 to 'new' (table expected, got %s)"):format(
       type(given)), level + 1)
   end
-  local read = {}
-  for name, value in pairs(options.defaults) do read[name] = value end
-  for name, value in pairs(given) do
-    if not checks[name] then unknown(name, level + 1) end
-    local ok, expected = checks[name](value)
-    if not ok then
-      error(("bad option '%s' for 'channels' (%s expected)"):format(name,
-        expected), level + 1)
-    end
-    read[name] = value
-  end
+  local read = table_of.read(given, { name = "channels", checks = checks,
+    defaults = options.defaults }, level + 1)
   if read.pong and not read.ping then
     error("bad option 'pong' for 'channels' (there is no ping to answer)",
       level + 1)
   end
   read.rights = namespaces.new(read.namespaces or {}, read.max_channel,
-    core.suggest, level + 1)
+    level + 1)
   local methods = {}
   for name, fn in pairs(read.rpc or {}) do methods[name] = fn end
   read.rpc = methods

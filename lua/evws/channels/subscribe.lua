@@ -28,7 +28,7 @@ function subscribe.read_token(client, channel, token)
   return claims
 end
 
-local granted = { "data", "expires", "info" }
+local granted = { data = true, expires = true, info = true }
 
 -- What a namespace's `subscribe` grants: { info =, data =, expires = }.
 local function grant_of(client, channel, rights, request)

@@ -1,6 +1,12 @@
 -- options.lua: the options of signalr.hub: names, types, defaults, and the
 -- methods with what each of them takes.
 
+local table_of = require "evws.option_table"
+
+local any, is_seconds = table_of.any, table_of.is_seconds
+local is_type, is_whole = table_of.is_type, table_of.is_whole
+local or_false = table_of.or_false
+
 local options = {}
 
 options.defaults = {
@@ -25,29 +31,6 @@ options.defaults = {
   poll_timeout = 90,
 }
 
-local function is_whole(least, most)
-  return function(value)
-    return math.type(value) == "integer" and value >= least and value <= most,
-      ("a whole number from %d to %d"):format(least, most)
-  end
-end
-
-local function is_seconds(value)
-  return type(value) == "number" and value > 0 and value < math.huge,
-    "seconds above 0"
-end
-
-local function or_false(check)
-  return function(value)
-    local ok, expected = check(value)
-    return value == false or ok, expected .. ", or false"
-  end
-end
-
-local function is_type(kind)
-  return function(value) return type(value) == kind, kind end
-end
-
 local function is_list_of(known)
   return function(value)
     local expected = "a list of " .. table.concat(known, ", ")
@@ -62,8 +45,6 @@ local function is_list_of(known)
 end
 
 local transports = { "WebSockets", "ServerSentEvents", "LongPolling" }
-
-local function any() return true end
 
 local large = 1 << 40
 
@@ -94,33 +75,6 @@ local checks = {
   end,
 }
 options.checks = checks
-
--- Edits (one character more, less or other) between two names.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal
-    diagonal, row[0] = row[0], i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j],
-        math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
-local function unknown(name, level)
-  local best, least
-  for other in pairs(checks) do
-    local edits = type(name) == "string" and distance(name, other) or 9
-    if not least or edits < least then best, least = other, edits end
-  end
-  local hint = least <= 2 and (" (did you mean '%s'?)"):format(best) or ""
-  error(("unknown option '%s' for 'hub'%s"):format(tostring(name), hint),
-    level + 1)
-end
 
 local method_fields = { uploads = "integer", args = "args",
   authorize = "function" }
@@ -223,17 +177,8 @@ function options.read(given, level)
     error(("bad argument #1 to 'hub' (table expected, got %s)"):format(
       type(given)), level + 1)
   end
-  local read = {}
-  for name, value in pairs(options.defaults) do read[name] = value end
-  for name, value in pairs(given) do
-    if not checks[name] then unknown(name, level + 1) end
-    local ok, expected = checks[name](value)
-    if not ok then
-      error(("bad option '%s' for 'hub' (%s expected)"):format(name, expected),
-        level + 1)
-    end
-    read[name] = value
-  end
+  local read = table_of.read(given, { name = "hub", checks = checks,
+    defaults = options.defaults }, level + 1)
   read.protocols = read.protocols or { "json", "messagepack" }
   read.transports = read.transports or transports
   local interval, timeout = read.keepalive_interval, read.client_timeout
