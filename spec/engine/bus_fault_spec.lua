@@ -49,7 +49,7 @@ describe("a backplane", function()
     t.turn()
     redis.cleanup()
     ws.on_error(nil)
-    ws.log = nil
+    ws.log = core.log
   end)
 
   local function turns(n)

@@ -26,7 +26,7 @@ local function cleanup()
   t.turn()
   redis.cleanup()
   buses = {}
-  ws.log = nil
+  ws.log = require "evws.core".log
 end
 
 describe("a history in Redis", function()

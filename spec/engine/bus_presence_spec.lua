@@ -31,7 +31,7 @@ describe("presence in Redis", function()
     end
     t.turn()
     redis.cleanup()
-    ws.log = nil
+    ws.log = require "evws.core".log
   end)
 
   -- A process that notes who comes and goes.
@@ -281,7 +281,7 @@ describe("presence with a Redis of our own making", function()
     t.wait(function() return tostring(bus):find "closed" end)
     t.turn()
     redis.cleanup()
-    ws.log = nil
+    ws.log = require "evws.core".log
   end)
 
   local told

@@ -28,7 +28,7 @@ local function cleanup()
   end)
   t.turn()
   redis.cleanup()
-  ws.log = nil
+  ws.log = require "evws.core".log
 end
 
 local function backplane(fake, options)

@@ -117,7 +117,7 @@ after_each(function()
   for _, node in ipairs(nodes) do node.bus:close() end
   t.turn()
   redis.cleanup()
-  ws.log = nil
+  ws.log = require "evws.core".log
 end)
 
 describe("with redis-server, a backplane", function()
