@@ -29,6 +29,15 @@ static inline bool ws_slice_equal_nocase(struct ws_slice a, struct ws_slice b) {
   return true;
 }
 
+/* Cuts a prefix off, in whatever case. False, and nothing cut, without it. */
+static inline bool ws_slice_cut_prefix(struct ws_slice *s, const char *prefix) {
+  struct ws_slice want = {prefix, strlen(prefix)}, have = {s->p, want.n};
+  if (s->n < want.n || !ws_slice_equal_nocase(have, want)) return false;
+  s->p += want.n;
+  s->n -= want.n;
+  return true;
+}
+
 static inline bool ws_is_blank(char c) {
   return c == ' ' || c == '\t';
 }

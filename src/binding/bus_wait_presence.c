@@ -32,6 +32,16 @@ static void set(lua_State *L, const char *name, struct ws_slice text) {
   lua_setfield(L, -2, name);
 }
 
+void ws_push_person(lua_State *L, struct ws_slice id, struct ws_slice key,
+                    struct ws_slice info, size_t n) {
+  lua_createtable(L, 0, 4);
+  set(L, "id", id);
+  set(L, "key", key);
+  set(L, "info", info);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, "count");
+}
+
 /* The waiter owns the list until it is collected, whatever raises here. */
 static int push_people(lua_State *L, struct presence_waiter *p) {
   const struct ws_buf *items = &p->call.items;
@@ -44,12 +54,7 @@ static int push_people(lua_State *L, struct presence_waiter *p) {
   lua_createtable(L, n < 65536 ? (int)n : 65536, 0);
   for (size_t i = 0; i < n; i++) {
     const struct ws_roll_person *one = &p->people[i];
-    lua_createtable(L, 0, 4);
-    set(L, "id", one->id);
-    set(L, "key", one->key);
-    set(L, "info", one->info);
-    lua_pushinteger(L, (lua_Integer)one->n);
-    lua_setfield(L, -2, "count");
+    ws_push_person(L, one->id, one->key, one->info, one->n);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   ws_mem_free(p->people);

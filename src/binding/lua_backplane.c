@@ -11,6 +11,7 @@
 #include "binding/lua_message.h"
 #include "binding/option_backplane.h"
 #include "binding/option_values.h"
+#include "binding/send_options.h"
 #include "binding/task.h"
 #include "binding/waiting.h"
 #include "binding/worker.h"
@@ -208,10 +209,7 @@ static int backplane_publish(lua_State *L) {
   if (!lua_isnoneornil(L, 5)) {
     luaL_checktype(L, 5, LUA_TTABLE);
     ws_option_names(L, 5, "publish", options);
-    int type = lua_getfield(L, 5, "meta");
-    if (type == LUA_TSTRING) p.meta.p = lua_tolstring(L, -1, &p.meta.n);
-    if ((type != LUA_TNIL && type != LUA_TSTRING) || p.meta.n > WS_META_MAX)
-      ws_option_bad(L, "meta", "a string of at most 4096 bytes");
+    p.meta = ws_read_meta(L, 5);
   }
   if (lb->st->is_viewing)
     luaL_error(L, "cannot %s inside of a view", "publish");

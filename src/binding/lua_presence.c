@@ -92,9 +92,8 @@ void ws_presence_give(struct lua_arrival *a) {
 
 /* ---- who is there ---- */
 
-static void set(lua_State *L, const char *name, const struct ws_text *t) {
-  lua_pushlstring(L, t->text, t->len);
-  lua_setfield(L, -2, name);
+static struct ws_slice slice_of(const struct ws_text *t) {
+  return (struct ws_slice){t->text, t->len};
 }
 
 /* 1: people. While the collector rests no finalizer changes who is there. */
@@ -105,12 +104,8 @@ static int list_body(lua_State *L) {
   if (!p) return 1;
   for (const struct ws_list *e = p->people.next; e != &p->people; e = e->next) {
     const struct ws_person *one = WS_LIST_ENTRY(e, struct ws_person, link);
-    lua_createtable(L, 0, 4);
-    set(L, "id", one->id);
-    set(L, "key", one->key);
-    set(L, "info", one->info);
-    lua_pushinteger(L, (lua_Integer)one->n);
-    lua_setfield(L, -2, "count");
+    ws_push_person(L, slice_of(one->id), slice_of(one->key),
+                   slice_of(one->info), one->n);
     lua_rawseti(L, 2, ++n);
   }
   return 1;

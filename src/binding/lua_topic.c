@@ -69,11 +69,7 @@ static struct ws_publication check_publication(lua_State *L, bool *here,
   luaL_checktype(L, 5, LUA_TTABLE);
   ws_option_names(L, 5, "publish", options);
   *here = ws_option_bool(L, 5, "here", false);
-  int type = lua_getfield(L, 5, "meta");
-  if (type == LUA_TSTRING) p.meta.p = lua_tolstring(L, -1, &p.meta.n);
-  if ((type != LUA_TNIL && type != LUA_TSTRING) || p.meta.n > WS_META_MAX)
-    ws_option_bad(L, "meta", "a string of at most 4096 bytes");
-  lua_pop(L, 1);
+  p.meta = ws_read_meta(L, 5);
   ws_read_fleet(L, 5, &p.fleet);
   return p;
 }

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #include "binding/option_values.h"
+#include "engine/carrier.h"
 
 #define TTL_MAX 1e9 /* seconds: more is a mistake */
 
@@ -20,6 +21,16 @@ static struct ws_slice check_key(lua_State *L) {
   if (key.n == 0 || key.n > WS_FLEETING_KEY_MAX)
     ws_option_bad(L, "key", "string of 1 to 255 bytes");
   return key; /* the options table keeps it */
+}
+
+struct ws_slice ws_read_meta(lua_State *L, int arg) {
+  struct ws_slice meta = {NULL, 0};
+  int type = lua_getfield(L, arg, "meta");
+  if (type == LUA_TSTRING) meta.p = lua_tolstring(L, -1, &meta.n);
+  if ((type != LUA_TNIL && type != LUA_TSTRING) || meta.n > WS_META_MAX)
+    ws_option_bad(L, "meta", "a string of at most 4096 bytes");
+  lua_pop(L, 1);
+  return meta;
 }
 
 void ws_read_fleet(lua_State *L, int arg, struct ws_fleet *how) {

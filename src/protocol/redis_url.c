@@ -5,15 +5,6 @@
 
 #define DB_MAX 1000000
 
-static bool starts_with(struct ws_slice *text, const char *scheme) {
-  struct ws_slice want = {scheme, strlen(scheme)};
-  struct ws_slice have = {text->p, want.n};
-  if (text->n < want.n || !ws_slice_equal_nocase(have, want)) return false;
-  text->p += want.n;
-  text->n -= want.n;
-  return true;
-}
-
 /* Cuts *head off the text, up to the last or the first of a byte, which is
  * left out; false where there is none. */
 static bool cut(struct ws_slice *text, char at, bool is_last,
@@ -58,7 +49,7 @@ static void take_user(struct ws_slice user, struct ws_redis_url *url) {
 
 static const char *parse_unix(struct ws_slice text, struct ws_redis_url *url) {
   struct ws_slice user, query = {NULL, 0};
-  if (starts_with(&text, "//") && cut(&text, '@', false, &user))
+  if (ws_slice_cut_prefix(&text, "//") && cut(&text, '@', false, &user))
     take_user(user, url);
   if (cut(&text, '?', false, &url->path))
     query = text;
@@ -67,7 +58,8 @@ static const char *parse_unix(struct ws_slice text, struct ws_redis_url *url) {
   if (url->path.n == 0 || url->path.p[0] != '/')
     return "the path of the socket is missing";
   if (!query.p) return NULL;
-  if (starts_with(&query, "db=") && parse_db(query, &url->db)) return NULL;
+  if (ws_slice_cut_prefix(&query, "db=") && parse_db(query, &url->db))
+    return NULL;
   return "after the path of the socket only ?db=number is known";
 }
 
@@ -91,9 +83,9 @@ static const char *parse_inet(struct ws_slice text, struct ws_redis_url *url) {
 
 static const char *parse(struct ws_slice text, struct ws_redis_url *url) {
   if (!are_bytes_good(text)) return "a character that must be percent-encoded";
-  if (starts_with(&text, "redis+unix:")) return parse_unix(text, url);
-  url->is_secure = starts_with(&text, "rediss://");
-  if (url->is_secure || starts_with(&text, "redis://"))
+  if (ws_slice_cut_prefix(&text, "redis+unix:")) return parse_unix(text, url);
+  url->is_secure = ws_slice_cut_prefix(&text, "rediss://");
+  if (url->is_secure || ws_slice_cut_prefix(&text, "redis://"))
     return parse_inet(text, url);
   return "the scheme is not redis, rediss or redis+unix";
 }

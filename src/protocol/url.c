@@ -7,15 +7,6 @@
 
 #define ZONE_MAX 128 /* bytes, with its mark */
 
-static bool starts_with(struct ws_slice *text, const char *scheme) {
-  struct ws_slice want = {scheme, strlen(scheme)};
-  struct ws_slice have = {text->p, want.n};
-  if (text->n < want.n || !ws_slice_equal_nocase(have, want)) return false;
-  text->p += want.n;
-  text->n -= want.n;
-  return true;
-}
-
 /* Cuts *rest off the text, from the first byte that is one of `stops`. */
 static struct ws_slice cut_at(struct ws_slice text, const char *stops,
                               struct ws_slice *rest) {
@@ -136,17 +127,17 @@ static const char *parse_inet(struct ws_slice text, struct ws_url *url) {
 static const char *parse(struct ws_slice text, struct ws_url *url) {
   const char *why = check_bytes(text);
   if (why) return why;
-  if (starts_with(&text, "ws+unix:")) {
+  if (ws_slice_cut_prefix(&text, "ws+unix:")) {
     if (text.n >= 2 && text.p[0] == '/' && text.p[1] == '/') {
       text.p += 2;
       text.n -= 2;
     }
     why = parse_unix(text, url);
-  } else if (starts_with(&text, "wss://")) {
+  } else if (ws_slice_cut_prefix(&text, "wss://")) {
     url->is_secure = true;
     url->port = 443;
     why = parse_inet(text, url);
-  } else if (starts_with(&text, "ws://")) {
+  } else if (ws_slice_cut_prefix(&text, "ws://")) {
     why = parse_inet(text, url);
   } else {
     why = WS_URL_NO_SCHEME;

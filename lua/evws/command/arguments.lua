@@ -87,16 +87,6 @@ local take = {
   end,
 }
 
-local function set(o, option, value)
-  if not option.value then
-    o[option.long] = true
-  elseif take[option.long] then
-    take[option.long](o, value)
-  else
-    o[option.long] = value
-  end
-end
-
 local function with_scheme(url)
   if url:find "^ws%+unix:" then return url end
   local scheme, rest = url:match "^(%a[%w+.-]*)(://.*)$"
@@ -116,7 +106,7 @@ end
 --- The options as a table, with `url` and `messages`; what is wrong is raised
 --- as { usage = text }.
 function arguments.read(list)
-  local o, rest, behind = words.read(list, manual.groups, set, others)
+  local o, rest, behind = words.read(list, manual.groups, take, others)
   table.move(behind, 1, #behind, #rest + 1, rest)
   if not o.help and not o.version then check(o, rest) end
   return o

@@ -51,16 +51,6 @@ local take = {
   end,
 }
 
-local function set(o, option, value)
-  if not option.value then
-    o[option.long] = true
-  elseif take[option.long] then
-    take[option.long](o, value)
-  else
-    o[option.long] = value
-  end
-end
-
 -- Those that this process may run on.
 local function cores()
   local pipe = io.popen "nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null"
@@ -80,7 +70,7 @@ end
 --- is wrong is raised as { usage = text }.
 function serve.read(list)
   local o, rest, behind = words.read(table.move(list, 2, #list, 1, {}),
-    manual.groups, set, others)
+    manual.groups, take, others)
   if o.help then return o end
   if #rest == 0 then fail "a script is missing" end
   if #rest > 1 then

@@ -23,6 +23,18 @@ end
 local reader = {}
 reader.__index = reader
 
+-- Without a value, or as it stands, or as whoever reads it takes it.
+local function set(self, option, value)
+  local take = self.take[option.long]
+  if not option.value then
+    self.o[option.long] = true
+  elseif take then
+    take(self.o, value)
+  else
+    self.o[option.long] = value
+  end
+end
+
 -- The option that was meant, if one is near.
 local function nearest(self, text)
   local name, list = text:match "^%-%-([^=]*)", {}
@@ -48,10 +60,10 @@ local function short(self, i)
     if option.value then
       local value = at <= #text and text:sub(at) or list[i + 1]
       if not value then fail("%s: a value is missing", text) end
-      self.set(self.o, option, value)
+      set(self, option, value)
       return at <= #text and 1 or 2
     end
-    self.set(self.o, option)
+    set(self, option)
   end
   return 1
 end
@@ -64,12 +76,12 @@ local function long(self, i)
   local option = self.by_long[name]
   if not option or value and not option.value then unknown(self, list[i]) end
   if not option.value then
-    self.set(self.o, option)
+    set(self, option)
     return 1
   end
   local given = value or list[i + 1]
   if not given then fail("%s: a value is missing", list[i]) end
-  self.set(self.o, option, given)
+  set(self, option, given)
   return value and 1 or 2
 end
 
@@ -84,11 +96,12 @@ local function by_name(groups)
   return by_long, by_short
 end
 
---- groups: of options; set(o, option, value): takes one; others: what names
+--- groups: of options; take: name -> function(o, text), where the text is not
+--- the value as it stands; others: what names
 --- that do not exist may have meant -> o, the words that are no options, and
 --- those behind "--"
-function words.read(list, groups, set, others)
-  local self = setmetatable({ list = list, set = set, others = others,
+function words.read(list, groups, take, others)
+  local self = setmetatable({ list = list, take = take, others = others,
     o = {} }, reader)
   self.by_long, self.by_short = by_name(groups)
   local rest, i = {}, 1
