@@ -2,17 +2,13 @@
 -- README, the documents. Whatever exists is described, nothing else is, and
 -- the numbers are those of ws.defaults.
 
+local reference = require "spec.helper.reference"
 local t = require "spec.helper"
 local ws = t.ws
 
 local lua = os.getenv "LUA" or "lua5.4"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
+local keys, read = reference.keys, reference.read
 
 local function exists(path)
   local file = io.open(path)
@@ -25,15 +21,6 @@ local function lines_of(command)
   local pipe = assert(io.popen(command))
   for line in pipe:lines() do list[#list + 1] = line end
   pipe:close()
-  return list
-end
-
-local function keys(...)
-  local list = {}
-  for _, from in ipairs { ... } do
-    for key in pairs(from) do list[#list + 1] = key end
-  end
-  table.sort(list)
   return list
 end
 

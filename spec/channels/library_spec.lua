@@ -4,28 +4,11 @@ local app = require "evws.channels.app"
 local channels = require "evws.channels"
 local client = require "evws.channels.client"
 local options = require "evws.channels.options"
+local reference = require "spec.helper.reference"
 
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
-
+local keys, read = reference.keys, reference.read
 local library = read "library/evws/channels.lua"
-
-local function keys(t)
-  local list = {}
-  for key in pairs(t) do list[#list + 1] = key end
-  table.sort(list)
-  return list
-end
-
-local function documented(owner)
-  local found = {}
-  for name in library:gmatch("\nfunction " .. owner .. "[.:]([%w_]+)%(") do
-    found[name] = true
-  end
-  return found
-end
+local documented, fields_of = reference.of(library)
 
 describe("library/evws/channels.lua", function()
   it("has every function of the module and no other", function()
@@ -36,11 +19,7 @@ describe("library/evws/channels.lua", function()
   end)
 
   it("has every option and its default", function()
-    local text = library:match "@class evws.ChannelOptions\n(.-)\n[^-]" .. "\n"
-    local fields = {}
-    for name in text:gmatch "%-%-%-@field ([%w_]+)%??" do
-      fields[name] = true
-    end
+    local fields, text = fields_of "evws.ChannelOptions"
     assert.same(keys(options.checks), keys(fields))
     for name, value in pairs(options.defaults) do
       local about = text:match("([^\n]*\n[^\n]*\n[^\n]*)\n%-%-%-@field "

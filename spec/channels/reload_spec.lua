@@ -4,6 +4,7 @@
 local kit = require "spec.serve.kit"
 local core = require "evws.core"
 local t = require "spec.helper"
+local redis = require "spec.helper.redis"
 
 local ws = t.ws
 
@@ -19,10 +20,7 @@ say("worker", pid(), ws.worker.generation)
 ws.run()
 ]]
 
-local is_built, bus = pcall(ws.backplane, "redis://localhost:1")
-if is_built then bus:close() end
-local has = is_built
-  and os.execute "command -v redis-server >/dev/null 2>&1"
+local has = redis.is_built() and redis.has_server()
 local it_if = has and it or pending
 
 local function decode(text) return core.json_decode(text, 20, false, nil) end

@@ -9,6 +9,7 @@
 --     f:publish(channel, bytes), f:push(bytes) to all who have subscribed
 --     f:drop()       cuts all connections; f:stop(), f:start() of listening
 --   redis.reply(value)  a string, a number, a list, false (nil) as RESP
+--   redis.is_built()    is evws built with hiredis?
 --   redis.has_server()  is there a redis-server?
 --   redis.start([arguments]) -> r, a redis-server on a Unix socket and a port:
 --     r.url, r.port, r.pid; r:ask(words...) -> its reply as a Lua value, or
@@ -188,6 +189,10 @@ local function program()
   for _, name in ipairs { "redis-server", "valkey-server" } do
     if os.execute("command -v " .. name .. " >/dev/null") then return name end
   end
+end
+
+function redis.is_built()
+  return (pcall(function() t.ws.backplane("redis://127.0.0.1:1"):close() end))
 end
 
 function redis.has_server()

@@ -2,6 +2,7 @@
 
 local kit = require "spec.serve.kit"
 local t = require "spec.helper"
+local redis = require "spec.helper.redis"
 
 local script = [[
 local server = assert(ws.listen { host = "127.0.0.1", port = 0, %s
@@ -67,10 +68,7 @@ describe("topics in workers", function()
     assert.equal("", served.child:errors() .. alone.child:errors())
   end)
 
-  local is_built, bus = pcall(t.ws.backplane, "redis://localhost:1")
-  if is_built then bus:close() end
-  local has = is_built
-    and os.execute "command -v redis-server >/dev/null 2>&1"
+  local has = redis.is_built() and redis.has_server()
   local it_if = has and it or pending
 
   it_if("reach all of them by --redis spawn", function()

@@ -12,40 +12,12 @@ local groups = require "evws.signalr.groups"
 local hub = require "evws.signalr.hub"
 local kit = require "spec.signalr.kit"
 local options = require "evws.signalr.options"
+local reference = require "spec.helper.reference"
 local signalr = require "evws.signalr"
 
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
-
+local keys, read = reference.keys, reference.read
 local library = read "library/evws/signalr.lua"
-
-local function keys(t)
-  local list = {}
-  for key in pairs(t) do list[#list + 1] = key end
-  table.sort(list)
-  return list
-end
-
--- Functions of a variable, and fields of a class.
-local function documented(owner)
-  local found = {}
-  for name in library:gmatch("\nfunction " .. owner .. "[.:]([%w_]+)%(") do
-    found[name] = true
-  end
-  return found
-end
-
-local function fields_of(class)
-  local text = library:match("@class " .. class:gsub("%.", "%%.")
-    .. "[ :\n](.-)\n[^-]")
-  local found = {}
-  for name, above in (text .. "\n"):gmatch "%-%-%-@field ([%w_]+)%??(.-)\n" do
-    found[name] = above
-  end
-  return found, text
-end
+local documented, fields_of = reference.of(library)
 
 describe("library/evws/signalr.lua", function()
   after_each(kit.cleanup)

@@ -10,9 +10,10 @@ if not pcall(require, "cjson") then
 end
 
 local cjson = require "cjson"
+local redis = require "spec.helper.redis"
 local serve = require "spec.serve.kit"
 local t = require "spec.helper"
-local frame, ws = t.frame, t.ws
+local frame = t.frame
 
 local script = [[
 local signalr = require "evws.signalr"
@@ -171,9 +172,7 @@ describe("a hub in several workers", function()
   end)
 
   it("tells groups in all of them, and asks clients anywhere", function()
-    local here = os.execute "command -v redis-server >/dev/null"
-    local _, why = pcall(ws.backplane)
-    if not here or tostring(why):find "hiredis" then
+    if not (redis.is_built() and redis.has_server()) then
       return pending "there is no redis-server, or no hiredis"
     end
     start " --redis spawn"
