@@ -389,7 +389,17 @@ describe("docs/deploy.md", function()
         conn:send(message == "which" and tostring(ws.worker.generation)
           or message)
       end })
-      ws.run()]]):format(port))
+      ws.run()
+      local ended <close> = io.open(%q, "a")
+      ended:write "x"]]):format(port, directory .. "/ended"))
+  end
+
+  -- One who is told to go may still get connections until it hears of it.
+  local function await_ended(n)
+    t.wait(function()
+      local file <close> = io.open(directory .. "/ended")
+      return file and #file:read "a" == n
+    end, "the end of the workers before", 10)
   end
 
   -- What systemd would run, with paths of here.
@@ -415,14 +425,11 @@ describe("docs/deploy.md", function()
     local reload = unit "ExecReload":match "^/bin/(kill %-%u+) %$MAINPID$"
     assert(os.execute(("%s %d"):format(reload, pid())))
     client:expect_close(1012)
-    t.wait(function()
-      local other = t.open(port)
-      other:send(t.frame("text", "which"))
-      local is_new = other:frame().payload == "2"
-      other:close()
-      return is_new
-    end, "the new workers")
+    client:close()
+    await_ended(tonumber(command_of_unit():match "%-%-workers (%d+)"))
     client = t.bystander(port)
+    client:send(t.frame("text", "which"))
+    assert.equal("2", client:frame().payload)
     os.execute(("kill -TERM %d"):format(pid()))
     client:expect_close(1001)
   end)

@@ -136,18 +136,22 @@ function child:output() return read(self.path .. ".out") end
 
 function child:errors() return read(self.path .. ".err") end
 
+-- Whether a line is there that matches, with its captures.
+local function line_of(output, pattern)
+  for line in output:gmatch("([^\n]*)\n") do
+    local found = table.pack(line:match(pattern))
+    if found[1] then return found end
+  end
+end
+
 function child:wait(pattern)
   local found
   t.wait(function()
-    for line in self:output():gmatch("([^\n]*)\n") do
-      found = table.pack(line:match(pattern))
-      if found[1] then return true end
-    end
-    return self:ended(0)
+    local has_ended = self:ended(0) -- first: what it says last is read then
+    found = line_of(self:output(), pattern)
+    return found or has_ended
   end, "the child to say " .. pattern)
-  if not found or not found[1] then
-    error("the child ended: " .. self:errors(), 2)
-  end
+  if not found then error("the child ended: " .. self:errors(), 2) end
   return table.unpack(found, 1, found.n)
 end
 

@@ -34,6 +34,7 @@ local server = assert(ws.listen { host = "127.0.0.1", port = 0,
 say("port", server.port)
 say("worker", ws.worker.id, pid())
 ws.run()
+say "end"
 ]]
 
 local shake = '{"protocol":"json","version":1}\30'
@@ -230,6 +231,7 @@ describe("a hub in several workers", function()
     assert.same({ 200, '{"type":7,"allowReconnect":true}\30' },
       { status, body })
     served:await("^worker ", 2 * WORKERS)
+    served:await("^end$", WORKERS) -- whoever goes has no new sessions
     assert.equal(200, (ask("GET", (negotiate()))))
   end)
 
