@@ -6,7 +6,8 @@ local t = require "spec.helper"
 
 -- A worker answers "who" with its serial number. "pass SERIAL N" passes so many
 -- bytes and one end of a new socket to that worker; who gets it says so and
--- closes it, which is seen at the other end.
+-- closes it, which is seen at the other end. "leave SERIAL N" passes bytes alone,
+-- and ends the process.
 local script = [[
 local core = require "evws.core"
 local worker, serve = core.worker, core.serve
@@ -29,12 +30,17 @@ local function pass(to, n, channel)
 end
 local server = assert(ws.listen { host = "127.0.0.1", port = 0,
   on_message = function(conn, message)
+    local other, most = message:match "^leave (%d+) (%d+)$"
+    if other then
+      assert(worker.pass(tonumber(other), "greet", ("x"):rep(tonumber(most))))
+      os.exit(0)
+    end
     local to, n, channel = message:match "^pass (%d+) (%d+) (%S+)$"
     conn:send(to and pass(tonumber(to), tonumber(n), channel)
       or tostring(worker.serial))
   end })
 say("port", server.port)
-say("worker", worker.id)
+say("worker", worker.serial, pid())
 ws.run()
 ]]
 
@@ -82,6 +88,22 @@ describe("a worker passes bytes and a descriptor", function()
     served:await(("^back:nobody %s 7 true$"):format(first))
   end)
 
+  local function has_ended(pid)
+    local file <close> = io.open(("/proc/%s/stat"):format(pid))
+    return not file or file:read "a":find "%) Z " ~= nil
+  end
+
+  it("though it has ended before the supervisor hears of it", function()
+    local served = kit.serve(script)
+    local one, first, _, second = two(served)
+    local pid = served.child:wait(("^worker %s (%%d+)$"):format(first))
+    served.child:signal "STOP"
+    one:send(t.frame("text", ("leave %s 9"):format(second)))
+    t.wait(function() return has_ended(pid) end, "the end of the first one")
+    served.child:signal "CONT"
+    served:await(("^greet %s 9 false$"):format(second))
+  end)
+
   it("to a channel that nobody has: they are let go", function()
     local served = kit.serve(script)
     local one, _, other, second = two(served)
@@ -101,10 +123,12 @@ describe("a worker passes bytes and a descriptor", function()
     local one, first, _, second = two(served)
     served.child:signal "HUP"
     served:await("^worker", 4)
-    local fresh = served:open()
-    fresh:send(t.frame("text", "who"))
-    local third = fresh:frame().payload
-    assert.is_true(third ~= first and third ~= second)
+    local fresh, third
+    repeat -- whoever is to go accepts until it hears of it
+      fresh = served:open()
+      fresh:send(t.frame("text", "who"))
+      third = fresh:frame().payload
+    until third ~= first and third ~= second
     assert.equal("closed", ask(fresh, second, 11, "greet"))
     served:await(("^greet %s 11 true$"):format(second))
     assert.equal("closed", ask(one, third, 12, "greet"))

@@ -133,9 +133,15 @@ function worker:kill(signal)
   return self.process:kill(signal)
 end
 
---- It has ended: nothing of it is left.
+--- It has ended: what it said before that is heard, but for that it was ready;
+--- then nothing of it is left.
 function worker:forget()
   self.state = "ended"
+  local list = self.control:read()
+  while list do
+    for _, record in ipairs(list) do take(self, record) end
+    list = self.control:read()
+  end
   self.reading:cancel()
   if self.flushing then self.flushing:cancel() end
   self.control:close()
