@@ -404,8 +404,8 @@ local ws = {}
 ---beats a parameter, a parameter the `*`. However a path is spelled, it is the
 ---same: `/café` is `/caf%C3%A9` and `/caf%c3%a9`, `%7E` is `~`, but `%2F` is no
 ---`/` (RFC 3986 6.2.2). What a route does not set it takes from the options
----beside `routes`, `on_upgrade` included; `on_request` and `on_closing` it does
----not.
+---beside `routes`, `on_upgrade` included; `on_request`, `on_closing` and
+---`on_metrics` it does not.
 ---@field routes? table<string, evws.RouteOptions>
 ---
 ---Called for a plain HTTP request for which neither `path` nor a route is
@@ -440,6 +440,12 @@ local ws = {}
 ---the time that closing may take. A route has its own, and all are called. Not
 ---called where the timeout is 0.
 ---@field on_closing? fun(server: evws.Server, seconds: number)
+---
+---Called by `server:metrics()`: what else its page tells, as text for Prometheus
+---with a HELP and a TYPE line of each metric; nothing: no more. A function that
+---several routes have is called once. It must not wait. The routes of a hub bring
+---theirs along.
+---@field on_metrics? fun(server: evws.Server): string?
 ---
 ---Called for a valid upgrade whose origin is accepted, before it is answered.
 ---Returns nothing: accept; a table `{ subprotocol =, headers =, data = }`:
@@ -531,6 +537,12 @@ local ws = {}
 ---@field on_request? fun(request: evws.Request): integer?, (string|fun(out: evws.Body))?, table<string, string|string[]>?
 ---@field upgrade_timeout? number|false
 ---@field on_closing? fun(server: evws.Server, seconds: number)
+---
+---Called by `server:metrics()`: what else its page tells, as text for Prometheus
+---with a HELP and a TYPE line of each metric; nothing: no more. A function that
+---several routes have is called once. It must not wait. The routes of a hub bring
+---theirs along.
+---@field on_metrics? fun(server: evws.Server): string?
 
 ---The options of `ws.connect`.
 ---@class evws.ConnectOptions: evws.ConnectionOptions
@@ -980,7 +992,8 @@ function server:stats(options) end
 
 ---The same as text for Prometheus (exposition format 0.0.4), to be returned by
 ---an `on_request`: `return 200, server:metrics()`. In a worker of `evws serve`
----it is that of all of them, whichever is asked.
+---it is that of all of them, whichever is asked. With what `on_metrics` of its
+---routes tells: a hub's metrics are among them.
 ---@return string
 function server:metrics() end
 

@@ -9,6 +9,7 @@ if _VERSION ~= "Lua 5.4" and _VERSION ~= "Lua 5.5" then
 end
 
 local core = require "evws.core"
+require "evws.metrics" -- for server:metrics
 local option_table = require "evws.option_table"
 
 local ws = {

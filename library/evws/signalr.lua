@@ -196,8 +196,8 @@ function hub:close(options) end
 ---@return table
 function hub:stats() end
 
----The same as text for Prometheus (docs/metrics.md), to be appended to
----`server:metrics()`.
+---The same as text for Prometheus (docs/metrics.md), of all workers of `evws
+---serve`. It is part of `server:metrics()` of a server that has the hub's routes.
 ---@return string
 function hub:metrics() end
 

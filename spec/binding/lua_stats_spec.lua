@@ -473,4 +473,34 @@ describe("metrics", function()
       assert.is_truthy(text:find("`" .. reason .. "`", 1, true), reason)
     end
   end)
+
+  it("hold what on_metrics tells, each function once", function()
+    local asked = 0
+    local function own(server)
+      asked = asked + 1
+      return "# HELP evws_own Of us.\n# TYPE evws_own gauge\nevws_own "
+        .. server.connections + 7 .. "\n"
+    end
+    local server = t.listen { on_metrics = function() return nil end,
+      routes = { ["/a"] = { on_metrics = own },
+        ["/b"] = { on_metrics = own }, ["/c"] = {} } }
+    local types, series = parse(server:metrics())
+    assert.equal("gauge", types.evws_own)
+    assert.equal(7, series.evws_own)
+    assert.equal(0, series.evws_connections)
+    assert.equal(1, asked)
+    parse(server:metrics())
+    assert.equal(2, asked)
+  end)
+
+  it("raise what on_metrics raises, or returns that is no text", function()
+    local answer
+    local server = t.listen { on_metrics = function() return answer() end }
+    answer = function() error("no sums", 0) end
+    assert.has_error(function() server:metrics() end, "no sums")
+    answer = function() return {} end
+    assert.equal("on_metrics returned a table (a string or nil expected)",
+      kit.refusal(function() server:metrics() end))
+  end)
+
 end)

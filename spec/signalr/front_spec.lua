@@ -577,11 +577,27 @@ describe("a hub's path", function()
       [("ignored_total{%s}"):format(label)] = 1 } do
       t.contains(text, ("\nevws_hub_%s %d\n"):format(name, value))
     end
+    local page = server:metrics()
+    t.contains(page, "\nevws_connections 1\n")
     for line in text:gmatch "[^\n]+" do
+      t.contains(page, line .. "\n")
       assert.is_truthy(line:find "^# HELP evws_hub_[%l_]+ .+%.$"
         or line:find "^# TYPE evws_hub_[%l_]+ %l+$"
         or line:find "^evws_hub_[%l_]+{.+} %d+$", line)
     end
+  end)
+
+  it("is one of several in the page of its server", function()
+    local server = serve { name = "a" }
+    local other = signalr.hub { name = "b", methods = {} }
+    assert(other:mount(server, "/b"))
+    assert(other:mount(server, "/c"))
+    local page = server:metrics()
+    local _, heads = page:gsub("# TYPE evws_hub_calls_total ", "")
+    assert.equal(1, heads)
+    local lines = page:match "# TYPE evws_hub_calls_total counter\n(.-)#"
+    t.contains(lines, 'evws_hub_calls_total{hub="a"} 0\n')
+    t.contains(lines, 'evws_hub_calls_total{hub="b"} 0\n')
   end)
 
   it("keeps tokens out of what is logged", function()

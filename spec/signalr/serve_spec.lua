@@ -29,8 +29,13 @@ Tell = function(ctx, group, text)
 end,
 Ask = function(ctx, id) return ctx.clients:client(id):within(9):invoke "Q" end,
 Cut = function(ctx) ctx:close { allow_reconnect = true } end } }
-local server = assert(ws.listen { host = "127.0.0.1", port = 0,
-  routes = hub:routes "/hub" })
+local server
+server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  routes = hub:routes "/hub", on_request = function(request)
+    if request.path == "/metrics" then
+      return 200, ws.worker.id .. "\n" .. server:metrics()
+    end
+  end })
 say("port", server.port)
 say("worker", ws.worker.id, pid())
 ws.run()
@@ -101,6 +106,36 @@ describe("a hub in several workers", function()
       if elsewhere == WORKERS then break end
     end
     assert.equal(WORKERS, elsewhere)
+  end)
+
+  -- Of a worker other than this one: what it knows of the others may be a
+  -- second old.
+  local function await_page(id, line)
+    local page
+    t.wait(function()
+      local _, body = ask("GET", "/metrics")
+      page = body
+      return body:match "^%d+" ~= id
+        and body:find("\n" .. line .. "\n", 1, true)
+    end, line, 30)
+    return page
+  end
+
+  it("is counted in all of them, those that have ended too", function()
+    start()
+    local all = 2 * WORKERS
+    local calls = 'evws_hub_calls_total{hub="/hub"} ' .. all
+    local sessions = 'evws_hub_sessions{hub="/hub",transport="WebSockets"} '
+    for _ = 1, all do open((negotiate()), "") end
+    await_page("1", calls)
+    await_page("1", sessions .. all)
+    await_page("2", sessions .. all)
+    serve.kill(served.child:output():match "worker 1 (%d+)")
+    served:await("^worker 1", 2)
+    await_page("1", calls)
+    local page = await_page("2", calls)
+    t.contains(page, "evws_worker_restarts_total 1\n")
+    assert.is_true(tonumber(page:match(sessions .. "(%d+)")) < all)
   end)
 
   it("is polled by whichever of them", function()

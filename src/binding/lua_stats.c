@@ -9,6 +9,7 @@
 #include "binding/anchors.h"
 #include "binding/backplane_stats.h"
 #include "binding/option_values.h"
+#include "engine/route.h"
 #include "engine/server.h"
 #include "engine/share.h"
 #include "engine/totals.h"
@@ -224,8 +225,7 @@ static void add_workers(luaL_Buffer *b, const struct ws_server *s) {
   for (uint32_t id = 1; id <= by.most; id++) add_worker(b, id, by.open[id]);
 }
 
-int ws_server_metrics(lua_State *L) {
-  const struct ws_server *s = check_running(L);
+static void push_own(lua_State *L, const struct ws_server *s) {
   struct ws_totals t = look(s, true);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -249,5 +249,58 @@ int ws_server_metrics(lua_State *L) {
   add_workers(&b, s);
   if (ws_bus_of(s)) ws_backplane_add_metrics(&b, ws_bus_of(s));
   luaL_pushresult(&b);
+}
+
+/* Was this function, on top of the stack, called already? */
+static bool was_called(lua_State *L, int called) {
+  lua_pushvalue(L, -1);
+  bool was = lua_rawget(L, called) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (was) return true;
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, true);
+  lua_rawset(L, called);
+  return false;
+}
+
+/* Adds what on_metrics of a route says to the list at index 2; at index 3: who
+ * was called, as a hub has several routes. */
+static void ask(lua_State *L, const struct ws_route *r) {
+  lua_settop(L, 3);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, r->user) != LUA_TTABLE) return;
+  if (lua_getfield(L, -1, "on_metrics") != LUA_TFUNCTION) return;
+  if (was_called(L, 3)) return;
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  if (lua_isnil(L, -1)) return;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "on_metrics returned a %s (a string or nil expected)",
+               luaL_typename(L, -1));
+  lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+}
+
+/* The list at index 2 as one page. */
+static int join(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_rawlen(L, 2) == 1) {
+    lua_rawgeti(L, 2, 1);
+    return 1;
+  }
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "evws.metrics");
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 1);
   return 1;
+}
+
+int ws_server_metrics(lua_State *L) {
+  const struct ws_server *s = check_running(L);
+  lua_settop(L, 1);
+  lua_newtable(L);
+  lua_newtable(L);
+  push_own(L, s);
+  lua_rawseti(L, 2, 1);
+  ask(L, &s->route);
+  for (const struct ws_route *r = s->routes; r; r = r->next) ask(L, r);
+  return join(L);
 }

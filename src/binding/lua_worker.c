@@ -93,6 +93,46 @@ static int worker_pass(lua_State *L) {
   return 2;
 }
 
+/* ---- what is counted by name ---- */
+
+static int read_words(lua_State *L, int arg, uint64_t w[WS_SHARE_WORDS]) {
+  luaL_checktype(L, arg, LUA_TTABLE);
+  int n = 0;
+  while (n < WS_SHARE_WORDS && lua_rawgeti(L, arg, n + 1) == LUA_TNUMBER) {
+    w[n++] = (uint64_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+  }
+  return n;
+}
+
+/* tell(name, gauges, numbers): what this worker counts, for the others; the
+ * first so many of the numbers are of this moment. */
+static int worker_tell(lua_State *L) {
+  const struct ws_worker *w = worker_of(L);
+  uint64_t words[WS_SHARE_WORDS];
+  struct ws_slice name;
+  name.p = luaL_checklstring(L, 1, &name.n);
+  int gauges = (int)luaL_checkinteger(L, 2), n = read_words(L, 3, words);
+  if (w) ws_share_tell(&w->share, name, gauges, words, n);
+  return 0;
+}
+
+/* sum(name, numbers): them, and what all others have told added. */
+static int worker_sum(lua_State *L) {
+  const struct ws_worker *w = worker_of(L);
+  uint64_t words[WS_SHARE_WORDS];
+  struct ws_slice name;
+  name.p = luaL_checklstring(L, 1, &name.n);
+  int n = read_words(L, 2, words);
+  if (w) ws_share_add_told(&w->share, name, words, n);
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, (lua_Integer)words[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 /* ---- the table ---- */
 
 static void set(lua_State *L, const char *name, lua_Integer n) {
@@ -101,10 +141,10 @@ static void set(lua_State *L, const char *name, lua_Integer n) {
 }
 
 void ws_worker_push(lua_State *L) {
-  static const luaL_Reg functions[] = {{"is_leader", worker_is_leader},
-                                       {"on", worker_on},
-                                       {"pass", worker_pass},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"is_leader", worker_is_leader}, {"on", worker_on},
+    {"pass", worker_pass},           {"sum", worker_sum},
+    {"tell", worker_tell},           {NULL, NULL}};
   const struct ws_worker *w = worker_of(L);
   luaL_newlib(L, functions);
   set(L, "id", w ? w->id : 1);

@@ -180,9 +180,9 @@ void ws_options_proxies(lua_State *L, int arg, struct ws_server *s) {
 }
 
 static const char *const handlers[] = {
-  "on_open",    "on_chunk",    "on_message", "on_close",
-  "on_closing", "on_drain",    "on_error",   "on_ping",
-  "on_pong",    "on_presence", "on_request", "on_upgrade"};
+  "on_open",     "on_chunk",   "on_message", "on_close", "on_closing",
+  "on_drain",    "on_error",   "on_metrics", "on_ping",  "on_pong",
+  "on_presence", "on_request", "on_upgrade"};
 
 void ws_options_push_handlers(lua_State *L, int arg) {
   lua_newtable(L);

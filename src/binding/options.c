@@ -98,6 +98,7 @@ static const struct option options[] = {
   {.name = "on_flood", .type = OTHER, .scope = BOTH},
   {.name = "on_full", .type = OTHER, .scope = BOTH},
   {.name = "on_message", .type = OTHER, .scope = BOTH},
+  {.name = "on_metrics", .type = OTHER, .scope = SERVE},
   {.name = "on_open", .type = OTHER, .scope = BOTH},
   {.name = "on_ping", .type = OTHER, .scope = BOTH},
   {.name = "on_pong", .type = OTHER, .scope = BOTH},
@@ -185,7 +186,8 @@ static bool is_message_handler(const char *name) {
 
 /* What stands beside the routes is not for them. */
 static bool is_own(const char *name) {
-  return strcmp(name, "on_request") == 0 || strcmp(name, "on_closing") == 0;
+  return strcmp(name, "on_request") == 0 || strcmp(name, "on_closing") == 0 ||
+         strcmp(name, "on_metrics") == 0;
 }
 
 void ws_options_inherit(lua_State *L, int route, int listener) {

@@ -21,11 +21,18 @@ struct counted {
   _Atomic uint64_t words[WS_SHARE_SERVERS][WS_TOTALS_WORDS];
 };
 
+struct named {
+  _Atomic uint64_t key; /* of its name; 0: none */
+  _Atomic uint64_t gauges;
+  _Atomic uint64_t words[WS_SHARE_WORDS];
+};
+
 struct ws_share_page {
   _Atomic uint64_t restarts;
   _Atomic uint32_t used; /* slots from here on were never used */
   _Alignas(64) struct place places[WS_SHARE_SLOTS];
   _Alignas(64) struct counted counted[WS_SHARE_SLOTS];
+  _Alignas(64) struct named named[WS_SHARE_SLOTS][WS_SHARE_NAMES];
 };
 
 #define GET(x) atomic_load_explicit(&(x), memory_order_relaxed)
@@ -65,6 +72,55 @@ static void store(struct ws_share_page *page, int slot, int at,
     SET(page->counted[slot].words[at][i], w[i]);
 }
 
+/* ---- names ---- */
+
+/* The same in every process, which ws_hash is not; scripts choose the names,
+ * strangers do not (FNV-1a). */
+static uint64_t key_of(struct ws_slice name) {
+  uint64_t h = 0xcbf29ce484222325;
+  for (size_t i = 0; i < name.n; i++)
+    h = (h ^ (uint8_t)name.p[i]) * 0x100000001b3;
+  return h ? h : 1;
+}
+
+/* NULL: it is not there; add: and there is no room. */
+static struct named *find(struct ws_share_page *page, int slot, uint64_t key,
+                          bool add) {
+  for (int i = 0; i < WS_SHARE_NAMES; i++) {
+    struct named *n = &page->named[slot][i];
+    uint64_t found = GET(n->key);
+    if (found == key) return n;
+    if (found) continue;
+    if (!add) return NULL;
+    SET(n->key, key);
+    return n;
+  }
+  return NULL;
+}
+
+static void bury_named(struct ws_share_page *page, int slot) {
+  for (int i = 0; i < WS_SHARE_NAMES; i++) {
+    struct named *n = &page->named[slot][i];
+    uint64_t key = GET(n->key);
+    struct named *past = key ? find(page, 0, key, true) : NULL;
+    for (int w = 0; w < WS_SHARE_WORDS; w++) {
+      if (past && (uint64_t)w >= GET(n->gauges))
+        SET(past->words[w], GET(past->words[w]) + GET(n->words[w]));
+      SET(n->words[w], 0);
+    }
+    SET(n->key, 0);
+  }
+}
+
+void ws_share_tell(const struct ws_share *share, struct ws_slice name,
+                   int gauges, const uint64_t *words, int n) {
+  struct named *own = find(share->page, share->slot, key_of(name), true);
+  if (!own) return;
+  SET(own->gauges, (uint64_t)gauges);
+  for (int i = 0; i < n && i < WS_SHARE_WORDS; i++)
+    SET(own->words[i], words[i]);
+}
+
 /* ---- the supervisor's part ---- */
 
 /* Counters go on where their process does not. */
@@ -81,6 +137,7 @@ static void bury(struct ws_share_page *page, int slot) {
     store(page, slot, at, &t);
     SET(page->places[slot].conns[at], 0);
   }
+  bury_named(page, slot);
 }
 
 void ws_share_set(struct ws_share *share, int slot, struct ws_share_worker w) {
@@ -234,6 +291,17 @@ void ws_share_add_others(const struct ws_server *s, struct ws_totals *sum) {
     if (i == share->slot) continue;
     load(share->page, i, s->share_at, &t);
     ws_totals_add(sum, &t);
+  }
+}
+
+void ws_share_add_told(const struct ws_share *share, struct ws_slice name,
+                       uint64_t *words, int n) {
+  uint64_t key = key_of(name);
+  for (int slot = 0; slot < n_slots(share); slot++) {
+    const struct named *told = find(share->page, slot, key, false);
+    if (!told || slot == share->slot) continue;
+    for (int i = 0; i < n && i < WS_SHARE_WORDS; i++)
+      words[i] += GET(told->words[i]);
   }
 }
 

@@ -9,11 +9,16 @@
 
 #include <stdatomic.h>
 
+#include "base/slice.h"
 #include "engine/server_base.h"
 #include "engine/totals.h"
 
 #define WS_SHARE_SLOTS 512
 #define WS_SHARE_SERVERS 8 /* of a worker, each in the place of its socket */
+
+/* What parts of scripts count, by name. */
+#define WS_SHARE_NAMES 8  /* of a worker */
+#define WS_SHARE_WORDS 14 /* of a name */
 
 enum ws_share_state {
   WS_SHARE_FREE,
@@ -92,6 +97,20 @@ bool ws_share_is_due(const struct ws_share *share, double now);
 
 /* Adds what all others have counted for the servers of its place. */
 void ws_share_add_others(const struct ws_server *s, struct ws_totals *sum);
+
+/* ---- what is counted by name ---- */
+
+/* For others to see: so many words, the first of which, gauges, are of this
+ * moment; the others go on where this process does not. One name too many is
+ * not taken. */
+void ws_share_tell(const struct ws_share *share, struct ws_slice name,
+                   int gauges, const uint64_t *words, int n);
+
+/* Adds what all others have told of this name. */
+void ws_share_add_told(const struct ws_share *share, struct ws_slice name,
+                       uint64_t *words, int n);
+
+/* ---- all workers ---- */
 
 /* Connections of its place in each worker that lives: calls fn with the number
  * of the worker, several times for one that is being replaced. */

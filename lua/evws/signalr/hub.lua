@@ -14,6 +14,7 @@ local options = require "evws.signalr.options"
 local polling = require "evws.signalr.polling"
 local session = require "evws.signalr.session"
 local spread = require "evws.signalr.spread"
+local stats = require "evws.signalr.stats"
 local token = require "evws.signalr.token"
 local websockets = require "evws.signalr.websockets"
 local worker = require "evws.signalr.worker"
@@ -53,9 +54,13 @@ end
 
 -- ---- time ----
 
+-- Seconds between two looks at every session, where they are more than so many.
+local look, many = 10, 1000
+
 -- A second has passed: the clock, and the pings of those whose turn it is.
 function hub:tick()
   self.clock:tick()
+  stats.tell(self, self.n_sessions <= many or self.clock.now % look == 0)
   if self.beats then
     local records = {}
     for protocol in pairs(self.speakers) do
@@ -68,6 +73,7 @@ end
 function hub:rest()
   if self.timer then self.timer:cancel() end
   self.timer = nil
+  stats.tell(self, true)
 end
 
 -- ---- sessions ----
@@ -180,7 +186,9 @@ function hub:routes(path)
   if self.groups.name == "" then self.groups:call(path) end
   local origins = self.options.origins
   local function closing(server, seconds) self:retire(server, seconds) end
+  self.page = self.page or function() return self:metrics() end
   local route = { origins = origins, on_closing = closing,
+    on_metrics = self.page, -- one of the hub, however many routes it has
     on_request = front.handler(self, false),
     upgrade_timeout = self.options.poll_timeout + 10 }
   websockets.fill(self, route)
@@ -253,55 +261,7 @@ function hub:close(given)
   return true
 end
 
-local copied = { "invocations", "ignored", "records_in", "records_out",
-  "bytes_in", "bytes_out", "items_in", "items_out" }
-
-function hub:stats()
-  local stats = { sessions = {}, errors = self.counts.failures }
-  for _, name in ipairs(copied) do stats[name] = self.counts[name] end
-  for _, name in ipairs(self.transports) do stats.sessions[name] = 0 end
-  for _, one in pairs(self.by_token) do
-    local name = one.transport and one.transport.name
-    if name then stats.sessions[name] = stats.sessions[name] + 1 end
-  end
-  return stats
-end
-
-local counters = {
-  { "calls_total", "invocations", "Calls of methods and streams." },
-  { "errors_total", "errors", "Those of them that failed." },
-  { "records_received_total", "records_in", "Records of clients." },
-  { "records_sent_total", "records_out",
-    "Records to single clients, pings and what is published not counted." },
-  { "received_bytes_total", "bytes_in", "Bytes of clients." },
-  { "sent_bytes_total", "bytes_out",
-    "Bytes of the records to single clients." },
-  { "items_received_total", "items_in", "Items of uploads." },
-  { "items_sent_total", "items_out", "Items of streams." },
-  { "ignored_total", "ignored", "Records of types that nobody knows." },
-}
-
--- The same for Prometheus (exposition format 0.0.4).
-function hub:metrics()
-  local stats, out = self:stats(), {}
-  local label = ('hub="%s"'):format((self.groups.name:gsub('[\\"\n]',
-    { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" })))
-  local function put(name, kind, help)
-    out[#out + 1] = ("# HELP evws_hub_%s %s\n# TYPE evws_hub_%s %s\n"):format(
-      name, help, name, kind)
-  end
-  put("sessions", "gauge", "Clients now, by transport.")
-  for _, name in ipairs(self.transports) do
-    out[#out + 1] = ('evws_hub_sessions{%s,transport="%s"} %d\n'):format(label,
-      name, stats.sessions[name])
-  end
-  for _, one in ipairs(counters) do
-    put(one[1], "counter", one[3])
-    out[#out + 1] = ("evws_hub_%s{%s} %d\n"):format(one[1], label,
-      stats[one[2]])
-  end
-  return table.concat(out)
-end
+hub.stats, hub.metrics = stats.of, stats.text
 
 -- An error of a method or hook, unless it was raised on purpose.
 function hub:report(one, caught)
