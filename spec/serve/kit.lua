@@ -9,8 +9,15 @@
 --     script; served.path is it
 --   served:port()    of the line "port N" that a worker said
 --   served:count(pattern)   lines of the output that have it
---   kit.pid_of(conn)   asks a worker by a connection of kit.echo
---   kit.echo           a script: answers each message with "id generation pid"
+--   served:await(pattern[, n[, limit]])   waits for so many of them
+--   served:open_at(generation) -> conn   to a worker of this one: whoever is
+--     to go accepts until it hears of it
+--   served:deal(least, done) -> by_id   opens connections, which stay, until
+--     there are so many and done(by_id) holds, where by_id says how many each
+--     worker got; a worker that was held up gets the more afterwards
+--   kit.echo           a script: answers each message with "id generation
+--     pid"; says "worker ID GENERATION" when it serves, and minds signals
+--   kit.ready          a script's run(): ws.run, which says that line
 --   kit.cleanup()      for after_each
 
 local processes = require "spec.binding.kit"
@@ -32,14 +39,22 @@ local function pid()
 end
 ]]
 
+kit.ready = [[
+local function run()
+  return ws.run(function()
+    say("worker", ws.worker.id, ws.worker.generation)
+  end)
+end
+]]
+
 kit.echo = [[
 local server = assert(ws.listen { host = "127.0.0.1", port = 0,
   on_message = function(conn)
     conn:send(("%d %d %d"):format(ws.worker.id, ws.worker.generation, pid()))
   end })
 say("port", server.port)
-say("worker", ws.worker.id, ws.worker.generation)
-say("end", ws.worker.id, ws.run())
+]] .. kit.ready .. [[
+say("end", ws.worker.id, run())
 ]]
 
 local served = {}
@@ -91,6 +106,25 @@ end
 
 function served:open(...)
   return t.open(self:port(), ...)
+end
+
+function served:open_at(generation)
+  while true do
+    local client = self:open()
+    if select(2, self:who(client)) == generation then return client end
+    client:close()
+  end
+end
+
+function served:deal(least, done)
+  local by_id, n = setmetatable({}, { __index = function() return 0 end }), 0
+  repeat
+    n = n + 1
+    if n > 10 * least then error("so many connections, and not dealt", 2) end
+    local id = self:who(self:open())
+    by_id[id] = by_id[id] + 1
+  until n >= least and done(by_id, n)
+  return by_id
 end
 
 function kit.serve(source, options, words, variables)

@@ -6,8 +6,8 @@ local t = require "spec.helper"
 
 -- A worker answers "who" with its serial number. "pass SERIAL N" passes so many
 -- bytes and one end of a new socket to that worker; who gets it says so and
--- closes it, which is seen at the other end. "leave SERIAL N" passes bytes alone,
--- and ends the process.
+-- closes it, which is seen at the other end. "leave SERIAL N" passes bytes
+-- alone, and ends the process.
 local script = [[
 local core = require "evws.core"
 local worker, serve = core.worker, core.serve

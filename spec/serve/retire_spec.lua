@@ -34,8 +34,8 @@ local server = assert(ws.listen { host = "127.0.0.1", port = 0, routes = {
     return 200, "page"
   end })
 say("port", server.port)
-say("worker", ws.worker.id, ws.worker.generation)
-say("end", ws.worker.generation, ws.run())
+]] .. kit.ready .. [[
+say("end", ws.worker.generation, run())
 ]]
 
 local gate
@@ -166,8 +166,7 @@ describe("a worker that is replaced", function()
     local first = served:open()
     served:who(first)
     reload(served)
-    local second = served:open()
-    served:who(second)
+    local second = served:open_at(2)
     assert.equal(1, select(2, served:who(first)))
     served.child:signal "HUP"
     served:await "^worker 1 3"
