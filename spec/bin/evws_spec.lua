@@ -7,6 +7,7 @@ local command = require "spec.bin.kit"
 local kit = require "spec.engine.kit"
 
 local run, start, piped = command.run, command.start, command.piped
+local answered = command.answered
 
 describe("the command evws", function()
   local server, log, url
@@ -37,16 +38,17 @@ describe("the command evws", function()
 
   it("sends lines and prints the answers, then closes with 1000", function()
     assert.same({ "one\ntwo\n\nlast\n", "", 0 },
-      { run(args "", piped "one\ntwo\r\n\nlast") })
+      { answered("one\ntwo\n\nlast\n", url, piped "one\ntwo\r\n\nlast") })
     assert.same({ "one", "two", "", "last" }, log.messages)
     assert.equal(1000, (kit.closed(log)))
   end)
 
   it("reads a file, a pipe, nothing, and a closed descriptor", function()
-    assert.same({ "hi\n", "", 0 }, { run(args "", piped "hi\n") })
+    assert.same({ "hi\n", "", 0 }, { answered("hi\n", url, piped "hi\n") })
     local path = command.fifo()
     assert(os.execute(("(echo hi; echo there) >%s &"):format(path)))
-    assert.same({ "hi\nthere\n", "", 0 }, { run(args "", "<" .. path) })
+    assert.same({ "hi\nthere\n", "", 0 },
+      { answered("hi\nthere\n", url, "<" .. path) })
     assert.same({ "", "", 0 }, { run(args "", "</dev/null") })
     assert.same({ "", "", 0 }, { run(args "", "<&-") })
   end)
@@ -73,21 +75,22 @@ describe("the command evws", function()
     local lines = {}
     for i = 1, 20000 do lines[i] = ("%d %s"):format(i, ("x"):rep(100)) end
     local text = table.concat(lines, "\n") .. "\n"
-    local output, errors, status = run(args "", piped(text))
+    local output, errors, status = answered(text, url, piped(text))
     assert.same({ "", 0 }, { errors, status })
     assert.is_true(output == text)
   end)
 
   it("sends binary, and prints it with what is not printable escaped",
     function()
-      assert.same({ 'b"hi\\x00\\xff\\x22\\x5c\\x1b~ "\n', "", 0 },
-        { run(args "--binary", piped 'hi\0\xff"\\\27~ \n') })
+      local shown = 'b"hi\\x00\\xff\\x22\\x5c\\x1b~ "\n'
+      assert.same({ shown, "", 0 }, { answered(shown, "--binary " .. url,
+        piped 'hi\0\xff"\\\27~ \n') })
     end)
 
   it("writes text into a pipe as it is, but for what it says itself",
     function()
-      assert.same({ "a\27[31mb\nc\rd\u{9b}e\7f\127g\th\u{e9}\n", "", 0 },
-        { run(args "", piped "colours\n") })
+      local text = "a\27[31mb\nc\rd\u{9b}e\7f\127g\th\u{e9}\n"
+      assert.same({ text, "", 0 }, { answered(text, url, piped "colours\n") })
       assert.same({ "", "evws: closed: 4000 a\\x1b[31mreason\n", 3 },
         { run(args "", piped "close 4000\n") })
     end)
@@ -120,8 +123,8 @@ describe("the command evws", function()
   end)
 
   it("takes a URL without a scheme", function()
-    assert.same({ "hi\n", "", 0 }, { run("-w0.3 localhost:" .. server.port,
-      piped "hi\n") })
+    assert.same({ "hi\n", "", 0 }, { answered("hi\n",
+      "localhost:" .. server.port, piped "hi\n") })
   end)
 
   it("refuses a line that is no text", function()

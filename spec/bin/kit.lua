@@ -6,6 +6,9 @@
 --     it (a variable of the environment, an option of env)
 --   child.output(), child.errors(), child.pid(), child.status() (waits for it)
 --   kit.run(...) -> output, errors, status           the same to its end
+--   kit.answered(expected, arguments[, from]) -> output, errors, status
+--     the same, waiting for ever, until it has printed what is expected, or as
+--     much; then SIGTERM ends it
 --   kit.piped(bytes)   the `from` of a file with them
 --   kit.fifo() -> path, from
 --   kit.terminal(arguments[, o]) -> child            the same at a terminal;
@@ -81,12 +84,24 @@ end
 
 function kit.start(arguments, from, with)
   -- in the foreground: else a signal to it is sent twice
-  return start(("exec env %s timeout --foreground -s KILL 60 %s bin/evws %s")
-    :format(with or "", lua, arguments), from or "</dev/null")
+  return start(("exec env %s timeout --foreground -s KILL %d %s bin/evws %s")
+    :format(with or "", 60 * t.factor, lua, arguments), from or "</dev/null")
 end
 
 function kit.run(...)
   local child = kit.start(...)
+  local status = child.status()
+  return child.output(), child.errors(), status
+end
+
+function kit.answered(expected, arguments, from)
+  local child = kit.start("--wait forever " .. arguments, from)
+  local is_told = pcall(t.wait, function()
+    return #child.output() >= #expected or child.has_ended()
+  end, expected, 20)
+  if not is_told or not child.has_ended() then
+    os.execute(("kill -TERM %s 2>/dev/null"):format(child.pid()))
+  end
   local status = child.status()
   return child.output(), child.errors(), status
 end
@@ -98,10 +113,10 @@ function kit.terminal(arguments, o)
   local child = start(([[
 preload=$LD_PRELOAD
 unset LD_PRELOAD
-exec timeout -s KILL 60 python3 spec/bin/at_terminal.py %s 24 %d \
-  env TERM=xterm LD_PRELOAD="$preload" %s %s]]):format(keys, columns,
-    o.with or "", o.command or ("%s bin/evws %s"):format(lua, arguments)),
-    "</dev/null")
+exec timeout -s KILL %d python3 spec/bin/at_terminal.py %s 24 %d \
+  env TERM=xterm LD_PRELOAD="$preload" %s %s]]):format(60 * t.factor, keys,
+    columns, o.with or "",
+    o.command or ("%s bin/evws %s"):format(lua, arguments)), "</dev/null")
   local typing = assert(io.open(keys, "r+b"))
   typing:setvbuf "no"
   function child.type(bytes) assert(typing:write(bytes)) end

@@ -7,6 +7,7 @@ local t = require "spec.helper"
 local tls = require "spec.helper.tls"
 
 local run, start, piped = command.run, command.start, command.piped
+local answered = command.answered
 
 local function url_of(server) return "ws://127.0.0.1:" .. server.port end
 
@@ -100,11 +101,12 @@ describe("the command's", function()
   it("messages behind the URL are sent, and no input is read", function()
     local server, log = echo()
     local _, from = command.fifo() -- never ends
-    assert.same({ "one\ntwo three\n-4\n", "", 0 }, { run("-w 0.3 "
-      .. url_of(server) .. " one 'two three' -- -4", from) })
+    local lines = "one\ntwo three\n-4\n"
+    assert.same({ lines, "", 0 }, { answered(lines,
+      url_of(server) .. " one 'two three' -- -4", from) })
     assert.same({ "one", "two three", "-4" }, log.messages)
-    assert.same({ 'b"\\xff"\n', "", 0 }, { run("-bw0.3 " .. url_of(server)
-      .. [[ "$(printf '\377')"]], from) })
+    assert.same({ 'b"\\xff"\n', "", 0 }, { answered('b"\\xff"\n', "-b "
+      .. url_of(server) .. [[ "$(printf '\377')"]], from) })
     local output, errors, status = run("-w 0.3 " .. url_of(server)
       .. [[ fine "$(printf '\377')" never]], from)
     assert.same({ 2, "fine" }, { status, log.messages[5] })
@@ -114,30 +116,31 @@ describe("the command's", function()
 
   it("--max-message bounds what comes", function()
     local server = echo()
-    local long = piped(("x"):rep(2000) .. "\n")
+    local text = ("x"):rep(2000) .. "\n"
     local function try(limit)
-      return run(("--max-message %s -w 0.3 %s"):format(limit,
-        url_of(server)), long)
+      return answered(text, ("--max-message %s %s"):format(limit,
+        url_of(server)), piped(text))
     end
     assert.same({ "", "evws: closed: 1009 the message is too big "
       .. "(--max-message allows more)\n", 3 }, { try "1999" })
     for _, enough in ipairs { "2000", "2K", "1M", "1G", "none" } do
-      assert.same({ ("x"):rep(2000) .. "\n", "", 0 }, { try(enough) })
+      assert.same({ text, "", 0 }, { try(enough) })
     end
   end)
 
   it("--raw writes the bytes, and text with its line end", function()
     local server = echo()
-    assert.same({ "\0\255\27[31m\"", "", 0 }, { run("--raw -bw0.3 "
-      .. url_of(server), piped "\0\255\27[31m\"\n") })
-    assert.same({ "a\27[31m\nb\n", "", 0 }, { run("--raw -w0.3 "
-      .. url_of(server), piped "a\27[31m\nb\n") })
+    local bytes, lines = "\0\255\27[31m\"", "a\27[31m\nb\n"
+    assert.same({ bytes, "", 0 }, { answered(bytes, "--raw -b "
+      .. url_of(server), piped(bytes .. "\n")) })
+    assert.same({ lines, "", 0 }, { answered(lines, "--raw "
+      .. url_of(server), piped(lines)) })
   end)
 
   it("--slash takes commands in a pipe, which are text without it", function()
     local server, log = echo()
-    assert.same({ "/close 4000\n", "", 0 }, { run("-w0.3 " .. url_of(server),
-      piped "/close 4000\n") })
+    assert.same({ "/close 4000\n", "", 0 }, { answered("/close 4000\n",
+      url_of(server), piped "/close 4000\n") })
     local path, from = command.fifo()
     local child = start("--slash " .. url_of(server), from)
     local writer = assert(io.open(path, "w"))
@@ -166,8 +169,8 @@ describe("the command's", function()
       ["/close 4000 " .. ("x"):rep(124)] = "/close: more than 123 bytes",
       ["/ping " .. ("x"):rep(126)] = "/ping: more than 125 bytes",
     } do
-      local output, errors, status = run("--slash -w0.3 " .. url_of(server),
-        piped(line .. "\nstill here\n"))
+      local output, errors, status = answered("still here\n",
+        "--slash " .. url_of(server), piped(line .. "\nstill here\n"))
       assert.same({ line, "still here\n", 0 }, { line, output, status })
       assert.equal("evws: " .. text, errors:sub(1, #text + 6))
     end
@@ -184,8 +187,8 @@ describe("the command's", function()
       on_open = function(conn) compressed = conn.compressed end }
     local text = ("compressible "):rep(200)
     for _, option in ipairs { "", "--compress" } do
-      local output, errors, status = run(option .. " -w0.3 " .. url_of(server),
-        piped(text .. "\n"))
+      local output, errors, status = answered(text .. "\n",
+        option .. " " .. url_of(server), piped(text .. "\n"))
       assert.same({ text .. "\n", "", 0 }, { output, errors, status })
       assert.equal(option ~= "", compressed)
     end
@@ -271,25 +274,27 @@ describe("the command's", function()
       verify = "optional" }, on_upgrade = function(r)
         subject = r.client_certificate
       end, on_message = function(conn, m) conn:send(m) end })
-    local to = " -w 0.3 wss://localhost:" .. server.port
+    local to = " wss://localhost:" .. server.port
     local _, errors, status = run(to, piped "hi\n")
     assert.equal(1, status)
     assert.is_truthy(errors:find "^evws: cannot connect .* certificate")
     local ca = "--ca " .. tls.file "ca.pem"
-    assert.same({ "hi\n", "", 0 }, { run(ca .. to, piped "hi\n") })
+    local function greet(options)
+      return answered("hi\n", options .. to, piped "hi\n")
+    end
+    assert.same({ "hi\n", "", 0 }, { greet(ca) })
     assert.is_nil(subject)
-    assert.same({ "hi\n", "", 0 }, { run(ca .. " --cert "
-      .. tls.file "client.pem" .. " --key " .. tls.file "client.key" .. to,
-      piped "hi\n") })
+    assert.same({ "hi\n", "", 0 }, { greet(ca .. " --cert "
+      .. tls.file "client.pem" .. " --key " .. tls.file "client.key") })
     assert.is_truthy(subject)
     subject = nil
     assert(os.execute(("cat %s %s >%s"):format(tls.file "client.pem",
       tls.file "client.key", tls.file "both.pem")))
-    run(ca .. " --cert " .. tls.file "both.pem" .. to, piped "hi\n")
+    greet(ca .. " --cert " .. tls.file "both.pem")
     assert.is_truthy(subject)
     local output
-    output, errors, status = run("--insecure" .. to:gsub("wss:", "https:"),
-      piped "hi\n")
+    output, errors, status = answered("hi\n",
+      "--insecure" .. to:gsub("wss:", "https:"), piped "hi\n")
     assert.same({ "hi\n", 0 }, { output, status })
     assert.is_truthy(errors:find("tls.verify", 1, true))
     _, errors, status = run("--ca /no/such/file" .. to)
@@ -355,18 +360,19 @@ describe("the command line", function()
     end)
 
   it("takes options in every form", function()
-    for _, arguments in ipairs { "-bw0.3 %s", "-b -w 0.3 %s", "%s -bw 0.3",
-      "--binary --wait=0.3 %s", "--wait 0.3 -b -- %s" } do
-      assert.same({ 'b"hi"\n', "", 0 }, { run(arguments:format(url),
-        piped "hi\n") })
+    for _, arguments in ipairs { "-bwforever %s", "-b -w forever %s",
+      "%s -bw forever", "--binary --wait=forever %s",
+      "--wait forever -b -- %s" } do
+      assert.same({ 'b"hi"\n', "", 0 }, { answered('b"hi"\n',
+        "-w0 " .. arguments:format(url), piped "hi\n") })
     end
   end)
 
   it("takes a URL without a scheme, and those of HTTP", function()
     for _, to in ipairs { "localhost:%d", "http://localhost:%d/x",
       "HTTP://127.0.0.1:%d", "WS://localhost:%d" } do
-      assert.same({ "hi\n", "", 0 }, { run("-w0.3 " .. to:format(server.port),
-        piped "hi\n") })
+      assert.same({ "hi\n", "", 0 }, { answered("hi\n",
+        to:format(server.port), piped "hi\n") })
     end
   end)
 
