@@ -159,6 +159,237 @@ local channels = {}
 ---@return evws.Channels
 function channels.new(options) end
 
+---Opens a connection to a server of channels: one of evws, or a Centrifugo. It
+---comes back by itself after a loss, and its channels with it; those with a
+---history have what was missed, once and in order.
+---
+---Waits until the server has taken it, or returns nil, what is wrong, and a code:
+---of the protocol's error, of a close, or of the HTTP answer; that is the end
+---then. With `on_connected` among the options it returns at once, and the first
+---attempt is like the others. A wrong URL or option raises at the caller's line.
+---
+---```lua
+---local chat = assert(channels.connect("ws://localhost:5000/connection/websocket",
+---  { data = { name = "Ann" } }))
+---assert(chat:subscribe("room:1", { on_publication = function(room, publication)
+---  print(room.channel, publication.data)
+---end }))
+---assert(chat:publish("room:1", { text = "hello" }))
+---chat:wait()
+---```
+---@param url string
+---@param options? evws.ChannelConnectOptions
+---@return evws.ChannelConnection? connection
+---@return string? message
+---@return integer? code
+function channels.connect(url, options) end
+
+---What is called of a channel. Handlers of one connection are called one after
+---the other, in the order of what came, and may wait: what comes then waits too.
+---@class evws.ChannelHandlers
+---It is in, for the first time or again. Where `was_recovering` is true and
+---`recovered` is not, more was missed than is kept: load everything anew.
+---@field on_subscribed? fun(subscription: evws.ChannelSubscription, found: { recovered: boolean, was_recovering: boolean, data: any })
+---@field on_publication? fun(subscription: evws.ChannelSubscription, publication: evws.ChannelPublication)
+---@field on_join? fun(subscription: evws.ChannelSubscription, info: evws.ChannelInfo)
+---@field on_leave? fun(subscription: evws.ChannelSubscription, info: evws.ChannelInfo)
+---It is out for good. code: 0 by `unsubscribe`, else the server's, of an error or
+---of its word; or the connection's, which is closed.
+---@field on_unsubscribed? fun(subscription: evws.ChannelSubscription, code: integer, reason: string)
+
+---The options of `channels.connect`. Handlers of channels that stand here are
+---those of all channels that have none of their own, and of the ones that the
+---server puts it into.
+---@class evws.ChannelConnectOptions: evws.ChannelHandlers
+---A token, or what brings one and may wait: asked at the beginning, before its
+---time is over, and when the server says that it is. Nothing or false: error 101,
+---for good; an error that it raises is told to `on_error`, and it is asked again.
+---@field token? string|fun(connection: evws.ChannelConnection): string?
+---For the server's `connect`: `client.data` there.
+---@field data? any
+---What it says of itself, default `"evws"`.
+---@field name? string
+---Default: that of evws.
+---@field version? string
+---Seconds that the server has for an answer, default `5`. Who leaves connect or
+---subscribe without one is connected anew.
+---@field timeout? number
+---Does it come back? Default `true`: after 0.5 s and longer each time, up to 20.
+---@field reconnect? boolean|evws.Reconnect
+---Events that wait for handlers; beyond it reading pauses, default `1024`. A
+---handler that makes calls should not have so many behind it.
+---@field receive_queue? integer
+---Bytes of a message: a reply has all that was missed, default
+---`16 * 1024 * 1024`.
+---@field max_message? integer|false
+---These as in `ws.connect`.
+---@field tls? evws.ClientTls
+---@field origin? string
+---@field headers? table<string, string|string[]>
+---@field proxy? string|boolean
+---@field proxy_tls? evws.ClientTls
+---@field compression? boolean|evws.Compression
+---The server has taken it, each time; data: what its `connect` says.
+---@field on_connected? fun(connection: evws.ChannelConnection, data: any)
+---It is lost, or an attempt has failed. `connection.state` tells whether it comes
+---back: `"connecting"` or `"closed"`. code: of the close (1006: none), or of the
+---error or HTTP answer that was given instead.
+---@field on_disconnected? fun(connection: evws.ChannelConnection, code: integer, reason: string)
+---What the server sends to it: `client:send`, `chat:send`.
+---@field on_message? fun(connection: evws.ChannelConnection, data: any)
+---A handler raised an error; the connection goes on. Without it: `ws.on_error`.
+---@field on_error? fun(connection: evws.ChannelConnection, message: string, traceback: string)
+
+---@class evws.ChannelSubscribeOptions: evws.ChannelHandlers
+---Of a channel that wants one, as that of the connection.
+---@field token? string|fun(subscription: evws.ChannelSubscription): string?
+---For the server's `subscribe`: `request.data` there.
+---@field data? any
+---To be told who comes and goes, default `false`.
+---@field join_leave? boolean
+---To begin from there: what came since is given first.
+---@field recover? evws.Position
+---`false`: return at once. Default `true`: when it is in.
+---@field wait? boolean
+
+---@class evws.ChannelInfo
+---@field user string
+---The id of the connection.
+---@field client string
+---What the server knows of it: `info` of its `connect`, and of its `subscribe`.
+---@field conn_info any
+---@field chan_info any
+
+---@class evws.ChannelPublication
+---Null alone is nil, inside of tables `channels.null`.
+---@field data any
+---In a channel with a history.
+---@field offset integer?
+---Who has published it, if that was a client.
+---@field info evws.ChannelInfo?
+---@field tags table<string, string>?
+
+---What `channels.connect` returns. What it asks of the server waits for the
+---answer, and for the connection if there is none just now, up to `timeout`; and
+---returns nil, a message and the server's code where there is one. Messages
+---without a code: `"timeout"`, `"closed"`, `"queue full"` and `"lost"`: the
+---connection was, after the request was sent; it may have been done or not.
+---
+---A variable `local chat <close>` closes it when it goes out of scope.
+---@class evws.ChannelConnection
+---The server's name for it, another each time; nil before the first.
+---@field id string?
+---@field state "connecting"|"connected"|"closed"
+local connection = {}
+
+---Subscribes, and waits until it is in; tries again while that may help. Nil, a
+---message and a code where the server refuses, or after `timeout`; then it is
+---over. With `wait = false` it returns at once, and goes on trying; a refusal is
+---told to `on_unsubscribed`.
+---@param channel string
+---@param options? evws.ChannelSubscribeOptions
+---@return evws.ChannelSubscription? subscription
+---@return string? message
+---@return integer? code
+function connection:subscribe(channel, options) end
+
+---@param channel string
+---@param value any
+---@return true? ok
+---@return string? message
+---@return integer? code
+function connection:publish(channel, value) end
+
+---What a channel keeps, and where it is now.
+---@param channel string
+---@param options? evws.HistoryOptions
+---@return evws.ChannelPublication[]? publications
+---@return evws.Position|string position_or_message
+---@return integer? code
+function connection:history(channel, options) end
+
+---Who is in a channel, by the id of the connection.
+---@param channel string
+---@return table<string, evws.ChannelInfo>? clients
+---@return string? message
+---@return integer? code
+function connection:presence(channel) end
+
+---How many they are.
+---@param channel string
+---@return { clients: integer, users: integer }? count
+---@return string? message
+---@return integer? code
+function connection:presence_stats(channel) end
+
+---Calls a function of the server's `rpc`. Null as its result is `channels.null`.
+---@param method string
+---@param value? any
+---@return any result
+---@return string? message
+---@return integer? code
+function connection:rpc(method, value) end
+
+---Sends a value for the server's `on_message`. Never waits; true says that it was
+---sent. Nil and `"closed"` or `"queue full"`.
+---@param value any
+---@return true? ok
+---@return string? message
+function connection:send(value) end
+
+---Ends it, for good.
+---@return true
+function connection:close() end
+
+---Waits until it is over. Returns the code and the reason, as `on_disconnected`
+---gets them; or nil and `"timeout"`, `"interrupted"` or `"nothing to wait for"`.
+---@param timeout? number seconds; none: for ever
+---@return integer? code
+---@return string reason_or_message
+function connection:wait(timeout) end
+
+---A channel of a connection.
+---@class evws.ChannelSubscription
+---@field channel string
+---@field connection evws.ChannelConnection
+---`"unsubscribed"`: for good.
+---@field state "subscribing"|"subscribed"|"unsubscribed"
+---The last one that was received, where there is a history; handlers may be
+---behind it.
+---@field offset integer?
+---@field epoch string?
+---Has the server put it there?
+---@field by_server boolean
+local subscription = {}
+
+---Ends it. Returns true; or nil and `"not subscribed"`.
+---@return true? ok
+---@return string? message
+function subscription:unsubscribe() end
+
+---As those of the connection.
+---@param value any
+---@return true? ok
+---@return string? message
+---@return integer? code
+function subscription:publish(value) end
+
+---@param options? evws.HistoryOptions
+---@return evws.ChannelPublication[]? publications
+---@return evws.Position|string position_or_message
+---@return integer? code
+function subscription:history(options) end
+
+---@return table<string, evws.ChannelInfo>? clients
+---@return string? message
+---@return integer? code
+function subscription:presence() end
+
+---@return { clients: integer, users: integer }? count
+---@return string? message
+---@return integer? code
+function subscription:presence_stats() end
+
 ---Raises an error that the client is told, in a handler that it waits for. Any
 ---other error is 100, `internal server error`.
 ---@param code integer 400 to 1999

@@ -1,7 +1,8 @@
--- channels.lua: channels for the clients of Centrifugo: the public module. The
--- reference is library/evws/channels.lua.
+-- channels.lua: channels for the clients of Centrifugo, and one in Lua: the
+-- public module. The reference is library/evws/channels.lua.
 
 local app = require "evws.channels.app"
+local connection = require "evws.channels.connection"
 local errors = require "evws.channels.errors"
 local values = require "evws.values"
 
@@ -14,6 +15,11 @@ local channels = {
 function channels.new(options)
   local made = app.new(options, 2)
   return made -- no tail call: errors are of the caller's line
+end
+
+function channels.connect(url, options)
+  local made, why, code = connection.new(url, options, 2)
+  return made, why, code
 end
 
 -- A list is one already; this says so where one may be empty.

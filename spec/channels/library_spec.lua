@@ -3,8 +3,11 @@
 local app = require "evws.channels.app"
 local channels = require "evws.channels"
 local client = require "evws.channels.client"
+local connect_options = require "evws.channels.connect_options"
+local connection = require "evws.channels.connection"
 local options = require "evws.channels.options"
 local reference = require "spec.helper.reference"
+local subscription = require "evws.channels.subscription"
 
 local keys, read = reference.keys, reference.read
 local library = read "library/evws/channels.lua"
@@ -18,10 +21,8 @@ describe("library/evws/channels.lua", function()
     assert.is_table(assert(load(library))())
   end)
 
-  it("has every option and its default", function()
-    local fields, text = fields_of "evws.ChannelOptions"
-    assert.same(keys(options.checks), keys(fields))
-    for name, value in pairs(options.defaults) do
+  local function check_defaults(defaults, text)
+    for name, value in pairs(defaults) do
       local about = text:match("([^\n]*\n[^\n]*\n[^\n]*)\n%-%-%-@field "
         .. name .. "%?"):gsub("\n%-%-%-", " ")
       local default
@@ -32,6 +33,22 @@ describe("library/evws/channels.lua", function()
       assert.same({ name, value }, { name,
         assert(load("return " .. default))() })
     end
+  end
+
+  it("has every option and its default", function()
+    local fields, text = fields_of "evws.ChannelOptions"
+    assert.same(keys(options.checks), keys(fields))
+    check_defaults(options.defaults, text)
+  end)
+
+  it("has every option of a connection, and its default", function()
+    local shared = fields_of "evws.ChannelHandlers"
+    local fields, text = fields_of "evws.ChannelConnectOptions"
+    assert.same(keys(connect_options.checks), keys(fields, shared))
+    check_defaults(connect_options.defaults, text)
+    assert.same(keys(connect_options.subscription_checks),
+      keys(shared, (fields_of "evws.ChannelSubscribeOptions")))
+    assert.is_true(connect_options.read_subscription({}, 1).wait)
   end)
 
   it("has the methods of its objects", function()
@@ -40,6 +57,12 @@ describe("library/evws/channels.lua", function()
     end
     for name in pairs(documented "client") do
       assert.is_function(client[name], name)
+    end
+    for name in pairs(documented "connection") do
+      assert.is_function(connection[name], name)
+    end
+    for name in pairs(documented "subscription") do
+      assert.is_function(subscription[name], name)
     end
   end)
 end)
@@ -56,6 +79,12 @@ describe("docs/channels.md", function()
       return servers[#servers]
     end
     function ws.run() end
+    local connect, conns = channels.connect, {}
+    function channels.connect(url, given)
+      url = url:gsub(":5000", ":" .. servers[1].port)
+      conns[#conns + 1] = assert(connect(url, given))
+      return conns[#conns]
+    end
     local prelude = "local channels = require 'evws.channels'\n"
     local usual = "local chat = channels.new { namespaces = "
       .. "{ ['room:*'] = {} } }\n"
@@ -66,8 +95,9 @@ describe("docs/channels.md", function()
       local ok, why = pcall(assert(load(before .. sample, "sample " .. n)))
       assert.is_true(ok, why)
     end
-    ws.listen, ws.run = listen, run
+    ws.listen, ws.run, channels.connect = listen, run, connect
+    for _, conn in ipairs(conns) do conn:close() end
     for _, server in ipairs(servers) do server:close { timeout = 0 } end
-    assert.same({ 4, 1 }, { n, #servers })
+    assert.same({ 5, 1, 1 }, { n, #servers, #conns })
   end)
 end)
