@@ -718,8 +718,9 @@ function server:publish(topic, message, kind, options) end
 ---@field here? boolean
 ---To a topic whose history is in Redis: waits until the message has its place, at
 ---most so many seconds. Then it returns offset and epoch, or nil and `"timeout"`,
----`"lost"` (it may have been kept or not), `"closed"` or `"interrupted"`. To any
----other topic there is nothing to wait for.
+---`"lost"` (it may have been kept or not), `"refused"` (by Redis, this topic
+---alone), `"closed"` or `"interrupted"`. To any other topic there is nothing to
+---wait for.
 ---@field wait? number
 ---As with `conn:send`, for each receiver by itself: a slow one does not get what
 ---is older than so many seconds. Topics with a history have no holes: it does
@@ -734,7 +735,7 @@ function server:publish(topic, message, kind, options) end
 ---topic is now: `{ offset =, epoch = }`. Nil and `"not kept"` where no pattern
 ---of `history` matches, `"another epoch"` where `since` names one that is over,
 ---`"closed"` or `"out of memory"`; with a backplane it may have to wait for Redis,
----up to 5 s, then `"timeout"`.
+---up to 5 s, then `"timeout"`; or `"refused"`, where it refuses this topic.
 ---@param topic string
 ---@param options? evws.HistoryOptions
 ---@return evws.Message[]? messages
@@ -787,7 +788,7 @@ function server:history(topic, options) end
 ---`presence`. Several with the same key are one. Nil and `"closed"`.
 ---
 ---With a backplane those of all processes, for which it waits: or nil and
----`"backplane away"`, `"timeout"` or `"interrupted"`.
+---`"backplane away"`, `"timeout"`, `"refused"` or `"interrupted"`.
 ---@param topic string
 ---@return evws.Person[]? people
 ---@return string? message
@@ -970,7 +971,8 @@ function server:reload_tls() end
 ---@field received integer
 ---Those that did not travel, by reason: `full`, `timeout` (they had waited too
 ---long), `lost` (the connection broke before Redis had said that they came),
----`memory`, `bad` (what came in is no message).
+---`memory`, `bad` (what came in is no message), `refused` (by Redis: that one,
+---not all).
 ---@field dropped table<string, integer>
 ---How often it came back.
 ---@field reconnects integer

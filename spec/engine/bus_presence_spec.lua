@@ -314,9 +314,9 @@ describe("presence with a Redis of our own making", function()
     assert.is_true(why == "timeout" or why == "backplane away", why)
   end)
 
-  it("is away where Redis refuses", function()
+  it("is away where Redis refuses all", function()
     begin()
-    fake.answers.EVAL = function() return "-NOPERM no right to eval\r\n" end
+    fake.answers.EVAL = function() return "-NOPERM no permissions to run the 'eval' command\r\n" end
     assert.same({ nil, "backplane away" }, { ask() })
   end)
 

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-static const char *const drops[WS_DROPS] = {"full", "timeout", "lost", "memory",
-                                            "bad"};
+static const char *const drops[WS_DROPS] = {"full",   "timeout", "lost",
+                                            "memory", "bad",     "refused"};
 
 static void set(lua_State *L, const char *name, uint64_t n) {
   lua_pushinteger(L, (lua_Integer)n);

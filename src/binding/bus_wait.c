@@ -13,7 +13,9 @@
 static bool is_over(const struct ws_bus_waiter *w, struct ws_bus *bus) {
   if (w->call) return w->call->is_done;
   if (w->receipt) return w->receipt->offset || w->receipt->is_lost;
-  if (w->next) return !ws_sync_is_due(w->server, w->topic);
+  if (w->next)
+    return !ws_sync_is_due(w->server, w->topic) ||
+           ws_sync_is_refused(w->server, w->topic);
   return ws_bus_is_there(bus, w->topic);
 }
 
@@ -28,6 +30,12 @@ void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
     else if (bus->state == WS_BUS_CLOSED)
       ws_task_wake(w->task, WS_WAKE_CLOSED);
   }
+}
+
+int ws_push_refused(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "refused");
+  return 2;
 }
 
 int ws_push_waited(lua_State *L, enum ws_wake why) {
@@ -83,6 +91,10 @@ static int sync_k(lua_State *L, const struct ws_woken *woken) {
   struct ws_bus_waiter *w = lua_touserdata(L, -1);
   ws_list_remove(&w->link);
   bool is_due = ws_sync_is_due(w->server, w->topic);
+  if (is_due && ws_sync_is_refused(w->server, w->topic)) {
+    ws_sync_release(w->server, w->topic);
+    return ws_push_refused(L);
+  }
   if (woken->why == WS_WAKE_DONE && is_due)
     return wait_for_sync(L, w, woken->time_left);
   if (is_due) {
@@ -117,6 +129,7 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
   struct ws_bus *bus = ws_bus_of(s);
   if (!bus || !ws_sync_is_due(s, topic)) return next(L);
   if (bus->is_closing) return ws_push_closed(L);
+  if (ws_sync_is_refused(s, topic)) return ws_push_refused(L);
   ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
   struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
   *w = (struct ws_bus_waiter){
@@ -163,6 +176,7 @@ static int kept_k(lua_State *L, const struct ws_woken *woken) {
     lua_pushlstring(L, k->receipt.epoch, sizeof k->receipt.epoch);
     return 2;
   }
+  if (k->receipt.is_refused) return ws_push_refused(L);
   if (!k->receipt.is_lost) return ws_push_waited(L, woken->why);
   lua_pushnil(L);
   lua_pushliteral(L, "lost");

@@ -23,6 +23,9 @@ struct ws_bus_waiter {
 /* Something of the bus has changed: who waited for it goes on. */
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus);
 
+/* Pushes nil, "refused": Redis has said so, of this one. */
+int ws_push_refused(lua_State *L);
+
 /* Pushes true; or nil and why it has not come to that. */
 int ws_push_waited(lua_State *L, enum ws_wake why);
 

@@ -72,6 +72,7 @@ static int push_away(lua_State *L) {
 static int answered_k(lua_State *L, const struct ws_woken *woken) {
   struct presence_waiter *p = lua_touserdata(L, -1);
   ws_list_remove(&p->w.link);
+  if (p->call.is_refused) return ws_push_refused(L);
   if (p->call.is_done && !p->call.is_lost) return push_people(L, p);
   bool is_lost = p->call.is_lost;
   give_up(p);

@@ -53,7 +53,7 @@ static void on_news(struct ws_job *job) {
 static void on_changed(struct ws_link *l) {
   struct ws_bus *bus = bus_of_link(l);
   if (l->state == WS_LINK_UP && !l->was_told_up)
-    ws_bus_tell(bus->host, l, "backplane_up", NULL);
+    ws_bus_tell(l, "backplane_up", NULL);
   l->was_told_up = l->state == WS_LINK_UP;
   ws_loop_job(bus->loop, &bus->news);
 }
@@ -81,8 +81,8 @@ static void on_lost(struct ws_link *l, const char *why) {
   struct ws_bus *bus = bus_of_link(l);
   put_out_of_step(bus, l);
   ws_roll_lost(&bus->rolls[l - bus->links]);
-  ws_bus_tell(bus->host, l, "backplane_lost", why);
-  ws_bus_warn(bus->host, l, why);
+  ws_bus_tell(l, "backplane_lost", why);
+  ws_bus_warn(l, why);
 }
 
 /* ---- out ---- */
@@ -151,9 +151,8 @@ static const char *send_far(struct ws_bus *bus,
 
 static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
                            const struct ws_outgoing *out) {
-  struct ws_bus *bus = bus_of(carrier);
-  give_here(bus, s, (struct ws_ids){NULL, 0}, out->what);
-  return send_far(bus, out->what);
+  give_here(bus_of(carrier), s, (struct ws_ids){NULL, 0}, out->what);
+  return send_far(bus_of(carrier), out->what);
 }
 
 /* All servers here that keep it read it, or those where somebody came. */
@@ -279,9 +278,8 @@ static void give_news(struct ws_bus *bus, const struct ws_rumour *news) {
 
 /* To those here who have the topic of the topic. */
 static void on_told(struct ws_roll *r, const struct ws_publication *p) {
-  struct ws_bus *bus = bus_of_link(r->link);
-  if (!give_here(bus, NULL, (struct ws_ids){NULL, 0}, p))
-    drop(bus, WS_DROP_MEMORY);
+  if (!give_here(bus_of_link(r->link), NULL, (struct ws_ids){NULL, 0}, p))
+    drop(bus_of_link(r->link), WS_DROP_MEMORY);
 }
 
 static void on_message(struct ws_link *l, struct ws_slice channel,
@@ -324,6 +322,7 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
 static const struct ws_link_calls link_calls = {.message = on_message,
                                                 .changed = on_changed,
                                                 .confirmed = on_confirmed,
+                                                .refused = ws_bus_refused,
                                                 .lost = on_lost};
 
 /* ---- its servers ---- */
@@ -406,6 +405,7 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
     ws_reader_init(&bus->readers[i], l, bus->node);
     l->settings = &bus->settings;
     l->calls = &link_calls;
+    l->host = bus->host;
     l->stats = &bus->stats;
     bus->rolls[i].ttl = &bus->presence_ttl;
     bus->rolls[i].told = on_told;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/bus_except.h"
+#include "engine/bus_script.h"
 #include "protocol/frame.h"
 #include "transport/random.h"
 
@@ -20,33 +21,33 @@
 #define EXPIRE_HASH "redis.call('PEXPIRE',KEYS[2],ARGV[2]*10)"
 
 /* ARGV: epoch, ttl, size, channel, envelope before and behind the position */
-static const char keep_script[] = MAKE_EPOCH
+static const char keep_script[] = WS_SCRIPT_BEGIN MAKE_EPOCH
   "local t=redis.call('HINCRBY',KEYS[2],'t',1)"
   "local m=ARGV[5]..struct.pack('>I8',t)..string.char(#e)..e..ARGV[6]"
   "redis.call('XADD',KEYS[1],'MAXLEN',ARGV[3],"
   "string.format('%.0f-0',t),'m',m)"
   "redis.call('PEXPIRE',KEYS[1],ARGV[2])" EXPIRE_HASH
   "redis.call('PUBLISH',ARGV[4],m)"
-  "return{t,e}";
+  "return{t,e}" WS_SCRIPT_END;
 
 /* ARGV: epoch, ttl, epoch that is known, the first offset that is not, bytes
  * that an answer may be long, but for its first message; whether there is more
  * stands at its end */
-static const char read_script[] = MAKE_EPOCH EXPIRE_HASH
+static const char read_script[] = WS_SCRIPT_BEGIN MAKE_EPOCH EXPIRE_HASH
   "local t=redis.call('HGET',KEYS[2],'t')"
   "local from='-'if e==ARGV[3]then from=ARGV[4]..'-0'end "
   "local all,some,n=redis.call('XRANGE',KEYS[1],from,'+'),{},0 "
   "for i,x in ipairs(all)do n=n+#x[2][2]+64 "
   "if i>1 and n>tonumber(ARGV[5])then break end some[i]=x end "
-  "return{e,tonumber(t),some,#some<#all and 1 or 0}";
+  "return{e,tonumber(t),some,#some<#all and 1 or 0}" WS_SCRIPT_END;
 
 /* ARGV: epoch, ttl, channel, envelope before and behind the position */
 static const char reset_script[] =
-  "local e=ARGV[1]redis.call('DEL',KEYS[1])"
-  "redis.call('HSET',KEYS[2],'e',e,'t','0')" EXPIRE_HASH
-  "redis.call('PUBLISH',ARGV[3],"
-  "ARGV[4]..struct.pack('>I8',0)..string.char(#e)..e..ARGV[5])"
-  "return 0";
+  WS_SCRIPT_BEGIN "local e=ARGV[1]redis.call('DEL',KEYS[1])"
+                  "redis.call('HSET',KEYS[2],'e',e,'t','0')" EXPIRE_HASH
+                  "redis.call('PUBLISH',ARGV[3],"
+                  "ARGV[4]..struct.pack('>I8',0)..string.char(#e)..e..ARGV[5])"
+                  "return 0" WS_SCRIPT_END;
 
 /* ---- commands ---- */
 
@@ -176,8 +177,12 @@ static void on_place(struct ws_asked *who, struct ws_redis *redis,
                      const struct ws_resp_item *item) {
   struct ws_reader *r = WS_LIST_ENTRY(who, struct ws_reader, keeping);
   struct ws_receipt *receipt = first_receipt(r);
-  if (item->type == WS_RESP_ERROR) ws_redis_fail_text(redis, item->text);
-  if (!receipt || receipt->number != r->n_known + 1 || item->depth != 1) return;
+  if (receipt && receipt->number != r->n_known + 1) receipt = NULL;
+  if (item->type == WS_RESP_ERROR && ws_redis_refused(redis, item->text)) {
+    r->link->stats->dropped[WS_DROP_REFUSED]++;
+    if (receipt) receipt->is_refused = true;
+  }
+  if (!receipt || item->depth != 1) return;
   if (item->index == 0 && item->type == WS_RESP_INTEGER)
     receipt->offset = (uint64_t)item->n;
   else if (item->index == 1 && item->text.n == sizeof receipt->epoch)
@@ -281,6 +286,8 @@ void ws_reader_forget(struct ws_reader *r, const struct ws_server *s) {
     if (read->server == s) read->server = NULL;
   for (struct ws_read *read = r->sent; read; read = read->next)
     if (read->server == s) read->server = NULL;
+  for (struct ws_read *read = r->refused; read; read = read->next)
+    if (read->server == s) read->server = NULL;
 }
 
 /* ---- answers ---- */
@@ -311,7 +318,7 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   struct ws_reader *r = reader_of(who);
   struct ws_read *read = r->sent;
   if (item->type == WS_RESP_ERROR) {
-    ws_redis_fail_text(redis, item->text);
+    ws_redis_refused(redis, item->text);
     r->has_failed = true;
   }
   if (!read || !read->server || r->has_failed) return;
@@ -331,15 +338,39 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   }
 }
 
+/* Whoever waits is told; later it may be as it should be. */
+static void put_off(struct ws_reader *r, struct ws_read *read) {
+  double seconds = r->link->settings->reconnect.maximum;
+  ws_sync_refused(read->server, name_of(read));
+  append(&r->refused_end, read);
+  if (!r->again.index) ws_loop_timer(r->link->loop, &r->again, seconds);
+  r->link->calls->changed(r->link);
+}
+
+static void on_again(struct ws_timer *t) {
+  struct ws_reader *r = WS_LIST_ENTRY(t, struct ws_reader, again);
+  while (r->refused) {
+    struct ws_read *read = shift(&r->refused, &r->refused_end);
+    if (read->server) ws_reader_want(r, read->server, name_of(read));
+    free_read(read);
+  }
+  r->link->calls->changed(r->link);
+}
+
 static void on_done(struct ws_asked *who, struct ws_redis *redis) {
   struct ws_reader *r = reader_of(who);
   struct ws_read *read = r->sent;
   (void)redis;
   if (!read) return;
   shift(&r->sent, &r->sent_end);
+  if (read->server && r->has_failed) {
+    put_off(r, read);
+    r->has_failed = r->has_more = r->has_got = false;
+    return;
+  }
   if (read->server && r->has_more && r->has_got)
     ws_reader_want(r, read->server, name_of(read));
-  else if (read->server && !r->has_failed)
+  else if (read->server)
     ws_sync_end(read->server, name_of(read));
   r->has_failed = r->has_more = r->has_got = false;
   r->link->calls->changed(r->link);
@@ -358,6 +389,9 @@ void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
   *r = (struct ws_reader){.link = l, .node = node};
   r->due_end = &r->due;
   r->sent_end = &r->sent;
+  r->refused_end = &r->refused;
+  r->again.fn = on_again;
+  r->again.is_quiet = true;
   r->asked = (struct ws_asked){
     .item = on_item, .done = on_done, .lost = on_lost, .is_loud = true};
   r->keeping = (struct ws_asked){
@@ -368,6 +402,8 @@ void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
 void ws_reader_free(struct ws_reader *r) {
   on_lost(&r->asked, SIZE_MAX);
   while (r->due) free_read(shift(&r->due, &r->due_end));
+  while (r->refused) free_read(shift(&r->refused, &r->refused_end));
+  ws_loop_timer_stop(r->link->loop, &r->again);
   ws_buf_free(&r->epoch);
   ws_buf_free(&r->command);
 }

@@ -20,6 +20,8 @@ struct ws_reader {
   struct ws_asked asked;
   struct ws_link *link;
   struct ws_read *due, *sent, **due_end, **sent_end;
+  struct ws_read *refused, **refused_end; /* to be read once more */
+  struct ws_timer again;
   struct ws_asked keeping;
   struct ws_list receipts;   /* by their numbers */
   uint64_t n_given, n_known; /* messages, and those that were answered */

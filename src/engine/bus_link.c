@@ -128,13 +128,12 @@ const char *ws_link_command(struct ws_link *l, struct ws_asked *who,
   return NULL;
 }
 
-/* How many processes have it. An error tells that something is wrong with
- * Redis, or with what we may do there. */
+/* How many processes have it. */
 static void on_published(struct ws_asked *who, struct ws_redis *r,
                          const struct ws_resp_item *item) {
-  (void)who;
+  struct ws_link *l = WS_LIST_ENTRY(who, struct ws_link, publishing);
   if (item->type == WS_RESP_ERROR)
-    ws_redis_fail_text(r, item->text);
+    drop(l, WS_DROP_REFUSED, ws_redis_refused(r, item->text));
   else if (item->type != WS_RESP_INTEGER || item->depth)
     ws_redis_fail(r, "it does not speak as Redis does");
 }
@@ -162,18 +161,10 @@ static bool tell_names(struct ws_link *l, struct ws_slice verb,
   return true;
 }
 
-static size_t some_of(const struct ws_list *list) {
-  size_t n = 0;
-  for (const struct ws_list *e = list->next; e != list && n < NAMES_MAX;
-       e = e->next)
-    n++;
-  return n;
-}
-
 static void subscribe(struct ws_link *l) {
   struct ws_list *fresh = &l->channels.fresh;
   while (!ws_list_is_empty(fresh) && l->sub.state == WS_REDIS_READY) {
-    size_t n = some_of(fresh);
+    size_t n = ws_channels_fresh(&l->channels, NAMES_MAX);
     if (!tell_names(l, WS_SLICE("SUBSCRIBE"), fresh, n)) return;
     ws_redis_await(&l->sub, n);
     while (n--)
@@ -186,39 +177,24 @@ static void on_fresh(struct ws_late *late) {
   subscribe(WS_LIST_ENTRY(late, struct ws_link, fresh));
 }
 
-static struct ws_channel *first_leaving(struct ws_link *l) {
-  struct ws_list *list = &l->channels.leaving;
-  return ws_list_is_empty(list)
-           ? NULL
-           : WS_LIST_ENTRY(list->next, struct ws_channel, link);
-}
-
 static void set_sweep(struct ws_link *l) {
-  const struct ws_channel *c = first_leaving(l);
+  const struct ws_channel *c = ws_channels_leaving(&l->channels);
   if (!c || l->sweep.index || l->state == WS_LINK_CLOSED) return;
   double seconds = c->left + LINGER_SECONDS - ws_loop_now(l->loop);
   ws_loop_timer(l->loop, &l->sweep, seconds > 0 ? seconds : 0);
 }
 
-/* Those at the head of the list that nobody has wanted for a while. */
-static size_t count_due(const struct ws_link *l) {
-  const struct ws_list *list = &l->channels.leaving, *e;
-  double limit = l->loop->now - LINGER_SECONDS;
-  size_t n = 0;
-  for (e = list->next; e != list && n < NAMES_MAX; e = e->next, n++)
-    if (WS_LIST_ENTRY(e, struct ws_channel, link)->left > limit) break;
-  return n;
-}
-
 static void on_sweep(struct ws_timer *t) {
   struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, sweep);
+  double by = l->loop->now - LINGER_SECONDS;
   size_t n;
-  while ((n = count_due(l)) > 0) {
+  while ((n = ws_channels_left(&l->channels, by, NAMES_MAX)) > 0) {
     bool is_ready = l->sub.state == WS_REDIS_READY;
     if (is_ready &&
         !tell_names(l, WS_SLICE("UNSUBSCRIBE"), &l->channels.leaving, n))
       break;
-    while (n--) ws_channels_remove(&l->channels, first_leaving(l));
+    while (n--)
+      ws_channels_remove(&l->channels, ws_channels_leaving(&l->channels));
   }
   set_sweep(l);
 }
@@ -371,7 +347,13 @@ static void on_lost(struct ws_redis *r) {
   l->calls->changed(l);
 }
 
+static void on_refused(struct ws_redis *r, struct ws_slice why) {
+  struct ws_link *l = link_of(r);
+  l->calls->refused(l, why);
+}
+
 static const struct ws_redis_calls calls = {.ready = on_ready,
+                                            .refused = on_refused,
                                             .lost = on_lost,
                                             .push = on_push,
                                             .drained = on_drained,
@@ -403,7 +385,7 @@ static void on_finish(struct ws_job *job) {
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key) {
   l->loop = loop;
-  l->warned = -1;
+  l->warned = l->warned_refused = -1;
   ws_channels_init(&l->channels, key);
   l->again.fn = on_again;
   l->expiry.fn = on_expiry;

@@ -28,7 +28,8 @@ enum ws_bus_drop {
   WS_DROP_TIMEOUT, /* pending_timeout */
   WS_DROP_LOST,    /* a connection broke before Redis had said that it came */
   WS_DROP_MEMORY,
-  WS_DROP_BAD, /* what came in is no message */
+  WS_DROP_BAD,     /* what came in is no message */
+  WS_DROP_REFUSED, /* by Redis: that one, not all */
   WS_DROPS
 };
 
@@ -58,6 +59,9 @@ struct ws_link_calls {
   /* Redis has confirmed a channel. */
   void (*confirmed)(struct ws_link *, struct ws_slice channel);
 
+  /* Redis has refused a command; it is up nevertheless. */
+  void (*refused)(struct ws_link *, struct ws_slice why);
+
   /* It went away, or could not come. */
   void (*lost)(struct ws_link *, const char *why);
 };
@@ -66,6 +70,7 @@ struct ws_link {
   struct ws_redis_settings redis; /* the strings are the owner's */
   const struct ws_bus_settings *settings;
   const struct ws_link_calls *calls;
+  struct ws_host *host; /* the owner's */
   struct ws_bus_stats *stats;
   struct ws_loop *loop;
   struct ws_redis cmd, sub;
@@ -80,7 +85,8 @@ struct ws_link {
   struct ws_buf words;   /* a command being written */
   uint64_t asked, there; /* subscriptions, since the connection began */
   double delay, up_at;
-  double warned; /* the owner's: when a loss was last told; negative: never */
+  double warned, warned_refused; /* the owner's: when a loss, or a refusal, was
+                                    told last; negative: never */
   enum ws_link_state state;
   uint8_t kind; /* of the push that is coming */
   bool was_up, has_news, is_closing;

@@ -86,6 +86,27 @@ bool ws_channels_let_go(struct ws_channels *cs, struct ws_slice name,
   return true;
 }
 
+struct ws_channel *ws_channels_leaving(const struct ws_channels *cs) {
+  return ws_list_is_empty(&cs->leaving)
+           ? NULL
+           : WS_LIST_ENTRY(cs->leaving.next, struct ws_channel, link);
+}
+
+size_t ws_channels_fresh(const struct ws_channels *cs, size_t most) {
+  const struct ws_list *e = cs->fresh.next;
+  size_t n = 0;
+  for (; e != &cs->fresh && n < most; e = e->next) n++;
+  return n;
+}
+
+size_t ws_channels_left(const struct ws_channels *cs, double by, size_t most) {
+  const struct ws_list *e = cs->leaving.next;
+  size_t n = 0;
+  for (; e != &cs->leaving && n < most; e = e->next, n++)
+    if (WS_LIST_ENTRY(e, struct ws_channel, link)->left > by) break;
+  return n;
+}
+
 void ws_channels_remove(struct ws_channels *cs, struct ws_channel *c) {
   struct ws_channel **at = bucket(cs, c->hash);
   while (*at != c) at = &(*at)->next;

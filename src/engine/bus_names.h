@@ -42,6 +42,12 @@ struct ws_channel *ws_channels_want(struct ws_channels *cs,
 bool ws_channels_let_go(struct ws_channels *cs, struct ws_slice name,
                         double now);
 
+/* The first that leaves, or NULL; how many of the fresh there are, up to most,
+ * and of those that have left by then. */
+struct ws_channel *ws_channels_leaving(const struct ws_channels *cs);
+size_t ws_channels_fresh(const struct ws_channels *cs, size_t most);
+size_t ws_channels_left(const struct ws_channels *cs, double by, size_t most);
+
 void ws_channels_remove(struct ws_channels *cs, struct ws_channel *c);
 
 /* The connection is another one: all that is wanted is fresh, and what is not

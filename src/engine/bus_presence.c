@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/roll_script.h"
 #include "protocol/frame.h"
 #include "transport/random.h"
 
@@ -16,51 +17,6 @@
 #define NEVER 1e8
 #define AGAIN 0.1 /* seconds, until there may be memory */
 #define KEEP_MAX 16384
-
-/* KEYS: the zset. ARGV: ttl, prefix, who has its message already, and what
- * each script says. An entry that is over is taken out by whoever sees it, and
- * told if it was the last. */
-#define TELL \
-  "local function tell(w,j,o,k,v)local l=struct.unpack('>I4',v,9)" \
-  "redis.call('PUBLISH',ARGV[2]..'t:\\0p'..o," \
-  "'\\0evw\\0'..ARGV[3]..j..string.sub(v,13,12+l))" \
-  "redis.call('PUBLISH',ARGV[2]..'t:\\0w','\\0evw\\1'..string.rep('\\0',8).." \
-  "w.." \
-  "struct.pack('>I4',#o)..o..struct.pack('>I4',#k)..k..string.sub(v,13+l))" \
-  "end " \
-  "local function parts(m)local l=struct.unpack('>I4',m,9)" \
-  "local o,k=string.sub(m,13,12+l),string.sub(m,13+l)" \
-  "return o,k,ARGV[2]..'p:'..o,'e'..string.sub(m,1,8)..k end " \
-  "local function gone(m)redis.call('ZREM',KEYS[1],m)" \
-  "local o,k,p,f=parts(m)local v=redis.call('HGET',p,f)" \
-  "if not v then return end redis.call('HDEL',p,f)" \
-  "if redis.call('HINCRBY',p,'n'..k,-1)<1 then " \
-  "redis.call('HDEL',p,'n'..k)tell('L','{\"leave\":',o,k,v)return 2 end end " \
-  "local t=redis.call('TIME')" \
-  "local now=t[1]*1000+math.floor(t[2]/1000)"
-#define SWEEP \
-  " local due=redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',now,'LIMIT',0,500)" \
-  "for _,m in ipairs(due)do gone(m)end "
-
-/* member, value */
-static const char put_script[] = TELL
-  " local o,k,p,f=parts(ARGV[4])local v=redis.call('HGET',p,f)"
-  "local a=v and string.sub(v,1,8)or struct.pack('>I8',t[1]*1000000+t[2])"
-  "redis.call('HSET',p,f,a..ARGV[5])"
-  "redis.call('ZADD',KEYS[1],now+ARGV[1],ARGV[4])"
-  "redis.call('PEXPIRE',p,ARGV[1]*3)redis.call('PEXPIRE',KEYS[1],ARGV[1]*3)"
-  "if not v and redis.call('HINCRBY',p,'n'..k,1)==1 then "
-  "tell('J','{\"join\":',o,k,a..ARGV[5])return 1 end "
-  "return 0";
-
-/* member */
-static const char drop_script[] = TELL " return gone(ARGV[4])or 0";
-
-static const char sweep_script[] = TELL SWEEP "return #due";
-
-/* topic */
-static const char list_script[] =
-  TELL SWEEP "return redis.call('HGETALL',ARGV[2]..'p:'..ARGV[4])";
 
 /* ---- commands ---- */
 
@@ -306,8 +262,8 @@ static struct ws_roll *roll_of(struct ws_asked *who) {
 
 static struct ws_roll_entry *shift(struct ws_roll *r) {
   if (ws_list_is_empty(&r->sent)) return NULL;
-  struct ws_list *first = ws_list_shift(&r->sent);
-  struct ws_roll_entry *e = WS_LIST_ENTRY(first, struct ws_roll_entry, sent);
+  struct ws_roll_entry *e =
+    WS_LIST_ENTRY(ws_list_shift(&r->sent), struct ws_roll_entry, sent);
   e->is_sent = false;
   r->n_sent--;
   return e;
@@ -320,7 +276,7 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   struct ws_roll *r = roll_of(who);
   struct ws_publication p = {.opcode = WS_OP_TEXT};
   struct ws_buf told = {0};
-  if (item->type == WS_RESP_ERROR) ws_redis_fail_text(redis, item->text);
+  if (item->type == WS_RESP_ERROR) ws_redis_refused(redis, item->text);
   if (item->type != WS_RESP_INTEGER || item->depth || !item->n ||
       ws_list_is_empty(&r->sent))
     return;
@@ -342,9 +298,8 @@ static void on_changed(struct ws_asked *who, struct ws_redis *redis) {
     say_entry(r, e);
   else if (e->is_gone && !e->has_changed)
     free_entry(r, e);
-  if (r->is_passing && r->n_sent == 0) {
+  if (r->is_passing && r->n_sent == 0)
     r->is_set = ws_loop_timer(r->link->loop, &r->timer, 0);
-  }
 }
 
 /* They are said again when there is another connection. */
@@ -357,7 +312,7 @@ static void on_swept(struct ws_asked *who, struct ws_redis *redis,
                      const struct ws_resp_item *item) {
   struct ws_roll *r = WS_LIST_ENTRY(who, struct ws_roll, sweeping);
   if (item->type == WS_RESP_ERROR)
-    ws_redis_fail_text(redis, item->text);
+    ws_redis_refused(redis, item->text);
   else if (item->type == WS_RESP_INTEGER && item->n >= SOME)
     say(r, who, WS_SLICE(sweep_script), NULL, 0);
 }
@@ -389,7 +344,9 @@ static void on_part(struct ws_asked *who, struct ws_redis *redis,
                     const struct ws_resp_item *item) {
   struct ws_roll *r = WS_LIST_ENTRY(who, struct ws_roll, calling);
   struct ws_roll_call *call = first_call(r);
-  if (item->type == WS_RESP_ERROR) ws_redis_fail_text(redis, item->text);
+  if (item->type == WS_RESP_ERROR && ws_redis_refused(redis, item->text) &&
+      call)
+    call->is_refused = true;
   if (call && item->depth == 1 && !ws_roll_append(&call->items, item->text))
     call->has_failed = true;
 }

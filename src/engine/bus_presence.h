@@ -33,7 +33,7 @@ struct ws_roll_call {
   struct ws_list link;
   uint64_t number;
   struct ws_buf items; /* length (4) and bytes, of fields and values */
-  bool is_done, is_lost, has_failed;
+  bool is_done, is_lost, is_refused, has_failed;
 };
 
 struct ws_roll {

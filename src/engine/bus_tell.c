@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/escape.h"
+#include "engine/host.h"
+
 #define WARN_SECONDS 60.0 /* between two lines of the log about the same */
 
 static size_t where(const struct ws_link *l, char *to, size_t cap) {
@@ -14,8 +17,8 @@ static size_t where(const struct ws_link *l, char *to, size_t cap) {
   return (size_t)n < cap ? (size_t)n : cap - 1;
 }
 
-void ws_bus_tell(struct ws_host *host, const struct ws_link *l,
-                 const char *event, const char *why) {
+void ws_bus_tell(const struct ws_link *l, const char *event, const char *why) {
+  struct ws_host *host = l->host;
   char url[256];
   if (!host->wants_events || !host->wants_events(host)) return;
   struct ws_log_field fields[] = {
@@ -26,12 +29,28 @@ void ws_bus_tell(struct ws_host *host, const struct ws_link *l,
   host->event(host, event, fields, why ? 2 : 1);
 }
 
-void ws_bus_warn(struct ws_host *host, struct ws_link *l, const char *why) {
+static bool is_due(const struct ws_link *l, double *warned) {
   double now = ws_loop_now(l->loop);
-  char url[256], line[512];
-  if (l->warned >= 0 && now - l->warned < WARN_SECONDS) return;
-  l->warned = now;
+  if (*warned >= 0 && now - *warned < WARN_SECONDS) return false;
+  *warned = now;
+  return true;
+}
+
+static void warn(const struct ws_link *l, const char *what, const char *why) {
+  char url[256], line[1024];
   where(l, url, sizeof url);
-  snprintf(line, sizeof line, "backplane %s: %s", url, why);
-  host->log(host, WS_LOG_WARNING, line);
+  snprintf(line, sizeof line, "backplane %s%s: %s", url, what, why);
+  l->host->log(l->host, WS_LOG_WARNING, line);
+}
+
+void ws_bus_warn(struct ws_link *l, const char *why) {
+  if (is_due(l, &l->warned)) warn(l, "", why);
+}
+
+void ws_bus_refused(struct ws_link *l, struct ws_slice why) {
+  char text[640];
+  if (!is_due(l, &l->warned_refused)) return;
+  if (why.n > sizeof text / 2) why.n = sizeof text / 2;
+  ws_escape(text, sizeof text, why, WS_ESCAPE_TEXT);
+  warn(l, " refused", text);
 }

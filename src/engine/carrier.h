@@ -35,7 +35,8 @@ struct ws_receipt {
   uint64_t number; /* of the message */
   uint64_t offset;
   char epoch[WS_EPOCH_LEN];
-  bool is_lost; /* it may have been kept or not */
+  bool is_lost;    /* it may have been kept or not */
+  bool is_refused; /* it was not kept */
 };
 
 /* What is published. */

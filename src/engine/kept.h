@@ -62,6 +62,7 @@ struct ws_kept {
   bool is_known;          /* then: the epoch is the one there, */
   bool is_synced;         /* and all up to `top` has come from there */
   bool is_new;            /* nobody was there until a moment ago */
+  bool is_refused;        /* it could not be read */
   bool is_due, is_asked;  /* it is to be read; it is being read */
   bool is_short;          /* something of what came meanwhile is not in, */
   bool is_stuck;          /* or of what was read */

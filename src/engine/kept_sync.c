@@ -127,7 +127,7 @@ void ws_sync_begin(struct ws_server *s, struct ws_slice name,
   if (!k || epoch.n != sizeof k->epoch) return;
   bool was_known = k->is_known, is_same = is_epoch(k, epoch);
   k->is_known = true;
-  k->is_asked = false;
+  k->is_asked = k->is_refused = false;
   k->sync_top = top;
   if (!is_same) {
     ws_kept_clear(k);
@@ -209,6 +209,18 @@ void ws_sync_end(struct ws_server *s, struct ws_slice name) {
   drop_old(k);
   if (k->ahead || k->is_short) ask(s, k, name);
   ws_topics_unpin(s->topics);
+}
+
+void ws_sync_refused(const struct ws_server *s, struct ws_slice name) {
+  struct ws_kept *k = kept_of(s, name);
+  if (!k) return;
+  k->is_refused = true;
+  k->is_asked = false;
+}
+
+bool ws_sync_is_refused(const struct ws_server *s, struct ws_slice name) {
+  const struct ws_kept *k = kept_of(s, name);
+  return k && k->is_refused;
 }
 
 /* ---- in step or not ---- */

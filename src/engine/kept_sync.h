@@ -44,4 +44,8 @@ bool ws_sync_is_due(const struct ws_server *s, struct ws_slice name);
 bool ws_sync_hold(struct ws_server *s, struct ws_slice name);
 void ws_sync_release(struct ws_server *s, struct ws_slice name);
 
+/* It could not be read; it may be later. */
+void ws_sync_refused(const struct ws_server *s, struct ws_slice name);
+bool ws_sync_is_refused(const struct ws_server *s, struct ws_slice name);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "protocol/redis_error.h"
 #include "transport/linger.h"
 
 #define GATHERED (256 * 1024) /* more is not kept back to the turn's end */
@@ -159,10 +160,16 @@ static void on_done(struct ws_resp *resp) {
   if (who->done) who->done(who, r);
 }
 
+/* It cannot save what it has, and refuses to be pinged as well. */
+static bool is_misconf(const struct ws_resp_item *item) {
+  return item->type == WS_RESP_ERROR &&
+         ws_redis_error_is(item->text, "MISCONF");
+}
+
 /* Has it come to the ping of one who subscribes? An array, or a word where
  * there is no subscription. */
 static bool is_pong(const struct ws_resp_item *item) {
-  if (item->type == WS_RESP_STATUS) return item->depth == 0;
+  if (item->type == WS_RESP_STATUS || is_misconf(item)) return item->depth == 0;
   return item->depth == 1 && item->index == 0 && item->text.n == 4 &&
          memcmp(item->text.p, "pong", 4) == 0;
 }
@@ -178,13 +185,13 @@ static void on_item(struct ws_resp *resp, const struct ws_resp_item *item) {
   if (r->n) {
     struct ws_asked *who = run_at(r, 0)->who;
     who->item(who, r, item);
+  } else if (r->is_subscriber && r->is_pinged && is_pong(item)) {
+    took_ping(r);
+    ws_redis_answered(r, 1);
   } else if (item->type == WS_RESP_ERROR && item->depth == 0) {
     ws_redis_fail_text(r, item->text);
   } else if (!r->is_subscriber) {
     ws_redis_fail(r, "a reply to nothing");
-  } else if (r->is_pinged && is_pong(item)) {
-    took_ping(r);
-    ws_redis_answered(r, 1);
   } else {
     r->calls->push(r, item);
   }
@@ -226,20 +233,29 @@ static void say(struct ws_redis *r, struct ws_asked *who,
 
 /* ---- the greeting, and how it is looked at ---- */
 
+bool ws_redis_refused(struct ws_redis *r, struct ws_slice error) {
+  bool is_over = ws_redis_error_is_over(error);
+  if (is_over)
+    ws_redis_fail_text(r, error);
+  else
+    r->calls->refused(r, error);
+  return !is_over;
+}
+
 static void must_be_ok(struct ws_asked *who, struct ws_redis *r,
                        const struct ws_resp_item *item) {
   (void)who;
   if (item->type == WS_RESP_ERROR) ws_redis_fail_text(r, item->text);
 }
 
+static void must_be_pong(struct ws_asked *who, struct ws_redis *r,
+                         const struct ws_resp_item *item) {
+  if (!is_misconf(item)) must_be_ok(who, r, item);
+}
+
 static void anything(struct ws_asked *who, struct ws_redis *r,
                      const struct ws_resp_item *item) {
   (void)who, (void)r, (void)item;
-}
-
-static bool begins(struct ws_slice text, const char *word) {
-  size_t n = strlen(word);
-  return text.n >= n && memcmp(text.p, word, n) == 0;
 }
 
 /* Who must not ask, or asks something that does not know, has to do without. */
@@ -248,12 +264,13 @@ static void on_role(struct ws_asked *who, struct ws_redis *r,
   (void)who;
   if (item->type == WS_RESP_ERROR && item->depth == 0) {
     r->has_role = false;
-    if (!begins(item->text, "NOPERM") && !begins(item->text, "ERR unknown"))
+    if (!ws_redis_error_is(item->text, "NOPERM") &&
+        !ws_redis_error_is(item->text, "ERR unknown"))
       ws_redis_fail_text(r, item->text);
   } else if (item->depth == 1 && item->index == 0) {
-    if (begins(item->text, "slave"))
+    if (ws_redis_error_is(item->text, "slave"))
       ws_redis_fail(r, "it is a replica");
-    else if (!begins(item->text, "master"))
+    else if (!ws_redis_error_is(item->text, "master"))
       ws_redis_fail(r, "it is no master");
   } else if (item->type != WS_RESP_ARRAY && item->depth == 0) {
     ws_redis_fail(r, "it does not speak as Redis does");
@@ -407,7 +424,7 @@ void ws_redis_start(struct ws_redis *r, struct ws_loop *loop,
   r->has_role = true;
   r->greeting = (struct ws_asked){.item = must_be_ok};
   r->naming = (struct ws_asked){.item = anything};
-  r->ping = (struct ws_asked){.item = must_be_ok, .done = ping_done};
+  r->ping = (struct ws_asked){.item = must_be_pong, .done = ping_done};
   r->role = (struct ws_asked){.item = on_role, .done = role_done};
   r->end.run = on_end;
   ws_list_init(&r->end.link);

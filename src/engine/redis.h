@@ -5,7 +5,7 @@
  *
  * It is looked at every ping_interval whether it lives and still is no
  * replica; whatever goes wrong, and any error that nobody has asked for, is
- * its end. Then calls->lost is called, in a turn and never inside of another
+ * its end; one that is about a single command is not. Then calls->lost is called, in a turn and never inside of another
  * function. */
 #ifndef EVWS_REDIS_H
 #define EVWS_REDIS_H
@@ -50,6 +50,9 @@ struct ws_redis_calls {
 
   /* The kernel takes bytes again. */
   void (*drained)(struct ws_redis *);
+
+  /* A command was refused, which is nothing about the others. */
+  void (*refused)(struct ws_redis *, struct ws_slice why);
 
   /* A read has been gone through. */
   void (*was_read)(struct ws_redis *);
@@ -108,6 +111,10 @@ void ws_redis_leave(struct ws_redis *r);
 /* It is lost, for this reason. */
 void ws_redis_fail(struct ws_redis *r, const char *why);
 void ws_redis_fail_text(struct ws_redis *r, struct ws_slice why);
+
+/* A reply is this error. True: only what was asked is refused, and that is
+ * told. False: so would be everything else, and it is lost. */
+bool ws_redis_refused(struct ws_redis *r, struct ws_slice error);
 
 /* One reply more is waited for, to a command that is written next. False
  * without memory. */
