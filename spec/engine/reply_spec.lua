@@ -121,7 +121,7 @@ describe("the answer to a client", function()
     local began = t.probe.now()
     assert.equal("half", refused("HTTP/1.1 403 No\r\n\r\nhalf").body)
     assert.is_true(t.probe.now() - began > 0.8)
-    local outcome, raw = kit.dial { timeout = 0.1 }
+    local outcome, raw = kit.dial { timeout = 0.5 * t.factor }
     kit.read_request(raw)
     raw:send "HTTP/1.1 403 No\r\n\r\n"
     t.wait(function() return outcome.done end)

@@ -77,11 +77,11 @@ describe("the guide to backpressure", function()
     local child = bridge_to(server)
     local before = guide.most_memory(child)
     local conn = assert(guide.connect(child, "/", { max_queued = false }))
-    t.pump(function()
+    t.pump_for(60, function()
       ws.spawn(fill, conn)
       assert.is_true(empty(conn))
     end)
-    t.wait(function() return got end, "the server's side")
+    t.wait(function() return got end, "the server's side", 60)
     if before then
       assert.is_true(guide.most_memory(child) - before < 8 * MIB)
     end
@@ -94,7 +94,7 @@ describe("the guide to backpressure", function()
       ("ws://localhost:%d/"):format(far.port), 0)
     local conn = assert(guide.connect(near, "/", { max_queued = false }))
     local n = 2000
-    t.pump(function()
+    t.pump_for(60, function()
       ws.spawn(function()
         for i = 1, n do
           conn:send(("%8d"):format(i):rep(512))
@@ -114,11 +114,14 @@ describe("the guide to backpressure", function()
     local watcher = assert(guide.connect(child, "/"))
     local moves = 6000
     local last
-    t.pump(function()
+    t.pump_for(60, function()
       ws.spawn(function()
         for i = 1, moves do
           assert(mover:send(("at %06d "):format(i) .. ("."):rep(4000)))
-          if i % 64 == 0 then mover:drain() end
+          if i % 64 == 0 then
+            mover:drain()
+            slow:pull() -- slow, but not stalled
+          end
         end
       end)
       repeat last = assert(watcher:receive(guide.limit))

@@ -156,6 +156,8 @@ local function read(self)
   return why ~= "again"
 end
 
+function client:pull() return read(self) end
+
 -- Reads until `n` octets wait in self.input from self.at on; nil and why
 -- when the stream ends before.
 local function fill(self, n, last)
