@@ -48,11 +48,22 @@ static void ask_zlib(struct want *w, struct ws_slice in, int bits) {
 
 /* Gets out all that a piece brings, into room of a size. */
 static void get_all(struct result *r, struct ws_inflater *f, uint64_t max,
-                    size_t room) {
+                    size_t room, uint64_t work) {
   const char *why = NULL;
   for (;;) {
     uint8_t out[4096];
+    uint64_t done = ws_inflater_work(f);
+    ws_inflater_allow(f, work);
     int64_t n = ws_inflater_get(f, out, room, &why);
+    done = ws_inflater_work(f) - done;
+    /* the last thing done is one more block's beginning at most, and the few
+     * bytes of it */
+    FUZZ_CHECK(n < 0 || (uint64_t)n <= work);
+    FUZZ_CHECK(n < 0 || done <= work || done - work < FUZZ_MAX + WS_BLOCK_WORK);
+    if (n == 0 && ws_inflater_is_spent(f)) {
+      FUZZ_CHECK(done > 0);
+      continue;
+    }
     FUZZ_CHECK(n <= (int64_t)room);
     r->err = n < 0 ? n : 0;
     if (n < 0) FUZZ_CHECK(why != NULL);
@@ -66,7 +77,7 @@ static void get_all(struct result *r, struct ws_inflater *f, uint64_t max,
 
 static void run(struct result *r, struct ws_inflater *f, struct ws_slice in,
                 uint64_t max, uint64_t ratio, struct fuzz_cuts cuts,
-                size_t room) {
+                size_t room, uint64_t work) {
   static struct fuzz_fence fence;
   size_t at = 0;
   r->n = 0;
@@ -76,7 +87,7 @@ static void run(struct result *r, struct ws_inflater *f, struct ws_slice in,
     size_t n = fuzz_piece(&cuts, in.n - at);
     bool is_last = at + n == in.n;
     ws_inflater_put(f, fuzz_fenced(&fence, in.p + at, n), n, is_last);
-    get_all(r, f, max, room);
+    get_all(r, f, max, room, work);
     at += n;
   } while (at < in.n && r->err == 0);
 }
@@ -125,9 +136,10 @@ static void inflate_it(struct ws_slice in, uint8_t params, uint8_t room,
   struct ws_inflater **f = &inflaters[bits];
   if (!*f && !(*f = ws_inflater_new(bits, true))) abort();
   ask_zlib(&want, in, bits);
-  run(&whole, *f, in, max, ratio, (struct fuzz_cuts){0}, 4096);
+  run(&whole, *f, in, max, ratio, (struct fuzz_cuts){0}, 4096, UINT64_MAX);
   check(&whole, &want, in.n, max, ratio, bits);
-  run(&pieces, *f, in, max, ratio, cuts, room + 1U);
+  run(&pieces, *f, in, max, ratio, cuts, room + 1U,
+      cuts.seed % 2 ? 1U + cuts.seed % 100 : UINT64_MAX);
   check(&pieces, &want, in.n, max, ratio, bits);
   if (ratio != UINT64_MAX) return; /* judged by what has come */
   if (is_far(&whole, bits) || is_far(&pieces, bits)) return;
@@ -144,7 +156,8 @@ static void check_back(struct ws_slice in, uint8_t bits, const uint8_t *bytes,
   struct ws_inflater *f = ws_inflater_new(bits, true);
   if (!f) abort();
   struct ws_slice compressed = {(const char *)bytes, n};
-  run(&r, f, compressed, MADE_MAX, UINT64_MAX, (struct fuzz_cuts){0}, 4096);
+  run(&r, f, compressed, MADE_MAX, UINT64_MAX, (struct fuzz_cuts){0}, 4096,
+      UINT64_MAX);
   FUZZ_CHECK(r.err == 0 && r.n == in.n && memcmp(r.data, in.p, in.n) == 0);
   ws_inflater_free(f);
 }

@@ -19,6 +19,7 @@ struct way {
   struct fuzz_cuts cuts;
   bool is_direct; /* uses ws_protocol_space */
   bool releases;  /* gives messages back before the next feed */
+  size_t work;    /* of inflating in a turn, 0 for any */
 };
 
 static const uint64_t message_limits[] = {WS_NO_LIMIT, 0,    1,     125,
@@ -33,6 +34,8 @@ static void check_memory(const struct ws_protocol *p, size_t come) {
   if (!p->env->pool && !p->is_delivered) FUZZ_CHECK(cap <= 8 * come + 64);
 }
 
+static size_t spent; /* of the turn's work */
+
 /* Feeds one piece to its end, all events of it. */
 static void feed(struct ws_protocol *p, const struct way *w,
                  struct model_events *events, uint8_t *bytes, size_t n,
@@ -45,6 +48,12 @@ static void feed(struct ws_protocol *p, const struct way *w,
     size_t taken = ws_protocol_feed(p, bytes + at, n - at, &ev);
     FUZZ_CHECK(taken <= n - at);
     at += taken;
+    if (ev.type == WS_EVENT_LATER) { /* in the next turn, even without bytes */
+      FUZZ_CHECK(w->work && ws_protocol_has_event(p) && !p->is_ended);
+      spent = WS_INFLATE_WORK / 2 - w->work;
+      is_promised = true;
+      continue;
+    }
     check_memory(p, come);
     if (was_ended) FUZZ_CHECK(ev.type == WS_EVENT_NONE && at == n);
     if (is_promised) FUZZ_CHECK(ev.type != WS_EVENT_NONE);
@@ -142,6 +151,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
   w.is_direct = !w.is_direct;
   run(&w, &got, in.p, in.n);
   model_compare(&want, &got);
+  w.work = 1 + (size_t)(seed % 4 ? seed % 300 : seed * 4U);
+  w.cuts.seed = seed ^ 1;
+  deflate.spent = &spent;
+  spent = WS_INFLATE_WORK - w.work;
+  run(&w, &got, in.p, in.n);
+  model_compare(&want, &got);
+  if (flags & 16) run_out(w, &want, &got, in.p, in.n, fault % 16 + 1);
+  deflate.spent = NULL;
   ws_buf_pool_free(&pool);
   return 0;
 }

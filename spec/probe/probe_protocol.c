@@ -21,6 +21,9 @@
  * endpoint:lend(flag)  whether the room for inflated messages is taken
  * endpoint:room() -> its size, that of the room for deflated ones, and what
  *   the pool of large buffers holds
+ * endpoint:turns(work[, most])  inflates so much in a turn, as of inflate.h;
+ *   `run` makes as many turns as there have to be, or so many
+ * endpoint:later() -> how many
  * endpoint:chunks(flag)  messages in chunks from the next one on: events
  *   { "text" | "binary", bytes, "more" | "final" }
  *
@@ -44,6 +47,8 @@ struct endpoint {
   struct ws_protocol_env env;
   struct ws_buf_pool pool;
   struct ws_deflate_pool deflate;
+  size_t spent, work; /* of this turn; in each of them, 0 for any */
+  lua_Integer n_later, most;
   struct ws_protocol p;
 };
 
@@ -91,8 +96,8 @@ static int protocol_new(lua_State *L) {
 }
 
 static void push_event(lua_State *L, const struct ws_event *ev) {
-  static const char *const names[] = {"none", "message", "chunk", "ping",
-                                      "pong", "close",   "error"};
+  static const char *const names[] = {"none", "later", "message", "chunk",
+                                      "ping", "pong",  "close",   "error"};
   const char *name = names[ev->type];
   lua_createtable(L, 3, 0);
   if (ev->type == WS_EVENT_MESSAGE || ev->type == WS_EVENT_CHUNK)
@@ -115,8 +120,9 @@ static void push_event(lua_State *L, const struct ws_event *ev) {
 
 /* Feeds bytes[0, n) to the end; the events go behind those of the list on top
  * of the stack. Returns what went against the contract, or NULL. */
-static const char *feed_all(lua_State *L, struct ws_protocol *p, uint8_t *bytes,
+static const char *feed_all(lua_State *L, struct endpoint *e, uint8_t *bytes,
                             size_t n) {
+  struct ws_protocol *p = &e->p;
   size_t at = 0;
   bool had_event;
   do {
@@ -129,6 +135,11 @@ static const char *feed_all(lua_State *L, struct ws_protocol *p, uint8_t *bytes,
     if (has_event && !had_event) return "has_event promised an event";
     if (!had_event && at < n) return "bytes were left without an event";
     if (!had_event) break;
+    if (ev.type == WS_EVENT_LATER) {
+      e->spent = WS_INFLATE_WORK / 2 - e->work;
+      if (++e->n_later == e->most) return NULL;
+      continue;
+    }
     push_event(L, &ev);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   } while (at < n || ws_protocol_has_event(p));
@@ -136,8 +147,9 @@ static const char *feed_all(lua_State *L, struct ws_protocol *p, uint8_t *bytes,
 }
 
 /* As a connection reads: what fits goes straight into the message. */
-static const char *feed_piece(lua_State *L, struct ws_protocol *p,
+static const char *feed_piece(lua_State *L, struct endpoint *e,
                               const char *piece, size_t n, bool direct) {
+  struct ws_protocol *p = &e->p;
   size_t room = 0;
   uint8_t *space = direct ? ws_protocol_space(p, &room) : NULL;
   if (space != NULL) {
@@ -150,7 +162,7 @@ static const char *feed_piece(lua_State *L, struct ws_protocol *p,
   uint8_t *copy = malloc(n);
   if (copy == NULL && n > 0) return "no memory";
   if (n > 0) memcpy(copy, piece, n);
-  const char *what = feed_all(L, p, copy, n);
+  const char *what = feed_all(L, e, copy, n);
   free(copy);
   return what;
 }
@@ -175,7 +187,7 @@ static int endpoint_run(lua_State *L) {
   lua_newtable(L);
   for (lua_Integer i = 1; at < n; i++) {
     size_t size = piece_size(L, i, n - at);
-    const char *what = feed_piece(L, &e->p, bytes + at, size, direct);
+    const char *what = feed_piece(L, e, bytes + at, size, direct);
     if (what != NULL) return luaL_error(L, "%s", what);
     at += size;
   }
@@ -231,6 +243,20 @@ static int endpoint_lend(lua_State *L) {
   return 0;
 }
 
+static int endpoint_turns(lua_State *L) {
+  struct endpoint *e = check_endpoint(L);
+  e->work = (size_t)luaL_checkinteger(L, 2);
+  e->most = luaL_optinteger(L, 3, -1);
+  e->spent = WS_INFLATE_WORK - e->work;
+  e->deflate.spent = e->work ? &e->spent : NULL;
+  return 0;
+}
+
+static int endpoint_later(lua_State *L) {
+  lua_pushinteger(L, check_endpoint(L)->n_later);
+  return 1;
+}
+
 static int endpoint_room(lua_State *L) {
   const struct endpoint *e = check_endpoint(L);
   lua_pushinteger(L, (lua_Integer)e->deflate.inflated.cap);
@@ -275,6 +301,8 @@ static const luaL_Reg methods[] = {
   {"release", endpoint_release},
   {"has_event", endpoint_has_event},
   {"deflate", endpoint_deflate},
+  {"turns", endpoint_turns},
+  {"later", endpoint_later},
   {"forget", endpoint_forget},
   {"lend", endpoint_lend},
   {"room", endpoint_room},

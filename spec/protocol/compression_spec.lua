@@ -34,10 +34,11 @@ end
 
 local function events(bytes, o)
   o = o or {}
-  local function run(cuts, direct, buffers, lent)
+  local function run(cuts, direct, buffers, lent, work)
     local e = protocol.new(o.role or "server", o.message, o.fragments,
       buffers, o.agreed or {})
     e:lend(lent)
+    e:turns(work or 0)
     return e:run(bytes, cuts, direct)
   end
   local want = run()
@@ -48,6 +49,12 @@ local function events(bytes, o)
     assert.same(want, run(size, false, false, true))
   end
   assert.same(want, run(nil, true, true, true))
+  for _, work in ipairs { 1, 2, 7, 1000, 100000 } do -- bytes in a turn
+    if work * 2000 > #bytes then
+      assert.same(want, run(nil, false, false, false, work))
+      assert.same(want, run(1000, true, true, true, work))
+    end
+  end
   return want
 end
 

@@ -17,6 +17,7 @@ local faults = require "evws_probe".faults
 local ws = t.ws
 local most = tonumber(arg[1]) or math.huge
 local large = ("large"):rep(30000)
+local slow = ("slow to inflate "):rep(200000) -- in several turns
 local patience = 0.15 * t.factor -- for what a fault has swallowed
 local ends, opened, closed = {}, 0, 0
 
@@ -28,10 +29,14 @@ assert(faults.is_on(), "evws_probe.so is not preloaded")
 
 -- ---- the session ----
 
+local function count_end(conn)
+  ends[conn] = (ends[conn] or 0) + 1
+end
+
 local function options(more)
   local own = { close_timeout = patience,
     compression = { context_takeover = true, threshold = 5 },
-    max_ratio = false, on_error = function() end,
+    max_message = #slow, max_ratio = false, on_error = function() end,
     on_request = function(r)
       if r.path == "/body" then
         return 200, function(out) out:write "one" out:write "two" end
@@ -51,13 +56,15 @@ local function options(more)
         conn:send("behind", "text", { ttl = 5, key = "k" })
         writer:write "ten"
         writer:finish()
+      elseif #message == #slow then
+        conn:send "inflated"
       else
         conn:send(message, kind)
       end
     end,
     on_close = function(conn)
       closed = closed + 1
-      ends[conn] = (ends[conn] or 0) + 1
+      count_end(conn)
     end }
   for name, value in pairs(more or {}) do own[name] = value end
   return own
@@ -74,9 +81,7 @@ end
 
 local function talk(url, more)
   local o = { timeout = 2 * patience, close_timeout = patience,
-    max_ratio = false, on_close = function(conn)
-      ends[conn] = (ends[conn] or 0) + 1
-    end }
+    max_ratio = false, on_close = count_end }
   for name, value in pairs(more or {}) do o[name] = value end
   local conn, why = ws.connect(url, o)
   if not conn then error(why, 0) end
@@ -101,6 +106,18 @@ local scenes = {
   { "plain", function() talk(url) end },
   { "deflate", function()
     talk(url, { compression = { context_takeover = true, threshold = 5 } })
+  end },
+  { "inflate", function()
+    local conn, why = ws.connect(url, { timeout = 2 * patience,
+      close_timeout = patience, compression = { threshold = 5 },
+      on_close = count_end })
+    if not conn then error(why, 0) end
+    local ok, failure = pcall(function()
+      assert(conn:send(slow))
+      expect(conn, "inflated")
+    end)
+    conn:close()
+    if not ok then error(failure, 0) end
   end },
   { "tls", function()
     talk("wss://localhost:" .. secure.port .. "/",

@@ -175,6 +175,7 @@ bool ws_conn_take_event(struct ws_conn *c, const struct ws_event *ev) {
   case WS_EVENT_ERROR: ws_conn_fail(c, ev->code, ev->why); return false;
   case WS_EVENT_CHUNK:
   case WS_EVENT_MESSAGE:
+  case WS_EVENT_LATER:
   case WS_EVENT_NONE: break;
   }
   return false;

@@ -130,7 +130,8 @@ void ws_flow_drop_input(struct ws_conn *c) {
 
 void ws_conn_resume(struct ws_conn *c) {
   if (c->is_freed || c->state == WS_CONN_PENDING) return;
-  if (c->rest && c->rest->off == c->rest->len && !ws_flow_is_being_read(c))
+  if (c->rest && c->rest->off == c->rest->len && !c->protocol.is_inflating &&
+      !ws_flow_is_being_read(c))
     ws_flow_drop_rest(c);
   if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
   if (c->is_close_pending || c->state == WS_CONN_CLOSED)

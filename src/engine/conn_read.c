@@ -74,6 +74,31 @@ static bool take_chunk(struct ws_conn *c, const struct ws_event *ev) {
   return ws_conn_takes_chunks(c);
 }
 
+/* It is kept by the connection. */
+static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
+  struct ws_rest *rest = ws_mem_alloc(sizeof *rest + n);
+  if (!rest) {
+    ws_conn_fail(c, 1011, "out of memory");
+    return;
+  }
+  rest->off = 0;
+  rest->len = n;
+  if (n) memcpy(rest->data, p, n);
+  c->rest = rest;
+}
+
+/* The turn's work of inflating is done. What has come is kept meanwhile, even
+ * nothing: as long as there is a rest nothing is read, and silence is held
+ * against nobody. */
+static void put_off(struct ws_conn *c) {
+  struct ws_input *in = &c->stream.loop->input;
+  bool is_read = ws_flow_is_being_read(c);
+  if (is_read) in->budget = 0;
+  if (c->rest) return;
+  keep(c, in->p, is_read ? in->n : 0);
+  if (is_read) in->n = 0;
+}
+
 static bool parse(struct ws_conn *c, struct ws_event *ev) {
   while (ws_flow_has_input(c) && ws_flow_may_parse(c) && has_budget(c)) {
     feed(c, ev);
@@ -81,6 +106,9 @@ static bool parse(struct ws_conn *c, struct ws_event *ev) {
       if (take_message(c, ev)) return true;
     } else if (ev->type == WS_EVENT_CHUNK) {
       if (take_chunk(c, ev)) return true;
+    } else if (ev->type == WS_EVENT_LATER) {
+      put_off(c);
+      return false;
     } else {
       if (ws_conn_take_event(c, ev)) return true;
       if (c->is_control_due) return false;
@@ -204,19 +232,6 @@ static bool has_use(const struct ws_conn *c) {
   return c->state != WS_CONN_CLOSED && !c->protocol.is_ended;
 }
 
-/* It is kept by the connection. */
-static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
-  struct ws_rest *rest = ws_mem_alloc(sizeof *rest + n);
-  if (!rest) {
-    ws_conn_fail(c, 1011, "out of memory");
-    return;
-  }
-  rest->off = 0;
-  rest->len = n;
-  memcpy(rest->data, p, n);
-  c->rest = rest;
-}
-
 void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
   struct ws_input *in = &c->stream.loop->input;
   if (in->owner) { /* accepted by a task that another's message has woken */
@@ -241,7 +256,7 @@ static void go_through_rest(struct ws_conn *c) {
   deliver(c);
   in->owner = NULL;
   if (!c->rest) return;
-  if (in->n && has_use(c))
+  if ((in->n || c->protocol.is_inflating) && has_use(c))
     c->rest->off = c->rest->len - in->n;
   else
     ws_flow_drop_rest(c);

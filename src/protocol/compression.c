@@ -3,8 +3,18 @@
 
 #include <assert.h>
 
+#include "protocol/utf8.h"
+
 #define FIRST_ROOM (64 * 1024) /* of what messages are inflated into */
 #define KEPT_ROOM (256 * 1024) /* more is given back after each message */
+
+/* A message that takes several turns, between two of them. */
+struct ws_half {
+  struct ws_inflater *inflater;
+  struct ws_buf out;
+  size_t judged; /* bytes of it, as text */
+  bool is_bad;   /* they were none */
+};
 
 static bool has_takeover(const struct ws_protocol *p, bool is_ours) {
   return p->is_client == is_ours ? p->extension.client_takeover
@@ -43,15 +53,37 @@ static bool grow(struct ws_protocol *p, struct ws_buf *out) {
   return ws_buf_reserve_exact(out, cap - out->len);
 }
 
-static enum ws_err inflate_all(struct ws_protocol *p, struct ws_inflater *f,
-                               struct ws_buf *out, const char **why) {
+/* What may be done now of a message on which so much was done already. */
+static uint64_t allowance(const struct ws_protocol *p, uint64_t work) {
+  const struct ws_deflate_pool *pool = p->env->deflate;
+  if (!pool->spent) return UINT64_MAX;
+  size_t most = work < WS_INFLATE_SHORT ? WS_INFLATE_WORK : WS_INFLATE_WORK / 2;
+  size_t left = *pool->spent < most ? most - *pool->spent : 0;
+  if (work < WS_INFLATE_SHORT && left > WS_INFLATE_SHORT - work)
+    left = WS_INFLATE_SHORT - (size_t)work;
+  return left;
+}
+
+/* As far as may be in this turn: *is_spent. */
+static enum ws_err inflate_some(struct ws_protocol *p, struct ws_inflater *f,
+                                struct ws_buf *out, bool *is_spent,
+                                const char **why) {
+  size_t *spent = p->env->deflate->spent;
+  *is_spent = false;
   for (;;) {
+    uint64_t work = ws_inflater_work(f), may = allowance(p, work);
+    if (may == 0) {
+      *is_spent = true;
+      return WS_OK;
+    }
+    ws_inflater_allow(f, may);
     if (ws_buf_room(out) == 0 && !grow(p, out)) {
       *why = "out of memory";
       return WS_ERR_MEMORY;
     }
     int64_t n = ws_inflater_get(f, ws_buf_end(out), ws_buf_room(out), why);
-    if (n <= 0) return (enum ws_err)n;
+    if (spent) *spent += (size_t)(ws_inflater_work(f) - work);
+    if (n < 0 || (n == 0 && !ws_inflater_is_spent(f))) return (enum ws_err)n;
     ws_buf_commit(out, (size_t)n);
   }
 }
@@ -83,27 +115,127 @@ static enum ws_err replace_message(struct ws_protocol *p, struct ws_buf *own) {
   return WS_OK;
 }
 
-enum ws_err ws_compression_inflate(struct ws_protocol *p, const uint8_t *in,
-                                   size_t n, struct ws_buf **out,
-                                   const char **why) {
+static void give_inflater(struct ws_protocol *p, struct ws_inflater *f) {
+  if (!has_takeover(p, false)) ws_inflater_give(p->env->deflate, f);
+}
+
+static void judge(const struct ws_protocol *p, uint32_t *utf8,
+                  struct ws_half *half) {
+  const struct ws_buf *out = &half->out;
+  if (p->kind == WS_OP_TEXT && !half->is_bad)
+    half->is_bad = !ws_utf8_feed(utf8, ws_buf_begin(out) + half->judged,
+                                 out->len - half->judged);
+  half->judged = out->len;
+}
+
+/* Bytes that are needed still, and go when the caller's buffer does. */
+static bool keep_bytes(struct ws_protocol *p, const uint8_t *bytes, size_t n) {
+  if (p->message) return true; /* there they stand */
+  if (!(p->message = ws_mem_zero(sizeof *p->message))) return false;
+  return ws_buf_append(p->message, bytes, n);
+}
+
+static bool keep_unread(struct ws_protocol *p, struct ws_inflater *f) {
+  bool is_kept = p->message != NULL;
+  size_t n;
+  const uint8_t *bytes = ws_inflater_unread(f, &n);
+  if (!keep_bytes(p, bytes, n)) return false;
+  if (!is_kept && n) ws_inflater_moved(f, ws_buf_begin(p->message));
+  return true;
+}
+
+/* The rest of it is for another turn; the pool's room goes with it. */
+static enum ws_err put_off(struct ws_protocol *p, struct ws_inflater *f,
+                           struct ws_buf *to) {
+  struct ws_half *half = context(p) ? ws_mem_zero(sizeof *half) : NULL;
+  if (!half || !keep_unread(p, f)) {
+    ws_mem_free(half);
+    return WS_ERR_MEMORY;
+  }
+  half->inflater = f;
+  half->out = *to;
+  *to = (struct ws_buf){0};
+  ws_compression_release(p);
+  p->context->half = half;
+  p->is_inflating = true;
+  p->utf8 = WS_UTF8_START;
+  judge(p, &p->utf8, half);
+  return WS_OK;
+}
+
+void ws_compression_stop(struct ws_protocol *p) {
+  struct ws_half *half = p->context ? p->context->half : NULL;
+  p->is_inflating = false;
+  if (!half) return;
+  p->context->half = NULL;
+  give_inflater(p, half->inflater);
+  ws_buf_free(&half->out);
+  ws_mem_free(half);
+  if (p->context->inflater || p->context->deflater) return;
+  ws_mem_free(p->context);
+  p->context = NULL;
+}
+
+static enum ws_err begin(struct ws_protocol *p, const uint8_t *in, size_t n,
+                         struct ws_buf **out, const char **why) {
   const struct ws_protocol_env *env = p->env;
-  bool is_kept = has_takeover(p, false);
   struct ws_inflater *f = get_inflater(p);
   struct ws_buf own = {0};
-  *why = "out of memory";
+  bool is_spent;
   if (!f) return WS_ERR_MEMORY;
   struct ws_buf *to = borrow(p, &own);
-  ws_inflater_begin(f, !is_kept, env->max_message, env->max_ratio);
+  ws_inflater_begin(f, !has_takeover(p, false), env->max_message,
+                    env->max_ratio);
   ws_inflater_put(f, in, n, true);
-  enum ws_err err = inflate_all(p, f, to, why);
-  if (!is_kept) ws_inflater_give(env->deflate, f);
-  if (err) ws_buf_free(&own);
-  if (!err && to == &own) {
+  enum ws_err err = inflate_some(p, f, to, &is_spent, why);
+  if (is_spent && !(err = put_off(p, f, to))) return WS_OK;
+  give_inflater(p, f);
+  if (err) {
+    ws_buf_free(&own);
+    return err;
+  }
+  if (p->kind == WS_OP_TEXT && !ws_utf8_is_valid(ws_buf_begin(to), to->len)) {
+    ws_buf_free(&own);
+    *why = WS_BAD_TEXT;
+    return WS_ERR_UTF8;
+  }
+  if (to == &own) {
     err = replace_message(p, &own);
     to = p->message;
   }
   *out = to;
   return err;
+}
+
+static enum ws_err go_on(struct ws_protocol *p, struct ws_buf **out,
+                         const char **why) {
+  struct ws_half *half = p->context->half;
+  bool is_spent;
+  enum ws_err err = inflate_some(p, half->inflater, &half->out, &is_spent, why);
+  if (err) return err;
+  judge(p, &p->utf8, half);
+  if (is_spent) return WS_OK;
+  if (half->is_bad || p->utf8 != WS_UTF8_START) {
+    *why = WS_BAD_TEXT;
+    return WS_ERR_UTF8;
+  }
+  err = replace_message(p, &half->out);
+  half->out = (struct ws_buf){0};
+  ws_compression_stop(p);
+  *out = p->message;
+  return err;
+}
+
+enum ws_err ws_compression_inflate(struct ws_protocol *p, const uint8_t *in,
+                                   size_t n, struct ws_buf **out,
+                                   const char **why) {
+  *out = NULL;
+  *why = "out of memory";
+  if (p->is_inflating && p->context && p->context->half)
+    return go_on(p, out, why);
+  p->is_inflating = allowance(p, 0) == 0;
+  if (!p->is_inflating) return begin(p, in, n, out, why);
+  return keep_bytes(p, in, n) ? WS_OK : WS_ERR_MEMORY;
 }
 
 void ws_compression_give_back(struct ws_protocol *p) {
@@ -151,6 +283,7 @@ void ws_compression_forget(struct ws_protocol *p) {
 
 void ws_compression_free(struct ws_protocol *p) {
   ws_compression_release(p);
+  ws_compression_stop(p);
   if (!p->context) return;
   ws_compression_forget(p);
   ws_inflater_free(p->context->inflater);

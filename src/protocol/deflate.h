@@ -20,9 +20,15 @@
 #define WS_DEFLATE_KEPT (64 * 1024 * 1024)
 #define WS_DEFLATE_RESTING 6 /* compressors of the pool itself, at most */
 
+/* What may be inflated in a part of a turn, of all messages together, in work
+ * as of inflate.h. A message that takes long leaves half of it to others. */
+#define WS_INFLATE_WORK (1024 * 1024)
+#define WS_INFLATE_SHORT (64 * 1024)
+
 struct ws_deflater;
 
 struct ws_deflate_pool {
+  size_t *spent; /* work of this part of the turn; NULL: nobody counts */
   struct ws_inflater *inflater; /* at rest; NULL when there is none */
   struct ws_deflater *resting[WS_DEFLATE_RESTING];
   struct ws_list kept; /* compressors of connections, the last used last */

@@ -14,6 +14,7 @@
 #include "protocol/frame.h"
 
 #define WS_NO_LIMIT UINT64_MAX
+#define WS_BAD_TEXT "text that is not UTF-8"
 #define WS_REASON_MAX 123 /* 5.5.1: bytes of a close reason, at most */
 
 enum ws_role { WS_SERVER, WS_CLIENT };
@@ -33,6 +34,7 @@ struct ws_protocol_env {
 
 enum ws_event_type {
   WS_EVENT_NONE,    /* more bytes are needed */
+  WS_EVENT_LATER,   /* or more time: feed again in another turn, even nothing */
   WS_EVENT_MESSAGE, /* opcode, data, len */
   WS_EVENT_CHUNK,   /* the same, a piece of one; is_final */
   WS_EVENT_PING,    /* data, len: answer with a pong of the same payload */
@@ -78,6 +80,7 @@ struct ws_protocol {
   bool has_loan : 1;      /* of the deflate pool's room, for one delivered */
   bool wants_chunks : 1;  /* set by whoever feeds: from the next message on */
   bool in_chunks : 1;     /* the message being received comes in chunks */
+  bool is_inflating : 1;  /* one that is complete, in several turns */
 };
 
 #endif

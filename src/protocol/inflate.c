@@ -11,8 +11,12 @@
 #define STEP (1u << 30)  /* zlib counts in unsigned int */
 #define STATE_BYTES 8192 /* of zlib's state beside its window */
 
-/* Bit of z_stream.data_type: inflate stopped between two blocks. */
+/* Of z_stream.data_type: inflate stopped between two blocks, or behind one
+ * with BFINAL; the bits that it holds of the byte read last. */
 #define AT_BLOCK 128
+#define AT_FINAL 64
+#define HELD_BITS 63
+#define HEADER_BITS 3 /* of a block: what it can begin with */
 
 struct ws_inflater {
   z_stream z;
@@ -21,11 +25,12 @@ struct ws_inflater {
   size_t left;
   uint64_t put, made; /* bytes of this message, in and out */
   uint64_t max_message, max_ratio;
-  bool is_last;    /* the piece ends the message */
-  bool has_tail;   /* and zlib was given 00 00 FF FF */
-  bool is_final;   /* the last thing was the end of a block with BFINAL */
-  bool is_full;    /* the output was full: there may be more */
-  bool is_between; /* it stopped between two blocks */
+  uint64_t work, most; /* done for this message, and allowed */
+  bool is_last;        /* the piece ends the message */
+  bool has_tail;       /* and zlib was given 00 00 FF FF */
+  bool is_final;       /* the last thing was the end of a block with BFINAL */
+  bool is_full;        /* the output was full: there may be more */
+  bool is_between;     /* it stopped between two blocks */
 };
 
 struct ws_inflater *ws_inflater_new(uint8_t bits, bool stays) {
@@ -55,7 +60,8 @@ void ws_inflater_begin(struct ws_inflater *f, bool is_fresh,
                        uint64_t max_message, uint64_t max_ratio) {
   if (is_fresh) inflateReset(&f->z);
   f->z.avail_in = 0;
-  f->put = f->made = 0;
+  f->put = f->made = f->work = 0;
+  f->most = UINT64_MAX;
   f->max_message = max_message;
   f->max_ratio = max_ratio;
   f->left = 0;
@@ -68,6 +74,29 @@ void ws_inflater_put(struct ws_inflater *f, const uint8_t *bytes, size_t n,
   f->left = n;
   f->put += n;
   f->is_last = is_last;
+}
+
+void ws_inflater_allow(struct ws_inflater *f, uint64_t work) {
+  f->most = work < UINT64_MAX - f->work ? f->work + work : UINT64_MAX;
+}
+
+uint64_t ws_inflater_work(const struct ws_inflater *f) {
+  return f->work;
+}
+
+bool ws_inflater_is_spent(const struct ws_inflater *f) {
+  return f->work >= f->most;
+}
+
+const uint8_t *ws_inflater_unread(const struct ws_inflater *f, size_t *n) {
+  *n = f->has_tail ? 0 : f->z.avail_in + f->left;
+  return f->has_tail ? NULL : f->next - f->z.avail_in;
+}
+
+void ws_inflater_moved(struct ws_inflater *f, const uint8_t *to) {
+  if (f->has_tail) return;
+  f->z.next_in = (Bytef *)to;
+  f->next = to + f->z.avail_in;
 }
 
 /* Without the tail? A sender that has left nothing, or nothing behind a final
@@ -107,11 +136,30 @@ static int64_t check_limits(const struct ws_inflater *f, const char **why) {
   return 0;
 }
 
-/* One call of zlib. Z_OK: go on. */
+/* Behind a final block, which is yet to be told. */
+static bool is_final_due(const struct ws_inflater *f) {
+  return f->is_between && f->z.data_type & AT_FINAL;
+}
+
+/* Between two blocks, the second of which begins in the bits that zlib holds,
+ * perhaps wrongly. */
+static bool has_header(const struct ws_inflater *f) {
+  return f->is_between && (f->z.data_type & HELD_BITS) >= HEADER_BITS;
+}
+
+/* One call of zlib, to the end of a block at most, for to begin one takes it
+ * as long as many bytes do. Z_OK: go on. */
 static int step(struct ws_inflater *f) {
-  int r = inflate(&f->z, Z_SYNC_FLUSH);
+  uint64_t left = (uint64_t)f->z.avail_in + f->z.avail_out;
+  bool had_header = has_header(f);
+  int r = inflate(&f->z, Z_BLOCK);
+  f->work += left - f->z.avail_in - f->z.avail_out;
   /* a call that does nothing forgets where the one before it stopped */
-  if (r != Z_BUF_ERROR) f->is_between = f->z.data_type & AT_BLOCK;
+  if (r != Z_BUF_ERROR)
+    f->is_between = f->z.data_type & AT_BLOCK;
+  else if (had_header)
+    f->is_between = false;
+  if (r == Z_OK && f->is_between) f->work += WS_BLOCK_WORK;
   f->is_full = r == Z_OK && f->z.avail_out == 0;
   f->is_final = r == Z_STREAM_END;
   /* a final block ends nothing; the window stays for what follows */
@@ -122,10 +170,14 @@ static int step(struct ws_inflater *f) {
 int64_t ws_inflater_get(struct ws_inflater *f, uint8_t *out, size_t cap,
                         const char **why) {
   z_stream *z = &f->z;
+  uint64_t left = f->work < f->most ? f->most - f->work : 0;
   uInt room = cap < STEP ? (uInt)cap : STEP;
+  if (left < room) room = (uInt)left;
   z->next_out = out;
   z->avail_out = room;
-  while (z->avail_out && (z->avail_in || f->is_full || refill(f))) {
+  while (z->avail_out && f->work < f->most &&
+         (z->avail_in || f->is_full || is_final_due(f) || refill(f) ||
+          has_header(f))) {
     int r = step(f);
     if (r == Z_MEM_ERROR) return fail(WS_ERR_MEMORY, "out of memory", why);
     if (r != Z_OK) return fail(WS_ERR_UTF8, "malformed compressed data", why);
@@ -134,7 +186,8 @@ int64_t ws_inflater_get(struct ws_inflater *f, uint8_t *out, size_t cap,
   f->made += n;
   int64_t err = check_limits(f, why);
   if (err) return err;
-  if (n == 0 && f->is_last && !is_complete(f) && !f->is_between)
+  if (n == 0 && f->is_last && !is_complete(f) && !f->is_between &&
+      f->work < f->most)
     return fail(WS_ERR_UTF8, "compressed data cut short", why);
   return (int64_t)n;
 }

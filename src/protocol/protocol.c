@@ -19,8 +19,6 @@
 /* The long way, which the short one does not make room for. */
 #define NOINLINE __attribute__((noinline))
 
-#define NOT_UTF8 "text that is not UTF-8"
-
 void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
                       const struct ws_protocol_env *env) {
   memset(p, 0, sizeof *p);
@@ -46,6 +44,7 @@ static void drop_control(struct ws_protocol *p) {
 
 static void drop_received(struct ws_protocol *p) {
   ws_compression_release(p);
+  if (p->is_inflating) ws_compression_stop(p);
   drop_message(p);
   drop_control(p);
 }
@@ -265,7 +264,7 @@ static bool check_text(struct ws_protocol *p, const uint8_t *data, size_t n,
   if (p->kind != WS_OP_TEXT || p->is_compressed) return true;
   if (ws_utf8_feed(&p->utf8, data, n) && (!is_last || p->utf8 == WS_UTF8_START))
     return true;
-  fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
+  fail(p, ev, WS_ERR_UTF8, WS_BAD_TEXT);
   return false;
 }
 
@@ -286,13 +285,14 @@ static void deliver_inflated(struct ws_protocol *p, const uint8_t *data,
   struct ws_buf *out;
   const char *why;
   enum ws_err err = ws_compression_inflate(p, data, len, &out, &why);
-  if (err)
+  if (err) {
     fail(p, ev, err, why);
-  else if (p->kind == WS_OP_TEXT &&
-           !ws_utf8_is_valid(ws_buf_begin(out), out->len))
-    fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
-  else
+  } else if (out) {
     deliver(p, ws_buf_begin(out), out->len, ev);
+  } else {
+    p->in_payload = true; /* of which nothing is left to come */
+    ev->type = WS_EVENT_LATER;
+  }
   if (p->in_chunks && ev->type == WS_EVENT_MESSAGE) {
     ev->type = WS_EVENT_CHUNK;
     ev->is_final = true;
@@ -357,7 +357,7 @@ static size_t take_chunk(struct ws_protocol *p, uint8_t *bytes, size_t n,
                          struct ws_event *ev) {
   size_t used;
   if (!ws_chunk_take(p, bytes, n, ev, &used))
-    fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
+    fail(p, ev, WS_ERR_UTF8, WS_BAD_TEXT);
   return used;
 }
 
@@ -372,7 +372,7 @@ static NOINLINE size_t feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
                             struct ws_event *ev) {
   size_t i = 0;
   ev->type = WS_EVENT_NONE;
-  if (p->is_bad && !p->is_ended) fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
+  if (p->is_bad && !p->is_ended) fail(p, ev, WS_ERR_UTF8, WS_BAD_TEXT);
   while (!p->is_ended) {
     if (!p->in_payload) {
       if (i == n) return i;
@@ -391,7 +391,7 @@ size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
   if (p->is_delivered) ws_protocol_release(p);
   size_t used = ws_whole_take(p, bytes, n, ev);
   if (!used) return feed(p, bytes, n, ev);
-  if (ev->type == WS_EVENT_NONE) fail(p, ev, WS_ERR_UTF8, NOT_UTF8);
+  if (ev->type == WS_EVENT_NONE) fail(p, ev, WS_ERR_UTF8, WS_BAD_TEXT);
   return used;
 }
 

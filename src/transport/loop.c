@@ -71,6 +71,7 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   ws_list_init(&loop->lingers);
   ws_list_init(&loop->dead);
   ws_deflate_pool_init(&loop->deflate);
+  loop->deflate.spent = &loop->spent;
   loop->wake = -1;
   pthread_once(&counting, count_forks);
   loop->forks = atomic_load(&forks);

@@ -67,7 +67,8 @@ struct ws_loop {
   struct ws_list late;
   struct ws_list running; /* of one of these three, what has its turn still */
   struct ws_list *phase;  /* which one */
-  size_t spent;           /* bytes the kernel was handed in this phase */
+  size_t spent;           /* in this phase: bytes that the kernel was handed,
+                           * and the work of inflating */
   bool is_cut;            /* a phase of this turn was ended by that */
   struct ws_list lingers; /* linger.c: descriptors on their way out, */
   size_t n_lingers;       /* the oldest first; so many */
