@@ -201,7 +201,7 @@ describe("receiving", function()
       assert.same({ nil, "timeout" }, { conn:receive(0.05) })
       assert.same({ nil, "timeout" },
         t.pump(function() return { conn:receive(0.05) } end))
-      assert.is_true(ws.now() - from < t.limit / 2)
+      assert.is_true(ws.now() - from < t.limit * t.factor)
       timer:cancel()
       beat:cancel()
     end)

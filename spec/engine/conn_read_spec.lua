@@ -367,11 +367,16 @@ describe("message_rate", function()
       client:send(numbered(1, 3))
       t.turn()
       t.wait(function() return #log.messages == 3 end)
-      kit.during(0.25)
-      local began = t.ws.now()
-      client:send(numbered(4, 6))
-      t.wait(function() return #log.messages == 6 end)
-      assert.is_true(t.ws.now() - began < 1 / 20 * t.factor + 0.05)
+      local n, took = 3
+      repeat -- until nothing holds this process up meanwhile
+        kit.during(0.25)
+        local began = t.ws.now()
+        client:send(numbered(n + 1, n + 3))
+        n = n + 3
+        t.wait(function() return #log.messages == n end)
+        took = t.ws.now() - began
+      until took < 1 / 20 or n > 100
+      assert.is_true(took < 1 / 20, took)
     end)
 
     it("brakes by not reading: the peer's bytes stay with it", function()

@@ -124,7 +124,10 @@ describe("the guide to backpressure", function()
           end
         end
       end)
-      repeat last = assert(watcher:receive(guide.limit))
+      repeat
+        local why, code
+        last, why, code = watcher:receive(guide.limit)
+        assert(last, ("%s %s: %s"):format(why, code, child:errors()))
       until last:find(("at %06d "):format(moves), 1, true)
     end)
     mover:close()

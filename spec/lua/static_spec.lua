@@ -587,7 +587,7 @@ describe("ws.static", function()
       local swapper = assert(io.popen((os.getenv "LUA" or "lua5.4")
         .. " " .. tree .. "/swap.lua " .. tree .. "/site/race"))
       assert.equal("ready", swapper:read())
-      local seen, calls, limit = {}, 0, os.time() + 30
+      local seen, calls, limit = {}, 0, os.time() + 30 * t.factor
       repeat
         seen[look()] = true
         calls = calls + 1
