@@ -1851,6 +1851,9 @@ function queue:close() end
 ---Seconds after which the people of a process that was killed are no longer
 ---present in topics, default `60`. The same for all processes.
 ---@field presence_ttl? number
+---Who comes and goes, in all topics of all processes, as that of `ws.listen`;
+---also where this process has no server.
+---@field on_presence? fun(topic: string, change: "join"|"leave", id: string, info: string, key: string)
 ---When it tries again, default `{ initial = 0.1, maximum = 5, jitter = 0.5 }`.
 ---@field reconnect? evws.Reconnect
 ---Bytes of one message from Redis, default `16777216`; a larger one ends the
@@ -1897,6 +1900,14 @@ function backplane:publish(topic, message, kind, options) end
 ---@param fn? fun(state: string)
 ---@return evws.Backplane
 function backplane:on_state(fn) end
+
+---What is kept of a topic, as `server:history`: nil and `"not kept"` where no
+---server that has this backplane has a `history` for it.
+---@param topic string
+---@param options? evws.HistoryOptions
+---@return evws.Message[]? messages
+---@return evws.Position|string position_or_message
+function backplane:history(topic, options) end
 
 ---Who is in a topic, of all processes, as `server:presence`.
 ---@param topic string

@@ -8,7 +8,10 @@
 #include "binding/anchors.h"
 #include "binding/bus_wait.h"
 #include "binding/bus_wait_presence.h"
+#include "binding/lua_history.h"
 #include "binding/lua_message.h"
+#include "binding/lua_presence.h"
+#include "binding/notice.h"
 #include "binding/option_backplane.h"
 #include "binding/option_values.h"
 #include "binding/send_options.h"
@@ -95,6 +98,24 @@ static void on_deserted(struct ws_bus *bus) {
   if (of_bus(bus)->is_own) ws_bus_close(bus);
 }
 
+/* 1: the backplane, 2: the change. What settings stand in begins with those
+ * of the caller. */
+static int present_body(lua_State *L) {
+  struct lua_backplane *lb = lua_touserdata(L, 1);
+  const struct ws_change *c = lua_touserdata(L, 2);
+  ws_object_push(L, lb->st, lb);
+  if (!lua_isuserdata(L, -1)) return 0; /* it has closed */
+  lua_getiuservalue(L, -1, UV_KEPT);
+  lua_rawgeti(L, -1, 1);
+  lua_getfield(L, -1, "on_presence");
+  return ws_presence_call(L, c);
+}
+
+static bool on_presence(struct ws_changes *all, const struct ws_change *c) {
+  struct lua_backplane *lb = of_bus(WS_LIST_ENTRY(all, struct ws_bus, heard));
+  return ws_notice(lb->st, present_body, lb, c);
+}
+
 /* ---- making one ---- */
 
 static struct lua_backplane *new_backplane(lua_State *L, struct ws_state *st) {
@@ -106,6 +127,7 @@ static struct lua_backplane *new_backplane(lua_State *L, struct ws_state *st) {
   lb->st = st;
   lb->bus.host = &st->host;
   lb->bus.calls = &calls;
+  lb->bus.heard.present = on_presence; /* if that is an option */
   ws_list_init(&lb->link);
   luaL_setmetatable(L, NAME);
   return lb;
@@ -232,6 +254,27 @@ static int backplane_presence(lua_State *L) {
   return ws_bus_wait_presence(L, &lb->bus, topic);
 }
 
+/* Of the server that keeps it: its copy is the backplane's. */
+static int backplane_history(lua_State *L) {
+  struct lua_backplane *lb = check_backplane(L);
+  struct ws_slice topic = ws_check_topic(L, 2);
+  if (lb->bus.is_closing || ws_loop_is_forked(&lb->st->loop))
+    return ws_push_closed(L);
+  for (struct ws_list *e = lb->st->servers.next; e != &lb->st->servers;
+       e = e->next) {
+    struct lua_server *ls = WS_LIST_ENTRY(e, struct lua_server, link);
+    if (ws_bus_of(&ls->s) != &lb->bus || ls->s.is_gone ||
+        !ws_kept_rule_of(&ls->s.kept, topic))
+      continue;
+    ws_object_push(L, lb->st, ls);
+    lua_replace(L, 1);
+    return ws_server_history(L);
+  }
+  lua_pushnil(L);
+  lua_pushliteral(L, "not kept");
+  return 2;
+}
+
 static int wait_k(lua_State *L, const struct ws_woken *w) {
   return ws_push_waited(L, w->why);
 }
@@ -296,10 +339,13 @@ static int backplane_gc(lua_State *L) {
 }
 
 void ws_open_backplane(lua_State *L) {
-  static const luaL_Reg methods[] = {
-    {"close", backplane_close},       {"on_state", backplane_on_state},
-    {"presence", backplane_presence}, {"publish", backplane_publish},
-    {"wait", backplane_wait},         {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", backplane_close},
+                                     {"history", backplane_history},
+                                     {"on_state", backplane_on_state},
+                                     {"presence", backplane_presence},
+                                     {"publish", backplane_publish},
+                                     {"wait", backplane_wait},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", backplane_close},
                                   {"__gc", backplane_gc},
                                   {"__tostring", backplane_tostring},

@@ -131,20 +131,24 @@ static struct ws_slice slice(const struct ws_text *t) {
   return (struct ws_slice){t->text, t->len};
 }
 
-/* 1: the server, 2: the change. Calls on_presence(topic, change, id, info,
- * key). */
-static int present_body(lua_State *L) {
-  struct lua_server *ls = lua_touserdata(L, 1);
-  const struct ws_change *c = lua_touserdata(L, 2);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, ls->s.route.user);
-  if (!lua_istable(L, -1)) return 0; /* it is gone */
-  if (lua_getfield(L, -1, "on_presence") != LUA_TFUNCTION) return 0;
+/* on_presence(topic, change, id, info, key) */
+int ws_presence_call(lua_State *L, const struct ws_change *c) {
   lua_pushlstring(L, c->topic->text, c->topic->len);
   lua_pushstring(L, c->is_join ? "join" : "leave");
   lua_pushlstring(L, c->id->text, c->id->len);
   lua_pushlstring(L, c->info->text, c->info->len);
   lua_pushlstring(L, c->key->text, c->key->len);
   return ws_task_call(L, 5, "on_presence");
+}
+
+/* 1: the server, 2: the change. */
+static int present_body(lua_State *L) {
+  struct lua_server *ls = lua_touserdata(L, 1);
+  const struct ws_change *c = lua_touserdata(L, 2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ls->s.route.user);
+  if (!lua_istable(L, -1)) return 0; /* it is gone */
+  if (lua_getfield(L, -1, "on_presence") != LUA_TFUNCTION) return 0;
+  return ws_presence_call(L, c);
 }
 
 static void add_field(luaL_Buffer *b, const char *head,

@@ -21,6 +21,9 @@ void ws_presence_give(struct lua_arrival *a);
 /* server:presence(topic) */
 int ws_server_presence(lua_State *L);
 
+/* Calls the function on top of the stack, an on_presence, as its task does. */
+int ws_presence_call(lua_State *L, const struct ws_change *c);
+
 /* Of the host's table. */
 bool ws_presence_present(struct ws_server *s, const struct ws_change *c);
 

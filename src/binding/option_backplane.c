@@ -19,9 +19,9 @@
 #define PREFIX_MAX 1024
 
 static const char *const names[] = {
-  "max_queued", "max_reply",    "password",  "pending_timeout", "ping_interval",
-  "prefix",     "presence_ttl", "reconnect", "timeout",         "tls",
-  "url",        "username",     NULL};
+  "max_queued",    "max_reply", "on_presence",  "password",  "pending_timeout",
+  "ping_interval", "prefix",    "presence_ttl", "reconnect", "timeout",
+  "tls",           "url",       "username",     NULL};
 
 /* A plain table in the place of the caller's, which may have an __index that
  * makes another value at each look. A URL alone is one as well. */
@@ -178,6 +178,7 @@ void ws_options_backplane(lua_State *L, int arg, int kept, struct ws_bus *bus) {
   read_urls(L, arg, kept, bus);
   read_bus(L, arg, &bus->settings);
   bus->presence_ttl = read_seconds(L, arg, "presence_ttl", 60);
+  if (!ws_option_function(L, arg, "on_presence")) bus->heard.present = NULL;
   read_links(L, arg, kept, bus);
 }
 

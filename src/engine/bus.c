@@ -8,11 +8,6 @@
 #include "protocol/frame.h"
 #include "transport/random.h"
 
-struct ws_bus_server {
-  struct ws_list link;
-  struct ws_server *server;
-};
-
 static struct ws_bus *bus_of(struct ws_carrier *carrier) {
   return WS_LIST_ENTRY(carrier, struct ws_bus, carrier);
 }
@@ -268,14 +263,6 @@ static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   read_topic(bus, (struct ws_slice){channel.p + 2, channel.n - 2}, false);
 }
 
-static void give_news(struct ws_bus *bus, const struct ws_rumour *news) {
-  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
-    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    if (s && !s->is_gone && s->tells_presence && !ws_topic_hear_of(s, news))
-      drop(bus, WS_DROP_MEMORY);
-  }
-}
-
 /* To those here who have the topic of the topic. */
 static void on_told(struct ws_roll *r, const struct ws_publication *p) {
   if (!give_here(bus_of_link(r->link), NULL, (struct ws_ids){NULL, 0}, p))
@@ -305,10 +292,10 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
   p.message = c.message;
   p.meta = c.meta;
   if (ws_slice_equal(p.topic, WS_ROLL_CHANNEL)) {
-    if (ws_roll_read(c.message, &news))
-      give_news(bus, &news);
-    else
+    if (!ws_roll_read(c.message, &news))
       drop(bus, WS_DROP_BAD);
+    else if (!ws_news_give(&bus->servers, &bus->heard, &news))
+      drop(bus, WS_DROP_MEMORY);
   } else if (is_kept) {
     p.is_kept = true;
     p.offset = c.offset;
@@ -392,6 +379,7 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
   bus->carrier.calls = &calls;
   bus->news.run = on_news;
   bus->close.run = on_close;
+  ws_changes_start(&bus->heard, loop);
   ws_list_init(&bus->servers);
   ws_list_init(&bus->news.link);
   ws_list_init(&bus->close.link);
@@ -412,7 +400,7 @@ bool ws_bus_start(struct ws_bus *bus, struct ws_loop *loop) {
     if (!ws_link_start(l, loop, key)) return false;
     if (!ws_roll_init(&bus->rolls[i], l, key, bus->node)) return false;
   }
-  return true;
+  return !bus->heard.present || ws_rolls_listen(bus->rolls, bus->n_links);
 }
 
 void ws_bus_close(struct ws_bus *bus) {
@@ -428,6 +416,7 @@ void ws_bus_free(struct ws_bus *bus) {
     if (bs->server) bs->server->carrier = NULL;
     ws_mem_free(bs);
   }
+  ws_changes_free(&bus->heard);
   ws_list_remove(&bus->news.link);
   ws_list_remove(&bus->close.link);
   for (size_t i = 0; i < bus->n_links; i++) {

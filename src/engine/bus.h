@@ -8,6 +8,7 @@
 
 #include "engine/bus_kept.h"
 #include "engine/bus_link.h"
+#include "engine/bus_news.h"
 #include "engine/bus_presence.h"
 #include "engine/bus_sums.h"
 #include "engine/carrier.h"
@@ -37,6 +38,7 @@ struct ws_bus {
   struct ws_reader *readers; /* one for each link, */
   struct ws_roll *rolls;     /* and this */
   struct ws_list servers;    /* struct ws_bus_server */
+  struct ws_changes heard;   /* its `present` may be filled in */
   struct ws_job news, close;
   uint64_t node; /* this process, by chance */
   enum ws_bus_state state;

@@ -89,22 +89,21 @@ static void tell(struct ws_changes *all, struct ws_change *c) {
   else
     all->first = c;
   all->last = c;
-  ws_loop_job(all->server->loop, &all->job);
+  ws_loop_job(all->loop, &all->job);
 }
 
 static void put_back(struct ws_changes *all, struct ws_change *c) {
   c->next = all->first;
   if (!all->first) all->last = c;
   all->first = c;
-  ws_loop_timer(all->server->loop, &all->again, AGAIN);
+  ws_loop_timer(all->loop, &all->again, AGAIN);
 }
 
 static void go_on(struct ws_changes *all) {
-  struct ws_server *s = all->server;
   while (all->first) {
     struct ws_change *c = all->first;
     all->first = c->next; /* the rest may be dropped meanwhile */
-    if (!s->host->present(s, c)) {
+    if (!all->present(all, c)) {
       put_back(all, c);
       return;
     }
@@ -120,11 +119,21 @@ static void on_timer(struct ws_timer *timer) {
   go_on(WS_LIST_ENTRY(timer, struct ws_changes, again));
 }
 
-void ws_changes_init(struct ws_changes *c, struct ws_server *s) {
-  c->server = s;
+void ws_changes_start(struct ws_changes *c, struct ws_loop *loop) {
+  c->loop = loop;
   ws_list_init(&c->job.link);
   c->job.run = on_job;
   c->again.fn = on_timer;
+}
+
+static bool of_server(struct ws_changes *all, const struct ws_change *c) {
+  return all->server->host->present(all->server, c);
+}
+
+void ws_changes_init(struct ws_changes *c, struct ws_server *s) {
+  c->server = s;
+  c->present = of_server;
+  ws_changes_start(c, s->loop);
 }
 
 void ws_changes_flush(struct ws_changes *c) {
@@ -138,7 +147,7 @@ void ws_changes_free(struct ws_changes *c) {
     free_change(first);
   }
   ws_list_remove(&c->job.link);
-  ws_loop_timer_stop(c->server->loop, &c->again);
+  ws_loop_timer_stop(c->loop, &c->again);
 }
 
 /* ---- coming and going ---- */

@@ -23,9 +23,14 @@ struct ws_change {
   bool is_heard;  /* somewhere in all processes, not of this one's own */
 };
 
-/* What is to be told of a server's topics, in order. */
+/* What is to be told, in order: of a server's topics, or of those of all. */
 struct ws_changes {
-  struct ws_server *server;
+  struct ws_loop *loop;
+  struct ws_server *server; /* NULL: of no one's in particular */
+
+  /* Tells it; false: it has to be tried again. */
+  bool (*present)(struct ws_changes *, const struct ws_change *);
+
   struct ws_change *first, *last;
   struct ws_job job;
   struct ws_timer again;
@@ -70,7 +75,9 @@ struct ws_present *ws_presence_join(struct ws_presence *p,
 /* And has gone, which is told if nobody else says the key. */
 void ws_presence_leave(struct ws_present *who, struct ws_changes *changes);
 
+/* Of a server; or with `present` filled in, or without it for nothing. */
 void ws_changes_init(struct ws_changes *c, struct ws_server *s);
+void ws_changes_start(struct ws_changes *c, struct ws_loop *loop);
 
 /* Tells what was heard of. False without memory. */
 struct ws_rumour {

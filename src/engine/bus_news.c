@@ -1,0 +1,15 @@
+/* bus_news.c: who has come or gone, told to those who want to know. */
+#include "engine/bus_news.h"
+
+#include "engine/server_base.h"
+
+bool ws_news_give(struct ws_list *servers, struct ws_changes *own,
+                  const struct ws_rumour *news) {
+  bool ok = !own->present || ws_changes_hear(own, news);
+  for (struct ws_list *e = servers->next; e != servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s && !s->is_gone && s->tells_presence && !ws_topic_hear_of(s, news))
+      ok = false;
+  }
+  return ok;
+}
