@@ -41,11 +41,19 @@ local function heed_all(supervisor, fd)
   end
 end
 
-local function write_pid(path)
-  local file, why = io.open(path, "w")
-  if not file then return nil, why end
-  file:write(serve.pid(), "\n")
-  return file:close()
+local EINVAL = 22
+
+-- The file of --pid, which is ours for as long as we run -> fd | nil, why
+local function take_pid(path)
+  local fd, why, errno, holder = serve.take_pidfile(path)
+  if fd then return fd end
+  if why == "again" then
+    return nil, ("%s belongs to process %d, which is running"):format(path,
+      holder)
+  elseif errno == EINVAL then
+    return nil, path .. " is no file of a process id"
+  end
+  return nil, ("cannot write %s: %s"):format(path, why)
 end
 
 local function supervise(options)
@@ -83,11 +91,10 @@ return function(options)
   local script, why = io.open(options.script, "rb")
   if not script then return complain("cannot open %s", why) end
   script:close()
-  if options.pid then
-    local ok, failure = write_pid(options.pid)
-    if not ok then return complain("cannot write %s", failure) end
-  end
+  if not options.pid then return with_redis(options) end
+  local pid, failure = take_pid(options.pid)
+  if not pid then return complain("%s", failure) end
   local status = with_redis(options)
-  if options.pid then os.remove(options.pid) end
+  serve.leave_pidfile(options.pid, pid)
   return status
 end

@@ -12,6 +12,7 @@
 #include "binding/state.h"
 #include "engine/share.h"
 #include "transport/control.h"
+#include "transport/pidfile.h"
 #include "transport/process.h"
 #include "transport/signals.h"
 
@@ -303,6 +304,24 @@ static int serve_adopt(lua_State *L) {
   return 2;
 }
 
+/* take_pidfile(path) -> fd | nil, why, errno, whose it is */
+static int serve_take_pidfile(lua_State *L) {
+  long holder;
+  int fd = ws_pidfile_take(luaL_checkstring(L, 1), &holder);
+  if (fd < 0) {
+    failure(L, fd);
+    lua_pushinteger(L, holder);
+    return 4;
+  }
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
+static int serve_leave_pidfile(lua_State *L) {
+  ws_pidfile_leave(luaL_checkstring(L, 1), (int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
 static int serve_close(lua_State *L) {
   struct ws_io *io = io_of(L);
   io->ops->close(io, (int)luaL_checkinteger(L, 1));
@@ -349,13 +368,20 @@ static int serve_take_signals(lua_State *L) {
 }
 
 void ws_serve_push(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"adopt", serve_adopt},     {"close", serve_close},
-    {"control", serve_control}, {"environment", serve_environment},
-    {"open", serve_open},       {"page", serve_page},
-    {"pid", serve_pid},         {"signals", serve_signals},
-    {"spawn", serve_spawn},     {"take_signals", serve_take_signals},
-    {"unlink", serve_unlink},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"adopt", serve_adopt},
+                                       {"close", serve_close},
+                                       {"control", serve_control},
+                                       {"environment", serve_environment},
+                                       {"open", serve_open},
+                                       {"page", serve_page},
+                                       {"pid", serve_pid},
+                                       {"signals", serve_signals},
+                                       {"spawn", serve_spawn},
+                                       {"take_signals", serve_take_signals},
+                                       {"take_pidfile", serve_take_pidfile},
+                                       {"leave_pidfile", serve_leave_pidfile},
+                                       {"unlink", serve_unlink},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushinteger(L, WS_SHARE_SLOTS);
   lua_setfield(L, -2, "slots");

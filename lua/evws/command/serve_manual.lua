@@ -40,7 +40,9 @@ manual.groups = {
     { long = "lua", value = "PATH", completes = "file",
       about = "the interpreter (the one that runs evws)" },
     { long = "pid", value = "FILE", completes = "file",
-      about = "where to write this process's id" },
+      about = "where to write this process's id",
+      more = "It is locked while this process runs, so that a second one ends"
+        .. " with status 1, and what a dead one has left is taken over." },
     { long = "help", short = "h", about = "this text" },
   } },
 }
