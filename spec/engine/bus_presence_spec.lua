@@ -316,7 +316,9 @@ describe("presence with a Redis of our own making", function()
 
   it("is away where Redis refuses all", function()
     begin()
-    fake.answers.EVAL = function() return "-NOPERM no permissions to run the 'eval' command\r\n" end
+    fake.answers.EVAL = function()
+      return "-NOPERM no permissions to run the 'eval' command\r\n"
+    end
     assert.same({ nil, "backplane away" }, { ask() })
   end)
 

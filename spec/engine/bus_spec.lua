@@ -367,6 +367,42 @@ describe("a backplane", function()
     end
   end)
 
+  it("may be closed before it is up: what waits leaves first", function()
+    local fake = redis.fake()
+    local role
+    fake.answers.ROLE = function() return role or "" end
+    local bus = backplane(fake)
+    local server = listen(bus)
+    fake:wait(function() return #asked(fake, "ROLE") == 2 end, "greetings")
+    server:publish("news", "one")
+    bus:publish("news", "two")
+    bus:close()
+    role = reply { "master", 0, {} }
+    for _, conn in ipairs(fake.conns) do conn.out = conn.out .. role end
+    local got = {}
+    fake.answers.PUBLISH = function(_, words)
+      got[#got + 1] = words[3]:match "%l+$"
+      return reply(0)
+    end
+    fake:wait(function() return #got == 2 end, "both", 20)
+    assert.same({ "one", "two" }, got)
+    fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+  end)
+
+  it("may be closed before it is up, and never will be", function()
+    local fake = redis.fake()
+    fake.answers.ROLE = function() return "" end
+    local bus = backplane(fake, { pending_timeout = 0.2 })
+    local server = listen(bus)
+    fake:wait(function() return #asked(fake, "ROLE") == 2 end, "greetings")
+    server:publish("news", "one")
+    bus:close()
+    fake:wait(function()
+      return server:stats().backplane.dropped.timeout == 1
+    end, "the drop", 20)
+    fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+  end)
+
   it("may be closed and forgotten before its servers", function()
     local fake = redis.fake()
     local bus = backplane(fake)

@@ -57,6 +57,20 @@ static void drain(struct ws_link *l) {
   set_expiry(l);
 }
 
+size_t ws_link_pending(const struct ws_link *l) {
+  size_t n = l->pending.bytes.len;
+  if (l->cmd.state == WS_REDIS_READY) n += ws_stream_pending(&l->cmd.stream);
+  return n;
+}
+
+/* One that is to close does so when nothing waits any more, or cannot leave. */
+static void check_finished(struct ws_link *l) {
+  bool is_coming = l->state == WS_LINK_CONNECTING;
+  bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
+  bool is_busy = (is_coming || is_up) && ws_link_pending(l);
+  if (l->is_closing && !is_busy) ws_loop_job(l->loop, &l->finish);
+}
+
 static void on_expiry(struct ws_timer *t) {
   struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, expiry);
   double given, limit = l->loop->now - l->settings->pending_timeout;
@@ -65,12 +79,7 @@ static void on_expiry(struct ws_timer *t) {
     drop(l, WS_DROP_TIMEOUT, 1);
   }
   set_expiry(l);
-}
-
-size_t ws_link_pending(const struct ws_link *l) {
-  size_t n = l->pending.bytes.len;
-  if (l->cmd.state == WS_REDIS_READY) n += ws_stream_pending(&l->cmd.stream);
-  return n;
+  check_finished(l);
 }
 
 static const char *wait_for_it(struct ws_link *l, struct ws_slice name,
@@ -171,10 +180,6 @@ static void subscribe(struct ws_link *l) {
       WS_LIST_ENTRY(ws_list_shift(fresh), struct ws_channel, link)->asked =
         ++l->asked;
   }
-}
-
-static void on_fresh(struct ws_late *late) {
-  subscribe(WS_LIST_ENTRY(late, struct ws_link, fresh));
 }
 
 static void set_sweep(struct ws_link *l) {
@@ -290,19 +295,23 @@ static void on_push(struct ws_redis *r, const struct ws_resp_item *item) {
   }
 }
 
-static void on_read(struct ws_redis *r) {
-  struct ws_link *l = link_of(r);
+static void look(struct ws_link *l) {
   check_up(l);
   if (!l->has_news) return;
   l->has_news = false;
   l->calls->changed(l);
 }
 
-/* One that is to close does so when nothing waits any more. */
-static void check_finished(struct ws_link *l) {
-  bool is_busy = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY &&
-                 ws_link_pending(l);
-  if (l->is_closing && !is_busy) ws_loop_job(l->loop, &l->finish);
+static void on_read(struct ws_redis *r) {
+  look(link_of(r));
+}
+
+/* Those it was to be asked for may have been let go by now, and nothing else
+ * is to come. */
+static void on_fresh(struct ws_late *late) {
+  struct ws_link *l = WS_LIST_ENTRY(late, struct ws_link, fresh);
+  subscribe(l);
+  look(l);
 }
 
 static void on_drained(struct ws_redis *r) {

@@ -5,8 +5,8 @@
  *
  * It is looked at every ping_interval whether it lives and still is no
  * replica; whatever goes wrong, and any error that nobody has asked for, is
- * its end; one that is about a single command is not. Then calls->lost is called, in a turn and never inside of another
- * function. */
+ * its end; one that is about a single command is not. Then calls->lost is
+ * called, in a turn and never inside of another function. */
 #ifndef EVWS_REDIS_H
 #define EVWS_REDIS_H
 
