@@ -80,7 +80,8 @@ local channels = {}
 ---@field connect? fun(client: evws.ChannelClient): evws.ChannelIdentity|boolean|nil
 ---Tokens (HS256) of connections and channels are signed with it. A token that is
 ---wrong closes the connection (3500), one that has expired makes the client ask
----for another (109). Without `connect` a token is needed.
+---for another (109). Without `connect` a token is needed. At least 32 bytes, as
+---HS256 wants it (RFC 7518 3.2).
 ---@field secret? string
 ---The rights of channels by pattern: a name, or the beginning of names and a `*`;
 ---the longest that matches counts. A channel of none is unknown (102).

@@ -141,6 +141,14 @@ describe("options of channels", function()
         .. "'secret'", why_of { namespaces = { a = { subscribe = "token" } } })
     end)
 
+  it("with a secret too short to sign with raises", function()
+    for _, secret in ipairs { "", "short", ("x"):rep(31), 1 } do
+      assert.equal("bad option 'secret' for 'channels' (a string of at "
+        .. "least 32 bytes expected)", why_of { secret = secret })
+    end
+    channels.new { secret = ("x"):rep(32) }
+  end)
+
   it("of paths and values raise as well", function()
     assert.has_error(function() channels.new():routes "chat" end,
       "bad argument #1 to 'routes' (a path expected)")

@@ -330,4 +330,15 @@ describe("evws serve", function()
         "--lua /nowhere/lua")
     end)
   end)
+
+  it("is reloaded by HUP under nohup, too, and survives the terminal's end",
+    function()
+      local served = kit.serve(kit.echo, "-w 2", nil, "nohup")
+      served:await("^worker %d 1", 2)
+      served.child:signal "HUP"
+      served:await("^worker %d 2", 2)
+      served:await("^end", 2)
+      assert.equal(0, served:count "^worker %d 3")
+    end)
+
 end)

@@ -220,4 +220,81 @@ describe("listening in workers", function()
     local server = t.listen { shared = true, on_message = t.echo }
     t.bystander(server):finish()
   end)
+
+  -- As systemd passes sockets: from 3 on, to the process that is told so.
+  local paths, passing = {}, {}
+
+  after_each(function()
+    for _, path in ipairs(paths) do os.remove(path) end
+    for _, fd in ipairs(passing) do t.probe.close_fd(fd) end
+    paths, passing = {}, {}
+  end)
+
+  local function passed(source, ...)
+    local path, moved = os.tmpname(), ""
+    paths[#paths + 1] = path
+    for i, fd in ipairs { ... } do
+      moved = ("%s %d<&%d"):format(moved, 2 + i, fd)
+    end
+    local file <close> = assert(io.open(path, "w"))
+    file:write("exec", moved, "\nLISTEN_FDS=", select("#", ...),
+      ' LISTEN_PID=$$ exec "$@"\n')
+    file:close()
+    return kit.serve(source, "-w 2", nil, "bash " .. path)
+  end
+
+  local function inherit(addresses)
+    local port, fds = nil, {}
+    for i, address in ipairs(addresses) do
+      local listener <close> = assert(t.probe.listen(address, port))
+      port, fds[i] = listener.port, listener:inherit()
+      passing[#passing + 1] = fds[i]
+    end
+    return port, table.unpack(fds)
+  end
+
+  local has_bash = os.execute "command -v bash >/dev/null"
+
+  it("gives each address of a port its own of the sockets that were passed",
+    function()
+      if not has_bash then return pending "no bash" end
+      local port, one, two = inherit { "127.0.0.1", "127.0.0.2" }
+      local served = passed(([[
+        for _, host in ipairs { "127.0.0.1", "127.0.0.2" } do
+          assert(ws.listen { host = host, port = %d,
+            on_open = function(conn) conn:send(host) end })
+        end
+        say("again", ws.listen { host = "127.0.0.2", port = %d })
+        say("worker", ws.worker.id)
+        ws.run()
+      ]]):format(port, port), one, two)
+      served:await("^worker", 2)
+      for _ = 1, 4 do
+        for _, host in ipairs { "127.0.0.1", "127.0.0.2" } do
+          local raw = t.raw(port, { address = host })
+          assert.equal(101, (raw:upgrade()))
+          raw:expect_frame("text", host)
+        end
+      end
+      assert.equal(2, served:count "^again nil .*Address already in use")
+    end)
+
+  it("gives all sockets of a port to who asks for none of their addresses",
+    function()
+      if not has_bash then return pending "no bash" end
+      local port, one, two = inherit { "127.0.0.1", "127.0.0.2" }
+      local served = passed(([[
+        assert(ws.listen { port = %d,
+          on_open = function(conn) conn:send "here" end })
+        say("worker", ws.worker.id)
+        ws.run()
+      ]]):format(port), one, two)
+      served:await("^worker", 2)
+      for _, host in ipairs { "127.0.0.1", "127.0.0.2" } do
+        local raw = t.raw(port, { address = host })
+        assert.equal(101, (raw:upgrade()))
+        raw:expect_frame("text", "here")
+      end
+    end)
+
 end)

@@ -323,4 +323,18 @@ describe("streams", function()
     kit.settle()
     assert.equal(1, errors)
   end)
+
+  it("raise what cannot be sent whether anybody is there or not", function()
+    local hub = kit.hub {}
+    local function why()
+      local ok, text = pcall(function() hub.clients.all:send("X", print) end)
+      assert.is_false(ok)
+      return text:gsub("^.-:%d+: ", "")
+    end
+    local before = why()
+    kit.client(hub)
+    assert.equal(before, why())
+    assert.equal(0, hub.clients:group "nobody":send("X", 1))
+  end)
+
 end)

@@ -6,6 +6,14 @@
 
 #define TOPIC_MAX 65535
 
+uint8_t ws_no_kind(lua_State *L, int arg) {
+  if (lua_istable(L, arg))
+    luaL_argerror(L, arg,
+                  "\"text\" or \"binary\" expected, options stand behind it");
+  luaL_typeerror(L, arg, "string");
+  return 0;
+}
+
 uint8_t ws_check_message(lua_State *L, int arg, struct ws_slice *message) {
   message->p = luaL_checklstring(L, arg, &message->n);
   uint8_t opcode = ws_check_kind(L, arg + 1);

@@ -12,12 +12,15 @@
 
 #define WS_NOT_UTF8 "text is not UTF-8 (kind \"binary\" takes any bytes)"
 
+/* Raises: what is at arg is no string. */
+uint8_t ws_no_kind(lua_State *L, int arg);
+
 /* The opcode of a kind, text without one. */
 static inline uint8_t ws_check_kind(lua_State *L, int arg) {
   size_t n;
   const char *kind;
   if (lua_isnoneornil(L, arg)) return WS_OP_TEXT;
-  kind = luaL_checklstring(L, arg, &n);
+  if (!(kind = lua_tolstring(L, arg, &n))) return ws_no_kind(L, arg);
   if (n == 4 && memcmp(kind, "text", 4) == 0) return WS_OP_TEXT;
   /* in two steps no function is called for it */
   if (n == 6 && memcmp(kind, "bina", 4) == 0 && memcmp(kind + 4, "ry", 2) == 0)

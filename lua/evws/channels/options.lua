@@ -46,7 +46,8 @@ local checks = {
   on_unsubscribed = is_type "function", on_disconnected = is_type "function",
   on_error = is_type "function",
   secret = function(value)
-    return type(value) == "string" and value ~= "", "a string, not empty"
+    return type(value) == "string" and #value >= 32,
+      "a string of at least 32 bytes" -- of HS256: RFC 7518 3.2
   end,
   namespaces = is_type "table", rpc = is_rpc,
   origins = any, compression = any, message_rate = any, max_lifetime = any,

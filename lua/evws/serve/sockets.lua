@@ -20,15 +20,35 @@ end
 --- inherited: descriptors that listen already, as systemd passes them -> self
 --- | nil, why
 function sockets.new(inherited)
-  local self = setmetatable({ by_name = {} }, sockets)
+  local self = setmetatable({ by_name = {}, inherited = {} }, sockets)
   for _, fd in ipairs(inherited) do
     local port, address = serve.adopt(fd)
     if not port then return nil, ("descriptor %d: %s"):format(fd, address) end
-    local is_path = port == 0
-    add(self, { name = is_path and "u" .. address or "fd " .. fd, port = port,
-      fds = { fd }, is_inherited = true })
+    if port == 0 then
+      add(self, { name = "u" .. address, port = 0, fds = { fd },
+        is_inherited = true })
+    else
+      local same = self.inherited[port] or {}
+      self.inherited[port] = same
+      same[#same + 1] = { fd = fd, address = address }
+    end
   end
   return self
+end
+
+-- Of several with a port those of the host's address; where there is none, all,
+-- as a socket that was passed is meant by its number.
+local function passed(self, place)
+  local same = self.inherited[place.port]
+  if not same then return nil end
+  local fds, name = {}, "fd"
+  for _, one in ipairs(same) do
+    if one.address == place.host then fds[#fds + 1] = one.fd end
+  end
+  for i = 1, #fds == 0 and #same or 0 do fds[i] = same[i].fd end
+  for _, fd in ipairs(fds) do name = name .. " " .. fd end
+  return self.by_name[name] or add(self, { name = name, port = place.port,
+    fds = fds, is_inherited = true })
 end
 
 local function open(self, name, place)
@@ -38,15 +58,28 @@ local function open(self, name, place)
     unix = place.unix })
 end
 
--- One that was opened as port 0 has a number since; one that was inherited is
--- meant by its number, whatever its address.
+-- One that was opened as port 0 has a number since.
 local function at_port(self, place)
   for _, entry in pairs(self.by_name) do
     if entry.port > 0 and entry.port == place.port
-      and (entry.is_inherited or entry.host == place.host) then
+      and entry.host == place.host then
       return entry
     end
   end
+end
+
+-- Does the worker listen on one of these already?
+local function is_taken(self, worker, entry)
+  for _, other in pairs(self.by_name) do
+    if worker.holds[other.key] then
+      for _, fd in ipairs(other.fds) do
+        for _, wanted in ipairs(entry.fds) do
+          if fd == wanted then return true end
+        end
+      end
+    end
+  end
+  return false
 end
 
 -- Port 0 is another port each time that one worker asks for it, and the same
@@ -67,9 +100,9 @@ end
 --- What a worker has asked for -> entry | nil, why, errno
 function sockets:get(worker, place)
   local name = name_of(self, worker, place)
-  local entry = self.by_name[name]
+  local entry = place.host and passed(self, place) or self.by_name[name]
     or place.host and at_port(self, place)
-  if entry and worker.holds[entry.key] then
+  if entry and is_taken(self, worker, entry) then
     return nil, "Address already in use", serve.in_use
   elseif not entry then
     local why, errno

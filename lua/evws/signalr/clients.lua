@@ -28,7 +28,7 @@ local function encode(hub, target, args, n, level)
     end
     records[protocol] = record
   end
-  if hub.spread.is_on then
+  if hub.spread.is_on or not next(hub.speakers) then -- it fails for nobody, too
     for _, protocol in pairs(hub.protocols) do add(protocol) end
   else
     for protocol in pairs(hub.speakers) do add(protocol) end
