@@ -190,15 +190,16 @@ int main(int argc, char **argv) {
   if (!ev) fail("libev", "no loop");
   ws_loop_init(&loop, ws_ev_io(ev));
   ws_ev_attach(ev, &loop);
+  struct ws_driver *driver = ws_ev_driver(ev);
   int plain = add(argc > 1 ? argv[1] : NULL, false, false)->port;
   int tls = add(argc > 2 ? argv[2] : NULL, true, false)->port;
   int deflate = add(argc > 3 ? argv[3] : NULL, false, true)->port;
   printf("%d\t%d\t%d\n", plain, tls, deflate);
   fflush(stdout);
-  ws_ev_catch(ev, true, on_signal);
-  while (n_gone < n_servers && ws_ev_step(ev, -1, NULL)) {
+  driver->catch_signals(driver, true, on_signal);
+  while (n_gone < n_servers && driver->step(driver, -1, NULL)) {
   }
-  ws_ev_release(ev);
+  driver->release_signals(driver);
   for (int i = 0; i < n_servers; i++) ws_server_free(&servers[i]);
   ws_linger_stop(&loop);
   ws_loop_free(&loop);

@@ -248,7 +248,8 @@ static int loop_turn(lua_State *L) {
 static int loop_step(lua_State *L) {
   struct probe_loop *pl = probe_loop_check(L, 1);
   luaL_argcheck(L, pl->ev != NULL, 1, "not over libev");
-  lua_pushboolean(L, ws_ev_step(pl->ev, luaL_checknumber(L, 2), NULL));
+  struct ws_driver *driver = ws_ev_driver(pl->ev);
+  lua_pushboolean(L, driver->step(driver, luaL_checknumber(L, 2), NULL));
   probe_loop_raise(L, pl);
   return 1;
 }

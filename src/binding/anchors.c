@@ -122,6 +122,17 @@ void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc) {
   lua_pop(L, 1);
 }
 
+void ws_anchor_each(lua_State *L, struct ws_state *st,
+                    void (*fn)(struct lua_conn *)) {
+  for (uint32_t slot = 0; slot < st->n_slots; slot++) {
+    push_bucket(L, st, slot);
+    lua_rawgeti(L, -1, slot % BUCKET + 1);
+    struct lua_conn *lc = lua_touserdata(L, -1);
+    if (lc) fn(lc);
+    lua_pop(L, 2);
+  }
+}
+
 /* conn.send "x": what the method was called as, where that is known. */
 static const char *called_as(lua_State *L) {
   lua_Debug ar;

@@ -24,6 +24,10 @@ void ws_anchor_add(lua_State *L, struct ws_state *st, int index);
 void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc);
 void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc);
 
+/* Calls fn for every one that is kept alive; fn may end it. Raises nothing. */
+void ws_anchor_each(lua_State *L, struct ws_state *st,
+                    void (*fn)(struct lua_conn *));
+
 /* A task of the connection has ended. The anchor goes with the last one, or
  * with the connection, whichever is later: an error can still be told. */
 void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc);

@@ -338,6 +338,15 @@ static int backplane_gc(lua_State *L) {
   return 0;
 }
 
+void ws_backplanes_close(struct ws_state *st) {
+  struct ws_list *e = st->backplanes.next;
+  while (e != &st->backplanes) {
+    struct lua_backplane *lb = WS_LIST_ENTRY(e, struct lua_backplane, link);
+    e = e->next;
+    ws_bus_close(&lb->bus);
+  }
+}
+
 void ws_open_backplane(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", backplane_close},
                                      {"history", backplane_history},

@@ -14,6 +14,9 @@ bool ws_option_backplane(lua_State *L, int arg);
 /* The server's topics are from now on those of the object at an index. */
 void ws_backplane_join(lua_State *L, int index, struct ws_server *s);
 
+/* All of the state's are closed. */
+void ws_backplanes_close(struct ws_state *st);
+
 void ws_open_backplane(lua_State *L);
 
 #endif

@@ -206,6 +206,15 @@ void ws_timers_end(struct lua_conn *lc) {
   while (lc->timers) cancel(lc->timers);
 }
 
+void ws_timers_end_all(struct ws_state *st) {
+  struct ws_list *e = st->timers.next;
+  while (e != &st->timers) {
+    struct lua_timer *lt = WS_LIST_ENTRY(e, struct lua_timer, link);
+    e = e->next;
+    cancel(lt);
+  }
+}
+
 static int timer_tostring(lua_State *L) {
   struct lua_timer *lt = check_timer(L, 1);
   lua_pushfstring(L, WS_TIMER_NAME ": %p (%s)", (void *)lt,

@@ -15,6 +15,9 @@ int ws_conn_every(lua_State *L);
 /* It is over: so are they. A call that is at work goes on. */
 void ws_timers_end(struct lua_conn *lc);
 
+/* All of the state's are over. */
+void ws_timers_end_all(struct ws_state *st);
+
 /* Makes the metatable. */
 void ws_open_timer(lua_State *L);
 

@@ -1,7 +1,5 @@
 /* module.c: luaopen_evws_core: one loop for a Lua state, made when the
  * module is first loaded and closed with the state. */
-#include <stdatomic.h>
-
 #include "base/buf.h"
 #include "binding/deliver.h"
 #include "binding/file.h"
@@ -19,6 +17,7 @@
 #include "binding/lua_queue.h"
 #include "binding/lua_serve.h"
 #include "binding/lua_server.h"
+#include "binding/lua_sim.h"
 #include "binding/lua_spawn.h"
 #include "binding/lua_timer.h"
 #include "binding/lua_wait.h"
@@ -31,113 +30,14 @@
 #include "binding/task_error.h"
 #include "binding/watchdog.h"
 #include "binding/worker.h"
+#include "binding/world.h"
 #include "protocol/secret.h"
-#include "transport/linger.h"
 #include "transport/random.h"
 
 /* WS_VERSION is what stands in the file VERSION; the Makefile hands it over. */
 #define AS_STRING(x) #x
 #define STRING(x) AS_STRING(x)
 #define RANDOM_MAX 65536
-
-static atomic_flag default_loop_is_taken = ATOMIC_FLAG_INIT;
-
-/* Whoever drives libev, the turn is ours. */
-static void turn(void *arg) {
-  struct ws_state *st = arg;
-  if (st->loop.in_turn || st->is_closed || ws_loop_is_forked(&st->loop)) return;
-  st->has_turned = true;
-  if (st->watchdog) ws_watchdog_enter(st->watchdog);
-  ws_loop_turn(&st->loop);
-  if (st->watchdog) ws_watchdog_leave(st->watchdog);
-  if (st->worker) ws_worker_turned(st);
-}
-
-/* Connections and servers have been finalized before: the state is older
- * than any of them. */
-static int state_gc(lua_State *L) {
-  struct ws_state *st = lua_touserdata(L, 1);
-  if (st->is_closed) return 0;
-  st->is_closed = true;
-  ws_watchdog_stop(st);
-  ws_worker_close(st);
-  ws_task_free_all(st);
-  if (st->ev) {
-    struct ws_timer *t; /* of whoever drives, or set by a finalizer */
-    while ((t = ws_heap_first(&st->loop.timers)))
-      ws_heap_clear(&st->loop.timers, t);
-    ws_linger_stop(&st->loop);
-    ws_loop_free(&st->loop);
-    ws_ev_free(st->ev);
-    st->ev = NULL;
-    if (st->is_default) atomic_flag_clear(&default_loop_is_taken);
-  }
-  ws_mem_free(st->free_slots);
-  return 0;
-}
-
-static int new_table_ref(lua_State *L) {
-  lua_newtable(L);
-  return luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-static int text_ref(lua_State *L, const char *text) {
-  lua_pushstring(L, text);
-  return luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-static void init(lua_State *L, struct ws_state *st) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  *st = (struct ws_state){.L = lua_tothread(L, -1),
-                          .failed = ws_task_error,
-                          .on_error = LUA_NOREF,
-                          .module = LUA_NOREF};
-  lua_pop(L, 1);
-  ws_list_init(&st->pool);
-  ws_list_init(&st->tasks);
-  ws_list_init(&st->servers);
-  ws_list_init(&st->timers);
-  ws_list_init(&st->backplanes);
-  ws_list_init(&st->bus_waiters);
-  ws_host_fill(&st->host);
-}
-
-static struct ws_state *new_state(lua_State *L) {
-  struct ws_state *st = lua_newuserdatauv(L, sizeof *st, 0);
-  init(L, st);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, state_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  st->is_default = !atomic_flag_test_and_set(&default_loop_is_taken);
-  st->ev = ws_ev_new(st->is_default, turn, st);
-  if (!st->ev) {
-    if (st->is_default) atomic_flag_clear(&default_loop_is_taken);
-    luaL_error(L, "libev has no event loop to give");
-  }
-  ws_loop_init(&st->loop, ws_ev_io(st->ev));
-  ws_ev_attach(st->ev, &st->loop);
-  st->anchors = new_table_ref(L);
-  st->objects = new_table_ref(L);
-  st->log_name = text_ref(L, "log");
-  st->yield_error = text_ref(L, "attempt to yield out of a handler (use "
-                                "ws.sleep or ws.spawn)");
-  st->cancel_error = text_ref(L, "cancelled");
-  st->lost_error = text_ref(L, "a waiting task was closed from outside");
-  st->main_error = text_ref(L, ""); /* its place is there without memory */
-  ws_state_keep(L);
-  ws_open_conn(L, st);
-  ws_open_server(L);
-  ws_open_backplane(L);
-  ws_open_body(L);
-  ws_open_hear(L);
-  ws_open_queue(L);
-  ws_open_spawn(L);
-  ws_open_timer(L);
-  ws_open_writer(L);
-  ws_worker_open(st);
-  return st;
-}
 
 static int lua_now(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
@@ -250,7 +150,7 @@ __attribute__((visibility("default"))) int luaopen_evws_core(lua_State *L);
 
 int luaopen_evws_core(lua_State *L) {
   luaL_checkversion(L);
-  if (!ws_state_of(L)) new_state(L);
+  if (!ws_state_of(L)) ws_world_new(L);
   luaL_newlib(L, functions);
   ws_options_push_defaults(L);
   lua_setfield(L, -2, "defaults");
@@ -262,6 +162,8 @@ int luaopen_evws_core(lua_State *L) {
   lua_setfield(L, -2, "worker");
   ws_serve_push(L);
   lua_setfield(L, -2, "serve");
+  ws_sim_push(L);
+  lua_setfield(L, -2, "sim");
 #ifdef WS_FAULT
   lua_pushcfunction(L, lua_fail_at);
   lua_setfield(L, -2, "fail_at");

@@ -10,6 +10,10 @@ struct ws_state *ws_state_of(lua_State *L) {
   return st;
 }
 
+const void *ws_state_key(void) {
+  return &key;
+}
+
 void ws_state_keep(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }

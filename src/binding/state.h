@@ -12,6 +12,7 @@
 #include "engine/conn_base.h"
 #include "engine/server_base.h"
 #include "transport/driver.h"
+#include "transport/sim.h"
 
 #define WS_CONN_NAME "evws.conn"
 #define WS_SERVER_NAME "evws.server"
@@ -36,7 +37,9 @@ struct ws_state {
   struct ws_host host; /* first */
   lua_State *L;        /* the main thread */
   lua_State *driver;   /* whose C function runs the loop; NULL: somebody else */
-  struct ws_ev *ev;
+  struct ws_ev *ev;    /* NULL: it is simulated, */
+  struct ws_sim *sim;  /* by this; NULL: it is not */
+  struct ws_driver *drive; /* of either */
   struct ws_loop loop;
   struct ws_task *current; /* the task that runs; NULL: none, or a driver */
   struct ws_list pool;     /* tasks at rest */
@@ -123,6 +126,9 @@ struct lua_server {
 /* What this Lua state holds; NULL before the module was loaded. */
 struct ws_state *ws_state_of(lua_State *L);
 
+/* Where it stands in the registry: lua_rawgetp pushes the userdata. */
+const void *ws_state_key(void);
+
 /* The userdata on top of the stack is it from now on, and is popped. */
 void ws_state_keep(lua_State *L);
 
@@ -157,7 +163,7 @@ void ws_state_check_dot(lua_State *L, const char *function);
  * state is closed. */
 bool ws_is_usable(const struct lua_conn *lc);
 
-/* For ws_ev_catch, the state as its argument. */
+/* For catch_signals of a driver, the state as its argument. */
 void ws_state_count_signal(void *st, int signum);
 
 #endif

@@ -389,7 +389,7 @@ static bool drive(lua_State *L, struct ws_state *st, const struct ws_task *t) {
   bool more = true;
   st->driver = L;
   while (more && st->signals == signals && t->woken == WS_WAKE_NONE)
-    more = ws_ev_step(st->ev, -1, L);
+    more = st->drive->step(st->drive, -1, L);
   st->driver = before;
   return more;
 }
@@ -410,9 +410,9 @@ static int call_k(lua_State *L, struct ws_task *t) {
 static int drive_and_go_on(lua_State *L, struct ws_state *st,
                            struct ws_task *t) {
   int signals = st->signals;
-  ws_ev_catch(st->ev, false, ws_state_count_signal);
+  st->drive->catch_signals(st->drive, false, ws_state_count_signal);
   bool more = drive(L, st, t);
-  bool is_last = ws_ev_release(st->ev);
+  bool is_last = st->drive->release_signals(st->drive);
   bool is_interrupted = is_last && st->signals > signals;
   if (is_last) st->signals = 0;
   if (t->woken == WS_WAKE_NONE)

@@ -7,6 +7,25 @@
 
 #include "transport/loop.h"
 
+/* Who drives a loop, as far as a script that waits has to know: libev below,
+ * or a simulation (sim.h). */
+struct ws_driver {
+  /* One round: waits for something to happen, at most `timeout` seconds (as
+   * long as it takes when negative), and runs the turn. False, without a
+   * timeout, when nothing is watched any more that could make something
+   * happen. userdata: libev's, meanwhile. */
+  bool (*step)(struct ws_driver *d, double timeout, void *userdata);
+
+  /* Catches SIGINT, and SIGTERM if asked for, until released; what is ignored
+   * stays ignored, a SIGTERM handler of the program stays in force. fn runs in
+   * a step, outside of the turn. Calls may be nested; the last release puts
+   * the old dispositions back and returns true; a signal that has come by then
+   * has been told. */
+  void (*catch_signals)(struct ws_driver *d, bool with_term,
+                        void (*fn)(void *, int));
+  bool (*release_signals)(struct ws_driver *d);
+};
+
 struct ws_ev;
 
 /* A provider with a libev loop below it: the default one, which others may
@@ -24,11 +43,7 @@ struct ws_io *ws_ev_io(struct ws_ev *e);
 /* The loop whose ready list is filled. */
 void ws_ev_attach(struct ws_ev *e, struct ws_loop *loop);
 
-/* One round: waits for something to happen, at most `timeout` seconds (as
- * long as it takes when negative), and runs the turn. False, without a
- * timeout, when nothing is watched any more that could make something
- * happen. userdata: libev's, meanwhile. */
-bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata);
+struct ws_driver *ws_ev_driver(struct ws_ev *e);
 
 /* A descriptor that is readable when a step is due, for a loop that is not
  * libev's; it stays the driver's. A negated errno, -ENOTSUP where there is no
@@ -39,13 +54,5 @@ int ws_ev_fd(struct ws_ev *e);
 /* Seconds until a step is due at the latest, 0 for at once; negative: it
  * depends on descriptors alone. */
 double ws_ev_timeout(struct ws_ev *e);
-
-/* Catches SIGINT, and SIGTERM if asked for, until released; what is ignored
- * stays ignored, a SIGTERM handler of the program stays in force. fn runs in
- * ws_ev_step, outside of the turn. Calls may be nested; the last release puts
- * the old dispositions back and returns true; a signal that has come by then
- * has been told. */
-void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int));
-bool ws_ev_release(struct ws_ev *e);
 
 #endif

@@ -28,6 +28,7 @@ struct caught {
 };
 
 struct ws_ev {
+  struct ws_driver driver; /* first */
   struct ws_io io;
   struct ws_io_ops ops;
   struct ev_loop *ev;
@@ -224,52 +225,13 @@ static struct ev_loop *default_loop(void) {
   return ev;
 }
 
-/* Nor does it come back from the lack of a descriptor for its signals, beside
- * that of epoll. */
-static bool has_descriptors(void) {
-  int ends[2];
-  if (pipe(ends) < 0) return false;
-  int third = dup(ends[0]);
-  close(ends[0]);
-  close(ends[1]);
-  if (third >= 0) close(third);
-  return third >= 0;
-}
-
+/* Nor does it come back from the lack of descriptors: two for its signals,
+ * beside that of epoll. */
 static struct ev_loop *make_loop(struct ws_ev *e, bool is_default) {
   ev_set_allocator(ws_reserve_alloc);
-  if (!reserve(e, COVERED_FIRST, COVERED_FIRST) || !has_descriptors())
+  if (!reserve(e, COVERED_FIRST, COVERED_FIRST) || !ws_standard_has_three())
     return NULL;
   return is_default ? default_loop() : ev_loop_new(EVFLAG_AUTO);
-}
-
-struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
-  struct ws_ev *e = ws_mem_zero(sizeof *e);
-  if (!e) return NULL;
-  ws_standard_fill();
-  e->ev = make_loop(e, is_default);
-  if (!e->ev) {
-    if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
-    ws_mem_free(e);
-    return NULL;
-  }
-  ws_io_kernel_fill(&e->ops);
-  e->ops.watch = watch;
-  e->ops.wake_at = wake_at;
-  e->io.ops = &e->ops;
-  e->is_default = is_default;
-  e->turn = turn;
-  e->arg = arg;
-  e->when = e->wakefd.fd = e->wakefd.timer = -1;
-  ev_init(&e->timer, on_timer);
-  ev_check_init(&e->check, on_check);
-  ev_set_priority(&e->check, EV_MINPRI);
-  ev_check_start(e->ev, &e->check);
-  ev_unref(e->ev); /* it alone keeps nobody waiting */
-  ev_check_init(&e->first, on_first);
-  ev_set_priority(&e->first, EV_MAXPRI);
-  e->timer.data = e->check.data = e->first.data = e;
-  return e;
 }
 
 void ws_ev_free(struct ws_ev *e) {
@@ -298,6 +260,10 @@ void ws_ev_forked(struct ws_ev *e) {
 
 struct ws_io *ws_ev_io(struct ws_ev *e) {
   return &e->io;
+}
+
+struct ws_driver *ws_ev_driver(struct ws_ev *e) {
+  return &e->driver;
 }
 
 void ws_ev_attach(struct ws_ev *e, struct ws_loop *loop) {
@@ -338,7 +304,8 @@ static void refresh(struct ws_ev *e) {
 
 /* lua-ev finds its lua_State in the loop's user data. A callback of its may
  * wait, and so step inside of a step. */
-bool ws_ev_step(struct ws_ev *e, double timeout, void *userdata) {
+static bool step(struct ws_driver *d, double timeout, void *userdata) {
+  struct ws_ev *e = WS_LIST_ENTRY(d, struct ws_ev, driver);
   void *before = ev_userdata(e->ev);
   bool was_muted = e->is_muted, was_stepping = e->is_stepping;
   ev_set_userdata(e->ev, userdata);
@@ -426,7 +393,9 @@ static void release_one(struct ws_ev *e, struct caught *c, int signum) {
   c->is_on = false;
 }
 
-void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int)) {
+static void catch_signals(struct ws_driver *d, bool with_term,
+                          void (*fn)(void *, int)) {
+  struct ws_ev *e = WS_LIST_ENTRY(d, struct ws_ev, driver);
   if (!e->is_default) return;
   if (e->catching++) return;
   ws_standard_fill(); /* libev opens an eventfd, the first time */
@@ -435,7 +404,8 @@ void ws_ev_catch(struct ws_ev *e, bool with_term, void (*fn)(void *, int)) {
   if (with_term) catch_one(e, &e->sigterm, SIGTERM);
 }
 
-bool ws_ev_release(struct ws_ev *e) {
+static bool release_signals(struct ws_driver *d) {
+  struct ws_ev *e = WS_LIST_ENTRY(d, struct ws_ev, driver);
   if (!e->is_default) return true;
   if (--e->catching) return false;
   if (e->sigint.is_on || e->sigterm.is_on) {
@@ -447,4 +417,34 @@ bool ws_ev_release(struct ws_ev *e) {
   release_one(e, &e->sigint, SIGINT);
   release_one(e, &e->sigterm, SIGTERM);
   return true;
+}
+
+struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg) {
+  struct ws_ev *e = ws_mem_zero(sizeof *e);
+  if (!e) return NULL;
+  ws_standard_fill();
+  e->ev = make_loop(e, is_default);
+  if (!e->ev) {
+    if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
+    ws_mem_free(e);
+    return NULL;
+  }
+  ws_io_kernel_fill(&e->ops);
+  e->driver = (struct ws_driver){step, catch_signals, release_signals};
+  e->ops.watch = watch;
+  e->ops.wake_at = wake_at;
+  e->io.ops = &e->ops;
+  e->is_default = is_default;
+  e->turn = turn;
+  e->arg = arg;
+  e->when = e->wakefd.fd = e->wakefd.timer = -1;
+  ev_init(&e->timer, on_timer);
+  ev_check_init(&e->check, on_check);
+  ev_set_priority(&e->check, EV_MINPRI);
+  ev_check_start(e->ev, &e->check);
+  ev_unref(e->ev); /* it alone keeps nobody waiting */
+  ev_check_init(&e->first, on_first);
+  ev_set_priority(&e->first, EV_MAXPRI);
+  e->timer.data = e->check.data = e->first.data = e;
+  return e;
 }

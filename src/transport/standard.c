@@ -33,3 +33,13 @@ int ws_standard_keep(int fd) {
   ws_standard_fill();
   return moved;
 }
+
+bool ws_standard_has_three(void) {
+  int ends[2];
+  if (pipe(ends) < 0) return false;
+  int third = dup(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+  if (third >= 0) close(third);
+  return third >= 0;
+}

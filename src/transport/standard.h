@@ -4,10 +4,15 @@
 #ifndef EVWS_STANDARD_H
 #define EVWS_STANDARD_H
 
+#include <stdbool.h>
+
 /* Opens /dev/null for those that are closed. */
 void ws_standard_fill(void);
 
 /* Our new descriptor (close-on-exec), moved where it has such a number. */
 int ws_standard_keep(int fd);
+
+/* Are three descriptors to be had? */
+bool ws_standard_has_three(void);
 
 #endif
