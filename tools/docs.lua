@@ -233,7 +233,7 @@ put [[
 <!-- made by `make docs` from library/; edits here are lost -->
 ]]
 for _, name in ipairs { "evws", "evws/signalr", "evws/channels",
-  "evws/messagepack" } do
+  "evws/messagepack", "evws/sim" } do
   local file = assert(io.open(folder .. name .. ".lua"))
   run(file:read "a")
   file:close()
