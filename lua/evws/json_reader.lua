@@ -73,12 +73,11 @@ function reader.new(max_depth)
   cjson.decode_max_depth(max_depth)
   cjson.decode_invalid_numbers(false)
   local decode, raw_null = cjson.decode, cjson.null
-  local self = { null = raw_null, decode = decode,
-    has_empty_list = has_empty_list }
+  local self = { null = raw_null, decode = decode }
 
   -- The raw tree, or nil and what is wrong. Numbers are floats, null is
-  -- self.null. What self.decode gives is the same for text that is UTF-8 and
-  -- without zero bytes, but an empty list is there like an empty map.
+  -- self.null. What self.decode gives is the same for text that is UTF-8,
+  -- without zero bytes and without empty lists.
   function self.parse(text)
     if not utf8.len(text) then return nil, "text is not UTF-8" end
     if find(text, "\0", 1, true) then return nil, "a zero byte stands in it" end

@@ -20,7 +20,8 @@ local frame = t.frame
 
 -- What read gives for these bytes, as parse says it.
 local function message_of(protocol, bytes)
-  local is_call, id, target, args, n, bad = protocol.read(bytes)
+  local is_call, id, target, args, n, bad = protocol.read(bytes,
+    protocol.kind)
   if is_call ~= true then return is_call, id end
   return { type = 1, id = id, target = target, args = args, n = n, bad = bad }
 end
@@ -48,7 +49,7 @@ describe("a record that is read at once", function()
         .. '"headers":1', '"type":1,"target":"S","streamIds":["1"]',
         '"type":1,"target":"S","arguments":[]' } do
         local record = ('{"arguments":%s,%s}'):format(args, rest)
-        local read = { json.read(record .. "\30") }
+        local read = { json.read(record .. "\30", "text") }
         if read[1] == true then calls = calls + 1 end
         local wanted = { json.parse(record) }
         local got = { message_of(json, record .. "\30") }
@@ -56,9 +57,9 @@ describe("a record that is read at once", function()
         assert.same(wanted, got, record)
       end
     end
-    assert.is_true(calls > 50)
-    local _, _, _, args = json.read
-      '{"type":1,"target":"S","arguments":[1,1.5,[2]]}\30'
+    assert.is_true(calls > 25)
+    local _, _, _, args = json.read(
+      '{"type":1,"target":"S","arguments":[1,1.5,[2]]}\30', "text")
     assert.same({ "integer", "float", "integer" }, { math.type(args[1]),
       math.type(args[2]), math.type(args[3][1]) })
   end)
@@ -66,11 +67,13 @@ describe("a record that is read at once", function()
   it("of JSON is one, and has its end", function()
     for _, bytes in ipairs { "", "\30", "{}", '{"type":6}', '{"type":6}\30x',
       '{"type":6}\30{"type":6}\30', '\0{"type":6}\30', '{"type":6}\0\30' } do
-      if bytes ~= "\30" then assert.is_false(json.read(bytes), bytes) end
+      if bytes ~= "\30" then
+        assert.is_false(json.read(bytes, "text"), bytes)
+      end
     end
-    assert.same({ type = 6 }, json.read '{"type":6}\30')
-    assert.is_nil((json.read "\30"))
-    assert.is_nil((json.read "x\30"))
+    assert.same({ type = 6 }, json.read('{"type":6}\30', "text"))
+    assert.is_nil((json.read("\30", "text")))
+    assert.is_nil((json.read("x\30", "text")))
   end)
 
   it("of MessagePack is what it is otherwise", function()
@@ -86,7 +89,7 @@ describe("a record that is read at once", function()
         { 1, h, "7", ("T"):rep(40), args }, { 1, h, ("7"):rep(40), "S", args },
         { 3, h, "7", 3, args }, { 6 }, { 1, h, "7", "S" } } do
         local record = pack.encode(m)
-        local read = { messagepack.read(kit.framed(record)) }
+        local read = { messagepack.read(kit.framed(record), "binary") }
         if read[1] == true then calls = calls + 1 end
         local wanted = { messagepack.parse(record) }
         local got = { message_of(messagepack, kit.framed(record)) }
@@ -101,16 +104,17 @@ describe("a record that is read at once", function()
     local record = kit.framed(pack.encode { 1, pack.map {}, "7", "S",
       { "ab" } })
     for i = 0, #record - 1 do
-      assert.is_false(messagepack.read(record:sub(1, i)), i)
+      assert.is_false(messagepack.read(record:sub(1, i), "binary"), i)
     end
-    assert.is_false(messagepack.read(record .. "\2"))
-    assert.is_false(messagepack.read "\0")
-    assert.is_false(messagepack.read "\x80\x80\1\x91\6")
+    assert.is_false(messagepack.read(record .. "\2", "binary"))
+    assert.is_false(messagepack.read("\0", "binary"))
+    assert.is_false(messagepack.read("\x80\x80\1\x91\6", "binary"))
     for _, bad in ipairs { "\x95\1\x80\xa17\xa1S\x91\xc1", -- none, cut, foreign
       "\x95\1\x80\xa17\xa1S\x92\1", "\x95\1\x80\xa17\xa1S\x91\xd4\5a",
       "\x95\1\x80\xa17\xbfS", "\x95\1\x80\xa1\xff\xa1S\x90" } do
       local wanted, why = messagepack.parse(bad)
-      assert.same({ wanted, why }, { messagepack.read(kit.framed(bad)) })
+      assert.same({ wanted, why }, { messagepack.read(kit.framed(bad),
+        "binary") })
     end
   end)
 end)

@@ -7,6 +7,7 @@
 #include "binding/log.h"
 #include "binding/lua_backplane.h"
 #include "binding/lua_body.h"
+#include "binding/lua_call.h"
 #include "binding/lua_client.h"
 #include "binding/lua_conn.h"
 #include "binding/lua_hear.h"
@@ -113,6 +114,7 @@ static int lua_hmac_sha256(lua_State *L) {
 
 static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"backplane", ws_lua_backplane},
+                                     {"call_reader", ws_lua_call_reader},
                                      {"connect", ws_lua_connect},
                                      {"equals", lua_equals},
                                      {"every", ws_lua_every},
@@ -130,6 +132,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"process", ws_lua_process},
                                      {"queue", ws_lua_queue},
                                      {"random", lua_random},
+                                     {"result_writer", ws_lua_result_writer},
                                      {"run", ws_lua_run},
                                      {"input", ws_lua_input},
                                      {"sleep", ws_lua_sleep},

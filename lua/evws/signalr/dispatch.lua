@@ -25,19 +25,23 @@ local holders = setmetatable({}, { __mode = "k" })
 
 -- Waits for a slot; false: the session is over.
 local function take_slot(session)
-  local most = session.hub.options.parallel_invocations
-  while session.n_calls >= most do
+  local hub = session.hub
+  while session.n_calls >= hub.slots do
     if session.is_over then return false end
-    session.slot = session.slot or ws.queue(most)
+    session.slot = session.slot or ws.queue(hub.slots)
+    hub.n_waiting = hub.n_waiting + 1
     session.slot:take()
+    hub.n_waiting = hub.n_waiting - 1
   end
+  if session.is_over then return false end
   session.n_calls = session.n_calls + 1
-  return not session.is_over
+  return true
 end
 
 local function give_slot(session)
   session.n_calls = session.n_calls - 1
-  if session.slot then session.slot:put(true) end
+  -- few of them ever have one
+  if session.hub.n_waiting > 0 and session.slot then session.slot:put(true) end
 end
 
 local function release_slot(call)
@@ -54,6 +58,7 @@ function dispatch.before_result(level)
   local call, session = calls[co], holders[co]
   if session then
     holders[co] = nil
+    session:enter_call()
     return give_slot(session)
   end
   if not call then return end
@@ -244,8 +249,29 @@ local function invocation(session, message)
   end
 end
 
--- A method that is a function and no more; co: that it runs in.
-local function run_simple(co, session, method, id, target, args, n)
+-- The result of a simple method: most of them have one, and a WebSocket of
+-- their own.
+local function tell_simple(session, hub, id, target, ok, value)
+  local protocol = session.protocol
+  local record = ok and id and not session.is_over
+    and protocol.result(id, value)
+  if not record then -- raised, for nobody, or none that can be sent
+    local message = { id = id, target = target }
+    return (ok and tell_result or tell_failure)(session, message, value)
+  end
+  local transport = session.transport -- none: a stateful one is away
+  local conn = transport and transport.conn
+  if not conn or session.replay then return session:write(record, true) end
+  local counts = hub.counts
+  counts.records_out = counts.records_out + 1
+  counts.bytes_out = counts.bytes_out + #record
+  local sent, why = hub.send(conn, record, protocol.kind)
+  if not sent and why == "queue full" then session:overflow() end
+end
+
+-- A method that is a function and no more, in the task co; while it holds its
+-- slot it is counted by that alone.
+local function run_simple(co, session, hub, method, id, target, args, n)
   local ok, value
   co = co or running()
   holders[co] = session
@@ -254,41 +280,34 @@ local function run_simple(co, session, method, id, target, args, n)
   else
     ok, value = xpcall(method.fn, catch, session.ctx, unpack(args, 1, n))
   end
-  local record = ok and id and not session.is_over
-    and session.protocol.result(id, value)
-  if record then
-    session:write(record, true)
-  elseif not ok then
-    tell_failure(session, { id = id, target = target }, value)
-  else -- nobody waits for it, or it is none that can be sent
-    tell_result(session, { id = id, target = target }, value)
-  end
-  if holders[co] then
-    holders[co] = nil
-    give_slot(session)
-  end
-  session:leave_call()
+  tell_simple(session, hub, id, target, ok, value)
+  if not holders[co] then return session:leave_call() end
+  holders[co] = nil
+  session.n_calls = session.n_calls - 1
+  if hub.n_waiting > 0 and session.slot then session.slot:put(true) end
+  if session.state == "over" then session:rest() end
 end
 
 -- An invocation, as its parts, by a reader that has nothing else to do. So the
 -- method may run in its task, and if it waits another goes on reading.
-function dispatch.call(session, id, target, args, n, bad)
-  local hub, n_calls = session.hub, session.n_calls
-  local method, counts = hub.simple[target], hub.counts
+function dispatch.call(session, hub, id, target, args, n, bad)
+  local method, n_calls = hub.simple[target], session.n_calls
   if not method or n ~= method.least or bad then
     return invocation(session, { type = 1, id = id, target = target,
       args = args, n = n, bad = bad, session = nil, holds_slot = nil })
   end
+  local counts = hub.counts
   counts.invocations = counts.invocations + 1
   if n_calls < hub.slots then
     session.n_calls = n_calls + 1
   elseif not take_slot(session) then
     return
   end
-  session.n_running = session.n_running + 1
   local co = detach()
-  if co then return run_simple(co, session, method, id, target, args, n) end
-  spawn_now(run_simple, nil, session, method, id, target, args, n)
+  if not co then
+    return spawn_now(run_simple, nil, session, hub, method, id, target, args, n)
+  end
+  run_simple(co, session, hub, method, id, target, args, n)
 end
 
 local handlers = {

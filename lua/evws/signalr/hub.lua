@@ -29,7 +29,8 @@ function hub.new(given, level)
   local read, methods = options.read(given, level + 1)
   local self = setmetatable({ options = read, methods = methods,
     spelled = {}, simple = {}, slots = read.parallel_invocations,
-    most = read.max_record or math.huge, protocols = {}, speakers = {},
+    n_waiting = 0, send = false,
+    protocols = {}, speakers = {},
     by_token = {}, by_id = {}, n_sessions = 0, tokens = false,
     clock = clock.new(), beat = 0, n_new = 0, leaving = {},
     is_closing = false, is_deserted = false,
@@ -42,7 +43,8 @@ function hub.new(given, level)
     if method.is_simple then self.simple[method.name] = method end
   end
   for _, name in ipairs(read.protocols) do
-    self.protocols[name] = makers[name](read.max_depth)
+    self.protocols[name] = makers[name](read.max_depth,
+      read.max_record or nil)
   end
   for _, name in ipairs(read.transports) do self.offers[name] = true end
   self.spread = spread.new(self)

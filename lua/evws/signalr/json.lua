@@ -6,13 +6,13 @@
 -- has_result, result and error; of an Ack or a Sequence sequence. `bad` says
 -- that the record could be read, but not all of its values.
 
+local core = require "evws.core"
 local json_reader = require "evws.json_reader"
 local values = require "evws.values"
 local writer = require "evws.json_writer"
 
 local concat, find, sub = table.concat, string.find, string.sub
 local encode, text = writer.encode, writer.text
-local math_type = math.type
 local null = values.null
 
 local json = {}
@@ -33,12 +33,14 @@ local function optional_text(raw, raw_null)
   return raw, type(raw) == "string"
 end
 
--- A protocol for values of at most so many levels.
-function json.new(max_depth)
+-- A protocol for values of at most so many levels; most: the bytes of what is
+-- read at once, any without it.
+function json.new(max_depth, most)
+  most = most or math.huge
   -- above the values stand the record and the list of arguments
   local reader = json_reader.new(max_depth + 2)
+  local list_reader = json_reader.new(max_depth + 1)
   local raw_null, value_of = reader.null, reader.value
-  local decode, has_empty_list = reader.decode, reader.has_empty_list
   local self = { name = "json", is_binary = false, kind = "text",
     ping = '{"type":6}\30' }
 
@@ -155,53 +157,18 @@ function json.new(max_depth)
     return message_of(raw)
   end
 
-  -- Of a raw list in which no empty list may be missed: how many arguments, and
-  -- what was wrong with one of them. nil: they are to be read with care.
-  local function bind(args, record)
-    local n, bad = #args, nil
-    for i = 1, n do
-      local value = args[i]
-      if math_type(value) then
-        if value >= -0x1p53 and value <= 0x1p53 then
-          if value // 1 == value then args[i] = value | 0 end
-        elseif value - value ~= 0 then
-          args[i], bad = nil, "a number is too large"
-        end
-      elseif type(value) ~= "string" then
-        if type(value) == "table" and has_empty_list(record) then return nil end
-        local why
-        value, why = value_of(value)
-        if value == nil then bad = why end
-        if value == null then value = nil end
-        args[i] = value
+  -- Bytes of this kind that may be one record with its 0x1E; text is known to
+  -- be UTF-8. Of an invocation that has nothing rare about it no table is made:
+  -- true, its id, target, args, n and bad. Others: as parse. false: it is not
+  -- one record, or not as short as most have it.
+  self.read = core.call_reader(most, list_reader.decode, value_of,
+    function(bytes, kind)
+      if kind ~= "text" or #bytes > most or find(bytes, "\0", 1, true)
+        or find(bytes, "\30", 1, true) ~= #bytes then
+        return false
       end
-    end
-    return n, bad
-  end
-
-  -- Bytes that may be one record with its 0x1E, known to be UTF-8. Of an
-  -- invocation that has nothing rare about it no table is made: true, its id,
-  -- target, args, n and bad. Others: as parse. false: it is not one record.
-  function self.read(bytes)
-    if find(bytes, "\30", 1, true) ~= #bytes or find(bytes, "\0", 1, true) then
-      return false
-    end
-    local record = sub(bytes, 1, -2)
-    local ok, raw = pcall(decode, record)
-    if not ok or type(raw) ~= "table" then return self.parse(record) end
-    local id, target, args = raw.invocationId, raw.target, raw.arguments
-    if raw.type ~= 1 or type(target) ~= "string" or type(args) ~= "table"
-      or id ~= nil and (type(id) ~= "string" or id == "")
-      or raw.streamIds ~= nil or raw.headers ~= nil
-      -- [] or {}?
-      or args[1] == nil and (next(args) ~= nil or find(record, "{", 2, true))
-    then
-      return self.parse(record)
-    end
-    local n, bad = bind(args, record)
-    if not n then return self.parse(record) end
-    return true, id, target, args, n, bad
-  end
+      return self.parse(sub(bytes, 1, -2))
+    end)
 
   -- The records below are strings; or nil, what is wrong, and in which value
   -- and where that is.
@@ -231,20 +198,11 @@ function json.new(max_depth)
       .. "}\30"
   end
 
-  function self.result(id, value)
-    local piece = value -- an integer has all its digits
-    if math_type(value) ~= "integer" then
-      local why, where
-      piece, why, where = encode(value, max_depth)
-      if not piece then return nil, why, 1, where end
-    end
-    if find(id, '[%c"\\]') then
-      return '{"type":3,"invocationId":' .. text(id) .. ',"result":' .. piece
-        .. "}\30"
-    end
-    return '{"type":3,"invocationId":"' .. id .. '","result":' .. piece
-      .. "}\30"
-  end
+  self.result = core.result_writer(function(id, value)
+    local piece, why, where = encode(value, max_depth)
+    if not piece then return nil, why, 1, where end
+    return head("3", id) .. ',"result":' .. piece .. "}\30"
+  end)
 
   function self.failure(id, message)
     return head("3", id) .. ',"error":' .. text(message) .. "}\30"

@@ -29,8 +29,10 @@ local function framed(record)
   return out .. char(n) .. record
 end
 
--- A protocol for values of at most so many levels.
-function messagepack.new(max_depth)
+-- A protocol for values of at most so many levels; most: the bytes of what is
+-- read at once, any without it.
+function messagepack.new(max_depth, most)
+  most = most or math.huge
   local settings = { max_depth = max_depth, is_lenient = true }
   local function read(record, at) return reader.read(record, at, settings) end
   local self = { name = "messagepack", is_binary = true, kind = "binary",
@@ -228,10 +230,12 @@ function messagepack.new(max_depth)
     return true, id, target, args, n
   end
 
-  -- Bytes that may be one record with its length. Of an invocation that has
-  -- nothing rare about it no table is made: true, its id, target, args and n.
-  -- Others: as parse. false: it is not one record.
-  function self.read(bytes)
+  -- Bytes of this kind that may be one record with its length. Of an invocation
+  -- that has nothing rare about it no table is made: true, its id, target, args
+  -- and n. Others: as parse. false: it is not one record, or not as short as
+  -- most have it.
+  function self.read(bytes, kind)
+    if kind ~= "binary" or #bytes > most then return false end
     local need, at = byte(bytes), 2
     if need and need >= 0x80 then
       local high = byte(bytes, 2) or 0x80
@@ -239,8 +243,8 @@ function messagepack.new(max_depth)
       need, at = need & 0x7f | high << 7, 3
     end
     if need ~= #bytes - at + 1 or need == 0 then return false end
-    local list, kind, headers = byte(bytes, at, at + 2)
-    if kind == 1 and headers == 0x80 and (list == 0x95 or list == 0x96) then
+    local list, message, headers = byte(bytes, at, at + 2)
+    if message == 1 and headers == 0x80 and (list == 0x95 or list == 0x96) then
       local is_call, id, target, args, n = short_call(bytes, at + 3,
         list == 0x96)
       if is_call then return true, id, target, args, n end

@@ -13,6 +13,8 @@ local handshake = require "evws.signalr.handshake"
 local records = require "evws.signalr.records"
 local replay = require "evws.signalr.replay"
 
+local call = dispatch.call
+
 local session = {}
 session.__index = session
 
@@ -86,8 +88,6 @@ local function shake(self, record)
   if self.is_stateful then
     -- what comes in one piece with that answer is not counted by the client
     self.replay, self.held = replay.new(), {}
-  else
-    self.read = protocol.read
   end
   hub:opened(self)
   if self.is_over then return end
@@ -128,19 +128,17 @@ end
 -- Bytes of a WebSocket, in order, as feed. What they are most of the time, one
 -- invocation, takes a short way. kind: text is known to be UTF-8.
 function session:hear(bytes, kind)
-  local read, protocol, hub = self.read, self.protocol, self.hub
-  if not read or self.records or #bytes > hub.most or kind ~= protocol.kind then
-    if read and kind ~= protocol.kind then self.read = nil end
-    return self:feed(bytes)
-  end
-  local is_call, id, target, args, n, bad = read(bytes)
+  local read = self.read
+  if not read then return self:feed(bytes) end
+  local is_call, id, target, args, n, bad = read(bytes, kind)
   if is_call == false then return self:feed(bytes) end
   if not is_call then return break_off(self, id) end
+  local hub = self.hub
   local counts = hub.counts
   self.heard, counts.records_in = hub.clock.now, counts.records_in + 1
   counts.bytes_in = counts.bytes_in + #bytes
   if is_call == true then
-    return dispatch.call(self, id, target, args, n, bad)
+    return call(self, hub, id, target, args, n, bad)
   end
   dispatch.message(self, is_call)
 end
@@ -149,7 +147,7 @@ end
 function session:feed(bytes)
   if self.is_over then return end
   local input = self.records or records.new(self.hub.options.max_record)
-  self.records = input
+  self.records, self.read = input, nil
   local hub = self.hub
   self.heard, hub.counts.bytes_in = hub.clock.now,
     hub.counts.bytes_in + #bytes
@@ -174,7 +172,11 @@ function session:feed(bytes)
     end
   end
   -- most of them have none most of the time
-  if self.records == input and input:is_empty() then self.records = nil end
+  if self.records ~= input or not input:is_empty() then return end
+  self.records = nil
+  if self.state == "open" and not self.replay then
+    self.read = self.protocol.read
+  end
 end
 
 -- Bytes that came by a request of their own: it waits only while too much
@@ -329,7 +331,7 @@ function session:over(why)
   wake_all(self, "inbox_room")
   for _, fn in ipairs(self.on_closed or {}) do ws.spawn(fn, self.ctx) end
   self.on_closed = nil
-  if self.is_connected and self.n_running == 0 then ws.spawn(tell_end, self) end
+  if self:is_at_rest() then ws.spawn(tell_end, self) end
 end
 
 function session:enter_call() self.n_running = self.n_running + 1 end
@@ -337,9 +339,16 @@ function session:enter_call() self.n_running = self.n_running + 1 end
 -- on_disconnected comes after the last method.
 function session:leave_call()
   self.n_running = self.n_running - 1
-  if self.is_over and self.n_running == 0 and self.is_connected then
-    tell_end(self)
-  end
+  if self.is_over then self:rest() end
+end
+
+function session:is_at_rest()
+  return self.is_connected and self.n_running == 0 and self.n_calls == 0
+end
+
+-- It is over, and a method has returned.
+function session:rest()
+  if self:is_at_rest() then tell_end(self) end
 end
 
 -- ---- the clock ----

@@ -60,6 +60,7 @@ local function open(hub, conn)
   end
   local self = setmetatable({ conn = conn, session = session }, transport)
   conn.data, send_to = self, send_to or conn.send
+  hub.send = send_to
   if session.protocol then self.kind = session.protocol.kind end
   session:attach(self, data.request)
 end
