@@ -12,7 +12,7 @@ local function run(script)
   local file = assert(io.open(path, "w"))
   assert(file:write(script))
   file:close()
-  local pipe = assert(io.popen(("timeout 20 %s %s 2>&1"):format(lua, path)))
+  local pipe = assert(io.popen(("timeout 80 %s %s 2>&1"):format(lua, path)))
   local output = pipe:read "a"
   assert(pipe:close(), output)
   os.remove(path)

@@ -184,7 +184,7 @@ describe("the guide to containers", function()
     local command = check:gsub("^evws", image .. "/usr/local/bin/evws")
       :gsub("localhost:8080", "localhost:" .. port)
     -- this process serves nothing meanwhile, so the check may take its time
-    run("%s timeout 20 %s", environment, command)
+    run("%s timeout 80 %s", environment, command)
 
     local pid = io.open(directory .. "/pid"):read "n"
     run("kill -TERM %d", pid)

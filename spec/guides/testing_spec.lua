@@ -8,7 +8,7 @@ describe("the guide to testing", function()
 
   local function busted(directory)
     local lua = os.getenv "LUA" or "lua5.4"
-    local pipe = assert(io.popen(("cd %s && timeout 60 %s "
+    local pipe = assert(io.popen(("cd %s && timeout 240 %s "
       .. '"$(command -v busted)" --ignore-lua -o TAP greeter_spec.lua 2>&1')
       :format(directory, lua)))
     local output = pipe:read "a"

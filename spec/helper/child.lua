@@ -25,7 +25,7 @@ local function log(...)
   io.stdout:write(table.concat(list, " "), "\n")
 end
 local function wait(predicate, limit)
-  local last = probe.net.now() + (limit or 20)
+  local last = probe.net.now() + (limit or 80)
   while not predicate() do
     if probe.net.now() > last then error("waited in vain", 2) end
     ws.step(0.01)

@@ -95,7 +95,7 @@ function tree.modules(root)
 end
 
 function tree.expect_echo(copy, root)
-  local output = run(copy.work, "%s timeout 20 %s echo.lua",
+  local output = run(copy.work, "%s timeout 80 %s echo.lua",
     tree.modules(root), tree.lua)
   assert.equal(("%s/share/lua/%s/evws.lua\n%s/lib/lua/%s/evws/core.so\n")
     :format(root, tree.version, root, tree.version), output)
@@ -103,7 +103,7 @@ end
 
 -- Found as a shell would find it.
 function tree.expect_command(copy, root)
-  local command = ("PATH='%s/bin':\"$PATH\" %s timeout 20 evws ")
+  local command = ("PATH='%s/bin':\"$PATH\" %s timeout 80 evws ")
     :format(root, tree.modules(root))
   local output = run(copy.work, command .. "--version")
   assert.is_truthy(output:find "^evws %d")
