@@ -18,6 +18,7 @@ local frame = t.frame
 local script = [[
 local signalr = require "evws.signalr"
 local hub = signalr.hub { keepalive_interval = false,
+  disconnect_timeout = 60,
   stateful_reconnect = true, user_id = function(request)
   return ws.parse_query(request.query).user
 end, methods = { Who = function(ctx)
@@ -50,9 +51,10 @@ describe("a hub in several workers", function()
 
   local served, port
 
-  local function start(options)
-    served = serve.serve(script, "--workers " .. WORKERS .. (options or ""))
-    served:await("^worker ", WORKERS)
+  local function start(options, workers)
+    served = serve.serve(script, ("--workers %d%s"):format(workers or WORKERS,
+      options or ""))
+    served:await("^worker ", workers or WORKERS)
     port = served:port()
   end
 
@@ -126,14 +128,16 @@ describe("a hub in several workers", function()
     local all = 2 * WORKERS
     local calls = 'evws_hub_calls_total{hub="/hub"} ' .. all
     local sessions = 'evws_hub_sessions{hub="/hub",transport="WebSockets"} '
-    for _ = 1, all do open((negotiate()), "") end
-    await_page("1", calls)
-    await_page("1", sessions .. all)
-    await_page("2", sessions .. all)
-    serve.kill(served.child:output():match "worker 1 (%d+)")
-    served:await("^worker 1", 2)
-    await_page("1", calls)
-    local page = await_page("2", calls)
+    local id
+    for _ = 1, all do
+      local _, who = open((negotiate()), "")
+      id = ("%d"):format(who.worker)
+    end
+    await_page(id, calls)
+    await_page(id, sessions .. all)
+    serve.kill(served.child:output():match("worker " .. id .. " (%d+)"))
+    served:await("^worker " .. id, 2)
+    local page = await_page(id, calls)
     t.contains(page, "evws_worker_restarts_total 1\n")
     assert.is_true(tonumber(page:match(sessions .. "(%d+)")) < all)
   end)
@@ -268,6 +272,35 @@ describe("a hub in several workers", function()
     served:await("^worker ", 2 * WORKERS)
     served:await("^end$", WORKERS) -- whoever goes has no new sessions
     assert.equal(200, (ask("GET", (negotiate()))))
+  end)
+
+  it("takes a poll that was negotiated before a reload", function()
+    start(" --grace 200", 1)
+    local path = negotiate()
+    served.child:signal "HUP"
+    served:await("^worker ", 2)
+    assert.equal(200, (ask("GET", path)))
+    assert.equal(200, (ask("POST", path, shake)))
+    assert.same({ 200, "{}\30" }, { ask("GET", path) })
+    -- nobody else is waited for: it goes, and says so
+    assert.same({ 200, '{"type":7,"allowReconnect":true}\30' },
+      { ask("GET", path) })
+    served:await("^end$", 1, 40)
+  end)
+
+  it("takes an event stream that was negotiated before a reload", function()
+    start(" --grace 200", 1)
+    local path = negotiate()
+    served.child:signal "HUP"
+    served:await("^worker ", 2)
+    local events = send("GET", path, nil, "Accept: text/event-stream\r\n")
+    assert.equal(200, (events:read_http { head = true }))
+    assert.equal(":\r\n\r\n", events:chunk())
+    assert.equal(200, (ask("POST", path, shake)))
+    assert.equal("data: {}\30\r\n\r\n", events:chunk())
+    assert.equal('data: {"type":7,"allowReconnect":true}\30\r\n\r\n',
+      events:chunk())
+    served:await("^end$", 1, 40)
   end)
 
   it("has nothing of one that has died", function()

@@ -95,6 +95,13 @@ static struct ws_server *server_at(struct ws_state *st, const struct place *at,
   return NULL;
 }
 
+int ws_lua_expect(lua_State *L) {
+  struct ws_server *s = &ws_check_server(L, 1)->s;
+  double seconds = luaL_checknumber(L, 2);
+  if (!s->is_gone) s->retiring.expects = ws_loop_now(s->loop) + seconds;
+  return 0;
+}
+
 int ws_lua_adopt(lua_State *L) {
   struct ws_state *st = ws_state_of(L);
   size_t n;

@@ -124,6 +124,7 @@ static void retire(struct ws_state *st, double linger, int code, double grace,
     struct lua_server *ls = WS_LIST_ENTRY(l, struct lua_server, link);
     struct ws_server *s = &ls->s;
     l = l->next; /* closing may take it out of the list */
+    if (is_all) s->retiring.expects = 0;
     s->is_last = is_all && s->is_shared && !ls->is_inherited;
     if (is_all && !ls->is_inherited)
       ws_farewell_begin(s, code, reason, grace);

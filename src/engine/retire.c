@@ -52,7 +52,7 @@ static void look(struct ws_server *s) {
   double due = 0;
   if (now < r->linger && s->n_conns)
     due = fmin(r->linger - now, LOOK_RARELY);
-  else if (now < r->most && has_pending(s))
+  else if (now < r->most && (now < r->expects || has_pending(s)))
     due = LOOK_AGAIN;
   if (due > 0 && ws_loop_timer(s->loop, &r->timer, due)) return;
   ws_farewell_begin(s, r->code, (struct ws_slice){"", 0}, r->grace);

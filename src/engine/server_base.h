@@ -91,6 +91,7 @@ struct ws_farewell {
 struct ws_retiring {
   struct ws_timer timer;
   double linger, most; /* on the loop's clock: not before, and not after */
+  double expects;      /* until then others may pass requests on to it */
   double grace;        /* seconds */
   int code;
   bool is_on;

@@ -74,7 +74,7 @@ local function negotiated(hub, request, query, user)
   if not version then return 200, refusal, headers end
   local is_stateful = hub.options.stateful_reconnect
     and query.usestatefulreconnect == "true"
-  local promised = hub:promise(user, is_stateful, version)
+  local promised = hub:promise(user, is_stateful, version, server_of(request))
   return 200, negotiate.answer(promised, version, hub.transports, is_stateful),
     headers
 end

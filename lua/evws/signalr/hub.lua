@@ -47,6 +47,8 @@ function hub.new(given, level)
       read.max_record or nil)
   end
   for _, name in ipairs(read.transports) do self.offers[name] = true end
+  self.has_only_websockets = #read.transports == 1 and self.offers.WebSockets
+    and not read.stateful_reconnect
   self.spread = spread.new(self)
   self.groups = groups.new(read.name or "", self)
   self.clients = clients.new(self)
@@ -105,8 +107,8 @@ function hub:session(user, is_stateful)
 end
 
 -- What a negotiation promises: a session, or, where tokens are signed, only its
--- id and token; { id =, token = }.
-function hub:promise(user, is_stateful, version)
+-- id and token; { id =, token = }. The server waits for who comes with it.
+function hub:promise(user, is_stateful, version, server)
   local tokens = self:token()
   if not tokens.secret then
     local one = self:session(user, is_stateful)
@@ -116,6 +118,9 @@ function hub:promise(user, is_stateful, version)
   local id = token.new_id()
   local name = tokens:make(id, user, is_stateful and "stateful"
     or version == 0 and "old" or "plain", self.options.disconnect_timeout)
+  if server and not self.has_only_websockets then
+    worker.expect(self, server, self.options.disconnect_timeout)
+  end
   return { id = version == 0 and name or id, token = name }
 end
 
@@ -129,7 +134,9 @@ end
 -- one began with it.
 function hub:adopt(told)
   if not self:token():use(told) then return nil end
-  return add(self, told.id, told.name, told.user, told.is_stateful)
+  local one = add(self, told.id, told.name, told.user, told.is_stateful)
+  one.is_promised = token.is_ours(told) or nil
+  return one
 end
 
 -- Found by another token from now on.
@@ -141,6 +148,7 @@ end
 
 -- It has shaken hands: from now on it gets what is sent to all.
 function hub:opened(one)
+  if one.is_promised then worker.kept(self) end
   self.speakers[one.protocol] = (self.speakers[one.protocol] or 0) + 1
   local beat
   if self.beats and one.transport.wants_pings ~= false then

@@ -31,6 +31,33 @@ function worker.pass(serial, request)
   return true
 end
 
+-- A token has been given out by this server, whose session begins here within
+-- so many seconds, unless it is for a WebSocket, which anybody may take. One
+-- that retires waits for it. hub.promised: { server =, n =, by = }
+function worker.expect(hub, server, seconds)
+  if worker.serial == 0 then return end
+  local now, promised = ws.now(), hub.promised
+  if not promised or promised.server ~= server or now > promised.by then
+    promised = { server = server, n = 0 }
+    hub.promised = promised
+  end
+  promised.n, promised.by = promised.n + 1, now + seconds
+  core.expect(server, seconds)
+end
+
+local settling = 5 -- seconds: the answer to the handshake has to be fetched
+
+-- The session of such a token has shaken hands: where it was the last one,
+-- nobody is waited for any longer.
+function worker.kept(hub)
+  local promised = hub.promised
+  if not promised then return end
+  promised.n = promised.n - 1
+  if promised.n > 0 then return end
+  core.expect(promised.server, settling)
+  hub.promised = nil
+end
+
 -- Passed to us; or back to us, as that worker is no more.
 local function take(bytes, fd)
   if fd then core.adopt(bytes:match "^%d+\n(.*)$", fd) end
