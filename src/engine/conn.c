@@ -16,6 +16,12 @@
 #include "engine/conn_send.h"
 #include "transport/linger.h"
 
+/* What a step towards being open takes, in microseconds: as much as it may be
+ * on a slow machine. A page that is queued takes one. */
+#define PLAIN_COST 100
+#define TLS_COST 500
+#define PAGE 4096
+
 /* Of one that is over, or was never begun: a server's route goes with the
  * server, a client's with its object, and somebody may still look. */
 static const struct ws_conn_options no_options;
@@ -257,14 +263,25 @@ static void on_late(struct ws_late *late) {
     ws_conn_update(c);
 }
 
+/* A connection that is not open; what it is owed by now was copied. */
+static void begin(struct ws_conn *c, uint8_t got) {
+  struct ws_watch *w = &c->stream.watch;
+  uint32_t cost = c->stream.tls ? TLS_COST : PLAIN_COST;
+  size_t queued = c->stream.queued;
+  if (!ws_loop_begins(c->stream.loop, w, got, cost)) return;
+  if (got & WS_DEAF) ws_stream_fail(&c->stream, w->error);
+  c->phase->calls->on_ready(c, got);
+  if (c->stream.queued > queued)
+    c->stream.loop->begun += (uint32_t)((c->stream.queued - queued) / PAGE);
+}
+
 static void on_ready(struct ws_watch *w) {
   struct ws_stream *s = WS_LIST_ENTRY(w, struct ws_stream, watch);
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
   uint8_t got = w->got;
   w->got = 0;
   if (c->state == WS_CONN_PENDING) {
-    if (got & WS_DEAF) ws_stream_fail(s, w->error);
-    c->phase->calls->on_ready(c, got);
+    begin(c, got);
     return;
   }
   if (got & (WS_WRITE | WS_DEAF)) {

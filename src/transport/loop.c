@@ -61,6 +61,10 @@ static void read_clock(struct ws_loop *loop) {
   loop->tick = ws_loop_tick(loop, loop->now);
 }
 
+static void begin_again(struct ws_late *late) {
+  WS_LIST_ENTRY(late, struct ws_loop, begun_late)->begun = 0;
+}
+
 void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   memset(loop, 0, sizeof *loop);
   loop->io = io;
@@ -72,6 +76,8 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   ws_list_init(&loop->dead);
   ws_deflate_pool_init(&loop->deflate);
   loop->deflate.spent = &loop->spent;
+  ws_list_init(&loop->begun_late.link);
+  loop->begun_late.run = begin_again;
   loop->wake = -1;
   pthread_once(&counting, count_forks);
   loop->forks = atomic_load(&forks);
@@ -132,6 +138,19 @@ void ws_loop_enough(struct ws_loop *loop) {
   ws_list_splice(&loop->running, loop->phase);
   ws_list_splice(loop->phase, &loop->running);
   loop->is_cut = true;
+}
+
+bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
+                    uint32_t cost) {
+  ws_loop_late(loop, &loop->begun_late);
+  if (loop->begun < WS_TURN_BEGINS) {
+    loop->begun += cost;
+    return true;
+  }
+  w->got |= got;
+  if (!ws_list_is_linked(&w->ready)) ws_list_append(&loop->ready, &w->ready);
+  loop->is_cut = true; /* it has not been heard */
+  return false;
 }
 
 static void run_ready(struct ws_loop *loop) {

@@ -70,6 +70,8 @@ struct ws_loop {
   size_t spent;           /* in this phase: bytes that the kernel was handed,
                            * and the work of inflating */
   bool is_cut;            /* a phase of this turn was ended by that */
+  uint32_t begun;         /* microseconds spent on what is not open yet */
+  struct ws_late begun_late;
   struct ws_list lingers; /* linger.c: descriptors on their way out, */
   size_t n_lingers;       /* the oldest first; so many */
   struct ws_list dead;    /* memory to give back at the end of the turn */
@@ -158,6 +160,13 @@ static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   loop->spent += bytes;
   if (loop->spent >= WS_TURN_BYTES) ws_loop_enough(loop);
 }
+
+/* What begins (handshakes, requests) leaves most of a turn to those who are
+ * connected. May it go on now, for some `cost` microseconds? Otherwise the
+ * watch, which is ready for `got`, has its turn in the next one. */
+#define WS_TURN_BEGINS 2000
+bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
+                    uint32_t cost);
 
 /* Frees memory from ws_mem_alloc (at least sizeof(struct ws_list)) at the end
  * of the turn, when nothing on the C stack can know it any more. */
