@@ -249,28 +249,17 @@ local function invocation(session, message)
   end
 end
 
--- The result of a simple method: most of them have one, and a WebSocket of
--- their own.
-local function tell_simple(session, hub, id, target, ok, value)
-  local protocol = session.protocol
-  local record = ok and id and not session.is_over
-    and protocol.result(id, value)
-  if not record then -- raised, for nobody, or none that can be sent
-    local message = { id = id, target = target }
-    return (ok and tell_result or tell_failure)(session, message, value)
-  end
-  local transport = session.transport -- none: a stateful one is away
-  local conn = transport and transport.conn
-  if not conn or session.replay then return session:write(record, true) end
-  local counts = hub.counts
-  counts.records_out = counts.records_out + 1
-  counts.bytes_out = counts.bytes_out + #record
-  local sent, why = hub.send(conn, record, protocol.kind)
-  if not sent and why == "queue full" then session:overflow() end
+-- What a simple method has raised, or returned to nobody, or what cannot be
+-- sent.
+local function tell_rare(session, id, target, ok, value)
+  local message = { id = id, target = target }
+  if ok then return tell_result(session, message, value) end
+  tell_failure(session, message, value)
 end
 
 -- A method that is a function and no more, in the task co; while it holds its
--- slot it is counted by that alone.
+-- slot it is counted by that alone. Its session is none that may come back, so
+-- it has a transport until it is over.
 local function run_simple(co, session, hub, method, id, target, args, n)
   local ok, value
   co = co or running()
@@ -280,7 +269,22 @@ local function run_simple(co, session, hub, method, id, target, args, n)
   else
     ok, value = xpcall(method.fn, catch, session.ctx, unpack(args, 1, n))
   end
-  tell_simple(session, hub, id, target, ok, value)
+  local protocol, is_over = session.protocol, session.state == "over"
+  local record = ok and id and not is_over and protocol.result(id, value)
+  if record then
+    local conn = session.transport.conn
+    if conn then
+      local counts = hub.counts
+      counts.records_out = counts.records_out + 1
+      counts.bytes_out = counts.bytes_out + #record
+      local sent, why = hub.send(conn, record, protocol.kind)
+      if not sent and why == "queue full" then session:overflow() end
+    else
+      session:write(record, true)
+    end
+  else
+    tell_rare(session, id, target, ok, value)
+  end
   if not holders[co] then return session:leave_call() end
   holders[co] = nil
   session.n_calls = session.n_calls - 1
