@@ -951,6 +951,11 @@ function server:reload_tls() end
 ---Messages that a slow reader missed: publishes that met a full queue, and what
 ---had a `ttl` or a `key` and was too old, or replaced.
 ---@field dropped integer
+---People in topics now, those who came and those who left: one for each topic
+---and key.
+---@field present integer
+---@field joins integer
+---@field leaves integer
 ---Bytes that wait for peers to read.
 ---@field queued_bytes integer
 ---Bytes that evws has allocated in this process, beside Lua's own.

@@ -67,7 +67,7 @@ describe("stats", function()
     local stats = t.listen {}:stats()
     for _, name in ipairs { "accepted", "opened", "open", "pending",
       "requests", "messages_in", "messages_out", "bytes_in", "bytes_out",
-      "dropped", "queued_bytes" } do
+      "dropped", "queued_bytes", "present", "joins", "leaves" } do
       assert.equal(0, stats[name], name)
     end
     assert.same({}, stats.closed)
@@ -413,6 +413,35 @@ describe("metrics", function()
       series['evws_turn_seconds_bucket{le="+Inf"}'])
     assert.equal("histogram", types.evws_turn_seconds)
     assert.equal("gauge", types.evws_loop_lag_seconds)
+  end)
+
+  it("count who is in topics, who came and who left, by key", function()
+    local conns = {}
+    local server = t.listen { on_open = function(conn)
+      conns[#conns + 1] = conn
+    end }
+    local raws = {}
+    for i = 1, 3 do
+      raws[i] = t.open(server)
+      t.wait(function() return conns[i] end)
+      conns[i]:subscribe("a", { presence = { key = i < 3 and "ann" or "bob" } })
+    end
+    conns[1]:subscribe("b", { presence = "x" })
+    local function counted()
+      local stats, _, series = server:stats(), parse(server:metrics())
+      local list = { stats.present, stats.joins, stats.leaves }
+      assert.same(list, { series.evws_present, series.evws_joins_total,
+        series.evws_leaves_total })
+      return list
+    end
+    assert.same({ 3, 3, 0 }, counted())
+    conns[2]:unsubscribe "a" -- and by another tab he is there still
+    assert.same({ 3, 3, 0 }, counted())
+    raws[1]:reset()
+    t.wait(function() return server.connections == 2 end)
+    assert.same({ 1, 3, 2 }, counted())
+    conns[3]:subscribe("a", { presence = false })
+    assert.same({ 0, 3, 3 }, counted())
   end)
 
   it("are served by three lines of on_request", function()

@@ -83,7 +83,7 @@ static void push_backplane(lua_State *L, const struct ws_server *s) {
 int ws_server_stats(lua_State *L) {
   const struct ws_server *s = check_running(L);
   struct ws_totals t = look(s, read_all(L));
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 20);
   set(L, "accepted", t.stats.accepted);
   set(L, "opened", t.stats.opened);
   set(L, "open", t.open);
@@ -98,6 +98,9 @@ int ws_server_stats(lua_State *L) {
   set(L, "bytes_in", t.traffic.bytes_in);
   set(L, "bytes_out", t.traffic.bytes_out);
   set(L, "dropped", t.traffic.dropped);
+  set(L, "present", t.present);
+  set(L, "joins", t.stats.joins);
+  set(L, "leaves", t.stats.leaves);
   set(L, "queued_bytes", t.queued);
   set(L, "memory", t.memory);
   set(L, "turns", turns_of(&t));
@@ -195,6 +198,13 @@ static void add_traffic(luaL_Buffer *b, const struct ws_traffic *t) {
       t->dropped);
 }
 
+static void add_presence(luaL_Buffer *b, const struct ws_totals *t) {
+  one(b, "present", "gauge", "People who are in topics.", t->present);
+  one(b, "joins_total", "counter", "People who came into topics.",
+      t->stats.joins);
+  one(b, "leaves_total", "counter", "People who left topics.", t->stats.leaves);
+}
+
 static void add_worker(luaL_Buffer *b, uint32_t id, uint64_t open) {
   add(b, "evws_worker_connections{worker=\"%u\"} %llu\n", (unsigned)id,
       (unsigned long long)open);
@@ -241,6 +251,7 @@ static void push_own(lua_State *L, const struct ws_server *s) {
   add_refused(&b, &t.stats);
   add_closed(&b, &t.stats.closed);
   add_traffic(&b, &t.traffic);
+  add_presence(&b, &t);
   one(&b, "queued_bytes", "gauge", "Bytes that wait for peers to read.",
       t.queued);
   one(&b, "memory_bytes", "gauge", "Memory of evws, beside that of Lua.",

@@ -240,6 +240,7 @@ struct ws_present *ws_presence_join(struct ws_presence *p,
     update(changes, one, join);
   } else {
     join->n = 1;
+    changes->server->stats.joins++;
     tell(changes, join);
   }
   return present;
@@ -252,6 +253,7 @@ void ws_presence_leave(struct ws_present *who, struct ws_changes *changes) {
     update(changes, one, who->leave);
   } else {
     remove_person(p, one);
+    changes->server->stats.leaves++;
     tell(changes, who->leave);
   }
   ws_mem_free(who);

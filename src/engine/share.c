@@ -129,7 +129,7 @@ static void bury(struct ws_share_page *page, int slot) {
     struct ws_totals past, t;
     load(page, slot, at, &t);
     load(page, 0, at, &past);
-    t.open = t.pending = t.queued = t.memory = 0;
+    t.open = t.pending = t.queued = t.memory = t.present = 0;
     t.lag = 0;
     ws_totals_add(&past, &t);
     store(page, 0, at, &past);

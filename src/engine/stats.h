@@ -57,6 +57,7 @@ void ws_closes_add(struct ws_closes *sum, const struct ws_closes *c);
 /* Of one server, outside of the path of messages. */
 struct ws_stats {
   uint64_t accepted, opened, requests;
+  uint64_t joins, leaves; /* of people in its topics */
   uint64_t refused[WS_REFUSALS];
   struct ws_closes closed;
 };

@@ -11,7 +11,7 @@ struct ws_totals {
   uint64_t turns[WS_PACE_BOUNDS + 1];
   double busy; /* seconds */
   /* of this moment: no counters */
-  uint64_t open, pending, queued, memory;
+  uint64_t open, pending, queued, memory, present;
   double lag; /* seconds; the sum is the worst */
 };
 
@@ -22,8 +22,8 @@ void ws_totals_add(struct ws_totals *sum, const struct ws_totals *t);
 
 /* As words, for memory that others read. */
 #define WS_TOTALS_WORDS \
-  (3 + WS_REFUSALS + WS_CODES + 2 * WS_OWN_CODES + 1 + 5 + \
-   (WS_PACE_BOUNDS + 1) + 1 + 5)
+  (5 + WS_REFUSALS + WS_CODES + 2 * WS_OWN_CODES + 1 + 5 + \
+   (WS_PACE_BOUNDS + 1) + 1 + 6)
 
 void ws_totals_pack(const struct ws_totals *t, uint64_t w[WS_TOTALS_WORDS]);
 void ws_totals_unpack(struct ws_totals *t, const uint64_t w[WS_TOTALS_WORDS]);
