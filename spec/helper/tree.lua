@@ -37,6 +37,12 @@ ws.run(function()
   c:close()
   s:close()
 end)
+require "evws.sim".new():run(function(net)
+  ws.listen { port = 1, on_message = function(c, m) c:send(m) end }
+  local c = net:connect "ws://localhost:1/"
+  c:send("hi")
+  assert(c:receive() == "hi")
+end)
 print(package.searchpath("evws", package.path))
 print(package.searchpath("evws.core", package.cpath))
 ]]

@@ -12,7 +12,7 @@ void ws_world_new(lua_State *L);
 struct ws_state *ws_world_blank(lua_State *L);
 
 /* For a driver, the state as its argument. */
-void ws_world_turn(void *st);
+void ws_world_turn(void *arg);
 
 /* The loop and what is left in it are given back; nobody is told. */
 void ws_world_end(struct ws_state *st);

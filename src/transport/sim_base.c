@@ -9,7 +9,7 @@
 #include "transport/net.h"
 
 #define SOCKETS_FIRST 64
-#define LINE_MAX 160
+#define NOTE_MAX 160
 
 struct ws_sim_socket *ws_sim_find(struct ws_sim *s, int fd) {
   if (fd < WS_SIM_FDS || (size_t)(fd - WS_SIM_FDS) >= s->n_sockets) return NULL;
@@ -126,7 +126,7 @@ static uint32_t sum_of(const uint8_t *bytes, size_t n) {
 
 void ws_sim_note(struct ws_sim *s, const struct ws_sim_socket *from,
                  const char *what, const void *bytes, size_t n) {
-  char line[LINE_MAX];
+  char line[NOTE_MAX];
   int len;
   if (!s->options.has_trace) return;
   int port = ws_sim_port(&from->local), to = ws_sim_port(&from->remote);
