@@ -117,7 +117,7 @@ describe("a refusal to watch", function()
           local results
           ws.spawn(function()
             results = table.pack(ws.connect("ws://127.0.0.1:"
-              .. listener.port, { timeout = 0.5 }))
+              .. listener.port, { timeout = 2 }))
           end)
           for _ = 1, n do ws.step(0.01) end
           faults.refuse_watch(2, %d)

@@ -240,6 +240,27 @@ describe("evws serve", function()
     served:await "^worker 2 2"
   end)
 
+  it("minds these before the first one is ready, too", function()
+    for signal, n in pairs { TTIN = 3, TTOU = 1 } do
+      local gate = os.tmpname()
+      os.remove(gate)
+      finally(function() os.remove(gate) end)
+      local served = kit.serve([[
+        say "up"
+        while not io.open(arg[1]) do ws.sleep(0.02) end
+      ]] .. kit.echo, "-w 2", gate)
+      served:await "^up"
+      served.child:signal(signal)
+      assert(io.open(gate, "w")):close()
+      served:await("^worker", n)
+      served.child:signal "HUP"
+      served:await("^worker %d 2", n)
+      assert.equal(n, served:count "^worker %d 2")
+      os.remove(gate)
+      kit.cleanup()
+    end
+  end)
+
   it("aborts a worker whose loop does not turn", function()
     local mark = os.tmpname()
     os.remove(mark)

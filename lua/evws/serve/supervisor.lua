@@ -219,18 +219,20 @@ function supervisor:reload()
   replace_next(self)
 end
 
+--- Before the first one is ready: with the others, then.
 function supervisor:more()
-  if self.stopping or not self.was_ready or self.count >= 128 then return end
+  if self.stopping or self.count >= 128 then return end
   self.count = self.count + 1
-  fill(self, self.count)
+  if self.was_ready then fill(self, self.count) end
 end
 
 -- Whoever is being replaced there goes with the one that was to come.
 function supervisor:less()
   local place = self.places[self.count]
-  if self.stopping or not self.was_ready or self.count == 1 then return end
+  if self.stopping or self.count == 1 then return end
   self.places[self.count] = nil
   self.count = self.count - 1
+  if not place then return end
   if place.retry then place.retry:cancel() end
   for _, worker in pairs { place.current, place.next } do
     if worker.state == "starting" then
