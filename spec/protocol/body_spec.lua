@@ -226,6 +226,7 @@ describe("body", function()
     local list = {}
     for _, line in ipairs {
       ": v\r\n", "A : v\r\n", " A: v\r\n", "\tA: v\r\n", "A\r\n", "A: b\n",
+      "A(: v\r\n",
       "A: b\rc\r\n", "A: b\r\r\n", "A: \0\r\n", "A: \127\r\n", "A: \v\r\n",
       "A\0: b\r\n", "\x80: b\r\n", "A: b\r\n c\r\n", "\n", "\r\r\n",
       "\rA: b\r\n",

@@ -137,7 +137,7 @@ describe("a server, asked for an extension", function()
   it("BI-21 declines bad, unknown and repeated parameters", function()
     local values = { "", "=", "=7", "=16", "=99", "=-1", "=+9", "=08", "=09",
       "=0x9", '="7"', '="09"', '="+9"', "=9.0", "=150", '=""', '="1\\5"',
-      "=9 9", "= ,=9" }
+      "=20", "=1-", "=9 9", "= ,=9" }
     for _, value in ipairs(values) do
       declines(name .. "; server_max_window_bits" .. value)
       if value ~= "" then

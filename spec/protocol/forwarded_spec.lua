@@ -228,6 +228,8 @@ describe("a range of addresses", function()
       ["::/129"] = "a bad prefix length", ["[::1]"] = "no address",
       ["::1%lo"] = "no address", ["10.0.0.1/8"] = "bits behind the prefix",
       ["2001:db8::1/32"] = "bits behind the prefix",
+      ["::ffff:0.0.0.0/95"] = "bits behind the prefix",
+      ["::ffff:0:0/0"] = "bits behind the prefix",
       ["10.0.0.0\0/8"] = "no address", ["localhost"] = "no address",
     } do
       local ok, what = proxy.range(text)

@@ -246,7 +246,8 @@ describe("handshake", function()
                                    "Host: a.example")).path)
     local list = { head("OPTIONS * HTTP/1.1") }
     for _, line in ipairs { "OPTIONS *?", "OPTIONS **", "OPTIONS *#",
-                            "OPTIONS */", "GET *", "POST *", "HEAD *",
+                            "OPTIONS */", "OPTIONS x",
+                            "GET *", "POST *", "HEAD *",
                             "options *", "CONNECT *", "OPTIONS a:80",
                             "OPTIONS a.example" } do
       list[#list + 1] = head(line .. " HTTP/1.1", "Host: a.example")

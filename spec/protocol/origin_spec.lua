@@ -245,6 +245,8 @@ describe("the same origin", function()
         { "https://good.com", "", true, false },
         { "https://good.com", "good.com,evil", true, false },
         { "https://good.com", "good.com ", true, false },
+        { "web+app-1.2://good.com", "good.com", true, false },
+        { "+web://good.com", "good.com", true, false },
         { "https://" .. ("a"):rep(8192), ("a"):rep(8192), true, false }
       } do
         if origin.is_same(row[1], row[2], row[3]) ~= row[4] then

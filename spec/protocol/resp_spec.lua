@@ -146,6 +146,7 @@ describe("a URL of Redis", function()
       ["redis://a b"] = "a character that must be percent-encoded",
       ["redis://a%zz"] = "a character that must be percent-encoded",
       ["redis://u:%00@a"] = "a character that must be percent-encoded",
+      ["redis://a\127"] = "a character that must be percent-encoded",
       ["redis://a#x"] = "a character that must be percent-encoded",
     } do
       assert.same({ nil, why }, { redis.url(text) }, text)

@@ -57,6 +57,7 @@ describe("the URL of a proxy", function()
       ["http://a:%4x@b"] = "a malformed %-escape in user or password",
       ["http://a%0d%0aX@b"] = "a control byte in user or password",
       ["http://a:\n@b"] = "a control byte in user or password",
+      ["http://a:b%7F@b"] = "a control byte in user or password",
       ["http://a%3Ab:c@b"] = "a colon in the user's name",
       ["http://a:" .. ("x"):rep(600) .. "@b"] =
         "user and password are too long",
@@ -98,6 +99,9 @@ describe("a list of those that no proxy is asked for", function()
     end
     assert.is_false(spares("a.test", "ba.test"))
     assert.is_false(spares("a.test", "test"))
+    assert.is_true(spares("a", "b.a"))
+    assert.is_true(spares("a", "a."))
+    assert.is_false(spares("a", "."))
   end)
 
   it("names addresses and ranges of them", function()
@@ -109,7 +113,8 @@ describe("a list of those that no proxy is asked for", function()
       assert.is_true(spares(list, "::1"), list)
     end
     for _, list in ipairs { "127.0.0.2", "10.0.0.0/8", "127.0.0.1:81", "::1",
-      "0.0.1", "127.0.0.1/33", "::/0", "127.0.0.0/8:80" } do
+      "127.0.0.2:80", "a.test", "0.0.1", "127.0.0.1/33", "::/0",
+      "127.0.0.0/8:80" } do
       assert.is_false(spares(list, "127.0.0.1"), list)
     end
     assert.is_false(spares("[::1]:81", "::1"))

@@ -172,7 +172,8 @@ describe("a URL", function()
       "ws://?q", "ws://:80", "ws://a.test:x", "ws://a.test:-1",
       "ws://a.test:65536x", "ws://:65536",
       "ws://a.test:1:2",
-      "ws://[::1", "ws://[::1]x", "ws://[]", "ws://[::g]", "ws://::1/",
+      "ws://[::1", "ws://[::1]x", "ws://a%25lo]/", "ws://[a%25lo",
+      "ws://[]", "ws://[::g]", "ws://::1/",
       "ws://a\\b/", "ws://a_test!<>/", "ws://" .. ("a"):rep(300) .. "/" })
     refuses("the port is above 65535", { "ws://a.test:65536",
       "wss://a.test:99999999999999999999/x", "ws://[::1]:99999?x",

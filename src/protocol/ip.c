@@ -75,8 +75,6 @@ const char *ws_ip_parse_range(struct ws_slice text, struct ws_ip_range *out) {
   bool is_v4 = memchr(address.p, ':', address.n) == NULL;
   if (bits < 0 || bits > (is_v4 ? 32 : 128)) return "a bad prefix length";
   out->bits = (uint8_t)(is_v4 ? bits + MAPPED_BITS : bits);
-  if (out->bits < MAPPED_BITS && out->first.kind == WS_IP_V4)
-    out->first.kind = WS_IP_V6; /* ::/n of the mapped block itself */
   /* 10.0.0.1/8 may be meant as one address: that would trust 16 millions */
   return has_bits_behind(out) ? "bits behind the prefix" : NULL;
 }
