@@ -5,6 +5,7 @@
 
 BUILD = build/$(if $(PGO),pgo,release)
 SANITIZE =
+COVERAGE =
 PGO =
 EXAMPLE = echo
 WORKERS =
@@ -112,7 +113,10 @@ ws_cflags += -fstack-protector-strong -fstack-clash-protection
 ws_cflags += -fno-plt
 ws_ldflags = -shared -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete
 ifneq ($(filter x86_64 amd64 i%86,$(ARCH)),)
-ws_cflags += -fcf-protection
+# Shadow stacks. An endbr64 at each function would cost every message something,
+# and no kernel looks for them in programs.
+ws_cflags += -fcf-protection=return
+ws_ldflags += -Wl,-z,shstk
 endif
 endif
 
@@ -120,8 +124,16 @@ ifneq ($(filter 1 true,$(CI) $(WERROR)),)
 ws_cflags += -Werror
 endif
 
-ifeq ($(SANITIZE),)
-ws_cppflags += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+ifneq ($(COVERAGE),)
+# Every branch as it is written; an assertion is no branch. Threads and the
+# children of a spec count, too.
+ws_cppflags += -U_FORTIFY_SOURCE -DNDEBUG -DWS_FAULT
+ws_cflags += --coverage -fprofile-update=atomic
+else ifeq ($(SANITIZE),)
+# A packager's own level stays; without optimization there are no such functions.
+optimized = $(filter-out -O0,$(filter -O%,$(CPPFLAGS) $(CFLAGS)))
+ws_cppflags += $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),, \
+  $(if $(optimized),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
 else
 # The sanitizers want to see every access, so no fortified functions here.
 ws_cppflags += -U_FORTIFY_SOURCE -DWS_FAULT
