@@ -173,9 +173,9 @@ engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test cross asan lint format peers soak faults \
-  simulate hostile run-faults conformance \
-  docs fuzz dist install uninstall clean help flags build-core build-all build-fuzz \
+.PHONY: all test-deps probe run test cross asan coverage mutate lint format \
+  peers soak faults simulate hostile run-faults conformance docs fuzz dist \
+  install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts bench pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -337,6 +337,24 @@ asan:
 	$(again) run-specs $(asan_build)
 
 asan_build = BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
+
+## coverage: lines and branches of src that specs reach: [SPEC=...] [KEEP=1]
+#   KEEP: beside what runs before have reached; build/coverage/report is HTML
+coverage:
+	@$(SETUP) coverage
+	$(again) $(jobs) build-all $(coverage_build)
+	@$(if $(KEEP),:,find build/coverage -name '*.gcda' -delete)
+	$(again) run-specs $(coverage_build) \
+	  BUSTED_FLAGS='$(BUSTED_FLAGS) --exclude-tags=assert'; status=$$?; \
+	$(LUA) tools/coverage.lua build/coverage && exit $$status
+
+coverage_build = BUILD=build/coverage COVERAGE=1 CFLAGS='-O0 -g'
+
+## mutate: changed lines that specs should notice: [N=20] [SEED=1]
+#   [FILES="src/protocol lua/evws/query.lua"] [ALL=1: all specs judge]
+mutate:
+	@$(SETUP) test
+	@ALL="$(ALL)" $(LUA) tools/mutate.lua $(or $(N),20) $(or $(SEED),1) $(FILES)
 
 # Thresholds are low there, so that short inputs get beyond them.
 fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sees to it that this machine can do a job:
 #
-#   tools/setup.sh run | test | cross | asan | lint | peers | fuzz | counts |
-#     bench | pgo [more...]  and what else is needed, one capability each
+#   tools/setup.sh run | test | cross | asan | coverage | lint | peers | fuzz |
+#     counts | bench | pgo [more...]  and what else is needed, one capability each
 #
 # Asks for capabilities, not for packages: does it compile and link, is there
 # such a command? Where all is there it says nothing and takes milliseconds.
@@ -29,6 +29,7 @@ case ${1:-run} in
   test) needs=$test ;;
   cross) needs="cross_arm64 cross_s390x qemu dpkg" ;;
   asan) needs="$test sanitizers" ;;
+  coverage) needs="$test gcov lcov" ;;
   lint) needs="$build hiredis luacheck clang_format clang_tidy cppcheck" ;;
   peers) needs="$build node npm websockets curl chromium nginx
     tinyproxy haproxy certificates cjson hiredis redis" ;;
@@ -122,6 +123,8 @@ can() {
     qemu) have qemu-aarch64 && have qemu-s390x ;;
     dpkg) have dpkg-deb && have apt-get ;;
     sanitizers) links '' -fsanitize=address,undefined '' ;;
+    gcov) have gcov ;;
+    lcov) have genhtml ;;
     luacheck) have luacheck ;;
     clang_format) have clang-format ;;
     clang_tidy) have clang-tidy ;;
@@ -211,6 +214,8 @@ packages() {
     qemu) choose qemu-user '' '' '' ;;
     dpkg) choose 'dpkg apt' '' '' '' ;;
     sanitizers) choose '' '' 'libasan libubsan' '' ;;
+    gcov) choose gcc gcc gcc '' ;;
+    lcov) choose lcov lcov lcov lcov ;;
     luacheck) choose lua-check luacheck lua-luacheck luacheck ;;
     clang_format) choose clang-format clang-extra-tools \
       clang-tools-extra clang-format ;;

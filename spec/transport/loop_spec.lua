@@ -545,7 +545,7 @@ describe("the driver", function()
     end)
   end)
 
-  it("must not begin a turn inside of a turn", function()
+  it("must not begin a turn inside of a turn #assert", function()
     local script = [[
       local loop = require("evws_probe").loop.new()
       loop:job(function() loop:turn() end):set()
