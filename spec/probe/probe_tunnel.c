@@ -65,8 +65,10 @@ static int tunnel_request(lua_State *L) {
   bool ok = ws_tunnel_write_request(&out, host, port, login);
   free((char *)host.p);
   free((char *)login.p);
-  if (!ok) return luaL_error(L, "no memory");
-  lua_pushlstring(L, (char *)ws_buf_begin(&out), out.len);
+  if (ok)
+    lua_pushlstring(L, (char *)ws_buf_begin(&out), out.len);
+  else
+    lua_pushnil(L);
   ws_buf_free(&out);
   return 1;
 }
