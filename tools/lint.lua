@@ -8,6 +8,8 @@
 --   circles   src: the calls and the includes between rooms (tools/rooms.lua)
 --             run down, and a header declares what its own .c defines
 --   format, tidy, cppcheck, lua    clang-format, clang-tidy, cppcheck, luacheck
+--   analyze   src: gcc's -fanalyzer, where cc is gcc; only where it is named
+--   scan      src: clang's analyzer; only where it is named
 --
 -- One line per check, what is wrong above it, and their number at the end.
 -- lua5.4 tools/lint.lua rooms prints who stands above whom.
@@ -207,6 +209,29 @@ local function check_tidy()
     "-include tools/noreturn.h")
 end
 
+-- What is compiled with each file, but by whom; the binding is told what never
+-- returns. WS_ANALYZE stands where neither can see what holds.
+local function each_file(command)
+  run("find src -name '*.c' | LC_ALL=C sort | xargs -P %s -I FILE sh -c '"
+    .. "case FILE in src/binding/*) more=\"-include tools/noreturn.h\";;"
+    .. " *) more= ;; esac; %s %s -O2 -DWS_ANALYZE -DWS_VERSION=lint $more"
+    .. " FILE 2>&1'", cpus, command, flags())
+end
+
+local function check_analyze()
+  if lines_of("${CC:-cc} -fanalyzer -E -x c /dev/null 2>&1 | grep -c rror")[1]
+    == "0" then
+    each_file("${CC:-cc} -c -o /dev/null -fanalyzer -Werror"
+      .. " -fdiagnostics-plain-output")
+  end
+end
+
+-- What scan-build would say, without its pages.
+local function check_scan()
+  each_file("clang --analyze --analyzer-output text -Xclang"
+    .. " -analyzer-werror -Xclang -analyzer-opt-analyze-headers")
+end
+
 local function check_cppcheck()
   run("cppcheck -q -j %s --std=c11 --language=c --inline-suppr"
     .. " --enable=warning,performance,portability --error-exitcode=1"
@@ -229,13 +254,15 @@ local checks = {
   { "circles", check_circles },
   { "format", check_format }, { "tidy", check_tidy },
   { "cppcheck", check_cppcheck }, { "lua", check_lua },
+  { "analyze", check_analyze, is_on_demand = true },
+  { "scan", check_scan, is_on_demand = true },
 }
 
 local wanted = #arg > 0 and set(table.concat(arg, " ")) or nil
 local passed, failed = 0, 0
 for _, check in ipairs(checks) do
   local name, judge = check[1], check[2]
-  if not wanted or wanted[name] then
+  if wanted and wanted[name] or not wanted and not check.is_on_demand then
     complaints = {}
     judge()
     if #complaints == 0 then

@@ -176,9 +176,8 @@ static void subscribe(struct ws_link *l) {
     size_t n = ws_channels_fresh(&l->channels, NAMES_MAX);
     if (!tell_names(l, WS_SLICE("SUBSCRIBE"), fresh, n)) return;
     ws_redis_await(&l->sub, n);
-    while (n--)
-      WS_LIST_ENTRY(ws_list_shift(fresh), struct ws_channel, link)->asked =
-        ++l->asked;
+    for (struct ws_list *e; n > 0 && (e = ws_list_shift(fresh)); n--)
+      WS_LIST_ENTRY(e, struct ws_channel, link)->asked = ++l->asked;
   }
 }
 
