@@ -1,5 +1,6 @@
-/* probe_faults: calls of the system that fail or are cut short. evws_probe.so
- * has to be preloaded (LD_PRELOAD) for that; spec/helper/child.lua does it.
+/* probe_faults: calls of the system, of zlib and of OpenSSL that fail or are
+ * cut short. evws_probe.so has to be preloaded (LD_PRELOAD) for that;
+ * spec/helper/child.lua does it.
  *
  * is_on()                is it?
  * refuse_watch(n, errno[, fd])  after this n calls of epoll_ctl that begin to
@@ -18,10 +19,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <lauxlib.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <zlib.h>
 
 void probe_open_faults(lua_State *L);
 
@@ -55,12 +60,26 @@ enum kind {
   SENDMSG,
   SETSOCKOPT,
   SOCKET,
+  RANDOM,
+  DEFLATE_INIT,
+  DEFLATE,
+  INFLATE_INIT,
+  INFLATE,
+  SSL_MAKE,
+  SSL_HANDSHAKE,
+  SSL_RECEIVE,
+  SSL_SEND,
   KINDS
 };
 
 static const char *const names[KINDS + 1] = {
-  "accept", "bind", "connect", "getsockname", "listen", "readv",
-  "recv",   "send", "sendmsg", "setsockopt",  "socket", NULL};
+  "accept",       "bind",      "connect",
+  "getsockname",  "listen",    "readv",
+  "recv",         "send",      "sendmsg",
+  "setsockopt",   "socket",    "getrandom",
+  "deflateInit2", "deflate",   "inflateInit2",
+  "inflate",      "SSL_new",   "SSL_do_handshake",
+  "SSL_read",     "SSL_write", NULL};
 
 static struct {
   long n; /* until one fails; 0: none */
@@ -155,6 +174,61 @@ SHOWN int setsockopt(int fd, int level, int name, const void *value,
 SHOWN int socket(int domain, int type, int protocol) {
   if (fails(SOCKET)) return -1;
   NEXT(socket, domain, type, protocol);
+}
+
+SHOWN ssize_t getrandom(void *to, size_t n, unsigned flags) {
+  if (fails(RANDOM)) return -1;
+  NEXT(getrandom, to, n, flags);
+}
+
+/* ---- zlib and OpenSSL, without memory ---- */
+
+SHOWN int deflateInit2_(z_streamp z, int level, int method, int bits,
+                        int memory, int strategy, const char *version,
+                        int size) {
+  if (fails(DEFLATE_INIT)) return Z_MEM_ERROR;
+  NEXT(deflateInit2_, z, level, method, bits, memory, strategy, version, size);
+}
+
+SHOWN int deflate(z_streamp z, int flush) {
+  if (fails(DEFLATE)) return Z_STREAM_ERROR;
+  NEXT(deflate, z, flush);
+}
+
+SHOWN int inflateInit2_(z_streamp z, int bits, const char *version, int size) {
+  if (fails(INFLATE_INIT)) return Z_MEM_ERROR;
+  NEXT(inflateInit2_, z, bits, version, size);
+}
+
+SHOWN int inflate(z_streamp z, int flush) {
+  if (fails(INFLATE)) return Z_MEM_ERROR;
+  NEXT(inflate, z, flush);
+}
+
+static bool fails_in_ssl(enum kind kind) {
+  if (!fails(kind)) return false;
+  ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
+  return true;
+}
+
+SHOWN SSL *SSL_new(SSL_CTX *context) {
+  if (fails_in_ssl(SSL_MAKE)) return NULL;
+  NEXT(SSL_new, context);
+}
+
+SHOWN int SSL_do_handshake(SSL *ssl) {
+  if (fails_in_ssl(SSL_HANDSHAKE)) return -1;
+  NEXT(SSL_do_handshake, ssl);
+}
+
+SHOWN int SSL_read(SSL *ssl, void *to, int n) {
+  if (fails_in_ssl(SSL_RECEIVE)) return -1;
+  NEXT(SSL_read, ssl, to, n);
+}
+
+SHOWN int SSL_write(SSL *ssl, const void *bytes, int n) {
+  if (fails_in_ssl(SSL_SEND)) return -1;
+  NEXT(SSL_write, ssl, bytes, n);
 }
 
 /* ---- from Lua ---- */

@@ -178,7 +178,11 @@ size_t ws_deflater_whole(struct ws_deflater *d, const void *bytes, size_t n,
     z->avail_in = (uInt)take;
     z->next_out = to;
     z->avail_out = (uInt)room;
-    deflate(z, take == n ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+    int r = deflate(z, take == n ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+    if (r != Z_OK && r != Z_BUF_ERROR) { /* else it would be asked for ever */
+      reset(d);
+      return 0;
+    }
     in += take - z->avail_in;
     n -= take - z->avail_in;
     to += room - z->avail_out;
