@@ -3,8 +3,10 @@
 
 local build = os.getenv "EVWS_BUILD" or "build/release"
 
+-- The sanitizers of these specs are no business of the tools called here.
 local function output(command, ...)
-  local pipe = assert(io.popen(command:format(...)))
+  local pipe = assert(io.popen("unset LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS; "
+    .. command:format(...)))
   local text = pipe:read "a"
   return pipe:close() and text or nil
 end
@@ -54,10 +56,11 @@ describe("the C core", function()
   end)
 
   it("shows nothing but what Lua looks for", function()
+    if not is_plain then return pending "a build for tests" end
     local shown = {}
     for line in elf "--dyn-syms":gmatch "[^\n]+" do
       local name = line:match "GLOBAL DEFAULT%s+%d+ ([%w_]+)$"
-      if name and not name:find "^__gcov" then shown[#shown + 1] = name end
+      if name then shown[#shown + 1] = name end
     end
     assert.same({ "luaopen_evws_core" }, shown)
   end)
