@@ -1,6 +1,7 @@
 /* topic_ask.c: what is asked of a topic, by its name. */
 #include "engine/topic_ask.h"
 
+#include <assert.h>
 #include <string.h>
 
 void ws_topic_each(const struct ws_server *s, struct ws_slice name,
@@ -53,7 +54,9 @@ bool ws_topic_position(struct ws_server *s, struct ws_slice name,
   struct ws_topic *t = ts ? ws_history_topic(ts, name) : NULL;
   if (!t) return false;
   ws_history_find(t, NULL, found);
-  if (found->is_kept) found->from = ws_kept_first(ws_topic_kept(t));
+  const struct ws_kept *k = ws_topic_kept(t);
+  assert(k || !found->is_kept);
+  if (found->is_kept) found->from = ws_kept_first(k);
   ws_topics_check_empty(ts, t);
   return true;
 }

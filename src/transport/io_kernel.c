@@ -4,6 +4,7 @@
 #endif
 #include "transport/io_kernel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -169,6 +170,7 @@ static ssize_t k_send_fds(struct ws_io *io, int fd, const struct iovec *iov,
     m.msg_control = room.bytes;
     m.msg_controllen = CMSG_SPACE(size);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    assert(c); /* there is room for one */
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(size);
