@@ -41,7 +41,7 @@ describe("the guide to testing against a bad network", function()
     for from, to in pairs {
       ["keepalive_interval = 20"] = "keepalive_interval = 30",
       ["last_id = math.max(last_id + 1, os.time() * 1000)"] = "last_id = 1000",
-      ["on_close = leave"] = "on_close = print",
+      ["on_presence = look_soon"] = "on_close = print",
       ['"said %d %s %s"'] = '"said %d %s %.6s"',
     } do
       local ok, output = busted(from, to)
