@@ -88,6 +88,32 @@ describe("inflating", function()
     for i = 1, 8 do assert.equal(8 << 20, log.sizes[i]) end
   end)
 
+  -- Others have sent hundreds, which are all there: how many come before?
+  local function come_before(n_others, theirs, ours)
+    local n, before = 0, nil
+    local server = serve { on_message = function(_, message)
+      if message:byte() == 0 then n = n + 1 else before = before or n end
+    end }
+    local raw = open(server)
+    for _ = 1, n_others do
+      open(server):send(theirs:rep(60000 // #theirs))
+    end
+    t.wait(function() return n >= n_others end)
+    local at = n
+    raw:send(frame("binary", deflate.pool():whole(ours), { rsv = 4 }))
+    t.wait(function() return before end)
+    return before - at
+  end
+
+  it("comes to a long message beside others that go on and on", function()
+    assert.is_true(come_before(3, bomb(1), ("a long one "):rep(1 << 15)) < 12)
+  end)
+
+  it("comes to a short message beside others that go on and on", function()
+    assert.is_true(come_before(10, frame("binary",
+      deflate.pool():whole(("\0"):rep(60000)), { rsv = 4 }), "short") < 500)
+  end)
+
   it("is bounded as it was", function()
     local server, log = serve_echo { max_message = 16 << 20 }
     local raw = open(server)

@@ -93,7 +93,10 @@ static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
 static void put_off(struct ws_conn *c) {
   struct ws_input *in = &c->stream.loop->input;
   bool is_read = ws_flow_is_being_read(c);
-  if (is_read) in->budget = 0;
+  if (is_read) {
+    in->is_denied = in->budget == c->options->read_budget;
+    in->budget = 0;
+  }
   if (c->rest) return;
   keep(c, in->p, is_read ? in->n : 0);
   if (is_read) in->n = 0;
@@ -239,7 +242,7 @@ void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
     ws_loop_again(c->stream.loop, &c->stream.watch);
     return;
   }
-  *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget};
+  *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget, false};
   deliver(c);
   in->owner = NULL;
   if (in->n && has_use(c)) keep(c, in->p, in->n);
@@ -252,7 +255,8 @@ static void go_through_rest(struct ws_conn *c) {
   struct ws_rest *rest = c->rest;
   size_t off = rest ? rest->off : 0;
   *in = (struct ws_input){&c->stream, rest ? rest->data + off : NULL,
-                          rest ? rest->len - off : 0, c->options->read_budget};
+                          rest ? rest->len - off : 0, c->options->read_budget,
+                          false};
   deliver(c);
   in->owner = NULL;
   if (!c->rest) return;
@@ -326,15 +330,28 @@ static bool has_kept(const struct ws_conn *c) {
   return c->rest || ws_conn_has_queue(c) || ws_protocol_has_event(&c->protocol);
 }
 
+/* Has it had something of this read? */
+static bool has_taken(const struct ws_conn *c) {
+  const struct ws_input *in = &c->stream.loop->input;
+  return in->budget < c->options->read_budget && !in->is_denied;
+}
+
 void ws_conn_read(struct ws_conn *c) {
+  bool has_had = false;
   if (!ws_loop_prepare(c->stream.loop)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
   ws_stream_cork(&c->stream);
-  if (has_kept(c)) go_through_rest(c);
+  if (has_kept(c)) {
+    go_through_rest(c);
+    has_had = has_taken(c);
+  }
   if (!c->rest && ws_flow_wants_read(c) && (c->stream.watch.want & WS_READ))
     read_more(c);
   ws_stream_uncork(&c->stream);
+  /* else who has more and more to be inflated would always come first */
+  if (c->rest && ws_flow_may_parse(c) && (has_had || has_taken(c)))
+    ws_loop_behind(c->stream.loop, &c->stream.watch);
   ws_conn_resume(c); /* the budget, or a limit, may have left something */
 }

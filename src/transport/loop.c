@@ -69,6 +69,7 @@ void ws_loop_init(struct ws_loop *loop, struct ws_io *io) {
   memset(loop, 0, sizeof *loop);
   loop->io = io;
   ws_list_init(&loop->ready);
+  ws_list_init(&loop->behind);
   ws_list_init(&loop->jobs);
   ws_list_init(&loop->late);
   ws_list_init(&loop->running);
@@ -160,6 +161,7 @@ static void run_ready(struct ws_loop *loop) {
     struct ws_watch *w = WS_LIST_ENTRY(e, struct ws_watch, ready);
     w->fn(w);
   }
+  ws_list_splice(&loop->ready, &loop->behind);
 }
 
 static void run_timers(struct ws_loop *loop) {
@@ -301,6 +303,12 @@ void ws_loop_again(struct ws_loop *loop, struct ws_watch *w) {
   w->got |= WS_AGAIN;
   if (!ws_list_is_linked(&w->ready)) ws_list_append(&loop->ready, &w->ready);
   changed(loop);
+}
+
+void ws_loop_behind(struct ws_loop *loop, struct ws_watch *w) {
+  w->got |= WS_AGAIN;
+  ws_list_remove(&w->ready);
+  ws_list_append(&loop->behind, &w->ready);
 }
 
 void ws_loop_deaf(struct ws_loop *loop, struct ws_watch *w, int error) {

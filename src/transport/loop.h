@@ -50,6 +50,7 @@ struct ws_input {
   uint8_t *p;
   size_t n;
   uint64_t budget; /* messages that may be taken in this turn */
+  bool is_denied;  /* nothing was taken, for others have inflated so much */
 };
 
 /* The rest of a block of random bytes (random.c). What was given out is
@@ -62,7 +63,8 @@ struct ws_random {
 
 struct ws_loop {
   struct ws_io *io;
-  struct ws_list ready; /* watches */
+  struct ws_list ready;  /* watches */
+  struct ws_list behind; /* and those that come behind all others, meanwhile */
   struct ws_list jobs;
   struct ws_list late;
   struct ws_list running; /* of one of these three, what has its turn still */
@@ -140,6 +142,9 @@ bool ws_loop_is_quiet(const struct ws_loop *loop);
 
 /* Calls w->fn in the next turn with WS_AGAIN in w->got. */
 void ws_loop_again(struct ws_loop *loop, struct ws_watch *w);
+
+/* The same, behind all that this turn has not come to the end of. */
+void ws_loop_behind(struct ws_loop *loop, struct ws_watch *w);
 
 /* For the provider: w cannot be watched, for this errno. */
 void ws_loop_deaf(struct ws_loop *loop, struct ws_watch *w, int error);
