@@ -217,8 +217,8 @@ function channels.connect(url, options) end
 ---@field timeout? number
 ---Does it come back? Default `true`: after 0.5 s and longer each time, up to 20.
 ---@field reconnect? boolean|evws.Reconnect
----Events that wait for handlers; beyond it reading pauses, default `1024`. A
----handler that makes calls should not have so many behind it.
+---Events that wait for handlers; beyond it reading pauses, unless a handler
+---itself waits for an answer. Default `1024`.
 ---@field receive_queue? integer
 ---Bytes of a message: a reply has all that was missed, default
 ---`16 * 1024 * 1024`.

@@ -41,7 +41,9 @@ local function call(self, name, fields)
     queue:put(err and { err = err } or { reply = reply })
   end)
   if not id then return nil, problem, code end
+  self.events:asks(true)
   local got, why = queue:take(math.max(last - ws.now(), 0))
+  self.events:asks(false)
   if not got then
     self.pending[id] = nil
     return nil, why

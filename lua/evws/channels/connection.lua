@@ -8,12 +8,12 @@
 -- "closed".
 
 local ws = require "evws"
-local core = require "evws.core"
 local backoff = require "evws.channels.backoff"
 local calls = require "evws.channels.calls"
 local connect_options = require "evws.channels.connect_options"
 local errors = require "evws.channels.errors"
 local events = require "evws.channels.events"
+local incoming = require "evws.channels.incoming"
 local json = require "evws.channels.json"
 local subscription = require "evws.channels.subscription"
 local values = require "evws.values"
@@ -23,9 +23,8 @@ connection.__index = connection
 connection.slack = 10 -- seconds that a ping may be late
 for name, fn in pairs(calls) do connection[name] = fn end
 
-local null, map_mark = values.null, values.map_mark
+local null = values.null
 local gmatch = string.gmatch
-local deepest = 512
 local longest_asked = 3600 -- seconds that a server may ask for
 local longest_ttl = 1e7 -- seconds that a timer waits
 
@@ -343,7 +342,7 @@ end
 local function push(self, message)
   for name, fn in pairs(pushes) do
     local fields = message[name]
-    if type(fields) == "table" then
+    if fields then
       local channel = message.channel
       return fn(self, channel and self.subscriptions[channel], fields, channel)
     end
@@ -355,19 +354,19 @@ local function replied(self, message)
   if not one then return end
   self.pending[message.id] = nil
   local err = message.error
-  if type(err) == "table" then
+  if err then
     return one.done(nil, { code = err.code or 100,
       message = err.message or "", temporary = err.temporary })
   end
   for name, reply in pairs(message) do
-    if name ~= "id" and type(reply) == "table" then return one.done(reply) end
+    if name ~= "id" then return one.done(reply) end
   end
   one.done {}
 end
 
 local function take(self, line)
-  local message = core.json_decode(line, deepest, null, map_mark)
-  if type(message) ~= "table" then
+  local message = incoming.read(line)
+  if not message then
     return finish(self, 1002, "what came is none of the protocol's messages")
   elseif message.id then
     replied(self, message)

@@ -23,6 +23,7 @@ function events:report(caught)
 end
 
 local function work(self)
+  self.worker = coroutine.running()
   while self.first <= self.last do
     local event = self[self.first]
     self[self.first], self.first = nil, self.first + 1
@@ -30,10 +31,11 @@ local function work(self)
     local fn = event.wanted(event)
     if fn then
       local ok, caught = xpcall(fn, catch, event[1], event[2], event[3])
+      self.is_asking = false
       if not ok then self:report(caught) end
     end
   end
-  self.is_busy = false
+  self.is_busy, self.worker = false, nil
 end
 
 -- wanted(event) -> the function to be called with the rest, or nil; it is asked
@@ -47,9 +49,18 @@ function events:add(wanted, ...)
   end
 end
 
+-- Whoever asks the server begins to wait for the answer, or has it. If that is
+-- a handler all that comes before the answer is taken in, room or not.
+function events:asks(is_asking)
+  if coroutine.running() ~= self.worker then return end
+  self.is_asking = is_asking
+  if is_asking then self:let_go() end
+end
+
 -- Waits for room, while is_open().
 function events:wait(is_open)
-  while self.last - self.first >= self.most and is_open() do
+  while self.last - self.first >= self.most and not self.is_asking
+    and is_open() do
     self.room = self.room or ws.queue(1)
     self.room:take()
   end

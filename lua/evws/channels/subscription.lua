@@ -104,7 +104,7 @@ local function again(self, seconds)
 end
 
 local function refused(self, err)
-  self.last_error = err
+  self.last_error, self.asked = err, nil
   if err.code == 109 then self.is_token_old = true end
   if not err.code then return end -- lost: when the connection is back
   local has_getter = type(self.options.token) == "function"
@@ -140,7 +140,8 @@ end
 function subscription:ask()
   local connection = self.connection
   local conn = connection.conn
-  if connection.state ~= "connected" then return end
+  if connection.state ~= "connected" or self.asked == conn then return end
+  self.asked = conn -- whoever opened it has asked, or the program: once
   local token, why = token_of(self)
   if connection.conn ~= conn or not is_here(self)
     or connection.state ~= "connected" then
@@ -161,7 +162,10 @@ function subscription:enter(seconds)
   local queue = ws.queue(1)
   self.waiting = queue
   if self.state == "subscribing" then self:ask() end
+  local events = self.connection.events
+  events:asks(true)
   local got, why = queue:take(seconds)
+  events:asks(false)
   if got then return table.unpack(got, 1, got.n) end
   local err = why == "timeout" and self.last_error or { message = why }
   self.waiting = nil
@@ -198,7 +202,7 @@ end
 -- It is lost with its connection, and asks again with the next.
 function subscription:lost(is_position_lost)
   if self.timer then self.timer:cancel() end
-  self.timer, self.state = nil, "subscribing"
+  self.timer, self.state, self.asked = nil, "subscribing", nil
   if is_position_lost and self.epoch then
     self.offset, self.epoch = 0, nowhere
   end
