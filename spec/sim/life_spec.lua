@@ -317,4 +317,23 @@ describe("a mistake with a simulated network", function()
     t.contains(inside, "cannot be left in a handler or a task")
     t.contains(outside, "cannot be entered in a handler or a task")
   end)
+
+  it("is told in ws.log, whose caller goes on with the network", function()
+    local net, log, inside, outside, other = sim.new(), ws.log, nil, nil, nil
+    finally(function() ws.log = log end)
+    net:enter()
+    ws.log = function()
+      inside = inside or raised(net.leave, net)
+    end
+    assert(ws.listen { port = 5000, path = "/" })
+    net:leave()
+    ws.log = function()
+      other = other or sim.new()
+      outside = outside or raised(other.enter, other)
+    end
+    t.listen { path = "/" }
+    ws.log = log
+    t.contains(inside, "cannot be left in a handler or a task")
+    t.contains(outside, "cannot be entered in a handler or a task")
+  end)
 end)

@@ -27,8 +27,9 @@ static int refuse(lua_State *L, const char *why) {
   return 2;
 }
 
-static bool is_outside(const struct ws_state *st) {
-  return !st->current && !st->loop.in_turn && !st->driver;
+/* Nor in ws.log, a view or a finalizer, whose caller goes on with the state. */
+static bool is_outside(lua_State *L, struct ws_state *st) {
+  return !st->current && !st->driver && ws_task_can_wait(L, st);
 }
 
 /* The simulated state, or it raises. */
@@ -97,7 +98,7 @@ static int enter(lua_State *L) {
                              .link = check_link(L, 5)};
   if (real->sim) return refuse(L, "a simulated network is entered already");
   ws_state_check_fork(L, real);
-  if (!is_outside(real))
+  if (!is_outside(L, real))
     return refuse(L, "a simulated network cannot be entered in a handler or a "
                      "task");
   bool has_on_error = real->on_error != LUA_NOREF;
@@ -184,7 +185,7 @@ static void drop_ref(lua_State *L, int *ref) {
 /* The trace can still be asked for. */
 static int end_all(lua_State *L) {
   struct ws_state *st = check_sim(L);
-  if (!is_outside(st))
+  if (!is_outside(L, st))
     return refuse(L, "a simulated network cannot be left in a handler or a "
                      "task");
   luaL_checkstack(L, 16, NULL);
