@@ -104,6 +104,23 @@ describe("what Redis refuses", function()
     end)
   end
 
+  it("of a history is read again by the clock, not by each publish", function()
+    local a = process { reconnect = { initial = 0.01, maximum = 600 } }
+    local reader = open(a)
+    assert.equal("OK", db:ask("SET", "evws:m:room/1", "theirs"))
+    assert(t.pump(reader.subscribe, reader, "room/1", { wait = 20 }))
+    assert.same({ nil, "refused" }, { keep(a, "room/1", "x") })
+    local function evals()
+      return tonumber(db:ask("INFO", "commandstats")
+        :match "cmdstat_eval:calls=(%d+)")
+    end
+    local before = evals()
+    for _ = 1, 10 do
+      assert.same({ nil, "refused" }, { keep(a, "room/1", "x") })
+    end
+    assert.equal(10, evals() - before)
+  end)
+
   it("of who is there does no harm to another", function()
     local a, b = process { presence_ttl = 1 }, process { presence_ttl = 1 }
     local function ids(topic)

@@ -83,7 +83,7 @@ struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name) {
 
 bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name) {
   const struct ws_kept *k = ws_sync_copy(s, name);
-  return k && k->is_new && !k->is_asked && k->topic->n_far;
+  return k && k->is_new && !k->is_asked && !k->is_refused && k->topic->n_far;
 }
 
 struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
