@@ -147,6 +147,20 @@ describe("leaving a simulated network", function()
     assert.equal(10, beats)
   end)
 
+  it("has an end that a backplane may outlive", function()
+    local ok, kept = pcall(require("evws").backplane, "redis://localhost:1")
+    if not ok then return pending "is skipped: built without hiredis" end
+    kept:close()
+    sim.new():run(function(net)
+      kept = ws.backplane "redis://localhost:1"
+      net:advance(1)
+    end)
+    assert.equal("closed", kept.state)
+    kept = nil
+    collectgarbage()
+    collectgarbage()
+  end)
+
   it("has an end though handlers open without one", function()
     local n = 0
     sim.new():run(function(net)
