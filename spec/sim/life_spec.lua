@@ -148,15 +148,17 @@ describe("leaving a simulated network", function()
   end)
 
   it("has an end that a backplane may outlive", function()
-    local ok, kept = pcall(require("evws").backplane, "redis://localhost:1")
-    if not ok then return pending "is skipped: built without hiredis" end
-    kept:close()
+    local kept, log = {}, ws.log
+    finally(function() ws.log = log end)
+    ws.log = function() end
     sim.new():run(function(net)
-      kept = ws.backplane "redis://localhost:1"
+      local ok, made = pcall(ws.backplane, "redis://localhost:1")
+      kept[1] = ok and made or nil
       net:advance(1)
     end)
-    assert.equal("closed", kept.state)
-    kept = nil
+    if not kept[1] then return pending "is skipped: built without hiredis" end
+    assert.equal("closed", kept[1].state)
+    kept[1] = nil
     collectgarbage()
     collectgarbage()
   end)
