@@ -355,7 +355,9 @@ bool ws_loop_timer(struct ws_loop *loop, struct ws_timer *t, double seconds) {
   return true;
 }
 
+/* One that is not set may be of a loop that has ended. */
 void ws_loop_timer_stop(struct ws_loop *loop, struct ws_timer *t) {
+  if (!t->index) return;
   ws_heap_clear(&loop->timers, t);
   changed(loop);
 }
