@@ -127,8 +127,8 @@ function mutants.of(path, text)
     at = at + #line + 1
   end
   local before = ""
-  for n, line in ipairs(lines) do
-    local start = starts[n]
+  for n, read in ipairs(lines) do
+    local line, start = read, starts[n]
     local whole = text:sub(start, start + #line - 1)
     local was = whole:match "^%s*(.-)%s*$"
     local function add(first, last, new)
