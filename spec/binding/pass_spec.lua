@@ -56,6 +56,13 @@ describe("a request that is passed on", function()
     body(raw, "POST /d  127.0.0.1")
   end)
 
+  it("is what it was, also where the process has had children", function()
+    require "evws_probe".loop.new "ev":random_in_child() -- a fork
+    local raw = t.raw((passing()))
+    raw:send "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    body(raw, "GET /a  127.0.0.1")
+  end)
+
   it("has a body of any length, and its head in any pieces", function()
     local server = passing { max_body = 1 << 20 }
     local raw, text = t.raw(server), ("y"):rep(900000)

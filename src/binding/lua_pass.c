@@ -77,8 +77,7 @@ int ws_lua_passable(lua_State *L) {
 
 int ws_lua_passed(lua_State *L) {
   struct ws_conn *c = asked_of(L);
-  /* nobody hears of it */
-  if (c && ws_pending_may_pass(c)) ws_conn_cut(c, 1006, "connection lost");
+  if (c && ws_pending_may_pass(c)) ws_pending_passed(c);
   return 0;
 }
 

@@ -151,6 +151,13 @@ bool ws_pending_may_pass(const struct ws_conn *c) {
          !c->is_eof && !ws_conn_is_secure(c) && !ws_stream_pending(&c->stream);
 }
 
+void ws_pending_passed(struct ws_conn *c) {
+  struct ws_io *io = c->stream.loop->io;
+  /* only closed: to shut it down would do so for whoever has it now */
+  io->ops->close(io, ws_stream_detach(&c->stream));
+  ws_conn_cut(c, 1006, "connection lost"); /* nobody hears of it */
+}
+
 void ws_pending_next(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   size_t left = p->n - p->used;

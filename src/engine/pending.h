@@ -106,6 +106,9 @@ bool ws_pending_is_answerable(const struct ws_conn *c);
 /* Can it go on in another process? Nothing of an answer has been given. */
 bool ws_pending_may_pass(const struct ws_conn *c);
 
+/* It has gone there: the connection ends here without a word. */
+void ws_pending_passed(struct ws_conn *c);
+
 /* The request was answered: the next one may follow, or stand behind it. */
 void ws_pending_next(struct ws_conn *c);
 
