@@ -74,6 +74,34 @@ describe("a history in Redis", function()
     return t.pump(self.server.history, self.server, topic, options)
   end
 
+  it("is read on for who has seen more than has come here yet", function()
+    local a = process()
+    local _, at = subscribe(a, "room/1", { recover = {} })
+    for i = 1, 3 do a.server:publish("room/1", "m" .. i) end
+    t.wait(function() return #read(a, "room/1") == 3 end)
+    local function ahead(offset, text) -- kept, and on its way here
+      db:ask("HINCRBY", "evws:m:room/1", "t", "1")
+      local list = db:ask("XRANGE", "evws:s:room/1", "1-0", "1-0")
+      local bytes = list[1][2][2]:gsub("m1$", text)
+        :gsub(("\0"):rep(7) .. "\1", ("\0"):rep(7) .. string.char(offset))
+      db:ask("XADD", "evws:s:room/1", offset .. "-0", "m", bytes)
+    end
+    ahead(4, "m4")
+    ahead(5, "m5")
+    local epoch = at.epoch
+    local raw, found = subscribe(a, "room/1",
+      { recover = { offset = 4, epoch = epoch } })
+    assert.same({ true, 5 }, { found.recovered, found.offset })
+    assert.equal("m5", raw:frame().payload)
+    -- nobody has ever been told of that
+    _, found = subscribe(a, "room/1",
+      { recover = { offset = 9, epoch = epoch } })
+    assert.same({ false, 5 }, { found.recovered, found.offset })
+    _, found = subscribe(a, "room/1",
+      { recover = { offset = 9, epoch = "another!" } })
+    assert.is_false(found.recovered)
+  end)
+
   it("has one order for all, and is kept once", function()
     local a, b = process(), process()
     local one = subscribe(a, "room/1", { recover = {} })

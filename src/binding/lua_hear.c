@@ -11,6 +11,7 @@
 #include "binding/option_values.h"
 #include "binding/publication.h"
 #include "binding/task.h"
+#include "engine/kept_sync.h"
 #include "engine/topic.h"
 
 #define SYNC_SECONDS 5.0 /* that reading a history from Redis may take */
@@ -108,6 +109,7 @@ int ws_server_hear(lua_State *L) {
   check_options(L, s, name, &lw);
   lua_settop(L, 4);
   if (!lw.wish.is_asking || s->is_gone) return hear(L);
+  if (lw.wish.is_back) ws_sync_reach(s, name, &lw.wish.since);
   return ws_bus_wait_sync(L, s, name, SYNC_SECONDS, hear);
 }
 

@@ -14,6 +14,7 @@
 #include "binding/send_options.h"
 #include "binding/stamp.h"
 #include "binding/task.h"
+#include "engine/kept_sync.h"
 #include "engine/topic_ask.h"
 
 #define SYNC_SECONDS 5.0 /* that reading a history from Redis may take */
@@ -195,6 +196,7 @@ static int conn_subscribe(lua_State *L) {
   lua_settop(L, 3);
   if (!is_asking) return subscribe(L);
   check_no_view(L, c->server, "subscribe");
+  if (lw.wish.is_back) ws_sync_reach(c->server, name, &lw.wish.since);
   return ws_bus_wait_sync(L, c->server, name,
                           seconds >= 0 ? seconds : SYNC_SECONDS, subscribe);
 }

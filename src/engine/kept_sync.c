@@ -75,6 +75,14 @@ bool ws_sync_live(struct ws_server *s, struct ws_ids except,
   return true;
 }
 
+void ws_sync_reach(struct ws_server *s, struct ws_slice name,
+                   const struct ws_position *since) {
+  struct ws_kept *k = kept_of(s, name);
+  if (!k || !k->is_synced || since->offset <= k->top) return;
+  if (since->epoch.n && !is_epoch(k, since->epoch)) return;
+  ask(s, k, name);
+}
+
 /* ---- reading ---- */
 
 struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name) {

@@ -12,6 +12,11 @@
 bool ws_sync_live(struct ws_server *s, struct ws_ids except,
                   const struct ws_publication *p);
 
+/* Somebody comes who has been told of more than the copy holds, by another
+ * process: what is on its way here is read first. */
+void ws_sync_reach(struct ws_server *s, struct ws_slice name,
+                   const struct ws_position *since);
+
 /* The copy of a topic; NULL: there is none. */
 struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name);
 
