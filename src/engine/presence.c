@@ -147,8 +147,7 @@ void ws_changes_free(struct ws_changes *c) {
     free_change(first);
   }
   ws_list_remove(&c->job.link);
-  /* the driver of a simulated loop may be gone before its objects are */
-  if (c->again.index) ws_loop_timer_stop(c->loop, &c->again);
+  ws_loop_timer_stop(c->loop, &c->again);
 }
 
 /* ---- coming and going ---- */
