@@ -5,7 +5,6 @@ local redis = require "spec.helper.redis"
 
 local kit = require "spec.channels.kit"
 local t = kit.t
-local ws = t.ws
 
 if not (redis.is_built() and redis.has_server()) then
   describe("what needs redis-server and hiredis", function()
@@ -15,33 +14,19 @@ if not (redis.is_built() and redis.has_server()) then
 end
 
 describe("channels of two processes", function()
-  local db, buses
+  local db
 
-  before_each(function() db, buses = redis.start(), {} end)
-
-  after_each(function()
-    kit.cleanup()
-    for _, bus in ipairs(buses) do bus:close() end
-    t.wait(function()
-      for _, bus in ipairs(buses) do
-        if not tostring(bus):find "closed" then return false end
-      end
-      return true
-    end)
-    t.turn()
-    redis.cleanup()
-  end)
+  before_each(function() db = redis.start() end)
+  after_each(redis.cleanup)
 
   -- An application on a server whose backplane is up.
   local function serve(options)
-    local bus = assert(ws.backplane { url = db.url })
-    buses[#buses + 1] = bus
+    local bus = redis.bus { url = db.url }
     local own = { connect = function(client)
       return { user = client.data or "" }
     end }
     for name, value in pairs(options) do own[name] = value end
     local chat, server = kit.serve(own, { backplane = bus })
-    assert.is_true(t.pump(bus.wait, bus, t.limit * t.factor))
     t.pump(chat.serve, chat, server)
     return chat, server
   end

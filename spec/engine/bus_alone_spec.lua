@@ -13,31 +13,19 @@ if not (redis.is_built() and redis.has_server()) then
 end
 
 describe("a backplane alone", function()
-  local db, buses
+  local db
 
   before_each(function()
-    ws.log = function() end
-    db, buses = redis.start(), {}
+    redis.quiet()
+    db = redis.start()
   end)
 
-  after_each(function()
-    t.cleanup()
-    for _, bus in ipairs(buses) do bus:close() end
-    for _, bus in ipairs(buses) do
-      t.wait(function() return tostring(bus):find "closed" end)
-    end
-    t.turn()
-    redis.cleanup()
-    ws.log = require "evws.core".log
-  end)
+  after_each(redis.cleanup)
 
   local function open_bus(options)
-    local o = { url = db.url, reconnect = { initial = 0.01, maximum = 0.02 } }
+    local o = { url = db.url }
     for name, value in pairs(options or {}) do o[name] = value end
-    local bus = ws.backplane(o)
-    buses[#buses + 1] = bus
-    t.wait(function() return bus.state == "up" end, "the backplane", 20)
-    return bus
+    return redis.bus(o)
   end
 
   -- One who notes what it is told.

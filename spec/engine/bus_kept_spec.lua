@@ -14,40 +14,23 @@ if not (redis.is_built() and redis.has_server()) then
 end
 
 local rules = { ["room/*"] = { size = 100, ttl = 60 } }
-local buses = {}
-
-local function cleanup()
-  t.cleanup()
-  for _, bus in ipairs(buses) do bus:close() end
-  for _, bus in ipairs(buses) do
-    t.wait(function() return tostring(bus):find "closed" end)
-  end
-  t.turn()
-  redis.cleanup()
-  buses = {}
-  ws.log = require "evws.core".log
-end
-
 describe("a history in Redis", function()
   local db
 
   before_each(function()
-    ws.log = function() end
+    redis.quiet()
     db = redis.start()
   end)
 
-  after_each(cleanup)
+  after_each(redis.cleanup)
 
   -- A process: a backplane and a server of its own.
   local function process(history)
-    local bus = ws.backplane { url = db.url,
-      reconnect = { initial = 0.01, maximum = 0.02 } }
-    buses[#buses + 1] = bus
+    local bus = redis.bus { url = db.url }
     local self = { bus = bus, conns = {} }
     self.server = t.listen { backplane = bus, history = history or rules,
       max_queued = false,
       on_open = function(conn) self.conns[#self.conns + 1] = conn end }
-    t.wait(function() return bus.state == "up" end, "the backplane")
     return self
   end
 

@@ -15,30 +15,21 @@ if not (redis.is_built() and redis.has_server()) then
 end
 
 describe("presence in Redis", function()
-  local db, buses
+  local db, n_processes
 
   before_each(function()
-    ws.log = function() end
-    db, buses = redis.start(), {}
+    redis.quiet()
+    db, n_processes = redis.start(), 0
   end)
 
-  after_each(function()
-    t.cleanup()
-    for _, bus in ipairs(buses) do bus:close() end
-    for _, bus in ipairs(buses) do
-      t.wait(function() return tostring(bus):find "closed" end)
-    end
-    t.turn()
-    redis.cleanup()
-    ws.log = require "evws.core".log
-  end)
+  after_each(redis.cleanup)
 
   -- A process that notes who comes and goes.
   local function process(options)
-    local o = { url = db.url, reconnect = { initial = 0.01, maximum = 0.02 } }
+    local o = { url = db.url }
     for name, value in pairs(options or {}) do o[name] = value end
-    local bus = ws.backplane(o)
-    buses[#buses + 1] = bus
+    local bus = redis.bus(o)
+    n_processes = n_processes + 1
     local self = { bus = bus, told = {}, conns = {} }
     self.server = t.listen { backplane = bus,
       on_open = function(conn) self.conns[#self.conns + 1] = conn end,
@@ -46,9 +37,8 @@ describe("presence in Redis", function()
         self.told[#self.told + 1] = table.concat({ change, topic, id, info,
           key }, " ")
       end }
-    t.wait(function() return bus.state == "up" end, "the backplane")
     t.wait(function()
-      return db:ask("PUBSUB", "NUMSUB", "evws:t:\0w")[2] >= #buses
+      return db:ask("PUBSUB", "NUMSUB", "evws:t:\0w")[2] >= n_processes
     end)
     return self
   end

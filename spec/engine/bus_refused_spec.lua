@@ -14,37 +14,26 @@ if not (redis.is_built() and redis.has_server()) then
 end
 
 describe("what Redis refuses", function()
-  local db, buses, lines
+  local db, lines
 
   before_each(function()
-    lines, buses = {}, {}
+    lines = {}
     ws.log = function(level, _, fields)
       if level == "warning" then lines[#lines + 1] = fields.message end
     end
     db = redis.start()
   end)
 
-  after_each(function()
-    t.cleanup()
-    for _, bus in ipairs(buses) do bus:close() end
-    for _, bus in ipairs(buses) do
-      t.wait(function() return tostring(bus):find "closed" end)
-    end
-    t.turn()
-    redis.cleanup()
-    ws.log = require "evws.core".log
-  end)
+  after_each(redis.cleanup)
 
   local function process(options)
-    local o = { url = db.url, reconnect = { initial = 0.01, maximum = 0.02 } }
+    local o = { url = db.url }
     for name, value in pairs(options or {}) do o[name] = value end
-    local bus = ws.backplane(o)
-    buses[#buses + 1] = bus
+    local bus = redis.bus(o)
     local self = { bus = bus, conns = {} }
     self.server = t.listen { backplane = bus,
       history = { ["room/*"] = { size = 100, ttl = 60 } },
       on_open = function(conn) self.conns[#self.conns + 1] = conn end }
-    t.wait(function() return bus.state == "up" end, "the backplane")
     return self
   end
 

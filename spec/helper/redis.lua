@@ -15,13 +15,17 @@
 --     r.url, r.port, r.pid; r:ask(words...) -> its reply as a Lua value, or
 --     nil and an error's text; r:stop(), r:signal(name), r:again(); r.failed:
 --     it did not want to begin
---   redis.cleanup()     for after_each: what is open ends
+--   redis.bus(options) -> a backplane that is up, and quick to come back;
+--     options.url at least
+--   redis.quiet()       evws says nothing, until the end
+--   redis.cleanup()     for after_each: what is open ends: servers and clients
+--     of the helper, backplanes, redis-servers
 
 local t = require "spec.helper"
 
 local probe = t.probe
 local redis = {}
-local open = {}
+local open, buses = {}, {}
 
 function redis.reply(value)
   if value == false then return "$-1\r\n" end
@@ -292,13 +296,42 @@ function redis.start(arguments)
   return self
 end
 
+-- ---- backplanes ----
+
+function redis.bus(options)
+  local given = { reconnect = { initial = 0.01, maximum = 0.02 } }
+  for name, option in pairs(options) do given[name] = option end
+  local bus = assert(t.ws.backplane(given))
+  buses[#buses + 1] = bus
+  t.wait(function() return bus.state == "up" end, "the backplane", 20)
+  return bus
+end
+
+function redis.quiet() t.ws.log = function() end end
+
+local function close_buses()
+  local list = buses
+  buses = {}
+  for _, bus in ipairs(list) do bus:close() end
+  for _, bus in ipairs(list) do
+    t.wait(function() return tostring(bus):find "closed" end,
+      "a backplane to close")
+  end
+  t.turn()
+end
+
+-- ---- the end ----
+
 function redis.cleanup()
+  t.cleanup()
+  close_buses()
   local list = open
   open = {}
   for _, one in ipairs(list) do
     one:stop()
     if one.directory then os.execute("rm -rf " .. one.directory) end
   end
+  t.ws.log = require "evws.core".log
 end
 
 return redis
