@@ -4,6 +4,8 @@
 --   relay.start{ port = | unix = } -> r, which listens on r.port of 127.0.0.1
 --     r.left = n    after so many more bytes of the other end the connection
 --                   that brings them is cut, and r.left is nil again
+--     r.hold = word  what the other end says to who has sent this word stays
+--                   here until r.hold is nil; r.has_held: there is something
 --     r.passed      bytes of the other end so far
 --     r.count       connections so far
 --     r:pump()      moves what there is; returns whether it did
@@ -37,7 +39,8 @@ local function accept(self)
       port = target.port, unix = target.unix }
     self.count = self.count + 1
     if other then
-      self.pairs[#self.pairs + 1] = { near = side(socket), far = side(other) }
+      self.pairs[#self.pairs + 1] = { near = side(socket), far = side(other),
+        said = "" }
     else
       socket:close()
     end
@@ -45,27 +48,51 @@ local function accept(self)
   end
 end
 
--- What one end has goes to the other; no more than `most`.
+-- What one end has goes to the other; no more than `most`. Returns how many
+-- bytes have gone, and what has come.
 local function move(from, to, most)
+  local bytes, why
   if to.out == "" and not from.is_over then
-    local bytes, why = from.socket:recv(most)
+    bytes, why = from.socket:recv(most)
     if bytes then
       to.out = bytes
     elseif why ~= "again" then
       from.is_over = true
     end
   end
-  if to.out == "" then return 0 end
-  local n, why = to.socket:send(to.out)
+  if to.out == "" then return 0, bytes end
+  local n
+  n, why = to.socket:send(to.out)
   if not n and why ~= "again" then from.is_over = true end
-  if not n then return 0 end
+  if not n then return 0, bytes end
   to.out = to.out:sub(n + 1)
-  return n
+  return n, bytes
 end
 
 local function cut(pair)
   pair.near.socket:close()
   pair.far.socket:close()
+end
+
+-- What is held back stands in front of what comes when it goes on.
+local function hold(self, pair)
+  pair.held = (pair.held or "") .. (pair.far.socket:recv() or "")
+  self.has_held = pair.held ~= ""
+  return 0
+end
+
+local function move_back(self, pair, said)
+  if self.hold and said then
+    said = pair.said .. said
+    pair.is_held = pair.is_held or said:find(self.hold, 1, true) ~= nil
+    pair.said = said:sub(1 - #self.hold)
+  end
+  if self.hold and pair.is_held then return hold(self, pair) end
+  pair.is_held = false
+  if pair.held then
+    pair.near.out, pair.held = pair.near.out .. pair.held, nil
+  end
+  return move(pair.far, pair.near, self.left and math.min(self.left, 65536))
 end
 
 local function serve(self, pair)
@@ -74,9 +101,8 @@ local function serve(self, pair)
     if not ok and why == "again" then return 0 end
     pair.is_there = true
   end
-  local n = move(pair.near, pair.far)
-  local m = move(pair.far, pair.near, self.left
-    and math.min(self.left, 65536))
+  local n, said = move(pair.near, pair.far)
+  local m = move_back(self, pair, said)
   self.passed = self.passed + m
   if self.left then
     self.left = self.left - m

@@ -68,6 +68,7 @@ struct ws_kept {
   bool is_stuck;          /* or of what was read */
   uint64_t sync_top;      /* where it is there, */
   uint64_t before;        /* and was when somebody came: only kept */
+  uint64_t told;          /* who came while it was being read knew of this */
   struct ws_ahead_message *ahead; /* these, which wait for what is before */
   size_t ahead_bytes;
   char epoch[WS_EPOCH_LEN];

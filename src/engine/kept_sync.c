@@ -78,9 +78,12 @@ bool ws_sync_live(struct ws_server *s, struct ws_ids except,
 void ws_sync_reach(struct ws_server *s, struct ws_slice name,
                    const struct ws_position *since) {
   struct ws_kept *k = kept_of(s, name);
-  if (!k || !k->is_synced || since->offset <= k->top) return;
-  if (since->epoch.n && !is_epoch(k, since->epoch)) return;
-  ask(s, k, name);
+  if (!k || since->offset <= k->top) return;
+  if (k->is_known && since->epoch.n && !is_epoch(k, since->epoch)) return;
+  if (k->is_synced)
+    ask(s, k, name);
+  else if (since->offset > k->told)
+    k->told = since->offset;
 }
 
 /* ---- reading ---- */
@@ -215,7 +218,9 @@ void ws_sync_end(struct ws_server *s, struct ws_slice name) {
   k->used = ws_loop_now(s->loop);
   give_ahead(s, k);
   drop_old(k);
-  if (k->ahead || k->is_short) ask(s, k, name);
+  bool is_behind = k->told > k->top; /* it was kept after that was read */
+  k->told = 0;
+  if (k->ahead || k->is_short || is_behind) ask(s, k, name);
   ws_topics_unpin(s->topics);
 }
 
