@@ -1379,7 +1379,8 @@ function conn:subscribe(topic, options) end
 ---returns nil and `"timeout"`, `"closed"` or `"interrupted"` where that was not
 ---so; it has subscribed all the same. With `recover` or `joined`, and a history
 ---in Redis: how long that may take to be read, default 5; then it has not
----subscribed.
+---subscribed. With 0 it does not wait at all: it has subscribed where the place
+---of the topic is known here.
 ---@field wait? number
 
 ---From now on it does not any more. Returns whether it did.

@@ -210,63 +210,6 @@ describe("a channel with a history", function()
     assert.is_nil(c.hello.subs["room:2"].publications)
   end)
 
-  it("waits for what others have seen, where a backplane brings it",
-    function()
-      local chat, server = serve()
-      function chat.is_shared() return true end
-      local c = kit.open(server)
-      local at = c:call("subscribe", { channel = "room:1" })
-      chat:publish("room:1", 1)
-      c:next()
-      c = kit.open(server)
-      c:say { id = 70, subscribe = { channel = "room:1", recover = true,
-        offset = 2, epoch = at.epoch } }
-      t.wait(function()
-        local one = next(chat.clients)
-        return one and chat.n_clients == 2
-      end)
-      kit.settle()
-      chat:publish("room:1", 2)
-      local reply = c:next().subscribe
-      assert.is_true(reply.recovered)
-      assert.same({}, data_of(reply.publications))
-      assert.equal(2, reply.offset)
-      chat:publish("room:1", 3)
-      assert.equal(3, c:next().push.pub.offset)
-      c = kit.open(server)
-      reply = c:call("subscribe", { channel = "room:1", recover = true,
-        offset = 9, epoch = at.epoch })
-      assert.is_nil(reply.recovered)
-      assert.equal(3, reply.offset)
-    end)
-
-  it("recovers them behind the reply where a history has to be asked for",
-    function()
-      local told = {}
-      local chat, server = serve { connect = function()
-        return { user = "ann", subscribe = { "room:1", "room:2" } }
-      end, on_subscribed = function(_, channel) told[#told + 1] = channel end }
-      chat:serve(server)
-      function chat.is_shared() return true end
-      local c = kit.open(server)
-      assert.is_nil(c.hello.subs)
-      local at = c:next().push.subscribe
-      assert.equal(0, at.offset)
-      assert.equal("room:2", c:next().push.channel)
-      for i = 1, 2 do
-        chat:publish("room:1", i)
-        c:next()
-      end
-      c = kit.open(server, { subs = { ["room:1"] = { recover = true,
-        offset = 1, epoch = at.epoch } } })
-      c:expect { push = { channel = "room:1", subscribe = {
-        recoverable = true, positioned = true, recovered = true,
-        was_recovering = true, offset = 1, epoch = at.epoch } } }
-      c:expect { push = { channel = "room:1", pub = { offset = 2, data = 2 } } }
-      assert.equal("room:2", c:next().push.channel)
-      t.wait(function() return #told == 4 end)
-    end)
-
   it("ends connections that the server has subscribed, at a new epoch",
     function()
       local chat, server = serve { connect = function()

@@ -130,6 +130,7 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
   if (!bus || !ws_sync_is_due(s, topic)) return next(L);
   if (bus->is_closing) return ws_push_closed(L);
   if (ws_sync_is_refused(s, topic)) return ws_push_refused(L);
+  if (seconds == 0) return ws_push_waited(L, WS_WAKE_TIMEOUT);
   ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
   struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
   *w = (struct ws_bus_waiter){

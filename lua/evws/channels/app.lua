@@ -58,6 +58,7 @@ function app:attach(server)
     viewed[server] = true
     server:view(push.view_name, push.view,
       self.kept and { reset = push.reset })
+    server:view(push.quiet_view, push.quiet)
   end
   self.servers[server] = server:stats().backplane and "shared" or "alone"
   for user, known in pairs(self.users) do

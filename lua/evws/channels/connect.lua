@@ -5,6 +5,7 @@ local ws = require "evws"
 local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
+local ours = require "evws.channels.ours"
 local presence = require "evws.channels.presence"
 local push = require "evws.channels.push"
 local subscribe = require "evws.channels.subscribe"
@@ -99,61 +100,6 @@ end
 
 -- ---- the reply ----
 
--- What a client says of the channels that the server put it into.
-local function past_of(fields, channel)
-  local subs = json.object_field(fields, "subs")
-  local past = subs and json.object_field(subs, channel)
-  if not past then return { join_leave = true } end
-  local epoch = json.string_field(past, "epoch")
-  return { join_leave = true, recover = json.flag_field(past, "recover"),
-    offset = json.count_field(past, "offset") or 0,
-    epoch = epoch ~= "" and epoch or nil }
-end
-
--- Joins those channels; their replies become a part of connect's. What would
--- have to be waited for comes behind it, in `late`: a push of a channel that is
--- joined would overtake the reply meanwhile.
-local function join_all(client, names, fields, replies)
-  local joined, late = {}, {}
-  local is_shared = client.app:is_shared(client.conn.server)
-  for _, channel in ipairs(names) do
-    local rights = client.app.options.rights:find(channel)
-    if not rights then
-      error(("connect: no namespace has the channel '%s'"):format(channel), 0)
-    end
-    if is_shared and rights.history then
-      late[#late + 1] = channel
-    elseif not client.subs[channel] then
-      local sub = subscribe.join(client, channel, rights, {},
-        past_of(fields, channel), function(reply)
-          replies[#replies + 1] = json.text(channel) .. ":" .. reply
-        end)
-      if not sub then return nil end
-      sub.is_ours = true
-      joined[#joined + 1] = sub
-    end
-  end
-  return joined, late
-end
-
--- Those that have waited, each as a push.
-local function join_late(client, late, fields)
-  for _, channel in ipairs(late) do
-    if client.state ~= "open" then return end
-    local past = past_of(fields, channel)
-    past.is_late = true
-    if not client.subs[channel] then
-      local sub = subscribe.join(client, channel,
-        client.app.options.rights:find(channel), {}, past, function(reply)
-          client:write(push.of(channel, "subscribe", reply))
-        end)
-      if not sub then return end
-      sub.is_ours = true
-      subscribe.enter(client, sub)
-    end
-  end
-end
-
 local function reply_of(client, admitted, replies, ttl)
   local options = client.app.options
   local parts = { ('"client":"%s","version":"evws %s"'):format(client.id,
@@ -179,21 +125,16 @@ local function open(client, fields, id)
   if client.state ~= "connecting" then return end -- it has left
   settle(client, admitted)
   local ttl = subscribe.ttl_of(client.expires)
+  local list = ours.find(client, admitted.subscribe, fields)
+  if client.state ~= "connecting" then return end
   if not client.app:enter(client) then error(errors.too_many, 0) end
-  local replies = {}
-  local joined, late = join_all(client, admitted.subscribe, fields, replies)
-  if not joined or client.state ~= "connecting" then return end
+  local replies, joined = ours.join(client, list)
   client.state = "open"
   client:write(push.reply(id, "connect", reply_of(client, admitted, replies,
     ttl)))
   client.app:beat(client)
   client:watch()
   for _, sub in ipairs(joined) do subscribe.enter(client, sub) end
-  local ok, caught = pcall(join_late, client, late, fields)
-  if not ok then
-    client:fail(nil, errors.catch(caught))
-    client:finish(errors.restart.code, errors.restart.reason)
-  end
 end
 
 -- The first command. Who is refused is told why, does nothing more, and goes;

@@ -35,7 +35,6 @@ local function close(code, reason)
 end
 
 errors.connection_expired = close(3005, "connection expired")
-errors.restart = close(3011, "force reconnect")
 errors.no_pong = close(3012, "no pong")
 errors.invalid_token = close(3500, "invalid token")
 errors.bad_frame = close(3501, "bad request")

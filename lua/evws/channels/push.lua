@@ -77,6 +77,7 @@ function push.of(channel, kind, fields)
 end
 
 push.view_name = "channels"
+push.quiet_view = "channels, before they are joined"
 push.join_prefix = "\0p"
 
 -- Somebody has come or gone.
@@ -101,6 +102,9 @@ function push.view(message, kind, about)
   return head_of(topic) .. ',"pub":' .. publication .. "}}"
 end
 push.skipped = 0
+
+-- Of who is not to hear of a channel yet.
+function push.quiet() return nil end
 
 -- The epochs that channels got while they had subscribers.
 push.epochs, push.n_epochs = {}, 0

@@ -1,7 +1,6 @@
 -- subscribe.lua: into a channel and out of it: rights, positions, what was
 -- missed.
 
-local ws = require "evws"
 local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
@@ -85,8 +84,8 @@ subscribe.ttl_of = ttl_of
 
 -- ---- what was missed ----
 
--- Publications, each as JSON; of a cache the last alone.
-local function texts_of(missed, is_cache)
+-- Publications as JSON; of a cache the last alone.
+local function publications(missed, is_cache)
   local list = {}
   for i = #missed, 1, -1 do
     local one = missed[i]
@@ -97,11 +96,7 @@ local function texts_of(missed, is_cache)
   for i = 1, #list // 2 do
     list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i]
   end
-  return list
-end
-
-local function publications(missed, is_cache)
-  return "[" .. table.concat(texts_of(missed, is_cache), ",") .. "]"
+  return "[" .. table.concat(list, ",") .. "]"
 end
 subscribe.publications = publications
 
@@ -125,13 +120,8 @@ local function position(sub, request, found)
   local since = sub.since
   if since and found.recovered
     and #found.missed <= app.options.max_recovered then
-    top[#top + 1] = ('%d,"recovered":true'):format(since)
-    if request.is_late then
-      sub.late = texts_of(found.missed, rights.cache)
-    else
-      top[#top + 1] = ',"publications":' .. recovered_text(app, sub.channel,
-        since, found, rights.cache)
-    end
+    top[#top + 1] = ('%d,"recovered":true,"publications":'):format(since)
+    top[#top + 1] = recovered_text(app, sub.channel, since, found, rights.cache)
   else
     top[#top + 1] = ("%d"):format(found.offset)
   end
@@ -158,7 +148,7 @@ local function recover_option(sub, request)
   local since, epoch
   if sub.rights.cache then
     since, epoch = cached_since(sub, request)
-  elseif request.recover then
+  elseif request.recover and not request.is_beyond then
     since, epoch = request.offset, request.epoch
   end
   sub.since = since
@@ -191,38 +181,9 @@ local function enroll(sub, request, joined)
   joined {}
 end
 
--- With a backplane another process may have been quicker: who comes from there
--- has seen what is on its way to this one. Waits so long, each time longer.
-local first_wait, longest_wait = 0.02, 0.5
-
-local function is_ahead(sub, request, found)
-  local client = sub.client
-  return request.recover and found.epoch ~= nil
-    and found.epoch == request.epoch and request.offset > found.offset
-    and client.app:is_shared(client.conn.server)
-end
-
--- Enrolls, as often as it takes. True; or false and what went wrong.
-local function try(sub, request, joined)
-  local client, wait = sub.client, first_wait
-  while true do
-    sub.is_ahead = nil
-    local ok, why = pcall(enroll, sub, request, function(found)
-      sub.is_ahead = wait < longest_wait and is_ahead(sub, request, found)
-      if not sub.is_ahead then joined(found) end
-    end)
-    if not ok or not sub.is_ahead then return ok, why end
-    client.conn:unsubscribe(sub.channel)
-    ws.sleep(wait)
-    wait = 2 * wait
-    if client.subs[sub.channel] ~= sub then return true end
-  end
-end
-
--- request: { recover =, offset =, epoch =, join_leave =, is_late = };
+-- request: { recover =, offset =, epoch =, join_leave =, is_beyond = };
 -- tell(reply) is called at the moment of joining, before anything of the
--- channel is sent.
--- is_late: a push tells it, behind which what was missed comes as pushes.
+-- channel is sent. is_beyond: nothing can be there that it was told of.
 function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
   local sub = { client = client, channel = channel, rights = rights,
@@ -236,12 +197,9 @@ function subscribe.join(client, channel, rights, grant, request, tell)
     if client.subs[channel] ~= sub then return end
     sub.epoch = found.epoch
     tell(make_reply(sub, request, found))
-    for _, text in ipairs(sub.late or {}) do
-      client:write(push.of(channel, "pub", text))
-    end
-    sub.is_joined, sub.late = true, nil
+    sub.is_joined = true
   end
-  local ok, why = try(sub, request, joined)
+  local ok, why = pcall(enroll, sub, request, joined)
   local now = client.subs[channel]
   if now ~= sub then -- ended meanwhile
     if not now then client.conn:unsubscribe(channel) end
