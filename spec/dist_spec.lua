@@ -45,18 +45,41 @@ describe("make dist", function()
   setup(function()
     copy = tree.new()
     repository = copy.tree
+    run(repository, "git init -q")
+    commit "all"
+    run(repository, "git branch start")
+  end)
+
+  before_each(function()
+    run(repository, "git reset -q --hard start && git clean -qfdx"
+      .. " && git tag -d $(git tag)")
   end)
 
   teardown(function() if copy then tree.remove(copy) end end)
 
+  local function release()
+    write("VERSION", "0.9.8\n")
+    write("CHANGELOG.md", "## [0.9.8] - 2030-01-01\n")
+    commit "released"
+    run(repository, "git tag v0.9.8")
+    assert.equal("build/dist/evws-0.9.8.tar.gz\n"
+      .. "build/dist/evws-0.9.8-1.rockspec\n", run(repository, dist))
+  end
+
+  local function go_on()
+    write("VERSION", "0.9.9-dev\n")
+    commit "after the release"
+    run(repository, dist)
+  end
+
   it("wants a repository", function()
+    run(copy.work, "cp -R tree plain && rm -rf plain/.git")
     assert.equal("dist: not in a git repository", complaint(
-      "GIT_CEILING_DIRECTORIES='" .. copy.work .. "' " .. dist))
+      ("cd ../plain && GIT_CEILING_DIRECTORIES='%s' %s"):format(copy.work,
+        dist)))
   end)
 
   it("makes a tarball of what is committed, and nothing else", function()
-    run(repository, "git init -q")
-    commit "all"
     run(repository, "mkdir -p build && touch build/stray core.c.o x.so")
     local output = run(repository, dist)
     local name = "evws-" .. version
@@ -88,9 +111,8 @@ describe("make dist", function()
     assert.equal("dist: the tag v0.9.8 is not here", complaint(dist))
     run(repository, "git tag v0.9.8 HEAD~")
     assert.equal("dist: the tag v0.9.8 is not here", complaint(dist))
-    run(repository, "git tag -f v0.9.8")
-    assert.equal("build/dist/evws-0.9.8.tar.gz\n"
-      .. "build/dist/evws-0.9.8-1.rockspec\n", run(repository, dist))
+    run(repository, "git tag -d v0.9.8 && git reset -q --hard start")
+    release()
     local spec = {}
     assert(load(read(repository .. "/build/dist/evws-0.9.8-1.rockspec"),
       "rockspec", "t", spec))()
@@ -102,14 +124,14 @@ describe("make dist", function()
   end)
 
   it("names a branch until then", function()
-    write("VERSION", "0.9.9-dev\n")
-    commit "after the release"
-    run(repository, dist)
+    go_on()
     local text = read(repository .. "/build/dist/evws-0.9.9dev-1.rockspec")
     assert.is_truthy(text:find('\n  branch = "main"\n', 1, true))
   end)
 
   it("makes rockspecs that luarocks takes", function()
+    release()
+    go_on()
     for _, name in ipairs { "build/dist/evws-0.9.8-1.rockspec",
       "build/dist/evws-0.9.9dev-1.rockspec", "evws-scm-1.rockspec" } do
       run(repository, "luarocks lint '%s'", name)
@@ -117,6 +139,7 @@ describe("make dist", function()
   end)
 
   it("makes a tarball that builds and installs", function()
+    release()
     run(copy.work, "tar -xzf tree/build/dist/evws-0.9.8.tar.gz")
     local make = ("make --no-print-directory LUA='%s' CFLAGS=-O1"
       .. " PREFIX='%s/prefix' "):format(tree.lua, copy.work)

@@ -201,8 +201,17 @@ function t.bystander(target, options)
   local self = t.open(target, options)
   function self.check()
     checks = checks + 1
-    self:send(t.frame("text", "bystander " .. checks))
-    self:expect_frame("text", "bystander " .. checks)
+    local text = "bystander " .. checks
+    local f, why
+    self:send(t.frame("text", text))
+    repeat -- after a long silence there are pings
+      f, why = self:frame()
+      local is_ping = f and f.opcode == 9
+      if is_ping then self:send(t.frame("pong", f.payload)) end
+    until not is_ping
+    if not f or f.opcode ~= 1 or f.payload ~= text then
+      raw.fail("expected %q, got %q", text, f and f.payload or why)
+    end
   end
   self:check()
   return self

@@ -27,6 +27,17 @@ local function report(child)
   return values
 end
 
+-- The same of a load for a tenth of a second; again, where this process was
+-- held up for as long, until at least so many (1) have come back.
+local function measured(begin, least)
+  local values
+  for _ = 1, 10 do
+    values = report(begin())
+    if values.n >= (least or 1) then break end
+  end
+  return values
+end
+
 local function complaint(child)
   assert.equal(1, child:ended(20))
   assert.equal("", child:output())
@@ -102,7 +113,9 @@ describe("bench/load", function()
       "--rate 500 --conns 4" } do
       it(case, function()
         local server = t.listen { on_message = echo, max_connections = false }
-        local r = report(start(server.port, shared .. case))
+        local r = measured(function()
+          return start(server.port, shared .. case)
+        end)
         assert.is_true(r.n > 0 and r.per_second > 0)
         assert.is_true(r.p50_us > 0 and r.p50_us <= r.p99_us)
         assert.is_true(r.p99_us <= r.p999_us and r.p999_us <= r.max_us)
@@ -145,7 +158,9 @@ describe("bench/load", function()
           compression = { threshold = 0, level = level } }
         for _, case in ipairs { "--size 20", "--size 1000 --in-flight 16",
           "--size 30000 --text --fragments 3" } do
-          local r = report(start(server.port, shared .. "--deflate " .. case))
+          local r = measured(function()
+            return start(server.port, shared .. "--deflate " .. case)
+          end)
           assert.is_true(r.n > 0)
           assert.equal(1, r.deflate)
         end
@@ -164,8 +179,9 @@ describe("bench/load", function()
         "--size 70000", "--size 300000", "--mode handshake --conns 2",
         "--mode idle --conns 5", "--steps 4 --in-flight 16 --size 16384",
         "--steps 3 --mode handshake" } do
-        assert.is_true(report(start(server.port,
-          "--tls " .. shared .. case)).n > 0)
+        assert.is_true(measured(function()
+          return start(server.port, "--tls " .. shared .. case)
+        end).n > 0)
       end
     end)
 
@@ -178,8 +194,10 @@ describe("bench/load", function()
         end,
       }
       for _, case in ipairs { shared, "--steps 10 " } do
-        local r = report(start(server.port,
-          case .. "--mode broadcast --conns 10 --in-flight 3"))
+        local r = measured(function()
+          return start(server.port,
+            case .. "--mode broadcast --conns 10 --in-flight 3")
+        end, 30)
         assert.is_true(r.n >= 30)
       end
     end)
@@ -191,7 +209,9 @@ describe("bench/load", function()
           seen = message
           conn:send(message, kind)
         end }
-      local r = report(start(server.port, shared .. "--calls --conns 3"))
+      local r = measured(function()
+        return start(server.port, shared .. "--calls --conns 3")
+      end)
       assert.equal(#seen, r.size)
       assert.truthy(seen:match('^{"arguments":%[%d+,%d+%],"invocationId":"%d+",'
         .. '"target":"Add","type":1}\30$'))
@@ -204,8 +224,9 @@ describe("bench/load", function()
         .. "--in-flight 4", shared .. "--mode broadcast --size 99 --conns 4",
         "--steps 3 --mode broadcast --size 60 --conns 3", shared
         .. "--mode idle --conns 3" } do
-        assert.is_true(report(start(server.port, "--hub " .. case, "/hub")).n
-          > 0)
+        assert.is_true(measured(function()
+          return start(server.port, "--hub " .. case, "/hub")
+        end).n > 0)
       end
     end)
 
@@ -219,8 +240,9 @@ describe("bench/load", function()
         return seen
       end
       local timed, counted = counting(), counting()
-      local r = report(start(timed.server.port,
-        shared .. "--mode handshake --conns 3"))
+      local r = measured(function()
+        return start(timed.server.port, shared .. "--mode handshake --conns 3")
+      end)
       assert.is_true(r.n > 0 and timed.opened >= r.n)
       report(start(counted.server.port, "--mode handshake --steps 7"))
       assert.equal(7, counted.opened)
@@ -250,7 +272,9 @@ describe("bench/load", function()
     it("and tells the server's CPU time", function()
       local server = t.listen { on_message = echo }
       local pid = io.open "/proc/self/stat":read "n"
-      local r = report(start(server.port, shared .. "--pid " .. pid))
+      local r = measured(function()
+        return start(server.port, shared .. "--pid " .. pid)
+      end)
       assert.is_true(r.cpu_us > 0 and r.cpu_share > 0)
     end)
   end)
@@ -292,8 +316,9 @@ describe("bench/load", function()
       end,
     } do
       it(name, function()
-        local child = raw_server(answering(send))
-        assert.is_true(report(child).n > 0)
+        assert.is_true(measured(function()
+          return (raw_server(answering(send)))
+        end).n > 0)
       end)
     end
 

@@ -190,7 +190,10 @@ describe("a waiting call", function()
         ws.sleep(0.01)
         ended[#ended + 1] = "task"
       end)
+      local from = ws.now()
       ws.sleep(0.02)
+      assert.is_true(ws.now() - from >= 0.02)
+      t.wait(function() return #ended == 2 end)
       assert.same({ "timer", "task" }, ended)
     end)
 
@@ -272,8 +275,7 @@ describe("a waiting call", function()
     end)
     t.wait(function() return co end)
     ok, why = coroutine.resume(co)
-    for _ = 1, 20 do t.turn() end
-    assert.is_true(woken or not ok or #errors > 0, why)
+    t.wait(function() return woken or not ok or #errors > 0 end, why)
   end)
 end)
 

@@ -117,10 +117,14 @@ describe("the answer to a Close", function()
 
   it("comes when the server is closed meanwhile", function()
     for _, want in ipairs(given) do
-      local server = t.listen { on_message = function() ws.sleep(60) end }
+      local is_at_work
+      local server = t.listen { on_message = function()
+        is_at_work = true
+        ws.sleep(60)
+      end }
       local client = t.open(server)
       client:send(frame("text", "x") .. close_frame(table.unpack(want)))
-      t.turn()
+      t.wait(function() return is_at_work end)
       kit.during(0.005)
       ws.spawn(function() server:close { timeout = second } end)
       assert.same(want, { client:expect_close() })

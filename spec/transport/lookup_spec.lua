@@ -10,9 +10,6 @@ local unknown = "no-such-host.invalid" -- RFC 6761 6.4: there is none
 describe("a look-up", function()
   local loop
 
-  before_each(function() loop = probe.loop.new "ev" end)
-  after_each(function() names.forget() end)
-
   local function wait(predicate)
     local last = net.now() + 30 * factor
     while not predicate() do
@@ -20,6 +17,35 @@ describe("a look-up", function()
       loop:step(0.005)
     end
   end
+
+  local set = {} -- names that are asked for
+
+  local function set_name(name, addresses)
+    names.set(name, addresses)
+    set[name] = true
+  end
+
+  local function ask_unknown(answered)
+    set[unknown] = true
+    return transport.lookup(loop, unknown, 80, answered)
+  end
+
+  -- A name that was given up is asked for until its thread is done, and has
+  -- one more be asked for meanwhile. Whoever asks for it again waits for that.
+  local function settle()
+    local n = 0
+    names.let_go()
+    for name in pairs(set) do
+      n = n + 1
+      transport.lookup(loop, name, 80, function() n = n - 1 end)
+    end
+    wait(function() return n == 0 end)
+    names.forget()
+  end
+
+  before_each(function() loop, set = probe.loop.new "ev", {} end)
+
+  after_each(settle)
 
   local function known(host, port)
     local l, is_known = transport.lookup(loop, host, port, function()
@@ -42,7 +68,7 @@ describe("a look-up", function()
   it("takes nothing else for localhost", function()
     for _, name in ipairs { "xlocalhost", "localhost.x", "localhost..",
       ".localhost", "local.host", "localhos", "localhost.localdomain" } do
-      names.set(name, { "192.0.2.7" })
+      set_name(name, { "192.0.2.7" })
       local found
       local _, is_known = transport.lookup(loop, name, 80, function(self)
         found = self:answer()
@@ -92,7 +118,7 @@ describe("a look-up", function()
   it("of an unknown name does not hold up the loop", function()
     local found, beats
     local began = net.now()
-    local l, is_known = transport.lookup(loop, unknown, 80, function(self)
+    local l, is_known = ask_unknown(function(self)
       assert.is_true(loop:in_turn())
       found = self
     end)
@@ -141,7 +167,7 @@ describe("a look-up", function()
   it("is one of many", function()
     local n = 0
     for _ = 1, 8 do
-      transport.lookup(loop, unknown, 80, function() n = n + 1 end)
+      ask_unknown(function() n = n + 1 end)
     end
     wait(function() return n == 8 end)
     assert.is_false(loop:step(-1)) -- nothing is watched any more
@@ -151,7 +177,7 @@ describe("a look-up", function()
     local before = t.fd_count()
     local list = {}
     for i = 1, 4 do
-      list[i] = transport.lookup(loop, unknown, 80, function()
+      list[i] = ask_unknown(function()
         error "it was cancelled"
       end)
       list[i]:cancel()
@@ -168,8 +194,8 @@ describe("a look-up", function()
       n = n + 1
       if self == a then b:cancel() else a:cancel() end
     end
-    a = transport.lookup(loop, unknown, 80, done)
-    b = transport.lookup(loop, unknown, 80, done)
+    a = ask_unknown(done)
+    b = ask_unknown(done)
     wait(function() return n > 0 end)
     for _ = 1, 20 do loop:step(0.001) end
     assert.equal(1, n)
@@ -196,7 +222,7 @@ describe("a look-up", function()
       local list = {}
       for i = 1, n do
         list[i] = ("host-%d.test"):format(i)
-        names.set(list[i], { "192.0.2." .. i })
+        set_name(list[i], { "192.0.2." .. i })
       end
       return list
     end
@@ -218,7 +244,7 @@ describe("a look-up", function()
     end)
 
     it("is one with all who ask for the same name", function()
-      names.set("one.test", { "192.0.2.1", "2001:db8::1" })
+      set_name("one.test", { "192.0.2.1", "2001:db8::1" })
       local answers = ask(table.unpack((function()
         local same = {}
         for i = 1, 100 do same[i] = i % 2 == 0 and "one.test" or "ONE.test" end
@@ -237,7 +263,7 @@ describe("a look-up", function()
     end)
 
     it("keeps its own port", function()
-      names.set("port.test", { "192.0.2.1", "2001:db8::1" })
+      set_name("port.test", { "192.0.2.1", "2001:db8::1" })
       local got = {}
       for port = 1, 3 do
         transport.lookup(loop, "port.test", port, function(self)
@@ -253,7 +279,7 @@ describe("a look-up", function()
     end)
 
     it("asks no other loop, and answers all of them", function()
-      names.set("shared.test", { "192.0.2.1" })
+      set_name("shared.test", { "192.0.2.1" })
       local other = probe.loop.new "ev"
       local mine = ask "shared.test"
       local theirs
@@ -286,7 +312,7 @@ describe("a look-up", function()
       local answers = ask(table.unpack(stuck))
       asking(4)
       for i = 1, 4 do answers[-i]:cancel() end
-      for _, name in ipairs(list) do names.set(name, { "192.0.2.99" }) end
+      for _, name in ipairs(list) do set_name(name, { "192.0.2.99" }) end
       local live = ask(table.unpack(list))
       asking(6)
       names.let_go "live-1.test"
@@ -296,7 +322,7 @@ describe("a look-up", function()
     end)
 
     it("takes up what was given up but is still asked for", function()
-      names.set("again.test", { "192.0.2.1" })
+      set_name("again.test", { "192.0.2.1" })
       local first = ask "again.test"
       asking(1)
       first[-1]:cancel()
@@ -310,7 +336,7 @@ describe("a look-up", function()
       for round = 1, 5 do
         for i = 1, 4 do
           local name = ("stuck-%d-%d.test"):format(round, i)
-          names.set(name, {})
+          set_name(name, {})
           ask(name)[-1]:cancel()
         end
       end
@@ -363,7 +389,7 @@ describe("a look-up", function()
 
   describe("of a name with many addresses", function()
     local function found(list)
-      names.set("many.test", list)
+      set_name("many.test", list)
       names.let_go "many.test"
       local answers = ask "many.test"
       wait(function() return answers.n == 1 end)
@@ -403,7 +429,7 @@ describe("a look-up", function()
 
   describe("that is pending when the process forks", function()
     it("is heard of while the child lives", function()
-      names.set("fork.test", { "192.0.2.1" })
+      set_name("fork.test", { "192.0.2.1" })
       local answers = ask "fork.test"
       asking(1)
       local child <close> = names.child()
@@ -417,7 +443,7 @@ describe("a look-up", function()
       local list = {}
       for i = 1, 10 do
         list[i] = ("fork-%d.test"):format(i)
-        names.set(list[i], { "192.0.2.1" })
+        set_name(list[i], { "192.0.2.1" })
       end
       local answers = ask(table.unpack(list))
       asking(4)
@@ -433,7 +459,7 @@ describe("a look-up", function()
       return pending("built without WS_FAULT")
     end
     probe.buf.fail_at(1, true)
-    local l, is_known = transport.lookup(loop, unknown, 80, error)
+    local l, is_known = ask_unknown(error)
     probe.buf.fail_at(0, false)
     assert.is_true(is_known)
     assert.equal("no thread for the name look-up", select(2, l:answer()))
@@ -445,7 +471,7 @@ describe("a look-up", function()
     end
     for n = 1, 12 do
       local done
-      names.set("memory.test", { "192.0.2.1", "192.0.2.2" })
+      set_name("memory.test", { "192.0.2.1", "192.0.2.2" })
       names.let_go()
       probe.buf.fail_at(n, false)
       local l, is_known = transport.lookup(loop, "memory.test", 80, function()
