@@ -22,6 +22,8 @@
 --   common.is_sanitized   memory and time are then those of the sanitizer, or
 --     of an emulator
 --   common.cpu(fn)        seconds of processor time that fn took
+--   common.is_cheap(cost, little, large, times)
+--                         whether cost(large) < times * cost(little)
 --   common.rest(n)        true when n turns found nothing to do
 --   common.flat(round, n) memory does not grow over n rounds
 --   common.statm()        bytes resident, bytes of data mapped
@@ -197,6 +199,16 @@ function common.cpu(fn)
   local before = probe.cpu()
   fn()
   return probe.cpu() - before
+end
+
+-- Whether cost(large) is less than so many times cost(little); who else uses
+-- the processor may slow down one of them, so that one try of five is enough.
+function common.is_cheap(cost, little, large, times)
+  for _ = 1, 5 do
+    local most = times * cost(little)
+    if cost(large) < most then return true end
+  end
+  return false
 end
 
 -- An idle turn lasts as long as it may: that much is certain however busy

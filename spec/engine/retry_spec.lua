@@ -583,21 +583,37 @@ describe("a client that reconnects", function()
     end)
 
     it("as at first after a connection that has lasted", function()
-      local port, times = free_port(), {}
-      local conn = connect(("ws://127.0.0.1:%d/"):format(port), {
-        reconnect = { initial = 0.03, maximum = 10, jitter = 0 },
-        on_close = function() times[#times + 1] = ws.now() end })
-      t.wait(function() return #times == 4 end) -- 0.03, 0.06, 0.12; now 0.24
-      local _, log = serve { port = port }
-      until_n(log, 1)
-      until_open(conn)
-      local opened = ws.now()
-      t.wait(function() return ws.now() - opened > 0.25 end)
-      log.conns[1]:terminate()
-      t.wait(function() return #times == 5 end)
-      until_n(log, 2)
-      assert.is_true(ws.now() - times[5] < 0.2 * second)
-      conn:close()
+      -- a process of its own: no other timer is earlier than the next attempt
+      local process = child.run [[
+        local place, times, accepted = { host = "127.0.0.1", port = 0 }, 0, nil
+        local listener = assert(ws.listen(place))
+        place.port = listener.port
+        listener:close()
+        local function wait(predicate)
+          local last = ws.now() + 60
+          while not predicate() do
+            assert(ws.now() < last, "waited in vain")
+            ws.step(0.01)
+          end
+        end
+        local conn = ws.connect("ws://127.0.0.1:" .. place.port, {
+          reconnect = { initial = 0.03, maximum = 10, jitter = 0 },
+          on_open = function() end,
+          on_close = function() times = times + 1 end })
+        wait(function() return times == 4 end) -- 0.03, 0.06, 0.12; now 0.24
+        say(ws.timeout() <= 0.24)
+        function place.on_open(other) accepted = other end
+        assert(ws.listen(place))
+        wait(function() return accepted and conn.state == "open" end)
+        local opened = ws.now()
+        wait(function() return ws.now() - opened > 0.25 end)
+        accepted:terminate()
+        wait(function() return times == 5 end)
+        say(ws.timeout() <= 0.03)
+        os.exit(0)
+      ]]
+      assert.equal(0, process:ended(20), process:errors())
+      assert.equal("true\ntrue\n", process:output())
     end)
 
     it("longer when each connection is lost at once", function()

@@ -4,10 +4,11 @@ local t = require "spec.helper"
 local kit = require "spec.binding.kit"
 local ws = t.ws
 local contains = t.contains
+local limit = t.limit * t.factor
 
 local function read_all(process)
   local pieces = {}
-  for piece in function() return process:read(t.limit) end do
+  for piece in function() return process:read(limit) end do
     pieces[#pieces + 1] = piece
   end
   return table.concat(pieces)
@@ -38,7 +39,7 @@ describe("ws.popen", function()
     assert.same({ "one", "", "three", "four" }, lines)
     process = assert(ws.popen "printf 'one\\ntwo\\n'")
     assert.equal("one", process:lines()(process))
-    assert.equal("two\n", process:read(t.limit))
+    assert.equal("two\n", process:read(limit))
     assert.is_nil(process:lines()(process))
     assert.is_true((process:close()))
   end)
@@ -52,8 +53,8 @@ describe("ws.popen", function()
     end
     assert.equal(200000, n)
     process = assert(ws.popen("test $(wc -c) -eq 3000000", "w"))
-    assert.is_true(process:write(("x"):rep(3000000), t.limit))
-    assert.same({ true, "exit", 0 }, { process:close(t.limit) })
+    assert.is_true(process:write(("x"):rep(3000000), limit))
+    assert.same({ true, "exit", 0 }, { process:close(limit) })
   end)
 
   it("lets everybody else go on meanwhile", function()
@@ -87,7 +88,7 @@ describe("ws.popen", function()
     assert.same({ nil, "timeout" }, { process:close(0.01) })
     contains(tostring(process), "sleep 100 (running)")
     assert.is_true(process:kill())
-    assert.same({ nil, "signal", 15 }, { process:close(t.limit) })
+    assert.same({ nil, "signal", 15 }, { process:close(limit) })
     assert.is_false(process:kill(9))
     contains(tostring(process), "sleep 100 (signal)")
   end)
@@ -100,7 +101,7 @@ describe("ws.popen", function()
       return not ok and why ~= "timeout"
     end)
     assert.same({ nil, "closed" }, { ok, why })
-    assert.same({ nil, "exit", 5 }, { process:close(t.limit) })
+    assert.same({ nil, "exit", 5 }, { process:close(limit) })
     assert.same({ nil, "closed" }, { process:write "x" })
   end)
 
@@ -111,7 +112,7 @@ describe("ws.popen", function()
       local process <close> = assert(ws.popen "exec sleep 100")
       kept = process
     end
-    assert.same({ nil, "signal", 15 }, { kept:close(t.limit) })
+    assert.same({ nil, "signal", 15 }, { kept:close(limit) })
     for _ = 1, 20 do ws.popen "true" end
     t.wait(function()
       collectgarbage()
