@@ -28,8 +28,8 @@ static const uint64_t message_limits[] = {WS_NO_LIMIT, 0,    1,     125,
 static const uint64_t fragment_limits[] = {WS_NO_LIMIT, 0, 1, 2, 3, 16};
 
 static void check_memory(const struct ws_protocol *p, size_t come) {
-  size_t cap = p->message ? p->message->cap : 0;
-  if (p->message && !p->is_delivered) FUZZ_CHECK(p->message->len <= come);
+  size_t cap = p->message ? p->message->bytes.cap : 0;
+  if (p->message && !p->is_delivered) FUZZ_CHECK(p->message->bytes.len <= come);
   /* A buffer from the pool may be any that is large enough. */
   if (!p->env->pool && !p->is_delivered) FUZZ_CHECK(cap <= 8 * come + 64);
 }

@@ -195,7 +195,8 @@ static int endpoint_run(lua_State *L) {
 }
 
 static int endpoint_message(lua_State *L) {
-  const struct ws_buf *b = check_endpoint(L)->p.message;
+  const struct ws_gathered *g = check_endpoint(L)->p.message;
+  const struct ws_buf *b = g ? &g->bytes : NULL;
   lua_pushinteger(L, b ? (lua_Integer)b->len : 0);
   lua_pushinteger(L, b ? (lua_Integer)b->cap : 0);
   return 2;

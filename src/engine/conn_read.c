@@ -279,19 +279,14 @@ static void ended(struct ws_conn *c) {
     ws_conn_end(c, 1006, "eof without close_notify");
 }
 
-/* Bytes that have come of the message that is being received. */
-static uint64_t gathered(const struct ws_conn *c) {
-  const struct ws_protocol *p = &c->protocol;
-  return p->message ? p->message->len : p->have;
-}
-
 /* As ws_conn_input; bytes of a message that is not complete, some of which may
  * have been read straight to their place, are a sign of life too. */
 static void input_noted(struct ws_conn *c, size_t n, bool has_direct) {
   struct ws_loop *loop = c->stream.loop;
-  uint64_t had = gathered(c);
+  uint64_t had = ws_protocol_gathered(&c->protocol);
   ws_conn_input(c, loop->read_buffer, n);
-  if (has_direct || gathered(c) != had) c->messaged = loop->tick;
+  if (has_direct || ws_protocol_gathered(&c->protocol) != had)
+    c->messaged = loop->tick;
 }
 
 static void read_more(struct ws_conn *c) {

@@ -18,22 +18,22 @@ static void deliver_chunk(struct ws_protocol *p, const uint8_t *data,
   p->is_delivered = true;
   if (!is_last) return;
   p->kind = 0;
-  p->have = 0;
+  if (p->message) p->message->have = 0;
 }
 
 /* Keeps the character that valid text breaks off in; its bytes, 1 to 3. */
-static size_t hold(struct ws_protocol *p, const uint8_t *data, size_t n) {
+static size_t hold(struct ws_gathered *g, const uint8_t *data, size_t n) {
   size_t k = 1;
   while (k < n && (data[n - k] & 0xC0) == 0x80) k++;
-  memcpy(p->held, data + n - k, k);
-  p->held_len = (uint8_t)k;
+  memcpy(g->held, data + n - k, k);
+  g->held_len = (uint8_t)k;
   return k;
 }
 
 /* How many bytes the held character still wants. */
-static size_t lacks(const struct ws_protocol *p) {
-  uint8_t lead = p->held[0];
-  return (lead >= 0xF0 ? 4u : lead >= 0xE0 ? 3u : 2u) - p->held_len;
+static size_t lacks(const struct ws_gathered *g) {
+  uint8_t lead = g->held[0];
+  return (lead >= 0xF0 ? 4u : lead >= 0xE0 ? 3u : 2u) - g->held_len;
 }
 
 /* 8.1: as it comes, not when it is complete. */
@@ -46,13 +46,15 @@ static bool is_text(struct ws_protocol *p, const uint8_t *data, size_t n,
 
 bool ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
                    struct ws_event *ev, size_t *used) {
+  struct ws_gathered *g = p->message;
+  bool is_held = g && g->held_len;
   size_t take = p->left < n ? (size_t)p->left : n;
-  if (p->held_len && take > lacks(p)) take = lacks(p);
+  if (is_held && take > lacks(g)) take = lacks(g);
   *used = take;
   if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
   p->phase = (uint8_t)((p->phase + take) & 3);
   p->left -= take;
-  p->have += take;
+  if (g) g->have += take;
   bool is_last = p->is_fin && p->left == 0;
   if (!is_text(p, bytes, take, is_last)) return false;
   if (p->left == 0) {
@@ -62,15 +64,15 @@ bool ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
   const uint8_t *data = bytes;
   size_t len = take;
   bool is_inside = p->kind == WS_OP_TEXT && p->utf8 != WS_UTF8_START;
-  if (p->held_len) {
-    memcpy(p->held + p->held_len, bytes, take);
-    p->held_len = (uint8_t)(p->held_len + take);
+  if (is_held) {
+    memcpy(g->held + g->held_len, bytes, take);
+    g->held_len = (uint8_t)(g->held_len + take);
     if (is_inside) return true;
-    data = p->held;
-    len = p->held_len;
-    p->held_len = 0;
+    data = g->held;
+    len = g->held_len;
+    g->held_len = 0;
   } else if (is_inside && take) {
-    len -= hold(p, bytes, take);
+    len -= hold(g, bytes, take);
   }
   if (len || is_last) deliver_chunk(p, data, len, is_last, ev);
   return true;

@@ -110,8 +110,8 @@ static enum ws_err replace_message(struct ws_protocol *p, struct ws_buf *own) {
     ws_buf_free(own);
     return WS_ERR_MEMORY;
   }
-  ws_buf_free(p->message);
-  *p->message = *own;
+  ws_buf_free(&p->message->bytes);
+  p->message->bytes = *own;
   return WS_OK;
 }
 
@@ -132,7 +132,7 @@ static void judge(const struct ws_protocol *p, uint32_t *utf8,
 static bool keep_bytes(struct ws_protocol *p, const uint8_t *bytes, size_t n) {
   if (p->message) return true; /* there they stand */
   if (!(p->message = ws_mem_zero(sizeof *p->message))) return false;
-  return ws_buf_append(p->message, bytes, n);
+  return ws_buf_append(&p->message->bytes, bytes, n);
 }
 
 static bool keep_unread(struct ws_protocol *p, struct ws_inflater *f) {
@@ -140,7 +140,7 @@ static bool keep_unread(struct ws_protocol *p, struct ws_inflater *f) {
   size_t n;
   const uint8_t *bytes = ws_inflater_unread(f, &n);
   if (!keep_bytes(p, bytes, n)) return false;
-  if (!is_kept && n) ws_inflater_moved(f, ws_buf_begin(p->message));
+  if (!is_kept && n) ws_inflater_moved(f, ws_buf_begin(&p->message->bytes));
   return true;
 }
 
@@ -201,7 +201,7 @@ static enum ws_err begin(struct ws_protocol *p, const uint8_t *in, size_t n,
   }
   if (to == &own) {
     err = replace_message(p, &own);
-    to = p->message;
+    if (!err) to = &p->message->bytes;
   }
   *out = to;
   return err;
@@ -222,7 +222,7 @@ static enum ws_err go_on(struct ws_protocol *p, struct ws_buf **out,
   err = replace_message(p, &half->out);
   half->out = (struct ws_buf){0};
   ws_compression_stop(p);
-  *out = p->message;
+  if (!err) *out = &p->message->bytes;
   return err;
 }
 

@@ -54,10 +54,20 @@ struct ws_event {
   const char *why;
 };
 
+/* A message that spans pieces: gathered, or given in chunks as it comes. */
+struct ws_gathered {
+  struct ws_buf bytes;
+  uint64_t have;   /* of one in chunks, those that have come */
+  uint8_t held[4]; /* a character that a chunk of text broke off in */
+  uint8_t held_len;
+};
+
+/* There are as many as there are connections, and most of them wait: what is
+ * known in the middle of a message or frame alone is allocated then. */
 struct ws_protocol {
   const struct ws_protocol_env *env;
-  struct ws_buf *message;     /* of a message that spans pieces, else NULL */
-  uint8_t *control;           /* payload of a control frame that does */
+  struct ws_gathered *message; /* NULL: none spans pieces */
+  uint8_t *scrap; /* of a frame that does: its head, or a control's payload */
   struct ws_context *context; /* compression.h; NULL without takeover */
   uint64_t left;              /* payload bytes of this frame still to come */
   uint32_t fragments;
@@ -66,12 +76,7 @@ struct ws_protocol {
   uint8_t phase;
   uint8_t opcode; /* of this frame */
   uint8_t kind;   /* of the message being received, 0 between two */
-  uint8_t head_len;
-  uint8_t head[WS_FRAME_HEAD_MAX]; /* of a frame cut inside its head */
-  uint8_t control_len;
-  uint8_t held_len;
-  uint8_t held[4]; /* a character that a chunk of text broke off in */
-  uint64_t have;   /* bytes of a message in chunks so far */
+  uint8_t scrap_len;
   struct ws_extension extension; /* as agreed on */
   bool is_client : 1, in_payload : 1, is_fin : 1, is_delivered : 1;
   bool is_ended : 1;      /* after a Close or an error: deaf */
@@ -82,5 +87,10 @@ struct ws_protocol {
   bool in_chunks : 1;     /* the message being received comes in chunks */
   bool is_inflating : 1;  /* one that is complete, in several turns */
 };
+
+/* Bytes that have come of the message that is being received. */
+static inline uint64_t ws_protocol_gathered(const struct ws_protocol *p) {
+  return p->message ? p->message->bytes.len + p->message->have : 0;
+}
 
 #endif

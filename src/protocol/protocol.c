@@ -29,24 +29,25 @@ void ws_protocol_init(struct ws_protocol *p, enum ws_role role,
 static void drop_message(struct ws_protocol *p) {
   if (!p->message) return;
   if (p->env->pool)
-    ws_buf_pool_give(p->env->pool, p->message);
+    ws_buf_pool_give(p->env->pool, &p->message->bytes);
   else
-    ws_buf_free(p->message);
+    ws_buf_free(&p->message->bytes);
   ws_mem_free(p->message);
   p->message = NULL;
 }
 
-static void drop_control(struct ws_protocol *p) {
-  ws_mem_free(p->control);
-  p->control = NULL;
-  p->control_len = 0;
+static void drop_scrap(struct ws_protocol *p) {
+  if (!p->scrap) return;
+  ws_mem_free(p->scrap);
+  p->scrap = NULL;
+  p->scrap_len = 0;
 }
 
 static void drop_received(struct ws_protocol *p) {
   ws_compression_release(p);
   if (p->is_inflating) ws_compression_stop(p);
   drop_message(p);
-  drop_control(p);
+  drop_scrap(p);
 }
 
 void ws_protocol_free(struct ws_protocol *p) {
@@ -57,7 +58,7 @@ void ws_protocol_free(struct ws_protocol *p) {
 void ws_protocol_release(struct ws_protocol *p) {
   if (!p->is_delivered) return;
   p->is_delivered = false;
-  drop_control(p);
+  drop_scrap(p);
   ws_compression_release(p);
   if (!p->kind) drop_message(p); /* else a control frame came inside of one */
 }
@@ -80,12 +81,13 @@ static bool is_rsv_right(const struct ws_protocol *p,
 }
 
 /* It is over max_message; of a message in chunks a wider limit counts. */
-static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f) {
+static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f,
+                       uint64_t have) {
   bool is_whole = f->opcode == WS_OP_CONTINUATION
                     ? !p->in_chunks || p->is_compressed
                     : !p->wants_chunks || f->rsv;
   uint64_t most = p->env->max_stream;
-  return is_whole || p->have > most || f->len > most - p->have;
+  return is_whole || have > most || f->len > most - have;
 }
 
 /* 5.4, 5.5 and the limits, judged from the head alone. */
@@ -108,10 +110,10 @@ static const char *check_frame(const struct ws_protocol *p,
   case WS_OP_PONG: return NULL;
   default: return "a reserved opcode";
   }
-  uint64_t have = p->message ? p->message->len : p->have;
+  uint64_t have = ws_protocol_gathered(p);
   *err = WS_ERR_TOO_BIG;
   if ((have > p->env->max_message || f->len > p->env->max_message - have) &&
-      is_too_big(p, f))
+      is_too_big(p, f, have))
     return "the message is too big";
   *err = WS_ERR_POLICY;
   if (p->kind && p->fragments >= p->env->max_fragments)
@@ -145,27 +147,39 @@ static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
   return true;
 }
 
+/* Keeps a piece of a frame's head or of a control's payload, behind what there
+ * is of that; of neither there can be more than WS_CONTROL_MAX bytes. */
+static bool keep_scrap(struct ws_protocol *p, const uint8_t *bytes, size_t n,
+                       struct ws_event *ev) {
+  if (!p->scrap && !(p->scrap = ws_mem_alloc(WS_CONTROL_MAX))) {
+    fail(p, ev, WS_ERR_MEMORY, "out of memory");
+    return false;
+  }
+  memcpy(p->scrap + p->scrap_len, bytes, n);
+  p->scrap_len = (uint8_t)(p->scrap_len + n);
+  return true;
+}
+
 /* Reads a frame head, from the bytes or from what was kept of it. */
 static size_t take_head(struct ws_protocol *p, const uint8_t *bytes, size_t n,
                         struct ws_event *ev) {
   struct ws_frame f;
   size_t taken = 0;
   int used;
-  if (p->head_len == 0) {
+  if (!p->scrap) {
     used = ws_frame_decode(&f, bytes, n);
     if (used == 0) { /* n < WS_FRAME_HEAD_MAX, or it would be complete */
-      memcpy(p->head, bytes, n);
-      p->head_len = (uint8_t)n;
+      keep_scrap(p, bytes, n, ev);
       return n;
     }
     taken = used > 0 ? (size_t)used : n;
   } else {
     do {
-      p->head[p->head_len++] = bytes[taken++];
-      used = ws_frame_decode(&f, p->head, p->head_len);
+      p->scrap[p->scrap_len++] = bytes[taken++];
+      used = ws_frame_decode(&f, p->scrap, p->scrap_len);
     } while (used == 0 && taken < n);
     if (used == 0) return taken;
-    p->head_len = 0;
+    drop_scrap(p);
   }
   if (used < 0)
     fail(p, ev, WS_ERR_PROTOCOL, "a malformed frame");
@@ -222,21 +236,19 @@ static size_t take_control(struct ws_protocol *p, uint8_t *bytes, size_t n,
   if (!p->is_client) ws_frame_mask(bytes, take, p->mask, p->phase);
   p->phase = (uint8_t)((p->phase + take) & 3);
   p->left -= take;
-  if (p->left == 0 && !p->control) {
+  if (p->left == 0 && !p->scrap) {
     finish_control(p, bytes, take, ev);
     return take;
   }
-  if (!p->control && !(p->control = ws_mem_alloc(WS_CONTROL_MAX))) {
-    fail(p, ev, WS_ERR_MEMORY, "out of memory");
-    return take;
-  }
-  memcpy(p->control + p->control_len, bytes, take);
-  p->control_len = (uint8_t)(p->control_len + take);
-  if (p->left == 0) {
-    size_t len = p->control_len;
-    finish_control(p, p->control, len, ev);
-  }
+  if (keep_scrap(p, bytes, take, ev) && p->left == 0)
+    finish_control(p, p->scrap, p->scrap_len, ev);
   return take;
+}
+
+/* Is there a message to gather in? Without memory there is not. */
+static bool has_message(struct ws_protocol *p) {
+  if (!p->message) p->message = ws_mem_zero(sizeof *p->message);
+  return p->message != NULL;
 }
 
 /* Room for n bytes, when `come` are there with those kept before. The buffer
@@ -244,9 +256,8 @@ static size_t take_control(struct ws_protocol *p, uint8_t *bytes, size_t n,
  * there, the announcement is believed. It at least doubles in any case, or
  * many fragments would be copied as many times. */
 static bool make_room(struct ws_protocol *p, size_t n, size_t come) {
-  if (!p->message && !(p->message = ws_mem_zero(sizeof *p->message)))
-    return false;
-  struct ws_buf *b = p->message;
+  if (!has_message(p)) return false;
+  struct ws_buf *b = &p->message->bytes;
   uint64_t whole = b->len + p->left;
   if (ws_buf_room(b) >= n) return true;
   bool is_believed = whole <= SIZE_MAX / 2 && come >= whole / 8;
@@ -306,9 +317,9 @@ static void finish_data(struct ws_protocol *p, struct ws_event *ev) {
   size_t len = 0;
   p->in_payload = false;
   if (!p->is_fin) return;
-  if (p->message && p->message->len) {
-    data = ws_buf_begin(p->message);
-    len = p->message->len;
+  if (p->message && p->message->bytes.len) {
+    data = ws_buf_begin(&p->message->bytes);
+    len = p->message->bytes.len;
   }
   if (p->is_compressed)
     deliver_inflated(p, data, len, ev);
@@ -332,19 +343,19 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
     return take;
   }
   if (take) {
-    size_t kept = p->message ? p->message->len : 0;
+    size_t kept = p->message ? p->message->bytes.len : 0;
     if (!make_room(p, take, kept + take)) {
       fail(p, ev, WS_ERR_MEMORY, "out of memory");
       return take;
     }
-    uint8_t *to = ws_buf_end(p->message);
+    uint8_t *to = ws_buf_end(&p->message->bytes);
     if (p->is_client)
       memcpy(to, bytes, take);
     else
       ws_frame_mask_copy(to, bytes, take, p->mask, p->phase);
     p->phase = (uint8_t)((p->phase + take) & 3);
     p->left -= take;
-    ws_buf_commit(p->message, take);
+    ws_buf_commit(&p->message->bytes, take);
     if (!check_text(p, to, take, is_last, ev)) return take;
   } else if (!check_text(p, bytes, 0, is_last, ev)) {
     return take;
@@ -355,8 +366,11 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
 
 static size_t take_chunk(struct ws_protocol *p, uint8_t *bytes, size_t n,
                          struct ws_event *ev) {
-  size_t used;
-  if (!ws_chunk_take(p, bytes, n, ev, &used))
+  size_t used = p->left < n ? (size_t)p->left : n;
+  bool is_all = p->is_fin && p->left == used;
+  if (!is_all && !has_message(p))
+    fail(p, ev, WS_ERR_MEMORY, "out of memory");
+  else if (!ws_chunk_take(p, bytes, n, ev, &used))
     fail(p, ev, WS_ERR_UTF8, WS_BAD_TEXT);
   return used;
 }
@@ -397,25 +411,25 @@ size_t ws_protocol_feed(struct ws_protocol *p, uint8_t *bytes, size_t n,
 
 uint8_t *ws_protocol_space(struct ws_protocol *p, size_t *n) {
   if (p->is_ended || !p->in_payload || p->opcode >= WS_OP_CLOSE ||
-      p->is_delivered || p->left < SPACE_MIN || !p->message ||
-      p->message->len < SPACE_MIN)
+      p->is_delivered || p->left < SPACE_MIN || !p->message)
     return NULL;
-  size_t want = p->message->len;
-  if (want > p->left) want = (size_t)p->left;
-  if (!make_room(p, want, p->message->len))
-    return NULL; /* feed will meet it again */
-  size_t room = ws_buf_room(p->message);
+  struct ws_buf *b = &p->message->bytes;
+  size_t want = p->left < b->len ? (size_t)p->left : b->len;
+  if (b->len < SPACE_MIN || !make_room(p, want, b->len))
+    return NULL; /* without memory feed will meet it again */
+  size_t room = ws_buf_room(b);
   *n = p->left < room ? (size_t)p->left : room;
-  return ws_buf_end(p->message);
+  return ws_buf_end(b);
 }
 
 void ws_protocol_filled(struct ws_protocol *p, size_t n) {
-  uint8_t *data = ws_buf_end(p->message);
-  assert(n <= p->left && n <= ws_buf_room(p->message));
+  struct ws_buf *b = &p->message->bytes;
+  uint8_t *data = ws_buf_end(b);
+  assert(n <= p->left && n <= ws_buf_room(b));
   if (!p->is_client) ws_frame_mask(data, n, p->mask, p->phase);
   p->phase = (uint8_t)((p->phase + n) & 3);
   p->left -= n;
-  ws_buf_commit(p->message, n);
+  ws_buf_commit(b, n);
   if (p->kind == WS_OP_TEXT && !p->is_compressed &&
       !ws_utf8_feed(&p->utf8, data, n))
     p->is_bad = true;
