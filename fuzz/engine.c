@@ -210,7 +210,7 @@ static void handle(struct user *u, const struct ws_event *ev) {
 static void on_readable(struct ws_conn *c) {
   struct user *u = (struct user *)c;
   struct ws_event ev;
-  while (c->busy < c->options->concurrency && ws_conn_next(c, &ev))
+  while (c->busy < c->route->options.concurrency && ws_conn_next(c, &ev))
     handle(u, &ev);
   ws_conn_resume(c);
 }

@@ -100,7 +100,7 @@ static void on_readable(struct ws_conn *c) {
       struct ws_slice message = {(const char *)event.data, event.len};
       struct ws_publication p = {
         .topic = ALL, .message = message, .opcode = event.opcode};
-      ws_topic_publish(c->server, nobody, &p, NULL);
+      ws_topic_publish(c->route->server, nobody, &p, NULL);
     } else {
       ws_conn_send(c, event.opcode, event.data, event.len);
     }

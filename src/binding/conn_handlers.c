@@ -109,7 +109,7 @@ static int conn_on_chunk(lua_State *L) {
   check_handler(L);
   if (lc->c.is_receiving)
     return luaL_error(L, "cannot set on_chunk: a task is receiving");
-  if (!lua_isnil(L, 2) && lc->c.options->concurrency > 1)
+  if (!lua_isnil(L, 2) && lc->c.route->options.concurrency > 1)
     return luaL_error(L, "cannot set on_chunk: 'concurrency' is above 1");
   ws_own_handlers(L, lc);
   lua_pushvalue(L, 2);

@@ -156,9 +156,9 @@ static int push_property(lua_State *L, struct lua_conn *lc, enum property p) {
     return 1;
   case P_SECURE: lua_pushboolean(L, ws_conn_is_secure(c)); return 1;
   case P_SERVER:
-    if (!c->server) return 0;
+    if (!c->route->server) return 0;
     ws_object_push(L, ws_state_of(L),
-                   WS_LIST_ENTRY(c->server, struct lua_server, s));
+                   WS_LIST_ENTRY(c->route->server, struct lua_server, s));
     return 1;
   case P_REQUEST: return push_request(L, lc);
   case P_RESPONSE: ws_push_answer(L, c); return 1;

@@ -66,7 +66,7 @@ static int message_body(lua_State *L) {
   struct ws_event ev;
   lua_pushliteral(L, "text");   /* 2 */
   lua_pushliteral(L, "binary"); /* 3 */
-  while (c->mode == WS_CALLBACK && c->busy < c->options->concurrency &&
+  while (c->mode == WS_CALLBACK && c->busy < c->route->options.concurrency &&
          ws_conn_next(c, &ev)) {
     int n = 3;
     t->handler = "on_message";

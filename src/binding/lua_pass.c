@@ -25,11 +25,11 @@ static struct ws_conn *asked_of(lua_State *L) {
 
 int ws_lua_server_of(lua_State *L) {
   struct ws_conn *c = asked_of(L);
-  if (!c || !c->server) return 0;
+  if (!c || !c->route->server) return 0;
   ws_object_push(L, ws_state_of(L),
-                 WS_LIST_ENTRY(c->server, struct lua_server, s));
-  if (!c->server->carrier) return 1;
-  lua_pushlightuserdata(L, c->server->carrier);
+                 WS_LIST_ENTRY(c->route->server, struct lua_server, s));
+  if (!c->route->server->carrier) return 1;
+  lua_pushlightuserdata(L, c->route->server->carrier);
   return 2;
 }
 
@@ -57,10 +57,11 @@ int ws_lua_passable(lua_State *L) {
   lua_settop(L, 2);
   struct ws_conn *c = asked_of(L);
   luaL_Buffer b;
-  if (!c || !c->server || !ws_pending_may_pass(c)) return 0;
+  if (!c || !c->route->server || !ws_pending_may_pass(c)) return 0;
   const struct ws_pending *p = ws_pending_of(c);
-  const char *address = c->server->address ? c->server->address : "";
-  struct place place = {.port = c->server->port,
+  const char *address =
+    c->route->server->address ? c->route->server->address : "";
+  struct place place = {.port = c->route->server->port,
                         .address_len = (uint32_t)strlen(address)};
   memcpy(&place.peer.any, &p->peer.any, p->peer.len);
   place.peer.len = p->peer.len;

@@ -71,9 +71,9 @@ void ws_presence_read(lua_State *L, int arg, const struct ws_conn *c,
     ws_option_bad(L, "presence",
                   "a string of at most 4096 bytes, { info =, key =, id = } or "
                   "false");
-  if (!c->server) return;
+  if (!c->route->server) return;
   if (!id.p) {
-    const char *node = ws_topic_node(c->server);
+    const char *node = ws_topic_node(c->route->server);
     if (!node) luaL_error(L, "not enough memory");
     id.n = (size_t)snprintf(own, sizeof own, "%s-%llu", node,
                             (unsigned long long)c->id);

@@ -130,7 +130,7 @@ void ws_route_unref(lua_State *L, struct lua_server *ls) {
 
 void ws_route_take(lua_State *L, struct lua_conn *lc) {
   const struct ws_conn *c = &lc->c;
-  if (!c->server || c->route->user == LUA_NOREF) return;
+  if (!c->route->server || c->route->user == LUA_NOREF) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->route->user);
   lua_setiuservalue(L, 1, UV_HANDLERS);
 }

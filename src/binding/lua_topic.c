@@ -146,11 +146,12 @@ static void check_wish(lua_State *L, struct ws_conn *c, struct ws_slice name,
     luaL_checktype(L, 3, LUA_TTABLE);
     ws_option_names(L, 3, "subscribe", subscribe_options);
   }
-  ws_wish_read(lw, L, 3, c->server, name);
+  ws_wish_read(lw, L, 3, c->route->server, name);
   if (lua_isnoneornil(L, 3) || lua_getfield(L, 3, "view") == LUA_TNIL) return;
   if (lua_type(L, -1) == LUA_TSTRING)
-    lw->wish.view =
-      c->server ? ws_view_check(L, c->server, lua_tostring(L, -1)) : WS_NO_VIEW;
+    lw->wish.view = c->route->server
+                      ? ws_view_check(L, c->route->server, lua_tostring(L, -1))
+                      : WS_NO_VIEW;
   else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
     lw->wish.view = WS_NO_VIEW;
   else
@@ -163,7 +164,7 @@ static int subscribe(lua_State *L) {
   struct lua_wish lw;
   struct lua_arrival who;
   check_wish(L, c, name, &lw);
-  if (c->server) check_no_view(L, c->server, "subscribe");
+  if (c->route->server) check_no_view(L, c->route->server, "subscribe");
   double seconds = check_wait(L, 3);
   struct ws_task here;
   if (lw.wish.is_asking) seconds = -1; /* that has been waited for */
@@ -177,7 +178,7 @@ static int subscribe(lua_State *L) {
   switch (err) {
   case WS_OK:
     if (seconds >= 0 && !lw.wish.is_here && !lw.has_failed)
-      return ws_bus_wait_there(L, c->server, name, seconds);
+      return ws_bus_wait_there(L, c->route->server, name, seconds);
     return ws_wish_push(&lw);
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
@@ -192,12 +193,12 @@ static int conn_subscribe(lua_State *L) {
   lua_settop(L, 3);
   check_wish(L, c, name, &lw);
   double seconds = check_wait(L, 3);
-  bool is_asking = lw.wish.is_asking && c->server;
+  bool is_asking = lw.wish.is_asking && c->route->server;
   lua_settop(L, 3);
   if (!is_asking) return subscribe(L);
-  check_no_view(L, c->server, "subscribe");
-  if (lw.wish.is_back) ws_sync_reach(c->server, name, &lw.wish.since);
-  return ws_bus_wait_sync(L, c->server, name,
+  check_no_view(L, c->route->server, "subscribe");
+  if (lw.wish.is_back) ws_sync_reach(c->route->server, name, &lw.wish.since);
+  return ws_bus_wait_sync(L, c->route->server, name,
                           seconds >= 0 ? seconds : SYNC_SECONDS, subscribe);
 }
 
@@ -228,13 +229,14 @@ static int conn_publish(lua_State *L) {
   struct ws_conn *c = check_member(L);
   bool here;
   struct ws_publication p = check_publication(L, &here, options);
-  if (!c->server || c->state != WS_CONN_OPEN || !ws_is_usable(ws_lua_conn(c)))
+  if (!c->route->server || c->state != WS_CONN_OPEN ||
+      !ws_is_usable(ws_lua_conn(c)))
     return ws_push_closed(L);
-  check_no_view(L, c->server, "publish");
-  check_here(L, c->server, &p, here);
-  if (!can_be_stamped(c->server, &p)) return push_not_json(L);
+  check_no_view(L, c->route->server, "publish");
+  check_here(L, c->route->server, &p, here);
+  if (!can_be_stamped(c->route->server, &p)) return push_not_json(L);
   const struct ws_conn *self = c;
-  return publish(L, c->server, (struct ws_except){&self, 1}, &p, here);
+  return publish(L, c->route->server, (struct ws_except){&self, 1}, &p, here);
 }
 
 /* ---- of a server ---- */
@@ -262,7 +264,7 @@ static struct ws_except check_except(lua_State *L, int arg,
     if (!lc)
       luaL_error(L, "bad option 'except' (entry %I is no connection)",
                  (LUAI_UACINT)i + 1);
-    if (lc->c.server == s) conns[except.n++] = &lc->c;
+    if (lc->c.route->server == s) conns[except.n++] = &lc->c;
     lua_pop(L, 1);
   }
   except.conns = conns;

@@ -92,7 +92,7 @@ void ws_push_params(lua_State *L, const struct ws_text *pattern,
 /* A plain request beside the option path is of no pattern. */
 static const struct ws_text *pattern_of(const struct ws_conn *c) {
   bool is_other =
-    c->route == &c->server->route && !ws_pending_of(c)->shake.is_upgrade;
+    c->route == &c->route->server->route && !ws_pending_of(c)->shake.is_upgrade;
   return is_other ? NULL : c->route->pattern;
 }
 

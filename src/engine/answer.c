@@ -9,9 +9,9 @@
 
 static bool is_last(const struct ws_conn *c) {
   const struct ws_pending *p = ws_pending_of(c);
-  return p->is_refusing || !p->shake.keep_alive || c->server->is_closing ||
-         c->server->retiring.is_on || c->is_eof ||
-         p->requests >= c->server->http.keepalive_requests;
+  return p->is_refusing || !p->shake.keep_alive ||
+         c->route->server->is_closing || c->route->server->retiring.is_on ||
+         c->is_eof || p->requests >= c->route->server->http.keepalive_requests;
 }
 
 static void finish(struct ws_conn *c, bool is_end) {
@@ -28,7 +28,7 @@ static bool write_answer(struct ws_conn *c, struct ws_answer *a) {
   struct ws_pending *p = ws_pending_of(c);
   a->is_head = p->shake.method == WS_HEAD;
   p->requests++;
-  c->server->stats.requests++;
+  c->route->server->stats.requests++;
   p->is_counted = a->has_length;
   p->left = a->length;
   a->is_last =
@@ -83,7 +83,7 @@ bool ws_answer_begin(struct ws_conn *c, int status, struct ws_slice fields,
   p->is_last = a.is_last;
   ws_pending_set_deadline(c, 0);
   ws_pending_update(c);
-  if (c->server->is_leaving) ws_answer_tell_gone(c);
+  if (c->route->server->is_leaving) ws_answer_tell_gone(c);
   return true;
 }
 
@@ -94,7 +94,7 @@ static bool is_streaming(const struct ws_conn *c) {
 
 bool ws_answer_is_open(const struct ws_conn *c) {
   return is_streaming(c) && !c->stream.error &&
-         (!c->server->is_leaving || ws_pending_of(c)->is_counted);
+         (!c->route->server->is_leaving || ws_pending_of(c)->is_counted);
 }
 
 enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n) {
@@ -102,7 +102,8 @@ enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n) {
   if (!ws_answer_is_open(c)) return WS_ERR_CLOSED;
   if (p->is_counted && n > p->left) return WS_ERR_TOO_BIG;
   if (ws_conn_is_full(c, n)) {
-    if (c->options->close_when_full) ws_conn_cut(c, 1006, "slow consumer");
+    if (c->route->options.close_when_full)
+      ws_conn_cut(c, 1006, "slow consumer");
     return WS_ERR_FULL;
   }
   if (c->stream.error) return WS_ERR_CLOSED;

@@ -24,13 +24,11 @@
 
 /* Of one that is over, or was never begun: a server's route goes with the
  * server, a client's with its object, and somebody may still look. */
-static const struct ws_conn_options no_options;
 static struct ws_route no_route;
 
 void ws_conn_blank(struct ws_conn *c) {
   c->is_freed = true;
   c->state = WS_CONN_CLOSED;
-  c->options = &no_options;
   c->route = &no_route;
   c->latency = -1;
 }
@@ -114,8 +112,10 @@ static void release(struct ws_conn *c) {
   c->state = WS_CONN_CLOSED;
   keeper_of(c)->stop(c);
   give_back(c);
-  c->options = &no_options;
-  if (!ws_conn_is_client(c)) c->route = &no_route;
+}
+
+void ws_conn_leave_route(struct ws_conn *c) {
+  c->route = &no_route;
 }
 
 static void free_conn(struct ws_conn *c) {
@@ -136,7 +136,7 @@ void ws_conn_abandon(struct ws_conn *c) {
     ws_stream_farewell(&c->stream);
   }
   release(c);
-  c->server = NULL;
+  if (!ws_conn_is_client(c)) ws_conn_leave_route(c);
 }
 
 void ws_conn_dispose(struct ws_conn *c) {
@@ -222,7 +222,7 @@ static void after_flush(struct ws_conn *c) {
     c->rare->pongs = 0;
     ws_conn_send_control(c, WS_OP_PONG, c->rare->pong, c->rare->pong_len);
   }
-  if (s->queued > c->options->high_water) c->was_high = true;
+  if (s->queued > c->route->options.high_water) c->was_high = true;
   bool was_high = c->was_high && !c->is_backed_up;
   size_t waits = c->is_held ? ws_conn_buffered(c) : s->queued;
   if ((was_high || c->is_drain_awaited) && waits <= ws_conn_low_water(c)) {
@@ -301,7 +301,6 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
   c->state = WS_CONN_PENDING;
   c->is_freed = false;
   c->route = route;
-  c->options = &route->options;
   c->id = id;
   c->latency = -1;
   c->code = 1006;
@@ -343,7 +342,7 @@ void ws_conn_renew(struct ws_conn *c) {
 void ws_conn_open(struct ws_conn *c, enum ws_role role,
                   const struct ws_extension *agreed) {
   struct ws_loop *loop = c->stream.loop;
-  ws_protocol_init(&c->protocol, role, &c->options->protocol);
+  ws_protocol_init(&c->protocol, role, &c->route->options.protocol);
   c->protocol.extension = *agreed;
   c->state = WS_CONN_OPEN;
   c->was_opened = true;

@@ -35,6 +35,9 @@ void ws_conn_renew(struct ws_conn *c);
  * kernel once, then all is given back; the host is not called. */
 void ws_conn_abandon(struct ws_conn *c);
 
+/* It has no server any more: for its keeper, when it has left. */
+void ws_conn_leave_route(struct ws_conn *c);
+
 /* Gives back what outlives the end: address, path, the reason. For the owner
  * of the memory, after free_conn. */
 void ws_conn_dispose(struct ws_conn *c);

@@ -125,9 +125,7 @@ struct ws_conn {
   struct ws_protocol protocol;
   struct ws_list link;              /* of the server's connections */
   struct ws_neighbours *neighbours; /* of its address, where they count */
-  struct ws_server *server;         /* NULL for a client */
-  struct ws_route *route;
-  const struct ws_conn_options *options; /* the route's */
+  struct ws_route *route; /* options, keeper; the server, NULL of a client's */
   struct ws_meta *meta;
   struct ws_phase *phase; /* until it is open */
   struct ws_rest *rest;

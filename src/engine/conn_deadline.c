@@ -45,7 +45,7 @@ static bool was_asked(const struct ws_conn *c) {
 }
 
 static void judge_silence(struct ws_conn *c) {
-  const struct ws_conn_options *o = c->options;
+  const struct ws_conn_options *o = &c->route->options;
   struct ws_loop *loop = c->stream.loop;
   if (!ws_flow_is_silence_counted(c)) return;
   if (is_past(c, c->heard, o->keepalive_timeout)) {
@@ -65,7 +65,8 @@ static void judge_silence(struct ws_conn *c) {
 /* Also while nothing is read: a proxy wants to hear something, and a write
  * that fails tells of a peer that is gone. */
 static void judge_ping(struct ws_conn *c) {
-  if (c->state != WS_CONN_OPEN || c->options->keepalive_interval <= 0) return;
+  if (c->state != WS_CONN_OPEN || c->route->options.keepalive_interval <= 0)
+    return;
   if ((int32_t)(c->stream.loop->tick - ws_flow_ping_due(c)) < 0) return;
   ws_conn_ping(c, NULL, 0);
   ws_compression_forget(&c->protocol); /* idle: its memory is for others */
@@ -81,7 +82,7 @@ static void judge_brake(struct ws_conn *c) {
 
 void ws_conn_on_deadline(struct ws_deadline *d) {
   struct ws_conn *c = WS_LIST_ENTRY(d, struct ws_conn, deadline);
-  const struct ws_conn_options *o = c->options;
+  const struct ws_conn_options *o = &c->route->options;
   if (c->state == WS_CONN_PENDING) {
     c->phase->calls->on_deadline(c);
     return;

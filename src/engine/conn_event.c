@@ -22,7 +22,7 @@ static bool spend(const struct ws_rate *rate, double *spent, uint32_t *at,
 
 static bool spend_control(struct ws_conn *c) {
   double spent = c->control_spent;
-  bool is_kept = spend(&c->options->control_rate, &spent, &c->control_at,
+  bool is_kept = spend(&c->route->options.control_rate, &spent, &c->control_at,
                        c->stream.loop->tick);
   c->control_spent = (float)spent;
   if (!is_kept) ws_conn_fail(c, 1008, "control frame flood");
@@ -32,10 +32,10 @@ static bool spend_control(struct ws_conn *c) {
 bool ws_conn_spend_message(struct ws_conn *c) {
   struct ws_rare *r;
   if (!(r = ws_conn_rare(c))) return true;
-  const struct ws_rate *rate = &c->options->message_rate;
+  const struct ws_rate *rate = &c->route->options.message_rate;
   bool is_kept =
     spend(rate, &r->message_spent, &r->message_at, c->stream.loop->tick);
-  if (c->options->waits_for_rate) {
+  if (c->route->options.waits_for_rate) {
     if (!is_kept) r->message_spent += 1;
     c->is_braked = r->message_spent + 1 > rate->burst;
     return true;

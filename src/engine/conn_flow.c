@@ -24,7 +24,7 @@ uint32_t ws_flow_ping_due(const struct ws_conn *c) {
     uint32_t pinged = ws_loop_tick(c->stream.loop, c->ping_at);
     if ((int32_t)(pinged - last) > 0) last = pinged;
   }
-  return last + ws_flow_jittered(c, c->options->keepalive_interval);
+  return last + ws_flow_jittered(c, c->route->options.keepalive_interval);
 }
 
 uint32_t ws_flow_last_sign(const struct ws_conn *c) {
@@ -33,14 +33,14 @@ uint32_t ws_flow_last_sign(const struct ws_conn *c) {
 }
 
 uint32_t ws_flow_brake_end(const struct ws_conn *c) {
-  const struct ws_rate *rate = &c->options->message_rate;
+  const struct ws_rate *rate = &c->route->options.message_rate;
   double over = c->rare->message_spent + 1 - rate->burst;
   return c->rare->message_at + ws_loop_ticks(over / rate->per_second);
 }
 
 /* The earliest tick at which there is something to look at. */
 static uint32_t next_deadline(const struct ws_conn *c) {
-  const struct ws_conn_options *o = c->options;
+  const struct ws_conn_options *o = &c->route->options;
   uint32_t now = c->stream.loop->tick, next = now + WS_TICKS_MAX;
   if (c->stream.is_blocked && o->stall_timeout > 0)
     consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));

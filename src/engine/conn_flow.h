@@ -19,7 +19,7 @@ static inline bool ws_flow_wants(const struct ws_conn *c) {
   if (ws_flow_is_closing(c) || c->mode == WS_DISCARD) return true;
   if (c->is_control_due && c->state != WS_CONN_CLOSED) return false;
   if (c->mode == WS_PULL) return c->is_receiving;
-  return c->busy < c->options->concurrency;
+  return c->busy < c->route->options.concurrency;
 }
 
 /* Our own queue is high: handlers, which may answer, are not called before
@@ -27,9 +27,9 @@ static inline bool ws_flow_wants(const struct ws_conn *c) {
  * discarded is not answered: else two ends that both wait for the other to
  * read would stall. */
 static inline bool ws_flow_is_pressed(const struct ws_conn *c) {
-  if (c->stream.queued <= c->options->high_water && !c->is_backed_up)
+  if (c->stream.queued <= c->route->options.high_water && !c->is_backed_up)
     return false;
-  return c->mode == WS_CALLBACK && !c->options->read_ahead;
+  return c->mode == WS_CALLBACK && !c->route->options.read_ahead;
 }
 
 static inline bool ws_flow_may_parse(const struct ws_conn *c) {
@@ -43,7 +43,7 @@ static inline bool ws_flow_is_queue_full(const struct ws_conn *c) {
   const struct ws_rare *r = c->rare;
   uint32_t n = r ? r->queue_n - r->queue_controls : 0;
   return n >= WS_QUEUE_MESSAGES ||
-         (n && r->queue.len >= c->options->receive_queue);
+         (n && r->queue.len >= c->route->options.receive_queue);
 }
 
 /* Is there room for a message that nobody takes now? */

@@ -56,7 +56,7 @@ static inline void count(struct ws_conn *c, const struct ws_event *ev) {
 }
 
 static bool keeps_rate(struct ws_conn *c) {
-  return c->options->message_rate.burst <= 0 || ws_conn_spend_message(c);
+  return c->route->options.message_rate.burst <= 0 || ws_conn_spend_message(c);
 }
 
 /* Is it one for the application? */
@@ -94,7 +94,7 @@ static void put_off(struct ws_conn *c) {
   struct ws_input *in = &c->stream.loop->input;
   bool is_read = ws_flow_is_being_read(c);
   if (is_read) {
-    in->is_denied = in->budget == c->options->read_budget;
+    in->is_denied = in->budget == c->route->options.read_budget;
     in->budget = 0;
   }
   if (c->rest) return;
@@ -242,7 +242,8 @@ void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
     ws_loop_again(c->stream.loop, &c->stream.watch);
     return;
   }
-  *in = (struct ws_input){&c->stream, bytes, n, c->options->read_budget, false};
+  *in = (struct ws_input){&c->stream, bytes, n, c->route->options.read_budget,
+                          false};
   deliver(c);
   in->owner = NULL;
   if (in->n && has_use(c)) keep(c, in->p, in->n);
@@ -255,8 +256,8 @@ static void go_through_rest(struct ws_conn *c) {
   struct ws_rest *rest = c->rest;
   size_t off = rest ? rest->off : 0;
   *in = (struct ws_input){&c->stream, rest ? rest->data + off : NULL,
-                          rest ? rest->len - off : 0, c->options->read_budget,
-                          false};
+                          rest ? rest->len - off : 0,
+                          c->route->options.read_budget, false};
   deliver(c);
   in->owner = NULL;
   if (!c->rest) return;
@@ -313,7 +314,7 @@ static void read_more(struct ws_conn *c) {
     over -= direct;
   }
   /* a full buffer: there may be more, which the next turn will see */
-  if (c->options->idle_timeout > 0)
+  if (c->route->options.idle_timeout > 0)
     input_noted(c, over, space != NULL);
   else
     ws_conn_input(c, loop->read_buffer, over);
@@ -328,7 +329,7 @@ static bool has_kept(const struct ws_conn *c) {
 /* Has it had something of this read? */
 static bool has_taken(const struct ws_conn *c) {
   const struct ws_input *in = &c->stream.loop->input;
-  return in->budget < c->options->read_budget && !in->is_denied;
+  return in->budget < c->route->options.read_budget && !in->is_denied;
 }
 
 void ws_conn_read(struct ws_conn *c) {

@@ -25,7 +25,8 @@ static bool can_send(const struct ws_conn *c) {
 /* Whoever waits for the queue to drain, and sends it again, must not find it as
  * full as before. */
 static void refused(struct ws_conn *c, size_t len) {
-  uint64_t most = c->options->max_queued, low = c->options->low_water;
+  uint64_t most = c->route->options.max_queued,
+           low = c->route->options.low_water;
   if (low < most && len <= most - low) return;
   c->needs_empty = true;
   c->was_high = true;
@@ -33,7 +34,7 @@ static void refused(struct ws_conn *c, size_t len) {
 
 /* What the kernel has not been offered yet does not count before it was. */
 bool ws_conn_is_full(struct ws_conn *c, size_t len) {
-  uint64_t most = c->options->max_queued;
+  uint64_t most = c->route->options.max_queued;
   struct ws_stream *s = &c->stream;
   if (s->queued == 0 || most == WS_NO_LIMIT) return false;
   if (s->queued <= most && len <= most - s->queued) return false;
@@ -127,7 +128,7 @@ static inline enum ws_err write_frame(struct ws_conn *c, uint8_t first,
   if (err != WS_OK) return err;
   c->route->traffic.messages_out += first >> 7; /* WS_FIN: the last frame */
   c->route->traffic.bytes_out += len;
-  if (c->stream.queued > c->options->high_water) c->was_high = true;
+  if (c->stream.queued > c->route->options.high_water) c->was_high = true;
   if (c->ahead && c->stream.is_blocked) c->ahead->calls->note(c);
   return WS_OK;
 }
@@ -151,7 +152,7 @@ static void count_missed(struct ws_conn *c, size_t n) {
 
 /* Has so much no room beside what waits? What has grown old makes some. */
 static bool has_no_room(struct ws_conn *c, size_t len) {
-  uint64_t most = c->options->max_queued;
+  uint64_t most = c->route->options.max_queued;
   size_t waiting = ws_conn_buffered(c);
   if (waiting == 0 || (waiting <= most && len <= most - waiting)) return false;
   struct ws_fleetings *f = c->rare->fleetings;
@@ -161,9 +162,9 @@ static bool has_no_room(struct ws_conn *c, size_t len) {
 }
 
 static void note_waiting(struct ws_conn *c) {
-  if (ws_conn_buffered(c) <= c->options->high_water) return;
+  if (ws_conn_buffered(c) <= c->route->options.high_water) return;
   c->was_high = true;
-  c->is_backed_up = !c->options->read_ahead;
+  c->is_backed_up = !c->route->options.read_ahead;
   ws_conn_resume(c);
 }
 
@@ -357,7 +358,7 @@ void ws_conn_follow(struct ws_conn *c, bool all) {
     ws_conn_drop_writer(c);
     if (c->ahead) c->ahead->calls->note(c);
   }
-  if (c->is_backed_up && ws_conn_buffered(c) <= c->options->high_water)
+  if (c->is_backed_up && ws_conn_buffered(c) <= c->route->options.high_water)
     c->is_backed_up = false;
   ws_loop_late(s->loop, &s->late); /* on_drain, a Close */
   ws_conn_resume(c);
@@ -414,6 +415,6 @@ void ws_conn_fail(struct ws_conn *c, int code, const char *cause) {
 }
 
 enum ws_err ws_conn_overflow(struct ws_conn *c) {
-  if (c->options->close_when_full) ws_conn_fail(c, 1008, "slow consumer");
+  if (c->route->options.close_when_full) ws_conn_fail(c, 1008, "slow consumer");
   return WS_ERR_FULL;
 }

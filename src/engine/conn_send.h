@@ -62,7 +62,7 @@ bool ws_conn_can_send(const struct ws_conn *c);
 
 /* Bytes at which the queue has drained. */
 static inline uint64_t ws_conn_low_water(const struct ws_conn *c) {
-  return c->needs_empty ? 0 : c->options->low_water;
+  return c->needs_empty ? 0 : c->route->options.low_water;
 }
 
 /* Would a frame of so many bytes exceed max_queued? */

@@ -73,7 +73,6 @@ static void admit(struct ws_server *s, int fd, const struct ws_address *peer,
   }
   s->stats.accepted++;
   ws_conn_init(c, loop, &s->route, fd, ++loop->last_id);
-  c->server = s;
   ws_list_append(&s->conns, &c->link);
   if (!ws_upgrade_start(c, peer, bytes)) {
     ws_conn_cut(c, 1006, "out of memory");

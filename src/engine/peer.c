@@ -19,7 +19,7 @@ static bool is_proxy(const struct ws_server *s, const struct ws_ip *ip) {
 
 static bool is_trusted(const struct ws_conn *c) {
   struct ws_ip ip = ws_net_ip(&ws_pending_of(c)->peer);
-  return is_proxy(c->server, &ip);
+  return is_proxy(c->route->server, &ip);
 }
 
 /* ---- how many there are from one address ---- */
@@ -43,7 +43,7 @@ static bool has_key(struct ws_server *s) {
 }
 
 bool ws_peer_count(struct ws_conn *c, const struct ws_address *client) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
   struct ws_ip ip = ws_net_ip(client);
   if (c->neighbours || !counts(s, &ip)) return true;
   if (has_key(s)) c->neighbours = ws_crowd_enter(&s->crowd, &ip);
@@ -53,7 +53,7 @@ bool ws_peer_count(struct ws_conn *c, const struct ws_address *client) {
 /* ---- proxies ---- */
 
 static void log_refusal(struct ws_conn *c, const char *what) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
   char peer[WS_NET_TEXT_MAX];
   static const char local[] = "a peer on the Unix socket";
   ws_server_refused(s, c, WS_REFUSED_PROXY, 0);
@@ -65,7 +65,7 @@ static void log_refusal(struct ws_conn *c, const char *what) {
 
 /* TLS begins where the PROXY header ends. */
 static bool start_tls(struct ws_conn *c) {
-  struct ws_tls_context *tls = c->server->tls;
+  struct ws_tls_context *tls = c->route->server->tls;
   return !tls || ws_stream_start_tls(&c->stream, tls, NULL);
 }
 
@@ -73,7 +73,7 @@ bool ws_peer_start(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   p->client = p->peer;
   if (!ws_peer_count(c, &p->peer)) return false;
-  if (!c->server->proxy_protocol) return start_tls(c);
+  if (!c->route->server->proxy_protocol) return start_tls(c);
   if (!is_trusted(c)) {
     log_refusal(c, "a PROXY header is wanted, and it is none of option "
                    "'trusted_proxies'");
@@ -92,8 +92,8 @@ static bool take_proxy(struct ws_conn *c) {
   ws_mem_free(p->proxy);
   p->proxy = NULL;
   p->step = WS_STEP_HEAD;
-  if (!ws_peer_is_welcome(c->server, &p->peer)) {
-    ws_server_refused(c->server, c, WS_REFUSED_ADDRESS, 0);
+  if (!ws_peer_is_welcome(c->route->server, &p->peer)) {
+    ws_server_refused(c->route->server, c, WS_REFUSED_ADDRESS, 0);
     ws_conn_cut(c, 1006, "connection lost");
     return false;
   }
@@ -114,7 +114,7 @@ bool ws_peer_read(struct ws_conn *c) {
     if (n > 0 && used < 0) log_refusal(c, "it sent no PROXY header");
     /* what was looked at is taken, so that it does not wake us again */
     if (used < 0 || io->ops->recv(io, fd, bytes, (size_t)used) != used) {
-      if (n <= 0) ws_server_refused(c->server, c, WS_REFUSED_LOST, 0);
+      if (n <= 0) ws_server_refused(c->route->server, c, WS_REFUSED_LOST, 0);
       c->is_eof = n == 0;
       ws_conn_cut(c, 1006, "connection lost");
       return false;
@@ -127,7 +127,7 @@ void ws_peer_take_head(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   struct ws_forwarded f;
   if (!is_trusted(c)) return;
-  f = ws_forwarded_read(&p->http, p->bytes, &c->server->trusted);
+  f = ws_forwarded_read(&p->http, p->bytes, &c->route->server->trusted);
   p->client = p->peer;
   if (f.client.kind) ws_net_from_ip(&p->client, &f.client);
   c->scheme = f.scheme;
@@ -135,7 +135,7 @@ void ws_peer_take_head(struct ws_conn *c) {
 
 /* Of whom a trusted proxy has named, the place is taken here. */
 int ws_peer_judge(struct ws_conn *c, bool is_upgrade) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
   struct ws_pending *p = ws_pending_of(c);
   if (!ws_route_serves_host(s, p->shake.host)) return 421;
   if (ws_pressure_is_high(s)) return 503;

@@ -14,7 +14,7 @@ void ws_pending_set_deadline(struct ws_conn *c, double seconds) {
 struct ws_pending *ws_pending_new(struct ws_conn *c,
                                   const struct ws_address *peer,
                                   const struct ws_phase_calls *calls) {
-  const struct ws_http_options *o = &c->server->http;
+  const struct ws_http_options *o = &c->route->server->http;
   size_t n = o->max_headers;
   struct ws_pending *p =
     ws_mem_alloc(sizeof *p + n * sizeof(struct ws_http_field));
@@ -49,14 +49,14 @@ void ws_pending_leave_list(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   if (!ws_list_is_linked(&p->link)) return;
   ws_list_remove(&p->link);
-  c->server->n_pending--;
+  c->route->server->n_pending--;
 }
 
 void ws_pending_enter_list(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   if (ws_list_is_linked(&p->link)) return;
-  ws_list_append(&c->server->pending, &p->link);
-  c->server->n_pending++;
+  ws_list_append(&c->route->server->pending, &p->link);
+  c->route->server->n_pending++;
 }
 
 void ws_pending_free(struct ws_conn *c) {
@@ -73,7 +73,7 @@ void ws_pending_free(struct ws_conn *c) {
 
 /* While the kernel refuses an answer, only a stall ends the connection. */
 uint32_t ws_pending_due(const struct ws_conn *c) {
-  double stall = c->options->stall_timeout;
+  double stall = c->route->options.stall_timeout;
   if (!c->stream.is_blocked || !ws_stream_is_ready(&c->stream))
     return ws_pending_of(c)->deadline;
   if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
@@ -177,11 +177,10 @@ void ws_pending_next(struct ws_conn *c) {
   p->is_idle = true;
   p->is_gone = false;
   p->shake = (struct ws_handshake){.is_upgrade = false};
-  c->route = &c->server->route;
-  c->options = &c->route->options;
+  c->route = &c->route->server->route;
   ws_http_reset(&p->http);
   ws_pending_enter_list(c);
-  ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
+  ws_pending_set_deadline(c, c->route->server->http.keepalive_timeout);
   if (left) ws_loop_again(c->stream.loop, &c->stream.watch);
   ws_pending_update(c);
 }

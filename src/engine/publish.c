@@ -50,7 +50,7 @@ static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
-  if (c->stream.queued > c->options->high_water) c->was_high = true;
+  if (c->stream.queued > c->route->options.high_water) c->was_high = true;
 }
 
 static void count_sent(struct ws_conn *c, const struct ws_part *p) {
@@ -70,7 +70,7 @@ static const struct ws_part *choose(struct ws_conn *c, struct ws_entry *e) {
        len > (size_t)1 << p->extension.server_bits))
     return &e->plain;
   const struct ws_part *small =
-    ws_topic_log_packed(c->server->topics, e, p->env);
+    ws_topic_log_packed(c->route->server->topics, e, p->env);
   if (!small) return &e->plain;
   ws_compression_forget(p);
   return small;
@@ -131,7 +131,7 @@ static bool take_run(struct ws_topics *ts, struct ws_conn *c,
 }
 
 void ws_publish_catch_up(struct ws_conn *c) {
-  struct ws_topics *ts = c->server->topics;
+  struct ws_topics *ts = c->route->server->topics;
   struct ws_member *m = ws_member_of(c);
   struct ws_range ranges[WS_RANGES_MAX];
   size_t from = seen(ts, m);
@@ -157,7 +157,7 @@ void ws_publish_catch_up(struct ws_conn *c) {
 }
 
 void ws_publish_note(struct ws_conn *c) {
-  struct ws_topics *ts = c->server->topics;
+  struct ws_topics *ts = c->route->server->topics;
   struct ws_member *m = ws_member_of(c);
   bool was_slow = ws_list_is_linked(&m->slow);
   if ((c->stream.is_blocked || ws_conn_has_behind(c)) == was_slow) return;

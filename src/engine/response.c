@@ -147,7 +147,7 @@ bool ws_response_write_101(struct ws_conn *c, struct ws_slice subprotocol,
                            struct ws_slice fields,
                            struct ws_extension *agreed) {
   struct ws_pending *p = ws_pending_of(c);
-  const struct ws_extension *wish = &c->options->protocol.wish;
+  const struct ws_extension *wish = &c->route->options.protocol.wish;
   char text[WS_EXTENSION_MAX];
   struct ws_slice extensions = {text, 0};
   p->out.len = p->out.off = 0;

@@ -15,20 +15,20 @@
 /* ---- its connections ---- */
 
 static void opened(struct ws_conn *c) {
-  c->server->n_open++;
-  c->server->stats.opened++;
+  c->route->server->n_open++;
+  c->route->server->stats.opened++;
   ws_topic_opened(c);
 }
 
 static void told(struct ws_conn *c) {
-  ws_closes_count(&c->server->stats.closed, c->code);
+  ws_closes_count(&c->route->server->stats.closed, c->code);
 }
 
 static void left(struct ws_conn *c) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
+  ws_conn_leave_route(c);
   ws_crowd_leave(&s->crowd, c->neighbours);
   c->neighbours = NULL;
-  c->server = NULL;
   s->n_conns--;
   ws_share_count(s);
   if (c->was_opened) s->n_open--;

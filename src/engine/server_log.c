@@ -43,7 +43,7 @@ static size_t identify(const struct ws_conn *c, struct ws_log_field *f,
 }
 
 void ws_server_tell_accepted(const struct ws_conn *c) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
   struct ws_log_field f[3];
   char peer[WS_NET_TEXT_MAX];
   if (ws_pending_of(c) && wants_events(s))

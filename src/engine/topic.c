@@ -48,7 +48,7 @@ static struct ws_member *member_of(struct ws_topics *ts, struct ws_conn *c) {
 
 static void forget_member(struct ws_conn *c) {
   struct ws_member *m = ws_member_of(c);
-  struct ws_topics *ts = c->server->topics;
+  struct ws_topics *ts = c->route->server->topics;
   if (ws_list_is_linked(&m->slow)) ts->n_slow--;
   ws_list_remove(&m->slow);
   ws_mem_free(m->slots);
@@ -78,7 +78,7 @@ static void keep_names(struct ws_conn *c) {
 
 static void leave(struct ws_conn *c) {
   keep_names(c);
-  ws_member_part_all(c->server->topics, ws_member_of(c));
+  ws_member_part_all(c->route->server->topics, ws_member_of(c));
   forget_member(c);
 }
 
@@ -91,7 +91,7 @@ static bool join(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
 }
 
 static bool can_get(const struct ws_conn *c) {
-  return c->server && c->state == WS_CONN_OPEN && !c->is_close_sent;
+  return c->route->server && c->state == WS_CONN_OPEN && !c->is_close_sent;
 }
 
 static struct ws_subscription *subscription(const struct ws_conn *c,
@@ -186,7 +186,7 @@ static void greet(struct ws_topics *ts, struct ws_conn *c, struct ws_topic *t,
 enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
                                struct ws_wish *wish) {
   if (!can_get(c)) return WS_ERR_CLOSED;
-  struct ws_topics *ts = ws_topics_of(c->server);
+  struct ws_topics *ts = ws_topics_of(c->route->server);
   struct ws_topic *t = ts ? add_topic(ts, name, wish->view) : NULL;
   enum ws_err err = WS_ERR_MEMORY;
   if (!t) return err;
@@ -207,7 +207,7 @@ enum ws_err ws_topic_subscribe(struct ws_conn *c, struct ws_slice name,
 }
 
 bool ws_topic_unsubscribe(struct ws_conn *c, struct ws_slice name) {
-  struct ws_topics *ts = c->server ? c->server->topics : NULL;
+  struct ws_topics *ts = c->route->server ? c->route->server->topics : NULL;
   struct ws_topic *t = ts ? ws_topics_find(ts, name) : NULL;
   if (!t || !subscription(c, t)) return false;
   ws_publish_catch_up(c);
@@ -267,7 +267,7 @@ static struct ws_topic *everybody(struct ws_topics *ts) {
 }
 
 void ws_topic_opened(struct ws_conn *c) {
-  struct ws_topics *ts = c->server->topics;
+  struct ws_topics *ts = c->route->server->topics;
   if (!ts || !ts->all || !can_get(c)) return;
   if (c->ahead) ws_publish_catch_up(c);
   if (!can_get(c)) return;

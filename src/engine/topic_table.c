@@ -249,7 +249,7 @@ struct ws_subscription *ws_member_extend(struct ws_member *m,
 
 bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here,
                     bool is_present) {
-  struct ws_topics *ts = m->conn->server->topics;
+  struct ws_topics *ts = m->conn->route->server->topics;
   struct ws_subscription *sub = new_subscription(is_present);
   if (!sub || !make_room(m) || (!is_here && !ws_topic_want(ts, t))) {
     ws_mem_free(sub);
@@ -265,7 +265,7 @@ bool ws_member_join(struct ws_member *m, struct ws_topic *t, bool is_here,
 }
 
 bool ws_subscription_widen(struct ws_subscription *sub) {
-  struct ws_topics *ts = sub->member->conn->server->topics;
+  struct ws_topics *ts = sub->member->conn->route->server->topics;
   if (sub->is_here && !ws_topic_want(ts, sub->topic)) return false;
   sub->is_here = false;
   return true;

@@ -20,14 +20,15 @@
 /* ---- answers ---- */
 
 void ws_upgrade_count(struct ws_conn *c, enum ws_refusal why, int status) {
-  if (ws_pending_is_answerable(c)) ws_server_refused(c->server, c, why, status);
+  if (ws_pending_is_answerable(c))
+    ws_server_refused(c->route->server, c, why, status);
 }
 
 static void refuse_for(struct ws_conn *c, enum ws_refusal why, int status,
                        const char *fields) {
   struct ws_slice line = {fields, strlen(fields)};
   ws_pending_of(c)->is_refusing = true;
-  ws_server_refused(c->server, c, why, status);
+  ws_server_refused(c->route->server, c, why, status);
   ws_conn_respond_status(c, status, line);
 }
 
@@ -45,7 +46,7 @@ bool ws_upgrade_is_origin_allowed(const struct ws_conn *c) {
 
 void ws_upgrade_refuse_origin(struct ws_conn *c) {
   if (c->state != WS_CONN_PENDING || !ws_pending_of(c)) return;
-  ws_server_warn_origin(c->server, ws_pending_of(c)->shake.origin);
+  ws_server_warn_origin(c->route->server, ws_pending_of(c)->shake.origin);
   refuse(c, 403, "");
 }
 
@@ -100,14 +101,14 @@ static bool make_meta(struct ws_conn *c, struct ws_slice subprotocol) {
   if (!c->meta) return false;
   if ((c->meta->pattern = c->route->pattern)) c->meta->pattern->refs++;
   if (!p->shake.origin.p) return true;
-  c->meta->origin = share_origin(c->server, p->shake.origin);
+  c->meta->origin = share_origin(c->route->server, p->shake.origin);
   return c->meta->origin != NULL;
 }
 
 void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
                     struct ws_slice fields) {
   if (!ws_pending_is_answerable(c)) return;
-  if (c->server->is_closing) { /* since it was asked about */
+  if (c->route->server->is_closing) { /* since it was asked about */
     ws_pending_of(c)->is_refusing = true;
     ws_upgrade_count(c, WS_REFUSED_CLOSING, 503);
     ws_conn_respond_status(c, 503, (struct ws_slice){"", 0});
@@ -134,7 +135,7 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
 
 static void ask(struct ws_conn *c, bool is_upgrade) {
   struct ws_pending *p = ws_pending_of(c);
-  double limit = c->options->upgrade_timeout;
+  double limit = c->route->options.upgrade_timeout;
   p->step = WS_STEP_ASKED;
   p->is_refusing = is_upgrade;
   ws_pending_leave_list(c);
@@ -144,16 +145,15 @@ static void ask(struct ws_conn *c, bool is_upgrade) {
 
 static void take_upgrade(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  struct ws_route *route = ws_route_find(c->server, p->shake.path);
+  struct ws_route *route = ws_route_find(c->route->server, p->shake.path);
   if (!route) {
     refuse(c, 404, "");
-  } else if (c->server->is_closing) {
+  } else if (c->route->server->is_closing) {
     refuse_for(c, WS_REFUSED_CLOSING, 503, "");
   } else if (!are_subprotocols_valid(c)) {
     refuse(c, 400, "");
   } else {
     c->route = route;
-    c->options = &route->options;
     if (!ws_upgrade_is_origin_allowed(c)) {
       ws_upgrade_refuse_origin(c);
     } else if (route->asks_upgrade) {
@@ -184,13 +184,12 @@ static void answer_options(struct ws_conn *c) {
 /* The head of a plain request: on a WebSocket route it should have been an
  * upgrade. Whatever its body, one that nobody asked for is not read. */
 static bool find_answering(struct ws_conn *c) {
-  struct ws_server *s = c->server;
+  struct ws_server *s = c->route->server;
   struct ws_slice path = ws_pending_of(c)->shake.path;
   struct ws_route *route = ws_route_find(s, path);
   struct ws_route *by = answering(s, route);
   if (by) {
     c->route = by;
-    c->options = &by->options;
   } else if (ws_slice_equal(path, WS_SLICE("*"))) {
     answer_options(c);
   } else if (route) {
@@ -264,7 +263,7 @@ static void take_head(struct ws_conn *c) {
     return;
   }
   if (!find_answering(c)) return;
-  uint64_t max = c->server->http.max_body;
+  uint64_t max = c->route->server->http.max_body;
   r = WS_OK;
   if (p->shake.is_chunked)
     ws_body_init_chunked(&p->coding, max);
@@ -292,11 +291,11 @@ static void parse(struct ws_conn *c) {
   int r = ws_http_request(&p->http, p->bytes, p->n);
   if (p->is_idle && has_begun(p)) { /* a further request */
     p->is_idle = false;
-    ws_pending_set_deadline(c, c->server->http.handshake_timeout);
+    ws_pending_set_deadline(c, c->route->server->http.handshake_timeout);
   }
   if (r < 0) {
     bool is_tls = p->bytes[0] == TLS_HANDSHAKE;
-    if (is_tls) ws_server_warn_tls(c->server, c);
+    if (is_tls) ws_server_warn_tls(c->route->server, c);
     refuse_for(c, is_tls ? WS_REFUSED_TLS : ws_refusal_of(-r), -r, "");
   } else if (r == 0) {
     ws_pending_stash(c);
@@ -339,7 +338,7 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_pending *p = ws_pending_of(c);
   if (got & WS_DEAF) {
     if (!p->requests)
-      ws_server_refused(c->server, c,
+      ws_server_refused(c->route->server, c,
                         c->stream.error == ENOMEM ? WS_REFUSED_MEMORY
                                                   : WS_REFUSED_DESCRIPTORS,
                         0);
@@ -367,12 +366,12 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
     if (r <= 0) {
       c->is_eof = r == 0;
       if (r == -EPROTO) {
-        ws_server_warn_tls(c->server, c);
+        ws_server_warn_tls(c->route->server, c);
         c->stream.error = EPROTO;
       }
       ws_conn_cut(c, 1006, "connection lost");
       if (!p->requests)
-        ws_server_refused(c->server, c,
+        ws_server_refused(c->route->server, c,
                           r == -EPROTO ? WS_REFUSED_TLS : WS_REFUSED_LOST, 0);
       return;
     }
@@ -385,7 +384,7 @@ static void after_flush(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
   if (!p) return;
   if (!c->stream.queued && p->step == WS_STEP_HEAD && p->is_idle) {
-    ws_pending_set_deadline(c, c->server->http.keepalive_timeout);
+    ws_pending_set_deadline(c, c->route->server->http.keepalive_timeout);
     if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
   }
   if (c->is_drain_awaited && c->stream.queued <= ws_conn_low_water(c)) {
@@ -399,7 +398,7 @@ static void after_flush(struct ws_conn *c) {
 void ws_upgrade_shed(struct ws_conn *c) {
   if (ws_pending_of(c)->is_idle || !has_begun(ws_pending_of(c))) {
     ws_conn_cut(c, 1006, "shed");
-    ws_server_refused(c->server, c, WS_REFUSED_PENDING, 0);
+    ws_server_refused(c->route->server, c, WS_REFUSED_PENDING, 0);
   } else {
     refuse_for(c, WS_REFUSED_PENDING, 503, "");
   }
@@ -418,7 +417,8 @@ static void on_deadline(struct ws_conn *c) {
     refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
   } else if (p->is_idle || !has_begun(p)) {
     ws_conn_cut(c, 1006, "handshake timeout");
-    if (!p->requests) ws_server_refused(c->server, c, WS_REFUSED_TIMEOUT, 0);
+    if (!p->requests)
+      ws_server_refused(c->route->server, c, WS_REFUSED_TIMEOUT, 0);
   } else {
     refuse(c, 408, "");
   }
@@ -441,7 +441,7 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
   if (!ws_pending_new(c, peer, &calls)) return false;
   if (!(bytes.p ? ws_pending_begin(c, bytes) : ws_peer_start(c))) return false;
   if (c->state != WS_CONN_PENDING) return true;
-  ws_pending_set_deadline(c, c->server->http.handshake_timeout);
+  ws_pending_set_deadline(c, c->route->server->http.handshake_timeout);
   ws_pending_enter_list(c);
   ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_of(c)->deadline);
   ws_stream_want_read(&c->stream, true);
