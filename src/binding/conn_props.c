@@ -68,6 +68,12 @@ void ws_props_add_names(lua_State *L) {
   }
 }
 
+static int push_address(lua_State *L, const struct ws_meta *m) {
+  char text[WS_NET_TEXT_MAX];
+  lua_pushlstring(L, text, ws_conn_address(m, text));
+  return 1;
+}
+
 static int push_text(lua_State *L, const struct ws_meta *m, size_t skip,
                      size_t len) {
   lua_pushlstring(L, m->text + skip, len);
@@ -78,14 +84,13 @@ static int push_text(lua_State *L, const struct ws_meta *m, size_t skip,
 static int push_meta(lua_State *L, const struct ws_meta *m, enum property p) {
   if (!m) return 0;
   size_t query = m->path_len, subprotocol = query + m->query_len;
-  size_t address = subprotocol + m->subprotocol_len;
   switch (p) {
   case P_PATH: return push_text(L, m, 0, m->path_len);
   case P_QUERY: return m->query_len ? push_text(L, m, query, m->query_len) : 0;
   case P_SUBPROTOCOL:
     return m->has_subprotocol ? push_text(L, m, subprotocol, m->subprotocol_len)
                               : 0;
-  case P_REMOTE_ADDRESS: return push_text(L, m, address, m->address_len);
+  case P_REMOTE_ADDRESS: return push_address(L, m);
   case P_PARAMS:
     ws_push_params(L, m->pattern, (struct ws_slice){m->text, m->path_len});
     return 1;

@@ -226,30 +226,32 @@ static struct ws_slice slice_of(const char *text) {
 }
 
 /* Which one it is: its id, and where the peer and the path are known these. */
-static size_t identify(const struct ws_conn *c, struct ws_log_field f[4]) {
+static size_t identify(const struct ws_conn *c, struct ws_log_field f[4],
+                       char address[WS_NET_TEXT_MAX]) {
   const struct ws_meta *m = c->meta;
   size_t n = 0;
   /* as conn.id: clients count down from 0 */
   f[n++] = INTEGER("id", c->id);
   if (!m) return n;
-  const char *address = m->text + m->path_len + m->query_len;
-  address += m->subprotocol_len;
+  size_t len = ws_conn_address(m, address);
   f[n++] = TEXT("path", ((struct ws_slice){m->text, m->path_len}));
-  f[n++] = TEXT("address", ((struct ws_slice){address, m->address_len}));
+  f[n++] = TEXT("address", ((struct ws_slice){address, len}));
   f[n++] = INTEGER("port", m->port);
   return n;
 }
 
 void ws_log_opened(struct ws_state *st, const struct ws_conn *c) {
   struct ws_log_field f[4];
+  char address[WS_NET_TEXT_MAX];
   if (!ws_log_wants(st)) return;
-  ws_log_event(st, "info", "opened", f, identify(c, f));
+  ws_log_event(st, "info", "opened", f, identify(c, f, address));
 }
 
 void ws_log_closed(struct ws_state *st, const struct ws_conn *c) {
   struct ws_log_field f[7];
+  char address[WS_NET_TEXT_MAX];
   if (!ws_log_wants(st)) return;
-  size_t n = identify(c, f);
+  size_t n = identify(c, f, address);
   f[n++] = INTEGER("code", ws_conn_code(c));
   f[n++] = TEXT("reason", ws_conn_reason(c));
   if (c->was_opened)
@@ -272,8 +274,9 @@ void ws_log_server(struct ws_state *st, const char *event,
 void ws_log_error(struct ws_state *st, const struct ws_conn *c,
                   const char *handler, struct ws_slice text) {
   struct ws_log_field f[6];
+  char address[WS_NET_TEXT_MAX];
   if (!ws_log_wants(st)) return;
-  size_t n = c ? identify(c, f) : 0;
+  size_t n = c ? identify(c, f, address) : 0;
   if (handler) f[n++] = TEXT("handler", slice_of(handler));
   f[n++] = TEXT("message", text);
   ws_log_event(st, "error", "handler_error", f, n);

@@ -37,10 +37,10 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
                                  struct ws_slice subprotocol,
                                  const struct ws_address *peer,
                                  struct ws_slice answer) {
-  char address[WS_NET_TEXT_MAX];
-  int port = ws_net_text(peer, address);
-  size_t n = strlen(address);
-  struct ws_slice parts[] = {path, query, subprotocol, {address, n}, answer};
+  struct ws_ip ip = ws_net_ip(peer);
+  size_t n = ip.kind == WS_IP_V4 ? 4 : ip.kind == WS_IP_V6 ? 16 : 0;
+  struct ws_slice address = {(char *)ip.bytes + sizeof ip.bytes - n, n};
+  struct ws_slice parts[] = {path, query, subprotocol, address, answer};
   struct ws_meta *m =
     ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n + answer.n);
   if (!m) return NULL;
@@ -49,7 +49,7 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   m->subprotocol_len = (uint16_t)subprotocol.n;
   m->has_subprotocol = subprotocol.p != NULL;
   m->address_len = (uint8_t)n;
-  m->port = (uint16_t)port;
+  m->port = ip.port;
   m->answer_len = (uint16_t)answer.n;
   char *to = m->text;
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -57,6 +57,17 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
     to += parts[i].n;
   }
   return m;
+}
+
+size_t ws_conn_address(const struct ws_meta *m, char out[WS_NET_TEXT_MAX]) {
+  struct ws_address a;
+  struct ws_ip ip = {.kind = WS_IP_UNIX};
+  const char *at = m->text + m->path_len + m->query_len + m->subprotocol_len;
+  if (m->address_len == 4) ip = ws_ip_v4((const uint8_t *)at, m->port);
+  if (m->address_len == 16) ip = ws_ip_v6((const uint8_t *)at, m->port);
+  ws_net_from_ip(&a, &ip);
+  ws_net_text(&a, out);
+  return strlen(out);
 }
 
 /* ---- the end ---- */

@@ -40,7 +40,7 @@ struct ws_meta {
   struct ws_text *origin;  /* NULL without */
   struct ws_text *pattern; /* of the route, NULL where it has none */
   uint16_t path_len, query_len, subprotocol_len, port;
-  uint8_t address_len;
+  uint8_t address_len; /* 4 or 16 bytes; 0: none, as of a Unix socket */
   bool has_subprotocol;
   uint16_t answer_len;
   char text[]; /* path, query, sub-protocol, address; a client's answer */
@@ -196,6 +196,9 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
                                  struct ws_slice subprotocol,
                                  const struct ws_address *peer,
                                  struct ws_slice answer);
+
+/* The peer's address as text, its length; 0 where it has none. */
+size_t ws_conn_address(const struct ws_meta *m, char out[WS_NET_TEXT_MAX]);
 
 /* ---- what the handlers see ---- */
 
