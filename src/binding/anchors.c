@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "base/buf.h"
 #include "engine/conn.h"
 #include "engine/conn_flow.h"
 
@@ -26,23 +25,15 @@ void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
   lua_pop(L, 1);
 }
 
-static bool grow_slots(struct ws_state *st) {
-  uint32_t cap = st->cap_slots ? st->cap_slots * 2 : BUCKET;
-  uint32_t *slots = ws_mem_resize(st->free_slots, cap * sizeof *slots);
-  if (!slots) return false;
-  st->free_slots = slots;
-  st->cap_slots = cap;
-  return true;
-}
-
 static void push_bucket(lua_State *L, struct ws_state *st, uint32_t slot) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->anchors);
   lua_rawgeti(L, -1, (lua_Integer)(slot / BUCKET) + 1);
   lua_remove(L, -2);
 }
 
+/* A free slot holds which one is free next. */
 static uint32_t next_slot(const struct ws_state *st) {
-  return st->n_free ? st->free_slots[st->n_free - 1] : st->n_slots;
+  return st->free_slot != WS_NO_SLOT ? st->free_slot : st->n_slots;
 }
 
 static void make_bucket(lua_State *L, struct ws_state *st, uint32_t slot) {
@@ -78,8 +69,6 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_state *st,
 void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
   struct lua_conn *lc = lua_touserdata(L, index);
   for (;;) {
-    if (st->n_free == 0 && st->n_slots == st->cap_slots && !grow_slots(st))
-      luaL_error(L, "not enough memory");
     push_bucket(L, st, next_slot(st));
     if (!lua_isnil(L, -1)) break;
     lua_pop(L, 1);
@@ -87,23 +76,26 @@ void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
   }
   /* from here on nothing allocates, so nobody else takes the slot */
   lc->slot = next_slot(st);
+  if (lc->slot == st->n_slots) {
+    st->n_slots++;
+  } else {
+    lua_rawgeti(L, -1, lc->slot % BUCKET + 1);
+    st->free_slot = (uint32_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
-  if (st->n_free)
-    st->n_free--;
-  else
-    st->n_slots++;
 }
 
 void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc) {
   lua_State *L = ws_state_thread(st);
   if (!lua_checkstack(L, 4)) return; /* it stays until the state is closed */
   push_bucket(L, st, lc->slot);
-  lua_pushboolean(L, 0);
+  lua_pushinteger(L, st->free_slot);
   lua_rawseti(L, -2, lc->slot % BUCKET + 1);
   lua_pop(L, 1);
-  st->free_slots[st->n_free++] = lc->slot;
+  st->free_slot = lc->slot;
 }
 
 void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {

@@ -29,6 +29,8 @@ enum { UV_ON_MESSAGE = 1, UV_DATA = 2, UV_HANDLERS = 3, UV_CONN_COUNT = 3 };
 /* Until it is open: request:on_close. */
 enum { UV_ON_GONE = UV_ON_MESSAGE };
 
+#define WS_NO_SLOT UINT32_MAX
+
 struct lua_conn;
 struct lua_timer;
 struct ws_task;
@@ -52,11 +54,11 @@ struct ws_state {
   struct ws_list bus_waiters; /* bus_wait.c */
   struct ws_list backplanes;  /* struct lua_backplane that are not closed */
 
-  int anchors;          /* registry: bucket -> slot -> userdata */
-  int objects;          /* registry: address -> server, timer */
-  int conn_meta;        /* registry: the metatable of connections */
-  uint32_t *free_slots; /* room for every slot there is */
-  uint32_t n_free, n_slots, cap_slots;
+  int anchors;        /* registry: bucket -> slot -> userdata */
+  int objects;        /* registry: address -> server, timer */
+  int conn_meta;      /* registry: the metatable of connections */
+  uint32_t free_slot; /* of the anchors; WS_NO_SLOT: none, but behind */
+  uint32_t n_slots;   /* those that have been in use */
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */

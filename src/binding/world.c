@@ -55,7 +55,6 @@ void ws_world_end(struct ws_state *st) {
   st->ev = NULL;
   st->sim = NULL;
   st->drive = NULL;
-  ws_mem_free(st->free_slots);
   st->free_slots = NULL;
   st->n_free = st->n_slots = st->cap_slots = 0;
 }
@@ -81,6 +80,7 @@ static void init(lua_State *L, struct ws_state *st) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   *st = (struct ws_state){.L = lua_tothread(L, -1),
                           .failed = ws_task_error,
+                          .free_slot = WS_NO_SLOT,
                           .on_error = LUA_NOREF,
                           .module = LUA_NOREF};
   lua_pop(L, 1);
