@@ -32,7 +32,7 @@ static struct ws_block **check_block(lua_State *L, int arg) {
 
 static int queue_new(lua_State *L) {
   struct ws_queue *q = lua_newuserdatauv(L, sizeof *q, 0);
-  *q = (struct ws_queue){NULL, NULL};
+  *q = (struct ws_queue){NULL};
   luaL_setmetatable(L, QUEUE);
   return 1;
 }

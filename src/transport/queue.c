@@ -11,7 +11,7 @@
 
 /* A place in the queue: block->data[off, end). */
 struct ws_queued {
-  struct ws_queued *next;
+  struct ws_queued *next; /* of the last one: the first */
   struct ws_block *block;
   size_t off, end;
 };
@@ -21,15 +21,15 @@ void ws_block_release(struct ws_block *c) {
 }
 
 static void drop_first(struct ws_queue *q) {
-  struct ws_queued *first = q->head;
-  q->head = first->next;
-  if (!q->head) q->tail = NULL;
+  struct ws_queued *first = q->last->next;
+  q->last->next = first->next;
+  if (first == q->last) q->last = NULL;
   ws_block_release(first->block);
   ws_mem_free(first);
 }
 
 void ws_queue_clear(struct ws_queue *q) {
-  while (q->head) drop_first(q);
+  while (q->last) drop_first(q);
 }
 
 static struct ws_block *new_block(size_t cap) {
@@ -63,12 +63,11 @@ static void trim(struct ws_queued *at) {
 static struct ws_queued *add(struct ws_queue *q) {
   struct ws_queued *at = ws_mem_zero(sizeof *at);
   if (!at) return NULL;
-  if (q->tail && waste(q->tail) > BLOCK_MIN / 2) trim(q->tail);
-  if (q->tail)
-    q->tail->next = at;
-  else
-    q->head = at;
-  q->tail = at;
+  struct ws_queued *last = q->last;
+  if (last && waste(last) > BLOCK_MIN / 2) trim(last);
+  at->next = last ? last->next : at;
+  if (last) last->next = at;
+  q->last = at;
   return at;
 }
 
@@ -92,19 +91,19 @@ static struct ws_queued *add_block(struct ws_queue *q, size_t n, size_t hint) {
 
 /* Room behind what waits in the last place, if nobody else holds its block. */
 static size_t open_room(const struct ws_queue *q) {
-  const struct ws_queued *at = q->tail;
+  const struct ws_queued *at = q->last;
   if (!at || at->block->refs > 1 || at->end != at->block->len) return 0;
   return at->block->cap - at->end;
 }
 
 uint8_t *ws_queue_reserve(struct ws_queue *q, size_t n, size_t hint) {
   if (open_room(q) < n && !add_block(q, n, hint)) return NULL;
-  return q->tail->block->data + q->tail->end;
+  return q->last->block->data + q->last->end;
 }
 
 void ws_queue_commit(struct ws_queue *q, size_t n) {
-  q->tail->end += n;
-  q->tail->block->len += n;
+  q->last->end += n;
+  q->last->block->len += n;
 }
 
 bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
@@ -115,7 +114,7 @@ bool ws_queue_copy(struct ws_queue *q, const uint8_t *bytes, size_t n,
       take = n < room ? n : room;
     else if (!add_block(q, take, hint))
       return false;
-    memcpy(q->tail->block->data + q->tail->end, bytes, take);
+    memcpy(q->last->block->data + q->last->end, bytes, take);
     ws_queue_commit(q, take);
     bytes += take;
     n -= take;
@@ -151,7 +150,7 @@ static bool is_worth_sharing(const struct ws_queue *q,
 }
 
 bool ws_queue_share(struct ws_queue *q, const struct ws_range *r, size_t hint) {
-  struct ws_queued *at = q->tail;
+  struct ws_queued *at = q->last;
   if (r->len == 0) return true;
   if (at && at->block == r->block && at->end == r->off) {
     at->end += r->len;
@@ -169,8 +168,9 @@ bool ws_queue_share(struct ws_queue *q, const struct ws_range *r, size_t hint) {
 }
 
 void ws_queue_fit(struct ws_queue *q, size_t waiting) {
-  struct ws_queued *first = q->head, *last = q->tail;
-  if (!first) return;
+  struct ws_queued *last = q->last;
+  if (!last) return;
+  struct ws_queued *first = last->next;
   if (waste(first) > (first->end - first->off) / 2 + BLOCK_MIN) trim(first);
   if (waste(last) > waiting / 2 + BLOCK_MIN) trim(last);
   if (is_sparse(last) && last->block->cap > waiting / 2 + BLOCK_MIN)
@@ -181,20 +181,24 @@ int ws_queue_peek(struct ws_queue *q, struct iovec *iov, int max,
                   size_t *total) {
   int n = 0;
   *total = 0;
-  while (q->head && q->head->off == q->head->end) drop_first(q);
-  for (struct ws_queued *at = q->head; at && n < max; at = at->next) {
+  while (q->last && q->last->next->off == q->last->next->end) drop_first(q);
+  if (!q->last) return 0;
+  struct ws_queued *at = q->last;
+  do {
+    at = at->next;
     iov[n].iov_base = at->block->data + at->off;
     iov[n].iov_len = at->end - at->off;
     *total += iov[n++].iov_len;
-  }
+  } while (at != q->last && n < max);
   return n;
 }
 
 void ws_queue_consume(struct ws_queue *q, size_t n) {
-  while (n && q->head) {
-    size_t left = q->head->end - q->head->off;
+  while (n && q->last) {
+    struct ws_queued *first = q->last->next;
+    size_t left = first->end - first->off;
     if (n < left) {
-      q->head->off += n;
+      first->off += n;
       return;
     }
     n -= left;

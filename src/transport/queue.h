@@ -24,8 +24,12 @@ struct ws_range {
 
 /* A zeroed one is empty. */
 struct ws_queue {
-  struct ws_queued *head, *tail;
+  struct ws_queued *last; /* which knows the first; NULL: nothing waits */
 };
+
+static inline bool ws_queue_is_empty(const struct ws_queue *q) {
+  return !q->last;
+}
 
 /* A place for n bytes at the end; ws_queue_commit says that they are there.
  * NULL without memory. hint: bytes that are waiting, which tells how large a

@@ -212,7 +212,7 @@ static bool is_refused(const struct ws_stream *s, bool is_short) {
 static void flush_queue(struct ws_stream *s) {
   struct iovec iov[WS_RANGES_MAX];
   if (s->tls && ws_tls_left(s->tls) && offer(s, NULL, 0) < 0) return;
-  while (s->queue.head) {
+  while (!ws_queue_is_empty(&s->queue)) {
     size_t total;
     int n = ws_queue_peek(&s->queue, iov, WS_RANGES_MAX, &total);
     if (n == 0) break;
@@ -226,7 +226,7 @@ static void flush_queue(struct ws_stream *s) {
     }
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
-  blocked(s, is_refused(s, s->queue.head != NULL));
+  blocked(s, is_refused(s, !ws_queue_is_empty(&s->queue)));
   if (s->is_blocked) ws_queue_fit(&s->queue, s->queued);
 }
 
@@ -303,10 +303,11 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
                      const uint8_t *payload, size_t len) {
   struct iovec iov[3];
   int n = 0;
-  if (!ws_stream_is_corked(s) && s->queue.head && !s->is_blocked)
+  if (!ws_stream_is_corked(s) && !ws_queue_is_empty(&s->queue) &&
+      !s->is_blocked)
     flush_queue(s);
   if (s->error) return s->error != ENOMEM;
-  if (s->queue.head) {
+  if (!ws_queue_is_empty(&s->queue)) {
     if (queue_copy(s, head, head_len) && queue_copy(s, payload, len))
       return true;
     ws_stream_fail(s, ENOMEM);
@@ -325,7 +326,7 @@ void ws_stream_flush(struct ws_stream *s) {
   if (s->watch.fd < 0 || s->error) return;
   if (ws_stream_is_corked(s))
     flush_cork(s);
-  else if (s->queue.head || (s->tls && s->queued))
+  else if (!ws_queue_is_empty(&s->queue) || (s->tls && s->queued))
     flush_queue(s);
 }
 
@@ -355,10 +356,11 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
   iov[0] = (struct iovec){s->loop->cork, 0};
   size_t total = 0;
   ssize_t taken = 0;
-  if (!ws_stream_is_corked(s) && s->queue.head && !s->is_blocked)
+  if (!ws_stream_is_corked(s) && !ws_queue_is_empty(&s->queue) &&
+      !s->is_blocked)
     flush_queue(s);
   if (s->error) return s->error != ENOMEM;
-  bool may_offer = !s->queue.head && !s->is_blocked;
+  bool may_offer = ws_queue_is_empty(&s->queue) && !s->is_blocked;
   if (s->loop->corked == s) { /* it stands in front, whatever comes of it */
     iov[0].iov_len = total = s->loop->cork_len;
     s->loop->cork_len = 0;

@@ -102,7 +102,7 @@ uint8_t *ws_stream_reserve_slowly(struct ws_stream *s, size_t n);
 void ws_stream_commit_slowly(struct ws_stream *s, size_t n);
 
 static inline bool ws_stream_is_corked(const struct ws_stream *s) {
-  return s->loop->corked == s && !s->queue.head;
+  return s->loop->corked == s && ws_queue_is_empty(&s->queue);
 }
 
 static inline uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
