@@ -42,7 +42,8 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   struct ws_slice address = {(char *)ip.bytes + sizeof ip.bytes - n, n};
   struct ws_slice parts[] = {path, query, subprotocol, address, answer};
   struct ws_meta *m =
-    ws_mem_zero(sizeof *m + path.n + query.n + subprotocol.n + n + answer.n);
+    ws_mem_zero(offsetof(struct ws_meta, text) + path.n + query.n +
+                subprotocol.n + n + answer.n);
   if (!m) return NULL;
   m->path_len = (uint16_t)path.n;
   m->query_len = (uint16_t)query.n;
