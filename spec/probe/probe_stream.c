@@ -166,7 +166,7 @@ static int stream_ready(lua_State *L) {
   struct ws_stream *s = &check_stream(L)->s;
   s->watch.got |= WS_WRITE;
   if (!ws_list_is_linked(&s->watch.ready))
-    ws_list_append(&s->loop->ready, &s->watch.ready);
+    ws_list_append(&s->watch.loop->ready, &s->watch.ready);
   return 0;
 }
 

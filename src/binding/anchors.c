@@ -11,7 +11,7 @@
 
 #define BUCKET 256
 
-static const char magic, server_magic;
+static const char server_magic;
 
 void ws_object_class(lua_State *L, const char *name, const luaL_Reg *methods,
                      const luaL_Reg *meta) {
@@ -57,7 +57,6 @@ struct lua_conn *ws_anchor_object(lua_State *L, struct ws_state *st,
                                   int handlers) {
   struct lua_conn *lc = lua_newuserdatauv(L, sizeof *lc, UV_CONN_COUNT);
   memset(lc, 0, sizeof *lc);
-  lc->magic = &magic;
   ws_conn_blank(&lc->c); /* until the engine has made a connection of it */
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->conn_meta);
   lua_setmetatable(L, -2);
@@ -149,17 +148,20 @@ void *ws_object_check(lua_State *L, int arg, const char *name) {
 }
 
 /* The check of every send: the object carries an address that nothing else
- * holds, which spares a look at the registry. */
+ * holds, from accepting or connecting on, which spares a look at the
+ * registry. */
 struct lua_conn *ws_check_conn(lua_State *L, int arg) {
   struct lua_conn *lc = lua_touserdata(L, arg);
-  if (lc && lua_rawlen(L, arg) == sizeof *lc && lc->magic == &magic) return lc;
-  return ws_object_check(L, arg, WS_CONN_NAME); /* finalized, or it raises */
+  if (lc && lua_rawlen(L, arg) == sizeof *lc &&
+      lc->c.stream.watch.fn == ws_conn_on_ready)
+    return lc;
+  return ws_object_check(L, arg, WS_CONN_NAME); /* blank, or it raises */
 }
 
 /* Lua gives the memory to other userdata as it is, and one of the same size
  * must not be taken for a connection before it has been filled. */
 void ws_anchor_forget(struct lua_conn *lc) {
-  lc->magic = NULL;
+  lc->c.stream.watch.fn = NULL;
 }
 
 void ws_push_handler(lua_State *L, int conn_index, const char *name) {

@@ -257,7 +257,7 @@ void ws_log_closed(struct ws_state *st, const struct ws_conn *c) {
   if (c->was_opened)
     f[n++] = (struct ws_log_field){
       "seconds", WS_LOG_NUMBER,
-      .number = (double)(c->stream.loop->tick - c->opened) * WS_TICK};
+      .number = (double)(c->stream.watch.loop->tick - c->opened) * WS_TICK};
   ws_log_event(st, "info", "closed", f, n);
 }
 

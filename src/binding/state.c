@@ -43,7 +43,7 @@ void ws_state_check_dot(lua_State *L, const char *function) {
 }
 
 bool ws_is_usable(const struct lua_conn *lc) {
-  struct ws_loop *loop = lc->c.stream.loop;
+  struct ws_loop *loop = lc->c.stream.watch.loop;
   return loop && !ws_state_of_loop(loop)->is_closed && !ws_loop_is_forked(loop);
 }
 

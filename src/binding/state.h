@@ -85,7 +85,6 @@ struct ws_state {
 
 struct lua_conn {
   struct ws_conn c;         /* first */
-  const void *magic;        /* anchors.c: tells it from any other userdata */
   struct ws_task *waiting;  /* tasks that wait on it, by their `next` */
   struct lua_timer *timers; /* that end with it, by their `next` */
   uint32_t slot;
@@ -144,7 +143,7 @@ static inline struct ws_state *ws_state_of_loop(struct ws_loop *loop) {
 }
 
 static inline struct ws_state *ws_state_of_conn(const struct ws_conn *c) {
-  return ws_state_of_loop(c->stream.loop);
+  return ws_state_of_loop(c->stream.watch.loop);
 }
 
 static inline struct lua_conn *ws_lua_conn(struct ws_conn *c) {

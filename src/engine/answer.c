@@ -147,7 +147,7 @@ static void take_end(struct ws_conn *c) {
 }
 
 void ws_answer_read_on(struct ws_conn *c) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   struct ws_pending *p = ws_pending_of(c);
   struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
   ssize_t r = ws_stream_read(&c->stream, &iov, 1);

@@ -186,7 +186,7 @@ static void ask_proxy(struct ws_conn *c) {
 
 /* The descriptor is connected and nothing has been said yet. */
 static void connected(struct ws_conn *c) {
-  ws_loop_watch(c->stream.loop, &c->stream.watch, WS_READ);
+  ws_loop_watch(c->stream.watch.loop, &c->stream.watch, WS_READ);
   if (client_of(c)->step == TUNNEL)
     ask_proxy(c);
   else
@@ -259,7 +259,7 @@ static void refused(struct ws_conn *c) {
   size_t n = ws_reply_status(reply, text + skip, sizeof text - skip);
   struct ws_rare *r = ws_conn_rare(c);
   if (r) {
-    struct ws_io *io = c->stream.loop->io;
+    struct ws_io *io = c->stream.watch.loop->io;
     int64_t wait = ws_retry_after(
       &reply->http, (char *)ws_buf_begin(&reply->bytes), io->ops->wall(io));
     r->status = reply->http.status;
@@ -277,7 +277,7 @@ static void read_refusal(struct ws_conn *c) {
 /* What the body says is worth a moment, not the time that connecting has. */
 static void begin_refusal(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   uint32_t limit = loop->tick + ws_loop_ticks(BODY_TIMEOUT);
   cl->step = REFUSAL;
   if ((int32_t)(cl->deadline - limit) > 0) cl->deadline = limit;
@@ -288,8 +288,8 @@ static void begin_refusal(struct ws_conn *c) {
 
 static void on_deadline(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
-  if ((int32_t)(cl->deadline - c->stream.loop->tick) > 0)
-    ws_loop_deadline(c->stream.loop, &c->deadline, cl->deadline);
+  if ((int32_t)(cl->deadline - c->stream.watch.loop->tick) > 0)
+    ws_loop_deadline(c->stream.watch.loop, &c->deadline, cl->deadline);
   else if (cl->step == REFUSAL)
     refused(c);
   else
@@ -360,7 +360,7 @@ static void lost(struct ws_conn *c, ssize_t n) {
     refused(c);
   } else if (n == -EPROTO) {
     c->stream.error = EPROTO;
-    ws_loop_late(c->stream.loop, &c->stream.late);
+    ws_loop_late(c->stream.watch.loop, &c->stream.late);
   } else {
     give_up(c, n ? "connection reset" : "closed during the handshake");
   }
@@ -368,7 +368,7 @@ static void lost(struct ws_conn *c, ssize_t n) {
 
 static void read_server(struct ws_conn *c) {
   struct ws_client *cl = client_of(c);
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   struct iovec iov = {loop->read_buffer, WS_READ_BUFFER};
   ssize_t n = ws_stream_read(&c->stream, &iov, 1);
   if (n == -EAGAIN) return;
@@ -385,7 +385,7 @@ static void read_server(struct ws_conn *c) {
 static void on_ready(struct ws_conn *c, uint8_t got) {
   if (got & WS_WRITE) ws_stream_flush(&c->stream);
   if (!(got & WS_READ) || c->stream.error) return;
-  if (!ws_loop_prepare(c->stream.loop))
+  if (!ws_loop_prepare(c->stream.watch.loop))
     give_up(c, "out of memory");
   else if (client_of(c)->step == TUNNEL)
     read_proxy(c);
@@ -404,7 +404,7 @@ static const struct ws_phase_calls calls = {.on_ready = on_ready,
 
 static void begin(struct ws_conn *c, struct ws_client *cl,
                   const struct ws_client_request *what) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   cl->phase.calls = &calls;
   c->phase = &cl->phase;
   cl->conn = c;
@@ -429,7 +429,7 @@ bool ws_client_start(struct ws_conn *c, struct ws_loop *loop,
 }
 
 void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
-  struct ws_client *cl = new_client(c->stream.loop->io, c->route, what);
+  struct ws_client *cl = new_client(c->stream.watch.loop->io, c->route, what);
   c->is_told = false;
   c->code = 1006;
   c->cause = NULL;

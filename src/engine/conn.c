@@ -99,7 +99,7 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
 /* Everything that only this connection needed, but not the object. */
 static void give_back(struct ws_conn *c) {
   if (c->ahead) c->ahead->calls->leave(c);
-  ws_wheel_clear(&c->stream.loop->wheel, &c->deadline);
+  ws_wheel_clear(&c->stream.watch.loop->wheel, &c->deadline);
   ws_conn_drop_writer(c);
   ws_flow_drop_input(c);
   if (c->phase) c->phase->calls->free(c);
@@ -127,7 +127,7 @@ static void free_conn(struct ws_conn *c) {
 }
 
 void ws_conn_abandon(struct ws_conn *c) {
-  if (!c->stream.loop || c->is_freed) return;
+  if (!c->stream.watch.loop || c->is_freed) return;
   ws_conn_answer_close(c);
   if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING)
     ws_conn_send_close(c, 1001, (struct ws_slice){NULL, 0});
@@ -171,7 +171,7 @@ static void let_go(struct ws_conn *c) {
     return;
   }
   if (!s->error && (ws_stream_pending(s) || !ws_stream_farewell(s))) return;
-  struct ws_loop *loop = s->loop;
+  struct ws_loop *loop = s->watch.loop;
   bool is_over = c->is_eof;
   int fd = ws_stream_detach(s);
   if (is_over)
@@ -234,7 +234,7 @@ static void after_flush(struct ws_conn *c) {
   }
   if (c->is_close_sent && !c->is_close_left && ws_stream_pending(s) == 0) {
     c->is_close_left = true;
-    c->closing_since = s->loop->tick;
+    c->closing_since = s->watch.loop->tick;
   }
 }
 
@@ -268,14 +268,15 @@ static void begin(struct ws_conn *c, uint8_t got) {
   struct ws_watch *w = &c->stream.watch;
   uint32_t cost = c->stream.tls ? TLS_COST : PLAIN_COST;
   size_t queued = c->stream.queued;
-  if (!ws_loop_begins(c->stream.loop, w, got, cost)) return;
+  if (!ws_loop_begins(c->stream.watch.loop, w, got, cost)) return;
   if (got & WS_DEAF) ws_stream_fail(&c->stream, w->error);
   c->phase->calls->on_ready(c, got);
   if (c->stream.queued > queued)
-    c->stream.loop->begun += (uint32_t)((c->stream.queued - queued) / PAGE);
+    c->stream.watch.loop->begun +=
+      (uint32_t)((c->stream.queued - queued) / PAGE);
 }
 
-static void on_ready(struct ws_watch *w) {
+void ws_conn_on_ready(struct ws_watch *w) {
   struct ws_stream *s = WS_LIST_ENTRY(w, struct ws_stream, watch);
   struct ws_conn *c = WS_LIST_ENTRY(s, struct ws_conn, stream);
   uint8_t got = w->got;
@@ -287,15 +288,15 @@ static void on_ready(struct ws_watch *w) {
   if (got & (WS_WRITE | WS_DEAF)) {
     if (got & WS_DEAF) ws_stream_fail(s, w->error);
     ws_stream_flush(s);
-    ws_loop_late(s->loop, &s->late);
+    ws_loop_late(s->watch.loop, &s->late);
   }
   if (got & (WS_READ | WS_AGAIN)) ws_conn_read(c);
-  if (c->state == WS_CONN_CLOSED) ws_loop_late(s->loop, &s->late);
+  if (c->state == WS_CONN_CLOSED) ws_loop_late(s->watch.loop, &s->late);
 }
 
 void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
                   struct ws_route *route, int fd, uint64_t id) {
-  ws_stream_init(&c->stream, loop, fd, on_ready, on_late);
+  ws_stream_init(&c->stream, loop, fd, ws_conn_on_ready, on_late);
   ws_deadline_init(&c->deadline);
   ws_list_init(&c->link);
   c->state = WS_CONN_PENDING;
@@ -320,7 +321,7 @@ void ws_conn_renew(struct ws_conn *c) {
   give_back(c);
   struct ws_conn was = *c;
   memset(c, 0, sizeof *c);
-  ws_conn_init(c, was.stream.loop, was.route, -1, was.id);
+  ws_conn_init(c, was.stream.watch.loop, was.route, -1, was.id);
   c->stream.is_secure = was.stream.is_secure;
   c->meta = was.meta;
   c->rare = was.rare;
@@ -341,7 +342,7 @@ void ws_conn_renew(struct ws_conn *c) {
 
 void ws_conn_open(struct ws_conn *c, enum ws_role role,
                   const struct ws_extension *agreed) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   ws_protocol_init(&c->protocol, role, &c->route->options.protocol);
   c->protocol.extension = *agreed;
   c->state = WS_CONN_OPEN;

@@ -35,6 +35,10 @@ void ws_conn_renew(struct ws_conn *c);
  * kernel once, then all is given back; the host is not called. */
 void ws_conn_abandon(struct ws_conn *c);
 
+/* What every connection watches its descriptor with, until it is disposed of
+ * and after: nothing else does. */
+void ws_conn_on_ready(struct ws_watch *w);
+
 /* It has no server any more: for its keeper, when it has left. */
 void ws_conn_leave_route(struct ws_conn *c);
 

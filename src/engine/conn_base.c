@@ -41,9 +41,8 @@ struct ws_meta *ws_conn_new_meta(struct ws_slice path, struct ws_slice query,
   size_t n = ip.kind == WS_IP_V4 ? 4 : ip.kind == WS_IP_V6 ? 16 : 0;
   struct ws_slice address = {(char *)ip.bytes + sizeof ip.bytes - n, n};
   struct ws_slice parts[] = {path, query, subprotocol, address, answer};
-  struct ws_meta *m =
-    ws_mem_zero(offsetof(struct ws_meta, text) + path.n + query.n +
-                subprotocol.n + n + answer.n);
+  struct ws_meta *m = ws_mem_zero(offsetof(struct ws_meta, text) + path.n +
+                                  query.n + subprotocol.n + n + answer.n);
   if (!m) return NULL;
   m->path_len = (uint16_t)path.n;
   m->query_len = (uint16_t)query.n;
@@ -97,7 +96,7 @@ void ws_conn_end(struct ws_conn *c, int code, const char *cause) {
   if (c->ahead) c->ahead->calls->leave(c);
   if (c->mode == WS_DISCARD) ws_conn_drop_queue(c);
   ws_stream_want_read(&c->stream, false);
-  ws_loop_late(c->stream.loop, &c->stream.late);
+  ws_loop_late(c->stream.watch.loop, &c->stream.late);
 }
 
 void ws_conn_drop_unread(struct ws_conn *c) {
@@ -109,7 +108,7 @@ void ws_conn_cut(struct ws_conn *c, int code, const char *cause) {
   c->is_cut = true;
   ws_conn_drop_unread(c);
   ws_conn_end(c, code, cause);
-  ws_loop_late(c->stream.loop, &c->stream.late);
+  ws_loop_late(c->stream.watch.loop, &c->stream.late);
 }
 
 void ws_conn_terminate(struct ws_conn *c, int code, const char *cause) {

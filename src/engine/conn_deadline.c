@@ -10,8 +10,8 @@
 #include "protocol/compression.h"
 
 static bool is_past(const struct ws_conn *c, uint32_t since, double seconds) {
-  return seconds > 0 &&
-         (int32_t)(c->stream.loop->tick - since - ws_loop_ticks(seconds)) >= 0;
+  return seconds > 0 && (int32_t)(c->stream.watch.loop->tick - since -
+                                  ws_loop_ticks(seconds)) >= 0;
 }
 
 /* Nobody receives: its Pings and Close are heard all the same. */
@@ -24,13 +24,13 @@ static void judge_unheard(struct ws_conn *c) {
 /* Nothing is read now, so an end is not heard of. What was read and not taken
  * yet may be the peer's Close: that comes first. */
 static void judge_unread(struct ws_conn *c) {
-  struct ws_io *io = c->stream.loop->io;
+  struct ws_io *io = c->stream.watch.loop->io;
   uint8_t byte;
   if (ws_stream_is_reading(&c->stream) || c->is_eof) return;
   int fd = c->stream.watch.fd, gone = io->ops->hangup(io, fd);
   if (gone < 0) {
     c->stream.error = (uint16_t)-gone;
-    ws_loop_late(c->stream.loop, &c->stream.late);
+    ws_loop_late(c->stream.watch.loop, &c->stream.late);
   } else if (gone && !c->rest && !ws_conn_has_queue(c) &&
              io->ops->peek(io, fd, &byte, 1) == 0) {
     c->is_eof = true;
@@ -40,13 +40,13 @@ static void judge_unread(struct ws_conn *c) {
 
 /* Has a ping gone out since the peer was last heard? */
 static bool was_asked(const struct ws_conn *c) {
-  uint32_t asked = ws_loop_tick(c->stream.loop, c->ping_at);
+  uint32_t asked = ws_loop_tick(c->stream.watch.loop, c->ping_at);
   return c->ping_at > 0 && (int32_t)(asked - c->heard) >= 0;
 }
 
 static void judge_silence(struct ws_conn *c) {
   const struct ws_conn_options *o = &c->route->options;
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   if (!ws_flow_is_silence_counted(c)) return;
   if (is_past(c, c->heard, o->keepalive_timeout)) {
     if (o->keepalive_interval > 0 && !was_asked(c)) {
@@ -67,14 +67,14 @@ static void judge_silence(struct ws_conn *c) {
 static void judge_ping(struct ws_conn *c) {
   if (c->state != WS_CONN_OPEN || c->route->options.keepalive_interval <= 0)
     return;
-  if ((int32_t)(c->stream.loop->tick - ws_flow_ping_due(c)) < 0) return;
+  if ((int32_t)(c->stream.watch.loop->tick - ws_flow_ping_due(c)) < 0) return;
   ws_conn_ping(c, NULL, 0);
   ws_compression_forget(&c->protocol); /* idle: its memory is for others */
 }
 
 /* message_rate allows one more message. */
 static void judge_brake(struct ws_conn *c) {
-  uint32_t tick = c->stream.loop->tick;
+  uint32_t tick = c->stream.watch.loop->tick;
   if (!c->is_braked || (int32_t)(tick - ws_flow_brake_end(c)) < 0) return;
   c->is_braked = false;
   ws_conn_resume(c);
@@ -89,7 +89,7 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
   }
   if (c->is_tell_due) {
     c->is_tell_due = false;
-    ws_loop_late(c->stream.loop, &c->stream.late);
+    ws_loop_late(c->stream.watch.loop, &c->stream.late);
   }
   judge_brake(c);
   if (c->stream.is_blocked && is_past(c, c->stream.progress, o->stall_timeout))
@@ -102,7 +102,7 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
     ws_conn_cut(c, 1006, "close timeout");
   else if (c->state == WS_CONN_OPEN && !c->is_close_pending &&
            o->max_lifetime > 0 &&
-           (int32_t)(c->stream.loop->tick - c->opened -
+           (int32_t)(c->stream.watch.loop->tick - c->opened -
                      ws_flow_jittered(c, o->max_lifetime)) >= 0)
     ws_conn_close(c, 1001, (struct ws_slice){NULL, 0}, "max lifetime");
   else if (c->state == WS_CONN_OPEN) {

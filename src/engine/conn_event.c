@@ -23,7 +23,7 @@ static bool spend(const struct ws_rate *rate, double *spent, uint32_t *at,
 static bool spend_control(struct ws_conn *c) {
   double spent = c->control_spent;
   bool is_kept = spend(&c->route->options.control_rate, &spent, &c->control_at,
-                       c->stream.loop->tick);
+                       c->stream.watch.loop->tick);
   c->control_spent = (float)spent;
   if (!is_kept) ws_conn_fail(c, 1008, "control frame flood");
   return is_kept;
@@ -34,7 +34,7 @@ bool ws_conn_spend_message(struct ws_conn *c) {
   if (!(r = ws_conn_rare(c))) return true;
   const struct ws_rate *rate = &c->route->options.message_rate;
   bool is_kept =
-    spend(rate, &r->message_spent, &r->message_at, c->stream.loop->tick);
+    spend(rate, &r->message_spent, &r->message_at, c->stream.watch.loop->tick);
   if (c->route->options.waits_for_rate) {
     if (!is_kept) r->message_spent += 1;
     c->is_braked = r->message_spent + 1 > rate->burst;
@@ -82,7 +82,7 @@ static bool is_asked_for(struct ws_conn *c) {
 
 static void take_pong(struct ws_conn *c, const struct ws_event *ev) {
   if (!is_answer(c, ev)) return;
-  c->latency = (float)(ws_loop_now(c->stream.loop) - c->ping_at);
+  c->latency = (float)(ws_loop_now(c->stream.watch.loop) - c->ping_at);
   c->ping_at = 0;
 }
 
@@ -157,7 +157,7 @@ static void take_close(struct ws_conn *c, const struct ws_event *ev) {
   }
   r->peer_code = ev->code;
   c->is_close_pending = true;
-  c->closing_since = c->stream.loop->tick;
+  c->closing_since = c->stream.watch.loop->tick;
   if (ws_conn_may_answer_close(c)) ws_conn_answer_close(c);
 }
 

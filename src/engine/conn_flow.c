@@ -21,7 +21,7 @@ uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds) {
 uint32_t ws_flow_ping_due(const struct ws_conn *c) {
   uint32_t last = c->heard;
   if (c->ping_at > 0) {
-    uint32_t pinged = ws_loop_tick(c->stream.loop, c->ping_at);
+    uint32_t pinged = ws_loop_tick(c->stream.watch.loop, c->ping_at);
     if ((int32_t)(pinged - last) > 0) last = pinged;
   }
   return last + ws_flow_jittered(c, c->route->options.keepalive_interval);
@@ -41,7 +41,7 @@ uint32_t ws_flow_brake_end(const struct ws_conn *c) {
 /* The earliest tick at which there is something to look at. */
 static uint32_t next_deadline(const struct ws_conn *c) {
   const struct ws_conn_options *o = &c->route->options;
-  uint32_t now = c->stream.loop->tick, next = now + WS_TICKS_MAX;
+  uint32_t now = c->stream.watch.loop->tick, next = now + WS_TICKS_MAX;
   if (c->stream.is_blocked && o->stall_timeout > 0)
     consider(&next, now, c->stream.progress + ws_loop_ticks(o->stall_timeout));
   if (c->is_tell_due) consider(&next, now, now + ws_loop_ticks(TELL_AGAIN));
@@ -86,7 +86,7 @@ bool ws_flow_wants_read(const struct ws_conn *c) {
 
 void ws_conn_update(struct ws_conn *c) {
   if (c->is_freed || c->state == WS_CONN_PENDING) return;
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   bool was_reading = ws_stream_is_reading(&c->stream);
   bool is_reading = ws_flow_wants_read(c);
   if (!is_reading && ws_flow_is_pressed(c)) c->was_high = true;
@@ -114,7 +114,7 @@ static inline bool is_due(const struct ws_conn *c) {
 }
 
 void ws_flow_deliver_later(struct ws_conn *c) {
-  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+  if (is_due(c)) ws_loop_again(c->stream.watch.loop, &c->stream.watch);
 }
 
 void ws_flow_drop_rest(struct ws_conn *c) {
@@ -133,15 +133,15 @@ void ws_conn_resume(struct ws_conn *c) {
   if (c->rest && c->rest->off == c->rest->len && !c->protocol.is_inflating &&
       !ws_flow_is_being_read(c))
     ws_flow_drop_rest(c);
-  if (is_due(c)) ws_loop_again(c->stream.loop, &c->stream.watch);
+  if (is_due(c)) ws_loop_again(c->stream.watch.loop, &c->stream.watch);
   if (c->is_close_pending || c->state == WS_CONN_CLOSED)
-    ws_loop_late(c->stream.loop, &c->stream.late);
+    ws_loop_late(c->stream.watch.loop, &c->stream.late);
   if (!ws_flow_is_being_read(c)) ws_conn_update(c);
 }
 
 void ws_conn_pause(struct ws_conn *c, bool on) {
   if (c->is_freed || c->is_paused == on) return;
   c->is_paused = on;
-  if (!on) c->heard = ws_loop_tick_now(c->stream.loop);
+  if (!on) c->heard = ws_loop_tick_now(c->stream.watch.loop);
   ws_conn_resume(c);
 }

@@ -52,7 +52,7 @@ static inline bool ws_flow_has_room(const struct ws_conn *c) {
 }
 
 static inline bool ws_flow_is_being_read(const struct ws_conn *c) {
-  return c->stream.loop->input.owner == &c->stream;
+  return c->stream.watch.loop->input.owner == &c->stream;
 }
 
 /* Handlers are not called now: a pause, or our own queue is high. */
@@ -62,7 +62,7 @@ static inline bool ws_flow_is_held(const struct ws_conn *c) {
 }
 
 static inline size_t ws_flow_input_left(const struct ws_conn *c) {
-  if (ws_flow_is_being_read(c)) return c->stream.loop->input.n;
+  if (ws_flow_is_being_read(c)) return c->stream.watch.loop->input.n;
   return c->rest ? c->rest->len - c->rest->off : 0;
 }
 

@@ -21,11 +21,11 @@ struct record {
 };
 
 static bool has_budget(const struct ws_conn *c) {
-  return !ws_flow_is_being_read(c) || c->stream.loop->input.budget > 0;
+  return !ws_flow_is_being_read(c) || c->stream.watch.loop->input.budget > 0;
 }
 
 static size_t feed(struct ws_conn *c, struct ws_event *ev) {
-  struct ws_input *in = &c->stream.loop->input;
+  struct ws_input *in = &c->stream.watch.loop->input;
   uint8_t none[1];
   size_t used;
   if (ws_flow_is_being_read(c)) {
@@ -50,8 +50,8 @@ static void spend_budget(struct ws_input *in, const struct ws_event *ev) {
 
 /* A message, or a chunk of one. */
 static inline void count(struct ws_conn *c, const struct ws_event *ev) {
-  c->messaged = c->stream.loop->tick;
-  if (ws_flow_is_being_read(c)) spend_budget(&c->stream.loop->input, ev);
+  c->messaged = c->stream.watch.loop->tick;
+  if (ws_flow_is_being_read(c)) spend_budget(&c->stream.watch.loop->input, ev);
   c->route->traffic.bytes_in += ev->len;
 }
 
@@ -91,7 +91,7 @@ static void keep(struct ws_conn *c, const uint8_t *p, size_t n) {
  * nothing: as long as there is a rest nothing is read, and silence is held
  * against nobody. */
 static void put_off(struct ws_conn *c) {
-  struct ws_input *in = &c->stream.loop->input;
+  struct ws_input *in = &c->stream.watch.loop->input;
   bool is_read = ws_flow_is_being_read(c);
   if (is_read) {
     in->is_denied = in->budget == c->route->options.read_budget;
@@ -236,10 +236,10 @@ static bool has_use(const struct ws_conn *c) {
 }
 
 void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
-  struct ws_input *in = &c->stream.loop->input;
+  struct ws_input *in = &c->stream.watch.loop->input;
   if (in->owner) { /* accepted by a task that another's message has woken */
     if (n) keep(c, bytes, n);
-    ws_loop_again(c->stream.loop, &c->stream.watch);
+    ws_loop_again(c->stream.watch.loop, &c->stream.watch);
     return;
   }
   *in = (struct ws_input){&c->stream, bytes, n, c->route->options.read_budget,
@@ -252,7 +252,7 @@ void ws_conn_input(struct ws_conn *c, uint8_t *bytes, size_t n) {
 
 /* The same from the bytes that were kept. */
 static void go_through_rest(struct ws_conn *c) {
-  struct ws_input *in = &c->stream.loop->input;
+  struct ws_input *in = &c->stream.watch.loop->input;
   struct ws_rest *rest = c->rest;
   size_t off = rest ? rest->off : 0;
   *in = (struct ws_input){&c->stream, rest ? rest->data + off : NULL,
@@ -283,7 +283,7 @@ static void ended(struct ws_conn *c) {
 /* As ws_conn_input; bytes of a message that is not complete, some of which may
  * have been read straight to their place, are a sign of life too. */
 static void input_noted(struct ws_conn *c, size_t n, bool has_direct) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   uint64_t had = ws_protocol_gathered(&c->protocol);
   ws_conn_input(c, loop->read_buffer, n);
   if (has_direct || ws_protocol_gathered(&c->protocol) != had)
@@ -291,7 +291,7 @@ static void input_noted(struct ws_conn *c, size_t n, bool has_direct) {
 }
 
 static void read_more(struct ws_conn *c) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   size_t room = 0, over = 0;
   uint8_t *space = ws_protocol_space(&c->protocol, &room);
   struct iovec iov[2] = {{space, room}, {loop->read_buffer, WS_READ_BUFFER}};
@@ -328,13 +328,13 @@ static bool has_kept(const struct ws_conn *c) {
 
 /* Has it had something of this read? */
 static bool has_taken(const struct ws_conn *c) {
-  const struct ws_input *in = &c->stream.loop->input;
+  const struct ws_input *in = &c->stream.watch.loop->input;
   return in->budget < c->route->options.read_budget && !in->is_denied;
 }
 
 void ws_conn_read(struct ws_conn *c) {
   bool has_had = false;
-  if (!ws_loop_prepare(c->stream.loop)) {
+  if (!ws_loop_prepare(c->stream.watch.loop)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }
@@ -348,6 +348,6 @@ void ws_conn_read(struct ws_conn *c) {
   ws_stream_uncork(&c->stream);
   /* else who has more and more to be inflated would always come first */
   if (c->rest && ws_flow_may_parse(c) && (has_had || has_taken(c)))
-    ws_loop_behind(c->stream.loop, &c->stream.watch);
+    ws_loop_behind(c->stream.watch.loop, &c->stream.watch);
   ws_conn_resume(c); /* the budget, or a limit, may have left something */
 }

@@ -54,7 +54,7 @@ static enum ws_err write_masked_copy(struct ws_conn *c, uint8_t first,
                                      const void *data, size_t len) {
   uint8_t mask[4];
   /* 10.3: a fresh mask for each frame, from a source nobody can guess */
-  if (!ws_random_take(c->stream.loop, mask, sizeof mask)) {
+  if (!ws_random_take(c->stream.watch.loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
     return WS_ERR_SYS;
   }
@@ -81,7 +81,7 @@ static inline enum ws_err write_copy(struct ws_conn *c, uint8_t first,
 /* A long masked message: in pieces of the buffer's size, one frame. */
 static enum ws_err write_masked(struct ws_conn *c, uint8_t first,
                                 const uint8_t *data, size_t len) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   uint8_t head[WS_FRAME_HEAD_MAX], mask[4];
   if (!ws_random_take(loop, mask, sizeof mask)) {
     ws_conn_cut(c, 1006, "no random bytes");
@@ -156,7 +156,8 @@ static bool has_no_room(struct ws_conn *c, size_t len) {
   size_t waiting = ws_conn_buffered(c);
   if (waiting == 0 || (waiting <= most && len <= most - waiting)) return false;
   struct ws_fleetings *f = c->rare->fleetings;
-  if (f) count_missed(c, ws_fleetings_age(f, ws_loop_now(c->stream.loop)));
+  if (f)
+    count_missed(c, ws_fleetings_age(f, ws_loop_now(c->stream.watch.loop)));
   waiting = ws_conn_buffered(c);
   return waiting > most || len > most - waiting;
 }
@@ -245,14 +246,14 @@ static bool has_fleetings(struct ws_conn *c) {
   struct ws_rare *r = ws_conn_rare(c);
   struct ws_hash_key key;
   if (!r || r->fleetings) return r != NULL;
-  if (!ws_random_take(c->stream.loop, &key, sizeof key)) return false;
+  if (!ws_random_take(c->stream.watch.loop, &key, sizeof key)) return false;
   return (r->fleetings = ws_fleetings_new(key)) != NULL;
 }
 
 /* In the place of the one with its key, or behind all. */
 static enum ws_err hold(struct ws_conn *c, uint8_t opcode,
                         struct ws_slice message, const struct ws_fleet *how) {
-  double now = ws_loop_now(c->stream.loop);
+  double now = ws_loop_now(c->stream.watch.loop);
   double until = how->ttl > 0 ? now + how->ttl : 0;
   if (!has_fleetings(c)) return broken(c);
   struct ws_fleetings *f = c->rare->fleetings;
@@ -311,7 +312,7 @@ static enum ws_err follow_fleeting(struct ws_conn *c, const uint8_t *at) {
   memcpy(&m, at, sizeof m);
   bool was_gone = m->is_gone;
   ws_fleetings_take(c->rare->fleetings, m);
-  if (ws_fleeting_is_over(m, ws_loop_now(c->stream.loop)))
+  if (ws_fleeting_is_over(m, ws_loop_now(c->stream.watch.loop)))
     count_missed(c, !was_gone);
   else if (m->is_plain)
     err = write_frame(c, m->opcode | WS_FIN, m->data, m->len);
@@ -360,7 +361,7 @@ void ws_conn_follow(struct ws_conn *c, bool all) {
   }
   if (c->is_backed_up && ws_conn_buffered(c) <= c->route->options.high_water)
     c->is_backed_up = false;
-  ws_loop_late(s->loop, &s->late); /* on_drain, a Close */
+  ws_loop_late(s->watch.loop, &s->late); /* on_drain, a Close */
   ws_conn_resume(c);
 }
 
@@ -371,7 +372,7 @@ enum ws_err ws_conn_send_control(struct ws_conn *c, uint8_t opcode,
 }
 
 enum ws_err ws_conn_ping(struct ws_conn *c, const void *data, size_t len) {
-  double at = ws_loop_now(c->stream.loop);
+  double at = ws_loop_now(c->stream.watch.loop);
   struct ws_rare *r = data ? ws_conn_rare(c) : c->rare;
   enum ws_err err = data ? ws_conn_send_control(c, WS_OP_PING, data, len)
                          : ws_conn_send_control(c, WS_OP_PING, &at, sizeof at);
@@ -398,7 +399,7 @@ enum ws_err ws_conn_send_close(struct ws_conn *c, int code,
   ws_conn_drop_writer(c);
   enum ws_err err = write_copy(c, WS_OP_CLOSE | WS_FIN, payload, n);
   c->is_close_sent = true;
-  ws_loop_late(c->stream.loop, &c->stream.late);
+  ws_loop_late(c->stream.watch.loop, &c->stream.late);
   return err;
 }
 

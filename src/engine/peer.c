@@ -104,7 +104,7 @@ static bool take_proxy(struct ws_conn *c) {
 
 bool ws_peer_read(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  struct ws_io *io = c->stream.loop->io;
+  struct ws_io *io = c->stream.watch.loop->io;
   int fd = c->stream.watch.fd;
   uint8_t bytes[PEEK];
   while (!p->proxy->is_done) {

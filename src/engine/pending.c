@@ -8,7 +8,7 @@
 
 void ws_pending_set_deadline(struct ws_conn *c, double seconds) {
   uint32_t ticks = seconds > 0 ? ws_loop_ticks(seconds) : WS_TICKS_MAX;
-  ws_pending_of(c)->deadline = c->stream.loop->tick + ticks;
+  ws_pending_of(c)->deadline = c->stream.watch.loop->tick + ticks;
 }
 
 struct ws_pending *ws_pending_new(struct ws_conn *c,
@@ -41,7 +41,7 @@ bool ws_pending_begin(struct ws_conn *c, struct ws_slice bytes) {
   p->bytes = (char *)ws_buf_begin(&p->buf);
   p->n = bytes.n;
   p->is_idle = true;
-  ws_loop_again(c->stream.loop, &c->stream.watch);
+  ws_loop_again(c->stream.watch.loop, &c->stream.watch);
   return true;
 }
 
@@ -76,7 +76,7 @@ uint32_t ws_pending_due(const struct ws_conn *c) {
   double stall = c->route->options.stall_timeout;
   if (!c->stream.is_blocked || !ws_stream_is_ready(&c->stream))
     return ws_pending_of(c)->deadline;
-  if (stall <= 0) return c->stream.loop->tick + WS_TICKS_MAX;
+  if (stall <= 0) return c->stream.watch.loop->tick + WS_TICKS_MAX;
   return c->stream.progress + ws_loop_ticks(stall);
 }
 
@@ -86,15 +86,15 @@ void ws_pending_update(struct ws_conn *c) {
   bool is_taking = p->step != WS_STEP_ANSWERED;
   if (ws_pending_is_busy(p)) is_taking = p->n - p->used < READ_ON_MAX;
   ws_stream_want_read(&c->stream, is_taking && !c->stream.queued && !c->is_eof);
-  ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_due(c));
+  ws_loop_deadline(c->stream.watch.loop, &c->deadline, ws_pending_due(c));
 }
 
 void ws_pending_hurry(struct ws_conn *c, double seconds) {
   struct ws_pending *p = ws_pending_of(c);
-  uint32_t limit = c->stream.loop->tick + ws_loop_ticks(seconds);
+  uint32_t limit = c->stream.watch.loop->tick + ws_loop_ticks(seconds);
   if (c->state != WS_CONN_PENDING) return;
   if ((int32_t)(p->deadline - limit) > 0) p->deadline = limit;
-  ws_loop_deadline(c->stream.loop, &c->deadline, p->deadline);
+  ws_loop_deadline(c->stream.watch.loop, &c->deadline, p->deadline);
 }
 
 void ws_pending_set_bytes(struct ws_pending *p, const char *bytes) {
@@ -152,7 +152,7 @@ bool ws_pending_may_pass(const struct ws_conn *c) {
 }
 
 void ws_pending_passed(struct ws_conn *c) {
-  struct ws_io *io = c->stream.loop->io;
+  struct ws_io *io = c->stream.watch.loop->io;
   /* only closed: to shut it down would do so for whoever has it now */
   io->ops->close(io, ws_stream_detach(&c->stream));
   ws_conn_cut(c, 1006, "connection lost"); /* nobody hears of it */
@@ -181,6 +181,6 @@ void ws_pending_next(struct ws_conn *c) {
   ws_http_reset(&p->http);
   ws_pending_enter_list(c);
   ws_pending_set_deadline(c, c->route->server->http.keepalive_timeout);
-  if (left) ws_loop_again(c->stream.loop, &c->stream.watch);
+  if (left) ws_loop_again(c->stream.watch.loop, &c->stream.watch);
   ws_pending_update(c);
 }

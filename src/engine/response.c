@@ -67,7 +67,7 @@ static bool add_length(struct ws_conn *c, struct ws_buf *out,
 
 static bool write_head(struct ws_conn *c, struct ws_buf *out,
                        const struct ws_answer *a) {
-  struct ws_io *io = c->stream.loop->io;
+  struct ws_io *io = c->stream.watch.loop->io;
   bool has_upgrade = a->status == 426;
   bool ok = addf(out, "HTTP/1.1 %d %s\r\n", a->status,
                  ws_handshake_reason(a->status)) &&

@@ -100,7 +100,7 @@ static void opened(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
   if (!r) return;
   r->was_ever_open = true;
-  r->opened_at = ws_loop_now(c->stream.loop);
+  r->opened_at = ws_loop_now(c->stream.watch.loop);
 }
 
 /* In pull mode the loss is put behind the messages that nobody has read. */
@@ -120,7 +120,7 @@ static double asked_for(const struct ws_conn *c) {
 }
 
 static double next_delay(struct ws_conn *c, struct ws_retry *r) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   if (c->was_opened && ws_loop_now(loop) - r->opened_at > r->delay)
     r->delay = 0;
   double off = ws_backoff_next(loop, &r->what.reconnect, &r->delay);
@@ -142,7 +142,7 @@ static bool keeps(struct ws_conn *c) {
   if (!ws_retry_is_due(c)) return false;
   r->timer.fn = on_time;
   double delay = next_delay(c, r);
-  if (!ws_loop_timer(c->stream.loop, &r->timer, delay)) {
+  if (!ws_loop_timer(c->stream.watch.loop, &r->timer, delay)) {
     c->is_retrying = false;
     return false;
   }
@@ -152,7 +152,7 @@ static bool keeps(struct ws_conn *c) {
 
 static void stop(struct ws_conn *c) {
   struct ws_retry *r = retry_of(c);
-  if (r) ws_heap_clear(&c->stream.loop->timers, &r->timer);
+  if (r) ws_heap_clear(&c->stream.watch.loop->timers, &r->timer);
 }
 
 static void dispose(struct ws_conn *c) {

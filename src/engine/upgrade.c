@@ -116,7 +116,7 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
   }
   struct ws_pending *p = ws_pending_of(c);
   struct ws_extension agreed = {.is_on = false};
-  bool was_corked = c->stream.loop->corked == &c->stream;
+  bool was_corked = c->stream.watch.loop->corked == &c->stream;
   if (!was_corked) ws_stream_cork(&c->stream);
   if (!make_meta(c, subprotocol) ||
       !ws_response_write_101(c, subprotocol, fields, &agreed)) {
@@ -334,7 +334,7 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
 }
 
 static void on_ready(struct ws_conn *c, uint8_t got) {
-  struct ws_loop *loop = c->stream.loop;
+  struct ws_loop *loop = c->stream.watch.loop;
   struct ws_pending *p = ws_pending_of(c);
   if (got & WS_DEAF) {
     if (!p->requests)
@@ -385,7 +385,7 @@ static void after_flush(struct ws_conn *c) {
   if (!p) return;
   if (!c->stream.queued && p->step == WS_STEP_HEAD && p->is_idle) {
     ws_pending_set_deadline(c, c->route->server->http.keepalive_timeout);
-    if (p->n) ws_loop_again(c->stream.loop, &c->stream.watch);
+    if (p->n) ws_loop_again(c->stream.watch.loop, &c->stream.watch);
   }
   if (c->is_drain_awaited && c->stream.queued <= ws_conn_low_water(c)) {
     c->needs_empty = false;
@@ -406,7 +406,7 @@ void ws_upgrade_shed(struct ws_conn *c) {
 
 static void on_deadline(struct ws_conn *c) {
   struct ws_pending *p = ws_pending_of(c);
-  if ((int32_t)(ws_pending_due(c) - c->stream.loop->tick) > 0) {
+  if ((int32_t)(ws_pending_due(c) - c->stream.watch.loop->tick) > 0) {
     ws_pending_update(c);
   } else if (c->stream.is_blocked) {
     ws_conn_cut(c, 1006, "write stalled");
@@ -426,7 +426,7 @@ static void on_deadline(struct ws_conn *c) {
 
 /* It is over before it was open: whoever is answering is told. */
 static void free_phase(struct ws_conn *c) {
-  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.loop->in_turn)
+  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.watch.loop->in_turn)
     ws_answer_tell_gone(c);
   ws_pending_free(c);
 }
@@ -443,7 +443,8 @@ bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
   if (c->state != WS_CONN_PENDING) return true;
   ws_pending_set_deadline(c, c->route->server->http.handshake_timeout);
   ws_pending_enter_list(c);
-  ws_loop_deadline(c->stream.loop, &c->deadline, ws_pending_of(c)->deadline);
+  ws_loop_deadline(c->stream.watch.loop, &c->deadline,
+                   ws_pending_of(c)->deadline);
   ws_stream_want_read(&c->stream, true);
   return true;
 }

@@ -60,6 +60,9 @@ static void release_one(struct ws_ev *e, struct caught *c, int signum);
 
 _Static_assert(sizeof(ev_io) <= sizeof(((struct ws_watch *)0)->slot),
                "an ev_io fits into the slot of a watch");
+_Static_assert(offsetof(ev_io, data) == offsetof(struct ws_watch, loop) -
+                                          offsetof(struct ws_watch, slot),
+               "what an ev_io has for its owner is the watch's loop");
 
 static ev_io *io_of(struct ws_watch *w) {
   return (ev_io *)(void *)w->slot;
@@ -96,17 +99,16 @@ static void refused(struct ws_ev *e, struct ws_watch *w) {
 }
 
 static void on_io(struct ev_loop *ev, ev_io *io, int events) {
-  struct ws_ev *e = io->data;
   struct ws_watch *w =
     (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
   (void)ev;
   if (events & EV_ERROR) {
-    refused(e, w);
+    refused(WS_LIST_ENTRY(w->loop->io, struct ws_ev, io), w);
     return;
   }
   if (events & EV_READ) w->got |= WS_READ;
   if (events & EV_WRITE) w->got |= WS_WRITE;
-  if (!ws_list_is_linked(&w->ready)) ws_list_append(&e->loop->ready, &w->ready);
+  if (!ws_list_is_linked(&w->ready)) ws_list_append(&w->loop->ready, &w->ready);
 }
 
 /* libev tells the kernel what is watched when it polls, not before: a foreign
@@ -163,7 +165,7 @@ static void watch(struct ws_io *io, struct ws_watch *w, uint8_t want) {
   int events =
     (want & WS_READ ? EV_READ : 0) | (want & WS_WRITE ? EV_WRITE : 0);
   ev_io_init(i, on_io, w->fd, events);
-  i->data = e;
+  w->loop = e->loop;
   if (want & WS_QUIET) ev_set_priority(i, QUIET);
   start_io(e, i);
 }

@@ -19,6 +19,7 @@
 #include "base/list.h"
 
 struct ws_io;
+struct ws_loop;
 
 enum ws_ready {
   WS_READ = 1,
@@ -28,6 +29,10 @@ enum ws_ready {
   WS_QUIET = 16 /* of want: it alone keeps no driver waiting */
 };
 
+/* Pointers in front of the one that libev has in each of its watchers for
+ * whoever made it: three numbers stand there. */
+#define WS_SLOT_FRONT ((3 * sizeof(int) + sizeof(void *) - 1) / sizeof(void *))
+
 /* One descriptor that is watched. */
 struct ws_watch {
   struct ws_list ready;          /* while it stands on the ready list */
@@ -35,7 +40,13 @@ struct ws_watch {
   int fd;                        /* -1 when there is none */
   uint8_t want, got;             /* enum ws_ready */
   uint16_t error;                /* an errno, beside WS_DEAF */
-  void *slot[6];                 /* the provider's own */
+  union {
+    void *slot[6]; /* the provider's own, but for one */
+    struct {
+      void *front[WS_SLOT_FRONT];
+      struct ws_loop *loop; /* that watches it, or is going to */
+    };
+  };
 };
 
 #define WS_ADDRESS_MAX 64 /* of one look-up */

@@ -12,7 +12,7 @@ void ws_stream_init(struct ws_stream *s, struct ws_loop *loop, int fd,
                     void (*fn)(struct ws_watch *),
                     void (*late)(struct ws_late *)) {
   memset(s, 0, sizeof *s);
-  s->loop = loop;
+  s->watch.loop = loop;
   s->watch.fd = fd;
   s->watch.fn = fn;
   ws_list_init(&s->watch.ready);
@@ -24,9 +24,9 @@ static void forget(struct ws_stream *s) {
   ws_queue_clear(&s->queue);
   if (s->tls) ws_tls_drop_left(s->tls);
   s->queued = 0;
-  if (s->loop->corked == s) {
-    s->loop->corked = NULL;
-    s->loop->cork_len = 0;
+  if (s->watch.loop->corked == s) {
+    s->watch.loop->corked = NULL;
+    s->watch.loop->cork_len = 0;
   }
 }
 
@@ -34,7 +34,7 @@ int ws_stream_detach(struct ws_stream *s) {
   int fd = s->watch.fd;
   forget(s);
   ws_list_remove(&s->late.link);
-  ws_loop_unwatch(s->loop, &s->watch);
+  ws_loop_unwatch(s->watch.loop, &s->watch);
   ws_tls_free(s->tls);
   s->tls = NULL;
   s->is_blocked = false;
@@ -43,21 +43,21 @@ int ws_stream_detach(struct ws_stream *s) {
 }
 
 void ws_stream_close(struct ws_stream *s) {
-  if (!s->loop) return;
+  if (!s->watch.loop) return;
   int fd = ws_stream_detach(s);
-  if (fd >= 0) ws_loop_close(s->loop, fd);
+  if (fd >= 0) ws_loop_close(s->watch.loop, fd);
 }
 
 /* No event will come for what TLS knows already. */
 static void tell_end(struct ws_stream *s) {
   s->watch.got |= WS_READ;
-  ws_loop_again(s->loop, &s->watch);
+  ws_loop_again(s->watch.loop, &s->watch);
 }
 
 void ws_stream_want_read(struct ws_stream *s, bool on) {
   uint8_t want = (uint8_t)(s->watch.want & ~WS_READ);
   if (s->watch.fd < 0) return;
-  ws_loop_watch(s->loop, &s->watch, on ? want | WS_READ : want);
+  ws_loop_watch(s->watch.loop, &s->watch, on ? want | WS_READ : want);
   if (on && s->tls && ws_tls_is_over(s->tls)) tell_end(s);
 }
 
@@ -68,13 +68,13 @@ static void count_left(struct ws_stream *s, size_t before) {
 
 bool ws_stream_start_tls(struct ws_stream *s, struct ws_tls_context *context,
                          const char *name) {
-  struct ws_tls *t = ws_tls_new(s->loop, context, name, s->tls);
+  struct ws_tls *t = ws_tls_new(s->watch.loop, context, name, s->tls);
   if (!t) return false;
   size_t before = s->tls ? ws_tls_left(s->tls) : 0;
   s->tls = t;
   s->is_secure = true;
   count_left(s, before);
-  if (s->queued) ws_loop_late(s->loop, &s->late);
+  if (s->queued) ws_loop_late(s->watch.loop, &s->late);
   return true;
 }
 
@@ -116,11 +116,11 @@ static void blocked(struct ws_stream *s, bool on) {
   if (s->is_blocked == on && !(on && s->tls)) return;
   uint8_t want = (uint8_t)(s->watch.want & ~WS_WRITE);
   if (on && (!s->tls || ws_tls_left(s->tls))) want |= WS_WRITE;
-  ws_loop_watch(s->loop, &s->watch, want);
+  ws_loop_watch(s->watch.loop, &s->watch, want);
   if (s->is_blocked == on) return;
   s->is_blocked = on;
-  s->progress = ws_loop_tick_now(s->loop);
-  if (on) ws_loop_late(s->loop, &s->late); /* its deadline changes */
+  s->progress = ws_loop_tick_now(s->watch.loop);
+  if (on) ws_loop_late(s->watch.loop, &s->late); /* its deadline changes */
 }
 
 static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
@@ -130,7 +130,7 @@ static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
   ssize_t r = ws_tls_read(t, s->watch.fd, iov, n);
   count_left(s, before);
   if (ws_tls_left(t) != before || ws_tls_is_ready(t) != was_ready)
-    ws_loop_late(s->loop, &s->late);
+    ws_loop_late(s->watch.loop, &s->late);
   if (r == -EPROTO) { /* the alert; what follows is the end */
     before = ws_tls_left(t);
     ws_tls_write(t, s->watch.fd, NULL, 0);
@@ -138,7 +138,7 @@ static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
   }
   if (s->is_blocked && !ws_tls_left(t) && !ws_tls_is_held(t)) {
     blocked(s, false);
-    ws_loop_late(s->loop, &s->late);
+    ws_loop_late(s->watch.loop, &s->late);
   }
   if (r > 0 && ws_tls_is_over(t)) tell_end(s);
   return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
@@ -146,17 +146,17 @@ static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
 
 ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
   if (s->tls) return read_tls(s, iov, n);
-  const struct ws_io_ops *ops = s->loop->io->ops;
-  ssize_t r =
-    n == 1 ? ops->recv(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
-           : ops->readv(s->loop->io, s->watch.fd, iov, n);
+  const struct ws_io_ops *ops = s->watch.loop->io->ops;
+  ssize_t r = n == 1 ? ops->recv(s->watch.loop->io, s->watch.fd, iov->iov_base,
+                                 iov->iov_len)
+                     : ops->readv(s->watch.loop->io, s->watch.fd, iov, n);
   return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
 }
 
 void ws_stream_fail(struct ws_stream *s, int error) {
   if (!s->error) s->error = (uint16_t)error;
   forget(s);
-  ws_loop_late(s->loop, &s->late);
+  ws_loop_late(s->watch.loop, &s->late);
 }
 
 static bool queue_copy(struct ws_stream *s, const uint8_t *bytes, size_t n) {
@@ -174,24 +174,25 @@ static ssize_t offer_tls(struct ws_stream *s, const struct iovec *iov, int n) {
     return -1;
   }
   if (r > 0 || ws_tls_left(s->tls) != before)
-    s->progress = ws_loop_tick_now(s->loop);
+    s->progress = ws_loop_tick_now(s->watch.loop);
   return r;
 }
 
 /* Sends iov[0, n). Returns the bytes taken, 0 when the kernel takes none now,
  * or -1 when the stream has ended. */
 static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
-  const struct ws_io_ops *ops = s->loop->io->ops;
+  const struct ws_io_ops *ops = s->watch.loop->io->ops;
   ssize_t r;
-  if (ws_loop_is_forked(s->loop)) { /* a child came back out of a handler */
+  if (ws_loop_is_forked(
+        s->watch.loop)) { /* a child came back out of a handler */
     ws_stream_fail(s, EPIPE);
     return -1;
   }
   if (s->tls) return offer_tls(s, iov, n);
   do {
-    r = n == 1
-          ? ops->send(s->loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
-          : ops->writev(s->loop->io, s->watch.fd, iov, n);
+    r = n == 1 ? ops->send(s->watch.loop->io, s->watch.fd, iov->iov_base,
+                           iov->iov_len)
+               : ops->writev(s->watch.loop->io, s->watch.fd, iov, n);
   } while (r == -EINTR);
   if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
   if (r < 0) {
@@ -221,8 +222,8 @@ static void flush_queue(struct ws_stream *s) {
     if (r > 0) {
       ws_queue_consume(&s->queue, (size_t)r);
       s->queued -= (size_t)r;
-      s->progress = ws_loop_tick_now(s->loop);
-      ws_loop_spend(s->loop, (size_t)r);
+      s->progress = ws_loop_tick_now(s->watch.loop);
+      ws_loop_spend(s->watch.loop, (size_t)r);
     }
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
@@ -232,7 +233,7 @@ static void flush_queue(struct ws_stream *s) {
 
 /* What is in the cork leaves; what the kernel refuses becomes the queue. */
 static void flush_cork(struct ws_stream *s) {
-  struct ws_loop *loop = s->loop;
+  struct ws_loop *loop = s->watch.loop;
   size_t n = loop->cork_len;
   if (n == 0) return;
   loop->cork_len = 0;
@@ -246,22 +247,22 @@ static void flush_cork(struct ws_stream *s) {
 }
 
 void ws_stream_cork(struct ws_stream *s) {
-  struct ws_stream *other = s->loop->corked;
+  struct ws_stream *other = s->watch.loop->corked;
   if (other == s) return;
   if (other) ws_stream_uncork(other);
-  if (s->loop->cork) s->loop->corked = s;
+  if (s->watch.loop->cork) s->watch.loop->corked = s;
 }
 
 void ws_stream_uncork(struct ws_stream *s) {
-  if (s->loop->corked != s) return;
+  if (s->watch.loop->corked != s) return;
   flush_cork(s);
-  if (s->loop->corked == s) s->loop->corked = NULL;
+  if (s->watch.loop->corked == s) s->watch.loop->corked = NULL;
 }
 
 uint8_t *ws_stream_reserve_slowly(struct ws_stream *s, size_t n) {
   if (ws_stream_is_corked(s)) {
     flush_cork(s); /* it is full */
-    if (ws_stream_is_corked(s)) return s->loop->cork;
+    if (ws_stream_is_corked(s)) return s->watch.loop->cork;
   }
   return ws_queue_reserve(&s->queue, n, s->queued);
 }
@@ -273,8 +274,8 @@ void ws_stream_commit_slowly(struct ws_stream *s, size_t n) {
     ws_queue_fit(&s->queue, s->queued);
     return;
   }
-  if (s->loop->in_turn)
-    ws_loop_late(s->loop, &s->late);
+  if (s->watch.loop->in_turn)
+    ws_loop_late(s->watch.loop, &s->late);
   else
     ws_stream_flush(s);
 }
@@ -284,7 +285,7 @@ static bool write_now(struct ws_stream *s, struct iovec iov[3], int n) {
   for (int i = 0; i < n; i++) total += iov[i].iov_len;
   ssize_t r = offer(s, iov, n);
   if (r < 0) return s->error != ENOMEM;
-  ws_loop_spend(s->loop, (size_t)r);
+  ws_loop_spend(s->watch.loop, (size_t)r);
   if ((size_t)r == total && !s->tls) return true;
   size_t skip = (size_t)r;
   for (int i = 0; i < n; i++) {
@@ -313,9 +314,9 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
     ws_stream_fail(s, ENOMEM);
     return false;
   }
-  if (s->loop->corked == s && s->loop->cork_len) {
-    iov[n++] = (struct iovec){s->loop->cork, s->loop->cork_len};
-    s->loop->cork_len = 0;
+  if (s->watch.loop->corked == s && s->watch.loop->cork_len) {
+    iov[n++] = (struct iovec){s->watch.loop->cork, s->watch.loop->cork_len};
+    s->watch.loop->cork_len = 0;
   }
   iov[n++] = (struct iovec){(void *)head, head_len};
   iov[n++] = (struct iovec){(void *)payload, len};
@@ -331,7 +332,7 @@ void ws_stream_flush(struct ws_stream *s) {
 }
 
 size_t ws_stream_pending(const struct ws_stream *s) {
-  return s->queued + (s->loop->corked == s ? s->loop->cork_len : 0);
+  return s->queued + (s->watch.loop->corked == s ? s->watch.loop->cork_len : 0);
 }
 
 /* What is left of the cork, then of the ranges, behind `skip` bytes. */
@@ -353,7 +354,7 @@ static bool queue_rest(struct ws_stream *s, struct iovec cork,
 
 bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
   struct iovec iov[WS_RANGES_MAX + 1];
-  iov[0] = (struct iovec){s->loop->cork, 0};
+  iov[0] = (struct iovec){s->watch.loop->cork, 0};
   size_t total = 0;
   ssize_t taken = 0;
   if (!ws_stream_is_corked(s) && !ws_queue_is_empty(&s->queue) &&
@@ -361,9 +362,10 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
     flush_queue(s);
   if (s->error) return s->error != ENOMEM;
   bool may_offer = ws_queue_is_empty(&s->queue) && !s->is_blocked;
-  if (s->loop->corked == s) { /* it stands in front, whatever comes of it */
-    iov[0].iov_len = total = s->loop->cork_len;
-    s->loop->cork_len = 0;
+  if (s->watch.loop->corked ==
+      s) { /* it stands in front, whatever comes of it */
+    iov[0].iov_len = total = s->watch.loop->cork_len;
+    s->watch.loop->cork_len = 0;
   }
   if (may_offer) {
     for (int i = 0; i < n; i++) {
@@ -373,7 +375,7 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
     int first = iov[0].iov_len == 0;
     taken = offer(s, iov + first, n + 1 - first);
     if (taken < 0) return s->error != ENOMEM;
-    ws_loop_spend(s->loop, (size_t)taken);
+    ws_loop_spend(s->watch.loop, (size_t)taken);
     if ((size_t)taken == total && !s->tls) return true;
   }
   if (!queue_rest(s, iov[0], r, n, (size_t)taken)) {

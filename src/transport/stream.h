@@ -26,7 +26,6 @@
 struct ws_stream {
   struct ws_watch watch; /* first: the watch's fn finds the stream from it */
   struct ws_late late;
-  struct ws_loop *loop;
   struct ws_queue queue;
   size_t queued;      /* bytes in them, and in what TLS has left over */
   struct ws_tls *tls; /* NULL: plain */
@@ -102,11 +101,11 @@ uint8_t *ws_stream_reserve_slowly(struct ws_stream *s, size_t n);
 void ws_stream_commit_slowly(struct ws_stream *s, size_t n);
 
 static inline bool ws_stream_is_corked(const struct ws_stream *s) {
-  return s->loop->corked == s && ws_queue_is_empty(&s->queue);
+  return s->watch.loop->corked == s && ws_queue_is_empty(&s->queue);
 }
 
 static inline uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
-  struct ws_loop *loop = s->loop;
+  struct ws_loop *loop = s->watch.loop;
   if (ws_stream_is_corked(s) && n <= WS_CORK_BUFFER - loop->cork_len)
     return loop->cork + loop->cork_len;
   return ws_stream_reserve_slowly(s, n);
@@ -114,7 +113,7 @@ static inline uint8_t *ws_stream_reserve(struct ws_stream *s, size_t n) {
 
 static inline void ws_stream_commit(struct ws_stream *s, size_t n) {
   if (ws_stream_is_corked(s))
-    s->loop->cork_len += n;
+    s->watch.loop->cork_len += n;
   else
     ws_stream_commit_slowly(s, n);
 }
