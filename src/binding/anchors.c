@@ -74,27 +74,27 @@ void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
     make_bucket(L, st, next_slot(st));
   }
   /* from here on nothing allocates, so nobody else takes the slot */
-  lc->slot = next_slot(st);
-  if (lc->slot == st->n_slots) {
+  lc->c.user = next_slot(st);
+  if (lc->c.user == st->n_slots) {
     st->n_slots++;
   } else {
-    lua_rawgeti(L, -1, lc->slot % BUCKET + 1);
+    lua_rawgeti(L, -1, lc->c.user % BUCKET + 1);
     st->free_slot = (uint32_t)lua_tointeger(L, -1);
     lua_pop(L, 1);
   }
   lua_pushvalue(L, index);
-  lua_rawseti(L, -2, lc->slot % BUCKET + 1);
+  lua_rawseti(L, -2, lc->c.user % BUCKET + 1);
   lua_pop(L, 1);
 }
 
 void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc) {
   lua_State *L = ws_state_thread(st);
   if (!lua_checkstack(L, 4)) return; /* it stays until the state is closed */
-  push_bucket(L, st, lc->slot);
+  push_bucket(L, st, lc->c.user);
   lua_pushinteger(L, st->free_slot);
-  lua_rawseti(L, -2, lc->slot % BUCKET + 1);
+  lua_rawseti(L, -2, lc->c.user % BUCKET + 1);
   lua_pop(L, 1);
-  st->free_slot = lc->slot;
+  st->free_slot = lc->c.user;
 }
 
 void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {
@@ -107,8 +107,8 @@ void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {
 
 void ws_anchor_push(lua_State *L, struct ws_state *st, struct lua_conn *lc) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->anchors);
-  lua_rawgeti(L, -1, (lua_Integer)(lc->slot / BUCKET) + 1);
-  lua_rawgeti(L, -1, lc->slot % BUCKET + 1);
+  lua_rawgeti(L, -1, (lua_Integer)(lc->c.user / BUCKET) + 1);
+  lua_rawgeti(L, -1, lc->c.user % BUCKET + 1);
   lua_replace(L, -3);
   lua_pop(L, 1);
 }

@@ -52,6 +52,7 @@ static void open_done(struct ws_task *t, bool ok) {
 /* As the first time: whoever receives in on_open gets the messages. */
 static void reopened(struct lua_conn *lc) {
   if (lc->opens++ == 0) return;
+  if (lc->opens == 0) lc->opens = 2; /* it is for long that it reconnects */
   lc->was_callback = lc->c.mode == WS_CALLBACK;
   lc->is_greeted = false;
   lc->c.mode = WS_PULL;

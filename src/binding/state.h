@@ -84,12 +84,11 @@ struct ws_state {
 };
 
 struct lua_conn {
-  struct ws_conn c;         /* first */
-  struct ws_task *waiting;  /* tasks that wait on it, by their `next` */
-  struct lua_timer *timers; /* that end with it, by their `next` */
-  uint32_t slot;
+  struct ws_conn c;          /* first; its `user` is the slot of the anchor */
+  struct ws_task *waiting;   /* tasks that wait on it, by their `next` */
+  struct lua_timer *timers;  /* that end with it, by their `next` */
   uint32_t tasks;            /* its handlers that have not ended */
-  uint32_t opens;            /* more than one: it reconnects */
+  uint16_t opens;            /* more than one: it reconnects */
   bool is_pulled : 1;        /* receive or messages was called */
   bool has_on_gone : 1;      /* UV_ON_GONE is set */
   bool has_on_message : 1;   /* UV_ON_MESSAGE is set */

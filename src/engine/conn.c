@@ -305,7 +305,7 @@ void ws_conn_init(struct ws_conn *c, struct ws_loop *loop,
   c->id = id;
   c->latency = -1;
   c->code = 1006;
-  c->heard = c->messaged = loop->tick;
+  c->deadline.heard = c->messaged = loop->tick;
 }
 
 static void renew_rare(struct ws_rare *r) {
@@ -323,6 +323,7 @@ void ws_conn_renew(struct ws_conn *c) {
   memset(c, 0, sizeof *c);
   ws_conn_init(c, was.stream.watch.loop, was.route, -1, was.id);
   c->stream.is_secure = was.stream.is_secure;
+  c->user = was.user;
   c->meta = was.meta;
   c->rare = was.rare;
   c->cause = was.cause;
@@ -348,7 +349,7 @@ void ws_conn_open(struct ws_conn *c, enum ws_role role,
   c->state = WS_CONN_OPEN;
   c->was_opened = true;
   c->rest = NULL;
-  c->heard = c->messaged = c->opened = c->control_at = loop->tick;
+  c->deadline.heard = c->messaged = c->opened = c->control_at = loop->tick;
   c->control_spent = 0;
   ws_wheel_clear(&loop->wheel, &c->deadline);
   keeper_of(c)->opened(c);

@@ -135,12 +135,12 @@ struct ws_conn {
   uint64_t id;
   double ping_at;    /* when our last ping left, 0 when it was answered */
   float latency;     /* seconds, of the last answered one; negative: none */
-  uint32_t heard;    /* tick of the last byte */
   uint32_t messaged; /* tick of the last message */
   uint32_t opened;   /* tick of opening */
   uint32_t closing_since; /* our close frame has left, or the peer's came */
   float control_spent;    /* of control_rate's burst, at tick control_at */
   uint32_t control_at;
+  uint32_t user; /* the host's own */
   uint16_t code;
   uint16_t busy;  /* handlers that have not returned */
   uint16_t pings; /* of ours that were not answered */

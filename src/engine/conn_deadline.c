@@ -41,17 +41,17 @@ static void judge_unread(struct ws_conn *c) {
 /* Has a ping gone out since the peer was last heard? */
 static bool was_asked(const struct ws_conn *c) {
   uint32_t asked = ws_loop_tick(c->stream.watch.loop, c->ping_at);
-  return c->ping_at > 0 && (int32_t)(asked - c->heard) >= 0;
+  return c->ping_at > 0 && (int32_t)(asked - c->deadline.heard) >= 0;
 }
 
 static void judge_silence(struct ws_conn *c) {
   const struct ws_conn_options *o = &c->route->options;
   struct ws_loop *loop = c->stream.watch.loop;
   if (!ws_flow_is_silence_counted(c)) return;
-  if (is_past(c, c->heard, o->keepalive_timeout)) {
+  if (is_past(c, c->deadline.heard, o->keepalive_timeout)) {
     if (o->keepalive_interval > 0 && !was_asked(c)) {
       /* we were held up ourselves: it has as long as ever to answer */
-      c->heard = loop->tick - ws_loop_ticks(o->keepalive_interval);
+      c->deadline.heard = loop->tick - ws_loop_ticks(o->keepalive_interval);
       ws_conn_ping(c, NULL, 0);
       return;
     }

@@ -13,13 +13,13 @@ static void consider(uint32_t *next, uint32_t now, uint32_t tick) {
 }
 
 uint32_t ws_flow_jittered(const struct ws_conn *c, double seconds) {
-  uint32_t h = (uint32_t)(c->id * 2654435761u) ^ c->heard * 40503u;
+  uint32_t h = (uint32_t)(c->id * 2654435761u) ^ c->deadline.heard * 40503u;
   double part = (double)(h >> 8 & 0xFFFF) / 65536.0;
   return ws_loop_ticks(seconds * (1.0 - 0.1 * part));
 }
 
 uint32_t ws_flow_ping_due(const struct ws_conn *c) {
-  uint32_t last = c->heard;
+  uint32_t last = c->deadline.heard;
   if (c->ping_at > 0) {
     uint32_t pinged = ws_loop_tick(c->stream.watch.loop, c->ping_at);
     if ((int32_t)(pinged - last) > 0) last = pinged;
@@ -55,7 +55,8 @@ static uint32_t next_deadline(const struct ws_conn *c) {
     consider(&next, now, now + ws_loop_ticks(LOOK_AGAIN));
   if (ws_flow_is_silence_counted(c)) {
     if (o->keepalive_timeout > 0)
-      consider(&next, now, c->heard + ws_loop_ticks(o->keepalive_timeout));
+      consider(&next, now,
+               c->deadline.heard + ws_loop_ticks(o->keepalive_timeout));
     if (o->idle_timeout > 0)
       consider(&next, now,
                ws_flow_last_sign(c) + ws_loop_ticks(o->idle_timeout));
@@ -92,7 +93,7 @@ void ws_conn_update(struct ws_conn *c) {
   if (!is_reading && ws_flow_is_pressed(c)) c->was_high = true;
   if (was_reading != is_reading) {
     ws_stream_want_read(&c->stream, is_reading);
-    if (is_reading) c->heard = c->messaged = ws_loop_tick_now(loop);
+    if (is_reading) c->deadline.heard = c->messaged = ws_loop_tick_now(loop);
   }
   /* hearing something only makes deadlines later: the one that is set will
    * find that out when it comes */
@@ -142,6 +143,6 @@ void ws_conn_resume(struct ws_conn *c) {
 void ws_conn_pause(struct ws_conn *c, bool on) {
   if (c->is_freed || c->is_paused == on) return;
   c->is_paused = on;
-  if (!on) c->heard = ws_loop_tick_now(c->stream.watch.loop);
+  if (!on) c->deadline.heard = ws_loop_tick_now(c->stream.watch.loop);
   ws_conn_resume(c);
 }

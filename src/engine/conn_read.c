@@ -306,7 +306,7 @@ static void read_more(struct ws_conn *c) {
     ws_loop_late(loop, &c->stream.late);
     return;
   }
-  c->heard = loop->tick;
+  c->deadline.heard = loop->tick;
   over = (size_t)r;
   if (space) {
     size_t direct = over < room ? over : room;

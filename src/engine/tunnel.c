@@ -38,7 +38,7 @@ static enum ws_tunnel_state judge(const struct ws_reply *reply) {
 
 /* What was looked at is taken, but for what stands behind the head. */
 static bool take(struct ws_stream *s, struct ws_reply *reply, size_t n) {
-  struct ws_io *io = s->loop->io;
+  struct ws_io *io = s->watch.loop->io;
   char bytes[PEEK];
   if (reply->head) {
     n -= reply->bytes.len - reply->head;
@@ -49,7 +49,7 @@ static bool take(struct ws_stream *s, struct ws_reply *reply, size_t n) {
 
 /* Looks at what has come, and with TLS takes it. */
 static ssize_t look(struct ws_stream *s, uint8_t *to) {
-  struct ws_io *io = s->loop->io;
+  struct ws_io *io = s->watch.loop->io;
   struct iovec iov = {to, WS_READ_BUFFER};
   if (s->tls) return ws_stream_read(s, &iov, 1);
   ssize_t n = io->ops->peek(io, s->watch.fd, to, PEEK);
@@ -58,7 +58,7 @@ static ssize_t look(struct ws_stream *s, uint8_t *to) {
 
 enum ws_tunnel_state ws_tunnel_read(struct ws_stream *s, struct ws_reply *reply,
                                     const char **why) {
-  uint8_t *bytes = s->loop->read_buffer;
+  uint8_t *bytes = s->watch.loop->read_buffer;
   ssize_t n = look(s, bytes);
   if (n == -EAGAIN) return WS_TUNNEL_WAITS;
   *why = n ? "connection reset" : "closed during the handshake";

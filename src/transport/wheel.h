@@ -21,6 +21,7 @@
 struct ws_deadline {
   struct ws_list link;
   uint32_t tick;
+  uint32_t heard; /* its owner's: the tick of the peer's last byte */
 };
 
 struct ws_wheel {
