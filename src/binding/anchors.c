@@ -74,6 +74,7 @@ void ws_anchor_add(lua_State *L, struct ws_state *st, int index) {
     make_bucket(L, st, next_slot(st));
   }
   /* from here on nothing allocates, so nobody else takes the slot */
+  st->n_anchored++;
   lc->c.user = next_slot(st);
   if (lc->c.user == st->n_slots) {
     st->n_slots++;
@@ -95,6 +96,7 @@ void ws_anchor_drop(struct ws_state *st, struct lua_conn *lc) {
   lua_rawseti(L, -2, lc->c.user % BUCKET + 1);
   lua_pop(L, 1);
   st->free_slot = lc->c.user;
+  st->n_anchored--;
 }
 
 void ws_anchor_leave(struct ws_state *st, struct lua_conn *lc) {

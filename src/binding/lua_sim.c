@@ -143,7 +143,7 @@ static void cancel_tasks(lua_State *L, struct ws_state *st) {
 static bool is_empty(const struct ws_state *st) {
   return ws_list_is_empty(&st->servers) && ws_list_is_empty(&st->tasks) &&
          ws_list_is_empty(&st->timers) && ws_list_is_empty(&st->backplanes) &&
-         st->n_free == st->n_slots && !ws_loop_is_busy(&st->loop);
+         st->n_anchored == 0 && !ws_loop_is_busy(&st->loop);
 }
 
 /* Everybody is told, as if the cables had been cut; what handlers open then
@@ -216,7 +216,7 @@ static bool find(lua_State *L, struct ws_state *st, int *fd) {
   *fd = -1;
   if (lua_isnil(L, 1)) return true;
   struct lua_conn *lc = ws_check_conn(L, 1);
-  if (lc->c.stream.loop != &st->loop || lc->c.is_freed) return false;
+  if (lc->c.stream.watch.loop != &st->loop || lc->c.is_freed) return false;
   *fd = lc->c.stream.watch.fd;
   return *fd >= 0;
 }

@@ -58,7 +58,8 @@ struct ws_state {
   int objects;        /* registry: address -> server, timer */
   int conn_meta;      /* registry: the metatable of connections */
   uint32_t free_slot; /* of the anchors; WS_NO_SLOT: none, but behind */
-  uint32_t n_slots;   /* those that have been in use */
+  uint32_t n_anchored;
+  uint32_t n_slots; /* those that have been in use */
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */

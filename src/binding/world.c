@@ -55,8 +55,8 @@ void ws_world_end(struct ws_state *st) {
   st->ev = NULL;
   st->sim = NULL;
   st->drive = NULL;
-  st->free_slots = NULL;
-  st->n_free = st->n_slots = st->cap_slots = 0;
+  st->free_slot = WS_NO_SLOT;
+  st->n_slots = 0;
 }
 
 /* Connections and servers have been finalized before: the state is older

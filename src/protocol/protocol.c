@@ -81,12 +81,11 @@ static bool is_rsv_right(const struct ws_protocol *p,
 }
 
 /* It is over max_message; of a message in chunks a wider limit counts. */
-static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f,
-                       uint64_t have) {
+static bool is_too_big(const struct ws_protocol *p, const struct ws_frame *f) {
   bool is_whole = f->opcode == WS_OP_CONTINUATION
                     ? !p->in_chunks || p->is_compressed
                     : !p->wants_chunks || f->rsv;
-  uint64_t most = p->env->max_stream;
+  uint64_t most = p->env->max_stream, have = ws_protocol_gathered(p);
   return is_whole || have > most || f->len > most - have;
 }
 
@@ -113,7 +112,7 @@ static const char *check_frame(const struct ws_protocol *p,
   uint64_t have = ws_protocol_gathered(p);
   *err = WS_ERR_TOO_BIG;
   if ((have > p->env->max_message || f->len > p->env->max_message - have) &&
-      is_too_big(p, f, have))
+      is_too_big(p, f))
     return "the message is too big";
   *err = WS_ERR_POLICY;
   if (p->kind && p->fragments >= p->env->max_fragments)
@@ -147,8 +146,7 @@ static bool start_frame(struct ws_protocol *p, const struct ws_frame *f,
   return true;
 }
 
-/* Keeps a piece of a frame's head or of a control's payload, behind what there
- * is of that; of neither there can be more than WS_CONTROL_MAX bytes. */
+/* Keeps a piece of a head or of a control's payload behind what there is. */
 static bool keep_scrap(struct ws_protocol *p, const uint8_t *bytes, size_t n,
                        struct ws_event *ev) {
   if (!p->scrap && !(p->scrap = ws_mem_alloc(WS_CONTROL_MAX))) {
@@ -245,7 +243,6 @@ static size_t take_control(struct ws_protocol *p, uint8_t *bytes, size_t n,
   return take;
 }
 
-/* Is there a message to gather in? Without memory there is not. */
 static bool has_message(struct ws_protocol *p) {
   if (!p->message) p->message = ws_mem_zero(sizeof *p->message);
   return p->message != NULL;
@@ -343,8 +340,7 @@ static size_t take_data(struct ws_protocol *p, uint8_t *bytes, size_t n,
     return take;
   }
   if (take) {
-    size_t kept = p->message ? p->message->bytes.len : 0;
-    if (!make_room(p, take, kept + take)) {
+    if (!make_room(p, take, (size_t)ws_protocol_gathered(p) + take)) {
       fail(p, ev, WS_ERR_MEMORY, "out of memory");
       return take;
     }

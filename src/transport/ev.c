@@ -60,11 +60,10 @@ static void release_one(struct ws_ev *e, struct caught *c, int signum);
 
 _Static_assert(sizeof(ev_io) <= sizeof(((struct ws_watch *)0)->slot),
                "an ev_io fits into the slot of a watch");
-_Static_assert(offsetof(ev_io, data) == offsetof(struct ws_watch, loop) -
-                                          offsetof(struct ws_watch, slot),
-               "what an ev_io has for its owner is the watch's loop");
 
 static ev_io *io_of(struct ws_watch *w) {
+  _Static_assert(offsetof(ev_io, data) == WS_SLOT_FRONT * sizeof(void *),
+                 "what an ev_io has for its owner is the watch's loop");
   return (ev_io *)(void *)w->slot;
 }
 
@@ -99,8 +98,7 @@ static void refused(struct ws_ev *e, struct ws_watch *w) {
 }
 
 static void on_io(struct ev_loop *ev, ev_io *io, int events) {
-  struct ws_watch *w =
-    (struct ws_watch *)(void *)((char *)io - offsetof(struct ws_watch, slot));
+  struct ws_watch *w = WS_LIST_ENTRY(io, struct ws_watch, slot);
   (void)ev;
   if (events & EV_ERROR) {
     refused(WS_LIST_ENTRY(w->loop->io, struct ws_ev, io), w);
