@@ -25,8 +25,8 @@ static bool can_send(const struct ws_conn *c) {
 /* Whoever waits for the queue to drain, and sends it again, must not find it as
  * full as before. */
 static void refused(struct ws_conn *c, size_t len) {
-  uint64_t most = c->route->options.max_queued,
-           low = c->route->options.low_water;
+  const struct ws_conn_options *o = &c->route->options;
+  uint64_t most = o->max_queued, low = o->low_water;
   if (low < most && len <= most - low) return;
   c->needs_empty = true;
   c->was_high = true;

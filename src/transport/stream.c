@@ -181,18 +181,17 @@ static ssize_t offer_tls(struct ws_stream *s, const struct iovec *iov, int n) {
 /* Sends iov[0, n). Returns the bytes taken, 0 when the kernel takes none now,
  * or -1 when the stream has ended. */
 static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
-  const struct ws_io_ops *ops = s->watch.loop->io->ops;
+  struct ws_loop *loop = s->watch.loop;
+  const struct ws_io_ops *ops = loop->io->ops;
   ssize_t r;
-  if (ws_loop_is_forked(
-        s->watch.loop)) { /* a child came back out of a handler */
+  if (ws_loop_is_forked(loop)) { /* a child came back out of a handler */
     ws_stream_fail(s, EPIPE);
     return -1;
   }
   if (s->tls) return offer_tls(s, iov, n);
   do {
-    r = n == 1 ? ops->send(s->watch.loop->io, s->watch.fd, iov->iov_base,
-                           iov->iov_len)
-               : ops->writev(s->watch.loop->io, s->watch.fd, iov, n);
+    r = n == 1 ? ops->send(loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
+               : ops->writev(loop->io, s->watch.fd, iov, n);
   } while (r == -EINTR);
   if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
   if (r < 0) {
