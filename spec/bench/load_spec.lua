@@ -423,9 +423,14 @@ describe("bench/load", function()
     end)
 
     it("the last answer's missing", function()
-      local server = t.listen { on_message = but(50, function() end) }
+      local why
+      for _ = 1, 10 do -- we may be held up before
+        local server = t.listen { on_message = but(50, function() end) }
+        why = complaint(start(server.port, "--steps 50 --stall 0.2"))
+        if why:find "49 answers" then break end
+      end
       assert.matches("^nothing came for 0%.2 s .*49 answers to 50 messages",
-        complaint(start(server.port, "--steps 50 --stall 0.2")))
+        why)
     end)
 
     it("a wrong result, and who is no hub", function()
@@ -461,7 +466,7 @@ describe("bench/load", function()
     end)
 
     describe("in a broadcast", function()
-      local function broadcasting(fn)
+      local function broadcasting(fn, more)
         local conns = {}
         local count = 0
         local server = t.listen {
@@ -474,14 +479,14 @@ describe("bench/load", function()
           end,
         }
         return complaint(start(server.port,
-          "--mode broadcast --conns 5 --steps 60 --stall 0.3"))
+          "--mode broadcast --conns 5 --steps 60 " .. (more or "")))
       end
 
       it("a member that is left out", function()
         assert.matches("^nothing came", broadcasting(
           function(conn, message, kind, is_it)
             if not is_it then conn:send(message, kind) end
-          end))
+          end, "--stall 0.3"))
       end)
 
       it("a member that is told something else", function()
