@@ -969,7 +969,7 @@ function server:reload_tls() end
 ---@field backplane? evws.BackplaneStats
 
 ---@class evws.BackplaneStats
----Whether Redis is there and knows all subscriptions.
+---Whether Redis is there and knows all subscriptions, or has refused them.
 ---@field up boolean
 ---Messages for other processes, and of them.
 ---@field published integer
@@ -981,10 +981,11 @@ function server:reload_tls() end
 ---@field dropped table<string, integer>
 ---How often it came back.
 ---@field reconnects integer
----Bytes that wait for Redis; channels that are wanted there; seconds that a
----ping took last.
+---Bytes that wait for Redis; channels that are wanted there, and those of them
+---that it does not let this process subscribe to; seconds that a ping took last.
 ---@field pending_bytes integer
 ---@field subscriptions integer
+---@field subscriptions_refused integer
 ---@field rtt_seconds number
 
 ---@class evws.StatsOptions
@@ -1376,8 +1377,9 @@ function conn:subscribe(topic, options) end
 ---@field here? boolean
 ---With a backplane: waits until Redis knows of it, at most so many seconds,
 ---from when on nothing is missed of what other processes publish. Then it
----returns nil and `"timeout"`, `"closed"` or `"interrupted"` where that was not
----so; it has subscribed all the same. With `recover` or `joined`, and a history
+---returns nil and `"timeout"`, `"refused"` (by Redis, this topic alone),
+---`"closed"` or `"interrupted"` where that was not so; it has subscribed all the
+---same. With `recover` or `joined`, and a history
 ---in Redis: how long that may take to be read, default 5; then it has not
 ---subscribed. With 0 it does not wait at all: it has subscribed where the place
 ---of the topic is known here.

@@ -31,6 +31,15 @@ describe("a backplane", function()
     ws.log = function() end
     ws.on_error(function() end)
     fake = redis.fake()
+    -- every other topic is refused, and whatever is asked for with it
+    fake.answers.SUBSCRIBE = function(one, words)
+      for _, word in ipairs(words) do
+        if word:find "^evws:t:topic %d*[13579]$" then
+          return "-NOPERM No permissions to access a channel\r\n"
+        end
+      end
+      return redis.usual.SUBSCRIBE(one, words)
+    end
     bus = ws.backplane { url = fake.url,
       reconnect = { initial = 0.005, maximum = 0.01 } }
     server = t.listen { backplane = bus, on_open = function(c)

@@ -307,7 +307,7 @@ describe("presence with a Redis of our own making", function()
   it("is away where Redis refuses all", function()
     begin()
     fake.answers.EVAL = function()
-      return "-NOPERM no permissions to run the 'eval' command\r\n"
+      return "-LOADING Redis is loading the dataset in memory\r\n"
     end
     assert.same({ nil, "backplane away" }, { ask() })
   end)

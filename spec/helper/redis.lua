@@ -3,7 +3,8 @@
 --
 --   redis.fake() -> f, which serves on a port of 127.0.0.1:
 --     f.url, f.port; f:pump() reads and answers; f:wait(predicate[, what])
---     f.answers[WORD] = function(conn, words) -> bytes, or "" for silence
+--     f.answers[WORD] = function(conn, words) -> bytes, or "" for silence;
+--                    redis.usual[WORD] is what is answered otherwise
 --     f.piece = n    so many bytes leave at a time; nil: all
 --     f.conns        open connections, each with its words seen (conn.seen)
 --     f:publish(channel, bytes), f:push(bytes) to all who have subscribed
@@ -60,6 +61,7 @@ local fake = {}
 fake.__index = fake
 
 local usual = {}
+redis.usual = usual
 
 local function ok() return "+OK\r\n" end
 usual.AUTH, usual.SELECT, usual.CLIENT = ok, ok, ok

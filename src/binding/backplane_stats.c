@@ -13,7 +13,7 @@ static void set(lua_State *L, const char *name, uint64_t n) {
 
 void ws_backplane_push_stats(lua_State *L, const struct ws_bus *bus) {
   const struct ws_bus_stats *s = &bus->stats;
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 9);
   lua_pushboolean(L, bus->state == WS_BUS_UP);
   lua_setfield(L, -2, "up");
   set(L, "published", s->published);
@@ -21,6 +21,8 @@ void ws_backplane_push_stats(lua_State *L, const struct ws_bus *bus) {
   set(L, "reconnects", s->reconnects);
   set(L, "pending_bytes", ws_bus_pending(bus->links, bus->n_links));
   set(L, "subscriptions", ws_bus_subscriptions(bus->links, bus->n_links));
+  set(L, "subscriptions_refused",
+      ws_bus_subscriptions_refused(bus->links, bus->n_links));
   lua_pushnumber(L, ws_bus_rtt(bus->links, bus->n_links));
   lua_setfield(L, -2, "rtt_seconds");
   lua_createtable(L, 0, WS_DROPS);
@@ -77,5 +79,8 @@ void ws_backplane_add_metrics(luaL_Buffer *b, const struct ws_bus *bus) {
       ws_bus_pending(bus->links, bus->n_links));
   add(b, "subscriptions", "gauge", "Channels that are wanted.",
       ws_bus_subscriptions(bus->links, bus->n_links));
+  add(b, "subscriptions_refused", "gauge",
+      "Channels that are wanted and that Redis refuses.",
+      ws_bus_subscriptions_refused(bus->links, bus->n_links));
   add_rtt(b, ws_bus_rtt(bus->links, bus->n_links));
 }

@@ -10,13 +10,14 @@
 #define RECEIPT_NAME "evws.receipt"
 #define LONG 1e8 /* seconds; no wait is without an end */
 
-static bool is_over(const struct ws_bus_waiter *w, struct ws_bus *bus) {
+static bool is_over(struct ws_bus_waiter *w, struct ws_bus *bus) {
   if (w->call) return w->call->is_done;
   if (w->receipt) return w->receipt->offset || w->receipt->is_lost;
   if (w->next)
     return !ws_sync_is_due(w->server, w->topic) ||
            ws_sync_is_refused(w->server, w->topic);
-  return ws_bus_is_there(bus, w->topic);
+  w->is_refused = ws_bus_is_refused(bus, w->topic);
+  return w->is_refused || ws_bus_is_there(bus, w->topic);
 }
 
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
@@ -52,7 +53,9 @@ static void leave(void *waiter) {
 }
 
 static int there_k(lua_State *L, const struct ws_woken *w) {
+  const struct ws_bus_waiter *waiter = lua_touserdata(L, -1);
   leave(lua_touserdata(L, -1));
+  if (w->why == WS_WAKE_DONE && waiter->is_refused) return ws_push_refused(L);
   return ws_push_waited(L, w->why);
 }
 
@@ -64,6 +67,7 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
   if (!bus || ws_bus_is_there(bus, topic))
     return ws_push_waited(L, WS_WAKE_DONE);
   if (bus->is_closing) return ws_push_closed(L);
+  if (ws_bus_is_refused(bus, topic)) return ws_push_refused(L);
   t = ws_task_waiter(L, st, &here);
   struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG)))

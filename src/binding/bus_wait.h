@@ -18,6 +18,7 @@ struct ws_bus_waiter {
   struct ws_receipt *receipt;      /* NULL: none */
   const struct ws_roll_call *call; /* likewise */
   lua_CFunction next;              /* NULL: it is not for a copy */
+  bool is_refused;                 /* the topic is, and will not be there */
 };
 
 /* Something of the bus has changed: who waited for it goes on. */

@@ -86,8 +86,13 @@ static void on_lost(struct ws_link *l, const char *why) {
 static void sync(struct ws_carrier *carrier, struct ws_server *s,
                  struct ws_slice name) {
   struct ws_bus *bus = bus_of(carrier);
-  if (!ws_kept_rule_of(&s->kept, name) || !ws_bus_is_there(bus, name)) return;
-  ws_reader_want(reader_for(bus, name), s, name);
+  if (!ws_kept_rule_of(&s->kept, name)) return;
+  if (ws_bus_is_there(bus, name))
+    ws_reader_want(reader_for(bus, name), s, name);
+  else if (ws_bus_is_refused(bus, name))
+    ws_sync_refused(s, name);
+  else
+    return;
   ws_loop_job(bus->loop, &bus->news);
 }
 
@@ -150,15 +155,6 @@ static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
   return send_far(bus_of(carrier), out->what);
 }
 
-/* All servers here that keep it read it, or those where somebody came. */
-static void read_topic(struct ws_bus *bus, struct ws_slice name, bool is_new) {
-  for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
-    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    if (s && (!is_new || ws_sync_is_new(s, name)))
-      ws_reader_want(reader_for(bus, name), s, name);
-  }
-}
-
 /* It is new to who has come before it: where the topic was is asked first. */
 static const char *keep(struct ws_carrier *carrier,
                         const struct ws_outgoing *out,
@@ -168,7 +164,7 @@ static const char *keep(struct ws_carrier *carrier,
   struct ws_reader *r = reader_for(bus, p->topic);
   struct ws_carried c = ws_bus_carried(p, bus->node);
   if (!ws_bus_name_except(out->except, bus->node, &c)) return "out of memory";
-  read_topic(bus, p->topic, true);
+  ws_news_read(&bus->servers, r, p->topic, true);
   ws_reader_go_on(r);
   const char *why = ws_reader_keep(r, p->topic, &c, rule, p->receipt);
   ws_mem_free((void *)c.except.p);
@@ -260,7 +256,14 @@ static void give_kept(struct ws_bus *bus, struct ws_ids except,
 static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   struct ws_bus *bus = bus_of_link(l);
   if (channel.n <= 2 || channel.p[1] != ':') return;
-  read_topic(bus, (struct ws_slice){channel.p + 2, channel.n - 2}, false);
+  struct ws_slice topic = {channel.p + 2, channel.n - 2};
+  ws_news_read(&bus->servers, &bus->readers[l - bus->links], topic, false);
+}
+
+static void on_denied(struct ws_link *l, struct ws_slice channel) {
+  if (channel.n <= 2 || channel.p[1] != ':') return;
+  struct ws_slice topic = {channel.p + 2, channel.n - 2};
+  ws_news_refused(&bus_of_link(l)->servers, topic);
 }
 
 /* To those here who have the topic of the topic. */
@@ -309,6 +312,7 @@ static void on_message(struct ws_link *l, struct ws_slice channel,
 static const struct ws_link_calls link_calls = {.message = on_message,
                                                 .changed = on_changed,
                                                 .confirmed = on_confirmed,
+                                                .denied = on_denied,
                                                 .refused = ws_bus_refused,
                                                 .lost = on_lost};
 
@@ -436,4 +440,8 @@ struct ws_bus *ws_bus_of(const struct ws_server *s) {
 
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name) {
   return ws_link_is_there(link_for(bus, name), name);
+}
+
+bool ws_bus_is_refused(struct ws_bus *bus, struct ws_slice name) {
+  return ws_link_is_refused(link_for(bus, name), name);
 }

@@ -71,8 +71,9 @@ int64_t ws_bus_publish(struct ws_bus *bus, const struct ws_publication *p,
 /* The bus of a server; NULL: it has none. */
 struct ws_bus *ws_bus_of(const struct ws_server *s);
 
-/* Does Redis know that somebody here wants it? */
+/* Does Redis know that somebody here wants it? Has it refused that? */
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name);
+bool ws_bus_is_refused(struct ws_bus *bus, struct ws_slice name);
 
 /* Asks who is in a topic, everywhere, behind what has changed here; false:
  * Redis is away. */

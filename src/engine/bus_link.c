@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "engine/bus_command.h"
+#include "protocol/redis_error.h"
 
-#define NAMES_MAX 1000     /* of one SUBSCRIBE */
-#define NEVER 1e8          /* seconds */
-#define LINGER_SECONDS 1.0 /* before what nobody wants is unsubscribed */
+#define NEVER 1e8 /* seconds */
 
 enum kind { OTHER, MESSAGE, SUBSCRIBED };
 
@@ -137,11 +136,14 @@ const char *ws_link_command(struct ws_link *l, struct ws_asked *who,
   return NULL;
 }
 
-/* How many processes have it. */
+/* How many processes have it; without a right to publish there is no use in
+ * going on. */
 static void on_published(struct ws_asked *who, struct ws_redis *r,
                          const struct ws_resp_item *item) {
   struct ws_link *l = WS_LIST_ENTRY(who, struct ws_link, publishing);
-  if (item->type == WS_RESP_ERROR)
+  if (item->type == WS_RESP_ERROR && ws_redis_error_is_of_command(item->text))
+    ws_redis_fail_text(r, item->text);
+  else if (item->type == WS_RESP_ERROR)
     drop(l, WS_DROP_REFUSED, ws_redis_refused(r, item->text));
   else if (item->type != WS_RESP_INTEGER || item->depth)
     ws_redis_fail(r, "it does not speak as Redis does");
@@ -152,56 +154,6 @@ static void on_unpublished(struct ws_asked *who, size_t n) {
 }
 
 /* ---- subscriptions ---- */
-
-/* One command for the first of a list; false without memory: the connection
- * ends. */
-static bool tell_names(struct ws_link *l, struct ws_slice verb,
-                       const struct ws_list *list, size_t n) {
-  struct ws_slice prefix = l->settings->prefix;
-  l->words.len = l->words.off = 0;
-  if (!ws_buf_reserve(&l->words, ws_bus_names_max(prefix, list, n))) {
-    ws_redis_fail(&l->sub, "out of memory");
-    return false;
-  }
-  char *from = (char *)l->words.data;
-  char *to = ws_bus_names_put(from, verb, prefix, list, n);
-  ws_redis_write(&l->sub, from, (size_t)(to - from));
-  ws_buf_free(&l->words);
-  return true;
-}
-
-static void subscribe(struct ws_link *l) {
-  struct ws_list *fresh = &l->channels.fresh;
-  while (!ws_list_is_empty(fresh) && l->sub.state == WS_REDIS_READY) {
-    size_t n = ws_channels_fresh(&l->channels, NAMES_MAX);
-    if (!tell_names(l, WS_SLICE("SUBSCRIBE"), fresh, n)) return;
-    ws_redis_await(&l->sub, n);
-    for (struct ws_list *e; n > 0 && (e = ws_list_shift(fresh)); n--)
-      WS_LIST_ENTRY(e, struct ws_channel, link)->asked = ++l->asked;
-  }
-}
-
-static void set_sweep(struct ws_link *l) {
-  const struct ws_channel *c = ws_channels_leaving(&l->channels);
-  if (!c || l->sweep.index || l->state == WS_LINK_CLOSED) return;
-  double seconds = c->left + LINGER_SECONDS - ws_loop_now(l->loop);
-  ws_loop_timer(l->loop, &l->sweep, seconds > 0 ? seconds : 0);
-}
-
-static void on_sweep(struct ws_timer *t) {
-  struct ws_link *l = WS_LIST_ENTRY(t, struct ws_link, sweep);
-  double by = l->loop->now - LINGER_SECONDS;
-  size_t n;
-  while ((n = ws_channels_left(&l->channels, by, NAMES_MAX)) > 0) {
-    bool is_ready = l->sub.state == WS_REDIS_READY;
-    if (is_ready &&
-        !tell_names(l, WS_SLICE("UNSUBSCRIBE"), &l->channels.leaving, n))
-      break;
-    while (n--)
-      ws_channels_remove(&l->channels, ws_channels_leaving(&l->channels));
-  }
-  set_sweep(l);
-}
 
 static bool make_key(struct ws_link *l, struct ws_slice name,
                      struct ws_slice *key) {
@@ -215,9 +167,9 @@ static bool make_key(struct ws_link *l, struct ws_slice name,
 
 bool ws_link_want(struct ws_link *l, struct ws_slice name) {
   struct ws_slice key;
-  if (!make_key(l, name, &key) || !ws_channels_want(&l->channels, key))
-    return false;
-  bool is_fresh = !ws_list_is_empty(&l->channels.fresh);
+  struct ws_channels *cs = &l->subscriber.channels;
+  if (!make_key(l, name, &key) || !ws_channels_want(cs, key)) return false;
+  bool is_fresh = !ws_list_is_empty(&cs->fresh);
   if (is_fresh && l->state != WS_LINK_CLOSED) ws_loop_late(l->loop, &l->fresh);
   return true;
 }
@@ -225,14 +177,23 @@ bool ws_link_want(struct ws_link *l, struct ws_slice name) {
 void ws_link_let_go(struct ws_link *l, struct ws_slice name) {
   struct ws_slice key;
   if (!make_key(l, name, &key)) return; /* there was room when it was wanted */
-  if (ws_channels_let_go(&l->channels, key, ws_loop_now(l->loop))) set_sweep(l);
+  ws_subscriber_let_go(&l->subscriber, key);
+}
+
+static const struct ws_channel *find(struct ws_link *l, struct ws_slice name) {
+  struct ws_slice key;
+  if (l->state != WS_LINK_UP || !make_key(l, name, &key)) return NULL;
+  return ws_channels_find(&l->subscriber.channels, key);
 }
 
 bool ws_link_is_there(struct ws_link *l, struct ws_slice name) {
-  struct ws_slice key;
-  if (l->state != WS_LINK_UP || !make_key(l, name, &key)) return false;
-  const struct ws_channel *c = ws_channels_find(&l->channels, key);
+  const struct ws_channel *c = find(l, name);
   return c && c->is_there;
+}
+
+bool ws_link_is_refused(struct ws_link *l, struct ws_slice name) {
+  const struct ws_channel *c = find(l, name);
+  return c && c->is_refused;
 }
 
 /* ---- what comes in ---- */
@@ -240,7 +201,7 @@ bool ws_link_is_there(struct ws_link *l, struct ws_slice name) {
 static void check_up(struct ws_link *l) {
   if (l->state == WS_LINK_UP || l->state == WS_LINK_CLOSED) return;
   if (l->cmd.state != WS_REDIS_READY || l->sub.state != WS_REDIS_READY ||
-      l->there != l->asked || !ws_list_is_empty(&l->channels.fresh))
+      !ws_subscriber_is_settled(&l->subscriber))
     return;
   l->state = WS_LINK_UP;
   l->up_at = ws_loop_now(l->loop);
@@ -266,19 +227,38 @@ static bool without_prefix(const struct ws_link *l, struct ws_slice *channel) {
 }
 
 static void confirmed(struct ws_link *l, struct ws_slice channel) {
-  struct ws_channel *c = ws_channels_find(&l->channels, channel);
-  ws_redis_answered(&l->sub, 1);
-  l->there++;
-  if (!c || c->asked != l->there) return;
-  c->is_there = true;
+  if (!ws_subscriber_confirmed(&l->subscriber, channel)) return;
   l->has_news = true;
   l->calls->confirmed(l, channel);
+}
+
+/* The text of Redis does not say which one it was. */
+static void on_denied(struct ws_subscriber *s, struct ws_slice channel,
+                      struct ws_slice why) {
+  struct ws_link *l = WS_LIST_ENTRY(s, struct ws_link, subscriber);
+  struct ws_buf *to = &l->words;
+  to->len = to->off = 0;
+  if (ws_buf_append(to, why.p, why.n) && ws_buf_append(to, " (", 2) &&
+      ws_buf_append(to, s->prefix.p, s->prefix.n) &&
+      ws_buf_append(to, channel.p, channel.n) && ws_buf_append(to, ")", 1))
+    why = (struct ws_slice){(const char *)ws_buf_begin(to), to->len};
+  l->has_news = true;
+  l->calls->refused(l, why);
+  l->calls->denied(l, channel);
+  ws_buf_free(to);
+}
+
+static void on_error(struct ws_link *l, struct ws_slice error) {
+  if (!ws_subscriber_refused(&l->subscriber, error))
+    ws_redis_fail_text(&l->sub, error);
 }
 
 static void on_push(struct ws_redis *r, const struct ws_resp_item *item) {
   struct ws_link *l = link_of(r);
   struct ws_slice channel;
-  if (item->depth != 1) {
+  if (item->depth == 0 && item->type == WS_RESP_ERROR) {
+    on_error(l, item->text);
+  } else if (item->depth != 1) {
     l->kind = OTHER;
   } else if (item->index == 0) {
     l->kind = (uint8_t)kind_of(item->text);
@@ -309,7 +289,7 @@ static void on_read(struct ws_redis *r) {
  * is to come. */
 static void on_fresh(struct ws_late *late) {
   struct ws_link *l = WS_LIST_ENTRY(late, struct ws_link, fresh);
-  subscribe(l);
+  ws_subscriber_send(&l->subscriber);
   look(l);
 }
 
@@ -323,7 +303,7 @@ static void on_drained(struct ws_redis *r) {
 /* ---- its life ---- */
 
 static void on_ready(struct ws_redis *r) {
-  if (r->is_subscriber) subscribe(link_of(r));
+  if (r->is_subscriber) ws_subscriber_send(&link_of(r)->subscriber);
 }
 
 static void wait_to_come(struct ws_link *l) {
@@ -337,8 +317,7 @@ static void wait_to_come(struct ws_link *l) {
 static void end_both(struct ws_link *l) {
   ws_redis_stop(&l->cmd);
   ws_redis_stop(&l->sub);
-  ws_channels_renew(&l->channels);
-  l->asked = l->there = 0;
+  ws_subscriber_renew(&l->subscriber);
   l->kind = OTHER;
   l->has_news = false;
 }
@@ -394,11 +373,14 @@ bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key) {
   l->loop = loop;
   l->warned = l->warned_refused = -1;
-  ws_channels_init(&l->channels, key);
+  l->subscriber.redis = &l->sub;
+  l->subscriber.prefix = l->settings->prefix;
+  l->subscriber.retry_seconds = l->settings->reconnect.maximum;
+  l->subscriber.refused = on_denied;
+  ws_subscriber_start(&l->subscriber, loop, key);
   l->again.fn = on_again;
   l->expiry.fn = on_expiry;
-  l->sweep.fn = on_sweep;
-  l->again.is_quiet = l->sweep.is_quiet = true;
+  l->again.is_quiet = true;
   l->fresh.run = on_fresh;
   ws_list_init(&l->fresh.link);
   l->finish.run = on_finish;
@@ -423,7 +405,7 @@ void ws_link_stop(struct ws_link *l) {
   ws_redis_stop(&l->sub);
   ws_loop_timer_stop(l->loop, &l->again);
   ws_loop_timer_stop(l->loop, &l->expiry);
-  ws_loop_timer_stop(l->loop, &l->sweep);
+  ws_subscriber_stop(&l->subscriber);
   ws_list_remove(&l->fresh.link);
   ws_list_remove(&l->finish.link);
   drop(l, WS_DROP_LOST, l->pending.n);
@@ -432,7 +414,7 @@ void ws_link_stop(struct ws_link *l) {
 
 void ws_link_free(struct ws_link *l) {
   ws_link_stop(l);
-  ws_channels_free(&l->channels);
+  ws_subscriber_free(&l->subscriber);
   ws_buf_free(&l->key);
   ws_buf_free(&l->channel);
   ws_buf_free(&l->words);

@@ -4,15 +4,15 @@
  *   CONNECTING -> UP -> AWAY -> UP ... CLOSED
  *
  * An error of either ends both; what is wanted stays, and after a wait both
- * begin anew. It is up when everything that is wanted has been confirmed. What
- * is published meanwhile waits, bounded in bytes and seconds. */
+ * begin anew. It is up when everything that is wanted has been confirmed, but
+ * for what was refused by itself. What is published meanwhile waits, bounded in
+ * bytes and seconds. */
 #ifndef EVWS_BUS_LINK_H
 #define EVWS_BUS_LINK_H
 
 #include "engine/backoff.h"
-#include "engine/bus_names.h"
 #include "engine/bus_pending.h"
-#include "engine/redis.h"
+#include "engine/bus_subscriber.h"
 #include "protocol/envelope.h"
 
 enum ws_link_state {
@@ -59,6 +59,9 @@ struct ws_link_calls {
   /* Redis has confirmed a channel. */
   void (*confirmed)(struct ws_link *, struct ws_slice channel);
 
+  /* Redis has refused a channel, and may have done so before. */
+  void (*denied)(struct ws_link *, struct ws_slice channel);
+
   /* Redis has refused a command; it is up nevertheless. */
   void (*refused)(struct ws_link *, struct ws_slice why);
 
@@ -74,16 +77,15 @@ struct ws_link {
   struct ws_bus_stats *stats;
   struct ws_loop *loop;
   struct ws_redis cmd, sub;
-  struct ws_channels channels;
+  struct ws_subscriber subscriber;
   struct ws_bus_pending pending;
-  struct ws_timer again, expiry, sweep;
+  struct ws_timer again, expiry;
   struct ws_late fresh;
   struct ws_job finish;
   struct ws_asked publishing;
   struct ws_buf key;     /* a channel's name being looked for */
   struct ws_buf channel; /* of the message that is coming */
-  struct ws_buf words;   /* a command being written */
-  uint64_t asked, there; /* subscriptions, since the connection began */
+  struct ws_buf words;   /* what is told */
   double delay, up_at;
   double warned, warned_refused; /* the owner's: when a loss, or a refusal, was
                                     told last; negative: never */
@@ -111,8 +113,9 @@ void ws_link_free(struct ws_link *l);
 bool ws_link_want(struct ws_link *l, struct ws_slice name);
 void ws_link_let_go(struct ws_link *l, struct ws_slice name);
 
-/* Has Redis confirmed it? */
+/* Has Redis confirmed it, or refused? */
 bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
+bool ws_link_is_refused(struct ws_link *l, struct ws_slice name);
 
 /* NULL, or why others will not get it. */
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,

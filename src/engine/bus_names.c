@@ -10,6 +10,9 @@
 void ws_channels_init(struct ws_channels *cs, struct ws_hash_key key) {
   *cs = (struct ws_channels){.key = key};
   ws_list_init(&cs->fresh);
+  ws_list_init(&cs->alone);
+  ws_list_init(&cs->coming);
+  ws_list_init(&cs->refused);
   ws_list_init(&cs->leaving);
 }
 
@@ -61,6 +64,7 @@ static struct ws_channel *insert(struct ws_channels *cs, struct ws_slice name) {
   *bucket(cs, c->hash) = c;
   cs->n++;
   ws_list_init(&c->link);
+  ws_list_init(&c->coming);
   ws_list_append(&cs->fresh, &c->link);
   return c;
 }
@@ -112,8 +116,37 @@ void ws_channels_remove(struct ws_channels *cs, struct ws_channel *c) {
   while (*at != c) at = &(*at)->next;
   *at = c->next;
   cs->n--;
+  cs->n_refused -= c->is_refused;
   ws_list_remove(&c->link);
+  ws_list_remove(&c->coming);
   ws_mem_free(c);
+}
+
+void ws_channels_confirmed(struct ws_channels *cs, struct ws_channel *c) {
+  ws_list_remove(&c->coming);
+  cs->n_refused -= c->is_refused;
+  c->is_there = true;
+  c->is_refused = c->is_alone = false;
+}
+
+bool ws_channels_deny(struct ws_channels *cs, struct ws_channel *c) {
+  if (!c->wanted) {
+    ws_channels_remove(cs, c);
+    return false;
+  }
+  ws_list_remove(&c->coming);
+  c->asked = 0;
+  ws_list_append(c->is_alone ? &cs->refused : &cs->alone, &c->link);
+  cs->n_refused += c->is_alone && !c->is_refused;
+  c->is_refused = c->is_alone;
+  c->is_alone = true;
+  return c->is_refused;
+}
+
+void ws_channels_retry(struct ws_channels *cs, size_t most) {
+  struct ws_list *e;
+  while (most-- && (e = ws_list_shift(&cs->refused)))
+    ws_list_append(&cs->alone, e);
 }
 
 void ws_channels_renew(struct ws_channels *cs) {
@@ -121,12 +154,14 @@ void ws_channels_renew(struct ws_channels *cs) {
   struct ws_list *e;
   while ((e = ws_list_shift(&cs->leaving)))
     ws_channels_remove(cs, WS_LIST_ENTRY(e, struct ws_channel, link));
+  cs->n_refused = 0;
   for (size_t i = 0; i < cs->n_buckets; i++) {
     for (c = cs->buckets[i]; c; c = c->next) {
       c->asked = 0;
-      c->is_there = false;
+      c->is_there = c->is_refused = false;
       ws_list_remove(&c->link);
-      ws_list_append(&cs->fresh, &c->link);
+      ws_list_remove(&c->coming);
+      ws_list_append(c->is_alone ? &cs->alone : &cs->fresh, &c->link);
     }
   }
 }

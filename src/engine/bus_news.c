@@ -1,4 +1,4 @@
-/* bus_news.c: who has come or gone, told to those who want to know. */
+/* bus_news.c: what is told to the servers of a bus. */
 #include "engine/bus_news.h"
 
 #include "engine/server_base.h"
@@ -12,4 +12,19 @@ bool ws_news_give(struct ws_list *servers, struct ws_changes *own,
       ok = false;
   }
   return ok;
+}
+
+void ws_news_read(struct ws_list *servers, struct ws_reader *r,
+                  struct ws_slice topic, bool is_new) {
+  for (struct ws_list *e = servers->next; e != servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s && (!is_new || ws_sync_is_new(s, topic))) ws_reader_want(r, s, topic);
+  }
+}
+
+void ws_news_refused(struct ws_list *servers, struct ws_slice topic) {
+  for (struct ws_list *e = servers->next; e != servers; e = e->next) {
+    struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
+    if (s) ws_sync_refused(s, topic);
+  }
 }

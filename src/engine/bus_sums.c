@@ -22,7 +22,15 @@ size_t ws_bus_pending(const struct ws_link *links, size_t n_links) {
 
 size_t ws_bus_subscriptions(const struct ws_link *links, size_t n_links) {
   size_t n = 0;
-  for (size_t i = 0; i < n_links; i++) n += links[i].channels.n;
+  for (size_t i = 0; i < n_links; i++) n += links[i].subscriber.channels.n;
+  return n;
+}
+
+size_t ws_bus_subscriptions_refused(const struct ws_link *links,
+                                    size_t n_links) {
+  size_t n = 0;
+  for (size_t i = 0; i < n_links; i++)
+    n += links[i].subscriber.channels.n_refused;
   return n;
 }
 

@@ -160,16 +160,15 @@ static void on_done(struct ws_resp *resp) {
   if (who->done) who->done(who, r);
 }
 
-/* It cannot save what it has, and refuses to be pinged as well. */
-static bool is_misconf(const struct ws_resp_item *item) {
-  return item->type == WS_RESP_ERROR &&
-         ws_redis_error_is(item->text, "MISCONF");
+/* An answer of somebody who lives, though it is a refusal. */
+static bool is_no_pong(const struct ws_resp_item *item) {
+  return item->type == WS_RESP_ERROR && ws_redis_error_is_of_ping(item->text);
 }
 
 /* Has it come to the ping of one who subscribes? An array, or a word where
  * there is no subscription. */
 static bool is_pong(const struct ws_resp_item *item) {
-  if (item->type == WS_RESP_STATUS || is_misconf(item)) return item->depth == 0;
+  if (item->type == WS_RESP_STATUS || is_no_pong(item)) return item->depth == 0;
   return item->depth == 1 && item->index == 0 && item->text.n == 4 &&
          memcmp(item->text.p, "pong", 4) == 0;
 }
@@ -188,12 +187,12 @@ static void on_item(struct ws_resp *resp, const struct ws_resp_item *item) {
   } else if (r->is_subscriber && r->is_pinged && is_pong(item)) {
     took_ping(r);
     ws_redis_answered(r, 1);
+  } else if (r->is_subscriber) {
+    r->calls->push(r, item);
   } else if (item->type == WS_RESP_ERROR && item->depth == 0) {
     ws_redis_fail_text(r, item->text);
-  } else if (!r->is_subscriber) {
-    ws_redis_fail(r, "a reply to nothing");
   } else {
-    r->calls->push(r, item);
+    ws_redis_fail(r, "a reply to nothing");
   }
 }
 
@@ -250,7 +249,7 @@ static void must_be_ok(struct ws_asked *who, struct ws_redis *r,
 
 static void must_be_pong(struct ws_asked *who, struct ws_redis *r,
                          const struct ws_resp_item *item) {
-  if (!is_misconf(item)) must_be_ok(who, r, item);
+  if (!is_no_pong(item)) must_be_ok(who, r, item);
 }
 
 static void anything(struct ws_asked *who, struct ws_redis *r,

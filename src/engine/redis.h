@@ -45,7 +45,8 @@ struct ws_redis_calls {
   void (*ready)(struct ws_redis *);
   void (*lost)(struct ws_redis *); /* r->why */
 
-  /* Of a connection that subscribes: a part of something nobody asked for. */
+  /* Of a connection that subscribes: a part of something nobody asked for, or
+   * an error. */
   void (*push)(struct ws_redis *, const struct ws_resp_item *);
 
   /* The kernel takes bytes again. */

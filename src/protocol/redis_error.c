@@ -9,14 +9,25 @@ bool ws_redis_error_is(struct ws_slice error, const char *word) {
   return error.n >= n && memcmp(error.p, word, n) == 0;
 }
 
-/* No right to a key, or to a channel, is something else. */
-static bool may_not_run(struct ws_slice error) {
-  static const char words[] = " to run ";
-  const size_t n = sizeof words - 1;
-  if (!ws_redis_error_is(error, "NOPERM")) return false;
+static bool has(struct ws_slice error, const char *words) {
+  size_t n = strlen(words);
   for (size_t i = 0; i + n <= error.n; i++)
     if (memcmp(error.p + i, words, n) == 0) return true;
   return false;
+}
+
+bool ws_redis_error_is_of_command(struct ws_slice error) {
+  return ws_redis_error_is(error, "NOPERM") && has(error, " to run ");
+}
+
+bool ws_redis_error_is_of_channel(struct ws_slice error) {
+  return ws_redis_error_is(error, "NOPERM") &&
+         !ws_redis_error_is_of_command(error);
+}
+
+bool ws_redis_error_is_of_ping(struct ws_slice error) {
+  return ws_redis_error_is(error, "MISCONF") ||
+         (ws_redis_error_is(error, "NOPERM") && has(error, "'ping'"));
 }
 
 bool ws_redis_error_is_over(struct ws_slice error) {
@@ -24,5 +35,5 @@ bool ws_redis_error_is_over(struct ws_slice error) {
                                       "NOAUTH",      "READONLY", "WRONGPASS"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (ws_redis_error_is(error, words[i])) return true;
-  return may_not_run(error);
+  return false;
 }
