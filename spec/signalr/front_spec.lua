@@ -216,13 +216,12 @@ describe("a hub's path", function()
   end
 
   it("is polled: at first at once, then when there is something", function()
-    local server, hub = serve { poll_timeout = 0.05 }
+    local server, hub = serve()
     local p = polling(server)
     assert.same({ 200, "" }, { p.poll()() })
     local answer = p.poll()
     assert.equal(200, p.post(shake))
     assert.same({ 200, "{}\30" }, { answer() })
-    assert.same({ 200, "" }, { p.poll()() }) -- nothing for poll_timeout
     hub.clients.all:send "A"
     hub.clients.all:send "B"
     assert.same({ 200, '{"type":1,"target":"A","arguments":[]}\30'
@@ -238,6 +237,15 @@ describe("a hub's path", function()
     assert.equal(404, status(server, "GET", p.id))
     assert.equal(404, p.post "x")
     assert.equal(0, hub.n_sessions)
+  end)
+
+  it("is polled in vain for poll_timeout", function()
+    local server = serve { poll_timeout = 0.05 }
+    local p = polling(server)
+    assert.same({ 200, "" }, { p.poll()() })
+    assert.equal(200, p.post(shake))
+    assert.same({ 200, "{}\30" }, { p.poll()() })
+    assert.same({ 200, "" }, { p.poll()() })
   end)
 
   it("SR-36 answers a poll with 204 when another takes its place", function()

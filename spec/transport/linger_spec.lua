@@ -20,8 +20,9 @@ describe("lingering", function()
     end
   end
 
-  before_each(function()
+  local function begin()
     collectgarbage() -- loops of other specs have descriptors too
+    collectgarbage()
     loop = probe.loop.new "ev"
     local listener = assert(net.listen "127.0.0.1")
     client = assert(net.connect { port = listener.port })
@@ -33,14 +34,30 @@ describe("lingering", function()
     server = accepted
     listener:close()
     before = t.fd_count()
-  end)
+  end
 
-  after_each(function()
+  local function finish()
     probe.buf.fail_at(0, false)
     transport.stop_lingers(loop)
     client:close()
     server:close()
-  end)
+  end
+
+  before_each(begin)
+  after_each(finish)
+
+  -- A linger takes a second. `try` returns whether it is right; where this
+  -- process was held up for long it is done again, from a new begin on.
+  local function in_time(try)
+    for _ = 1, 20 do
+      local from = net.now()
+      if try() then return end
+      assert.is_true(net.now() - from > 0.8)
+      finish()
+      begin()
+    end
+    error "this process is held up again and again"
+  end
 
   local function hand_over(second)
     transport.linger(loop, server:fd(), second)
@@ -63,17 +80,19 @@ describe("lingering", function()
   end
 
   it("lets the last words arrive over unread input", function()
-    local unread = ("x"):rep(50000)
-    assert.equal(#unread, client:send(unread))
-    assert.equal(9, server:send "last word")
-    hand_over()
-    assert.same({ "last word", "eof" }, { drain() })
-    -- and what is still sent is taken
-    assert.is_number(client:send "more")
-    loop:step(0)
-    loop:step(0)
-    assert.is_number(client:send "and more")
-    assert.equal(1, transport.lingers(loop))
+    in_time(function()
+      local unread = ("x"):rep(50000)
+      assert.equal(#unread, client:send(unread))
+      assert.equal(9, server:send "last word")
+      hand_over()
+      assert.same({ "last word", "eof" }, { drain() })
+      -- and what is still sent is taken
+      local is_taken = client:send "more"
+      loop:step(0)
+      loop:step(0)
+      is_taken = is_taken and client:send "and more"
+      return is_taken and transport.lingers(loop) == 1
+    end)
     client:shutdown()
     wait(none_left)
     assert.equal(before - 1, net.fd_count())
@@ -114,23 +133,27 @@ describe("lingering", function()
   end)
 
   it("ends after many bytes, before the time is over", function()
-    local sent, piece = 0, ("x"):rep(1 << 18)
-    hand_over()
-    wait(function()
-      for _ = 1, 8 do sent = sent + (client:send(piece) or 0) end
-      return none_left() or sent > 64 << 20
+    in_time(function()
+      local sent, piece = 0, ("x"):rep(1 << 18)
+      hand_over()
+      wait(function()
+        for _ = 1, 8 do sent = sent + (client:send(piece) or 0) end
+        return none_left() or sent > 64 << 20
+      end)
+      assert.is_true(none_left())
+      return sent >= 16 << 20
     end)
-    assert.is_true(none_left())
-    assert.is_true(sent >= 16 << 20)
   end)
 
   describe("second, as a client does (RFC 6455 7.1.1)", function()
     it("lets the peer end first", function()
-      server:send "last word"
-      hand_over(true)
-      for _ = 1, 5 do loop:step(0.002) end
-      assert.equal("last word", client:recv())
-      assert.equal("again", select(2, client:recv()))
+      in_time(function()
+        server:send "last word"
+        hand_over(true)
+        for _ = 1, 5 do loop:step(0.002) end
+        assert.equal("last word", client:recv())
+        return select(2, client:recv()) == "again"
+      end)
       client:shutdown()
       wait(none_left, 0.5)
       assert.same({ "", "eof" }, { drain() })
