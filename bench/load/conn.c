@@ -11,6 +11,7 @@
 
 #define ANSWER_MAX 4096
 #define HANDSHAKE_TEXT "{\"protocol\":\"json\",\"version\":1}\x1E"
+#define HANDSHAKE_MESSAGEPACK "{\"protocol\":\"messagepack\",\"version\":1}\x1E"
 /* To the key that main.c sends. */
 #define ACCEPT "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
 
@@ -181,7 +182,9 @@ static void be_open(struct load *l, struct conn *c) {
 
 static void greet(struct load *l, struct conn *c) {
   uint8_t frame[128];
-  size_t n = frame_of_text(frame, HANDSHAKE_TEXT);
+  bool is_messagepack = l->plan.kind.is_messagepack;
+  size_t n = frame_of_text(frame, is_messagepack ? HANDSHAKE_MESSAGEPACK
+                                                 : HANDSHAKE_TEXT);
   if (link_send(&c->link, frame, n) != (ssize_t)n) lost(l, c, "greeting");
   c->state = GREETING;
   c->answer_len = 0;

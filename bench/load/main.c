@@ -14,6 +14,7 @@
  *   --calls            invocations of a hub's method, as they are on the wire;
  *                      of broadcast: notices, of --size bytes
  *   --hub              calls, of a hub: that has to answer with their results
+ *   --messagepack      these calls by that protocol, not by JSON
  *   --deflate          permessage-deflate, without context takeover
  *   --tls              no certificate is verified
  *   --seconds S (3)    that are measured, after --warmup S (0.5)
@@ -110,12 +111,13 @@ static const struct option options[] = {
   {"size", 1, NULL, 's'},      {"in-flight", 1, NULL, 'i'},
   {"fragments", 1, NULL, 'f'}, {"text", 0, NULL, 't'},
   {"utf8", 0, NULL, 'u'},      {"calls", 0, NULL, 'k'},
-  {"hub", 0, NULL, 'H'},       {"deflate", 0, NULL, 'd'},
-  {"tls", 0, NULL, 'T'},       {"seconds", 1, NULL, 'S'},
-  {"warmup", 1, NULL, 'w'},    {"rate", 1, NULL, 'r'},
-  {"steps", 1, NULL, 'n'},     {"pid", 1, NULL, 'p'},
-  {"burst", 1, NULL, 'b'},     {"stall", 1, NULL, 'l'},
-  {"limit", 1, NULL, 'L'},     {NULL, 0, NULL, 0},
+  {"hub", 0, NULL, 'H'},       {"messagepack", 0, NULL, 'M'},
+  {"deflate", 0, NULL, 'd'},   {"tls", 0, NULL, 'T'},
+  {"seconds", 1, NULL, 'S'},   {"warmup", 1, NULL, 'w'},
+  {"rate", 1, NULL, 'r'},      {"steps", 1, NULL, 'n'},
+  {"pid", 1, NULL, 'p'},       {"burst", 1, NULL, 'b'},
+  {"stall", 1, NULL, 'l'},     {"limit", 1, NULL, 'L'},
+  {NULL, 0, NULL, 0},
 };
 
 static void read_option(struct plan *p, int option, const char *name) {
@@ -130,6 +132,7 @@ static void read_option(struct plan *p, int option, const char *name) {
   case 'u': p->kind.is_text = p->kind.is_utf8 = true; break;
   case 'k': p->kind.is_text = p->kind.is_call = true; break;
   case 'H': p->kind.is_text = p->kind.is_call = p->kind.is_hub = true; break;
+  case 'M': p->kind.is_messagepack = true; break;
   case 'd': p->kind.is_deflated = true; break;
   case 'T': p->is_tls = true; break;
   case 'S': p->seconds = number(name, text, 0, 1e6); break;
@@ -163,6 +166,9 @@ static void read_arguments(struct plan *p, int argc, char **argv) {
   if (p->kind.is_notice) p->kind.is_call = false;
   if (p->kind.is_call && (p->kind.is_deflated || p->kind.is_utf8))
     refuse("--calls and --hub have texts of their own");
+  if (p->kind.is_messagepack && !p->kind.is_call)
+    refuse("--messagepack is for --calls or --hub that are no broadcast");
+  if (p->kind.is_messagepack) p->kind.is_text = false;
   if (p->limit == 0) p->limit = p->seconds + p->warmup + 60;
   if (p->rate > 0 && (p->mode != ECHO || p->steps > 0))
     refuse("--rate is for echo, without --steps");

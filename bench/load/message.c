@@ -76,21 +76,35 @@ static void fill_utf8(uint8_t *to, size_t n, uint64_t *seed) {
   "\"type\":1}\x1E"
 #define ANSWER "{\"type\":3,\"invocationId\":\"%u\",\"result\":%u}\x1E"
 
-static uint8_t *copy_of(const char *text) {
-  char *copy = strdup(text);
-  if (!copy) fail("no memory for a call");
-  return (uint8_t *)copy;
+/* The same as MessagePack, with their lengths: numbers of 16 bits. */
+#define PACKED_CALL \
+  "\x12\x95\x01\x80\xA3%u\xA3" \
+  "Add\x92\xCD%c%c\xCD%c%c"
+#define PACKED_ANSWER "\x0B\x95\x03\x80\xA3%u\x03\xCD%c%c"
+
+static uint8_t *copy_of(const char *bytes, size_t n) {
+  return memcpy(take_memory(n), bytes, n);
 }
 
 static void make_call(struct messages *m, unsigned i) {
-  unsigned a = 100 + i, b = 300 + 7 * i % 300;
-  char text[128];
-  m->kind.size = (size_t)snprintf(text, sizeof text, CALL, a, b, a);
-  m->payloads[i] = m->expected[i] = copy_of(text);
-  m->kind.answer_size = m->kind.size;
+  unsigned id = 100 + i, a = m->kind.is_messagepack ? id + 200 : id,
+           b = 300 + 7 * i % 300, sum = a + b;
+  char call[128], answer[128];
+  int n, answered;
+  if (m->kind.is_messagepack) {
+    n = snprintf(call, sizeof call, PACKED_CALL, id, a >> 8, a & 255, b >> 8,
+                 b & 255);
+    answered =
+      snprintf(answer, sizeof answer, PACKED_ANSWER, id, sum >> 8, sum & 255);
+  } else {
+    n = snprintf(call, sizeof call, CALL, a, b, id);
+    answered = snprintf(answer, sizeof answer, ANSWER, id, sum);
+  }
+  m->kind.size = m->kind.answer_size = (size_t)n;
+  m->payloads[i] = m->expected[i] = copy_of(call, m->kind.size);
   if (!m->kind.is_hub) return;
-  m->kind.answer_size = (size_t)snprintf(text, sizeof text, ANSWER, a, a + b);
-  m->expected[i] = copy_of(text);
+  m->kind.answer_size = (size_t)answered;
+  m->expected[i] = copy_of(answer, m->kind.answer_size);
 }
 
 /* A record that comes back as it is: it says the rest of its bytes. */

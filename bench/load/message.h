@@ -16,9 +16,10 @@ struct message_kind {
   size_t answer_size; /* the same, but for what a hub answers */
   unsigned fragments; /* frames it is sent in */
   bool is_text, is_utf8, is_deflated;
-  bool is_call;   /* an invocation of a hub's method "Add" */
-  bool is_notice; /* one of "Said", which is what all are sent */
-  bool is_hub;    /* the server is one: it answers calls, and shakes hands */
+  bool is_call;        /* an invocation of a hub's method "Add" */
+  bool is_messagepack; /* as MessagePack, not as JSON */
+  bool is_notice;      /* one of "Said", which is what all are sent */
+  bool is_hub; /* the server is one: it answers calls, and shakes hands */
 };
 
 /* A round of byte strings, end to end, and more of the same behind it, so

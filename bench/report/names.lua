@@ -50,6 +50,8 @@ names.cases = {
 names.hubs = {
   { "raw-call-1", "hub-call-1", "a call, 1 in flight" },
   { "raw-call-16", "hub-call-16", "a call, 16 in flight" },
+  { "raw-packed-1", "hub-packed-1", "one in MessagePack" },
+  { "raw-packed-16", "hub-packed-16", "16 in MessagePack" },
   { "raw-all", "hub-all", "to all of 10,000" },
 }
 

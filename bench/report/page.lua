@@ -39,7 +39,8 @@ local about_hubs = [[
 ## SignalR hubs
 
 What a call costs on top of its bytes: `connection.invoke("Add", 123, 456)` as
-JSON over a WebSocket, answered, beside the echo of the same bytes; and
+JSON, and as MessagePack, over a WebSocket, answered, beside the echo of the
+same bytes; and
 `hub.clients.all:send` beside `server:publish` of the same record, of each
 delivery.
 ]]

@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local ekit = require "spec.engine.kit"
+local pack = require "evws.messagepack"
 local children = require "spec.binding.kit"
 local tls = require "spec.helper.tls"
 
@@ -215,6 +216,28 @@ describe("bench/load", function()
       assert.equal(#seen, r.size)
       assert.truthy(seen:match('^{"arguments":%[%d+,%d+%],"invocationId":"%d+",'
         .. '"target":"Add","type":1}\30$'))
+    end)
+
+    it("calls in MessagePack, of a hub and as they are", function()
+      local seen
+      local server = t.listen { max_connections = false,
+        on_message = function(conn, message, kind)
+          seen = message
+          conn:send(message, kind)
+        end }
+      local r = report(start(server.port,
+        shared .. "--calls --messagepack --conns 3"))
+      assert.equal(#seen, r.size)
+      local call = pack.decode(seen:sub(2))
+      assert.equal(#seen - 1, seen:byte())
+      assert.same({ 1, 5, "Add", 2 }, { call[1], #call, call[4], #call[5] })
+      server = hub_server(function(a, b) return a + b end)
+      if not server then return end
+      for _, case in ipairs { shared .. "--conns 3 --in-flight 5",
+        "--steps 3 --in-flight 4" } do
+        assert.is_true(report(start(server.port, "--hub --messagepack " .. case,
+          "/hub")).n > 0)
+      end
     end)
 
     it("results of a hub, and what it says to all", function()
@@ -592,7 +615,9 @@ describe("bench/load", function()
         "--size -1 127.0.0.1 1 /", "--size 1x 127.0.0.1 1 /",
         "--conns 0 127.0.0.1 1 /", "--mode x 127.0.0.1 1 /",
         "--pid 1,a 127.0.0.1 1 /", "--rate 5 --mode idle 127.0.0.1 1 /",
-        "--steps 5 --mode idle 127.0.0.1 1 /" } do
+        "--steps 5 --mode idle 127.0.0.1 1 /",
+        "--messagepack 127.0.0.1 1 /", "--hub --messagepack --mode broadcast "
+        .. "127.0.0.1 1 /" } do
         local child = children.execute(program .. " " .. arguments)
         assert.equal(2, child:ended())
         assert.equal("", child:output())

@@ -13,6 +13,7 @@
 #include "binding/lua_hear.h"
 #include "binding/lua_input.h"
 #include "binding/lua_json.h"
+#include "binding/lua_packed_call.h"
 #include "binding/lua_pass.h"
 #include "binding/lua_process.h"
 #include "binding/lua_queue.h"
@@ -129,6 +130,8 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"wait", ws_lua_wait},
                                      {"watchdog", ws_lua_watchdog},
                                      {"on_error", ws_lua_on_error},
+                                     {"packed_reader", ws_lua_packed_reader},
+                                     {"packed_writer", ws_lua_packed_writer},
                                      {"process", ws_lua_process},
                                      {"queue", ws_lua_queue},
                                      {"random", lua_random},

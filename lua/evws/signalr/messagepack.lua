@@ -5,12 +5,13 @@
 -- An invocation is read element by element: where only its arguments are at
 -- fault, the call fails and not the connection.
 
+local core = require "evws.core"
 local reader = require "evws.messagepack_reader"
 local values = require "evws.values"
 local writer = require "evws.messagepack_writer"
 
 local byte, char, sub = string.byte, string.char, string.sub
-local concat, utf8_len = table.concat, utf8.len
+local concat = table.concat
 local encode, text = writer.encode, writer.text
 local list_head = reader.list_head
 local null = values.null
@@ -183,74 +184,22 @@ function messagepack.new(max_depth, most)
     return finish({ type = kind, id = id }, record, after, n)
   end
 
-  -- Short text at `at`, and the place behind it; or nil.
-  local function short_text(bytes, at)
-    local first = byte(bytes, at)
-    if not first or first < 0xa1 or first > 0xbf then return nil end
-    local after = at + first - 0x9f
-    local value = sub(bytes, at + 1, after - 1)
-    if after > #bytes + 1 or not utf8_len(value) then return nil end
-    return value, after
-  end
-
-  -- Up to 15 arguments at `at`: the list, how many, the place behind; or nil.
-  local function short_args(bytes, at)
-    local head = byte(bytes, at)
-    if not head or head < 0x90 or head > 0x9f then return nil end
-    local args, n = {}, head - 0x90
-    at = at + 1
-    for i = 1, n do
-      local first = byte(bytes, at)
-      if first and first < 0x80 then
-        args[i], at = first, at + 1
-      else
-        local value, after = read(bytes, at)
-        if value == nil then return nil end
-        if value == null then value = nil end
-        args[i], at = value, after
-      end
-    end
-    return args, n, at
-  end
-
-  -- An invocation that has nothing rare about it, from its id on; has_streams:
-  -- a list of those ends it. True, its id, target, args and n; or nil.
-  local function short_call(bytes, at, has_streams)
-    local id, target, args, n
-    if byte(bytes, at) == 0xc0 then
-      at = at + 1
-    else
-      id, at = short_text(bytes, at)
-      if not id then return nil end
-    end
-    target, at = short_text(bytes, at)
-    if not target then return nil end
-    args, n, at = short_args(bytes, at)
-    if not args or has_streams and byte(bytes, at) ~= 0x90 then return nil end
-    return true, id, target, args, n
-  end
-
   -- Bytes of this kind that may be one record with its length. Of an invocation
   -- that has nothing rare about it no table is made: true, its id, target, args
   -- and n. Others: as parse. false: it is not one record, or not as short as
   -- most have it.
-  function self.read(bytes, kind)
-    if kind ~= "binary" or #bytes > most then return false end
-    local need, at = byte(bytes), 2
-    if need and need >= 0x80 then
-      local high = byte(bytes, 2) or 0x80
-      if high >= 0x80 then return false end
-      need, at = need & 0x7f | high << 7, 3
-    end
-    if need ~= #bytes - at + 1 or need == 0 then return false end
-    local list, message, headers = byte(bytes, at, at + 2)
-    if message == 1 and headers == 0x80 and (list == 0x95 or list == 0x96) then
-      local is_call, id, target, args, n = short_call(bytes, at + 3,
-        list == 0x96)
-      if is_call then return true, id, target, args, n end
-    end
-    return self.parse(sub(bytes, at))
-  end
+  self.read = core.packed_reader(most, max_depth, null, values.map_mark,
+    function(bytes, kind)
+      if kind ~= "binary" or #bytes > most then return false end
+      local need, at = byte(bytes), 2
+      if need and need >= 0x80 then
+        local high = byte(bytes, 2) or 0x80
+        if high >= 0x80 then return false end
+        need, at = need & 0x7f | high << 7, 3
+      end
+      if need ~= #bytes - at + 1 or need == 0 then return false end
+      return self.parse(sub(bytes, at))
+    end)
 
   local function list_of(out, args, n)
     for i = 1, n do
@@ -276,11 +225,11 @@ function messagepack.new(max_depth, most)
     return framed("\x94\2\x80" .. text(id) .. piece)
   end
 
-  function self.result(id, value)
+  self.result = core.packed_writer(function(id, value)
     local piece, why, where = encode(value, max_depth)
     if not piece then return nil, why, 1, where end
     return framed("\x95\3\x80" .. text(id) .. "\3" .. piece)
-  end
+  end)
 
   function self.failure(id, message)
     return framed("\x95\3\x80" .. text(id) .. "\1" .. text(message))
