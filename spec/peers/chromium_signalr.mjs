@@ -1,11 +1,15 @@
 // Chromium with the official client's bundle, on a page of another origin than
-// the hub's: node chromium_signalr.mjs <file with both URLs>
+// the hub's: node chromium_signalr.mjs <file with both URLs> [processes that
+// serve both]
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { about, assert, finish, test } from "./check.mjs";
 
 const [hub, origin] = readFileSync(process.argv[2], "utf8").split("\n");
 const url = hub.replace("127.0.0.1", "localhost");
+const processes = Number(process.argv[3] ?? 1);
+const peer = "Chromium with @microsoft/signalr"
+  + (processes > 1 ? ` against ${processes} workers` : "");
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
@@ -57,8 +61,7 @@ const said = { user: "good", sum: 5, items: [1, 2, 3], text: "hello" };
 for (const [transport, protocol] of [["WebSockets", "json"],
   ["WebSockets", "messagepack"], ["ServerSentEvents", "json"],
   ["LongPolling", "json"], ["LongPolling", "messagepack"]]) {
-  about("Chromium with @microsoft/signalr", "hub",
-    `${transport}, ${protocol}`);
+  about(peer, "hub", `${transport}, ${protocol}`);
   await test("a page of another origin", () => inPage(async (page) => {
     assert.deepEqual(await page.evaluate(talk,
       { url: `${url}/cross`, transport, protocol, token: "good" }),
@@ -74,7 +77,7 @@ for (const [transport, protocol] of [["WebSockets", "json"],
   }), 20);
 }
 
-about("Chromium with @microsoft/signalr", "hub", "any transport");
+about(peer, "hub", "any transport");
 await test("falls back to events where WebSocket is broken", () =>
   inPage(async (page) => {
     assert.deepEqual(await page.evaluate(talk,
