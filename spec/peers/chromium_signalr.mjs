@@ -58,9 +58,10 @@ async function inPage(body) {
 
 const said = { user: "good", sum: 5, items: [1, 2, 3], text: "hello" };
 
-for (const [transport, protocol] of [["WebSockets", "json"],
-  ["WebSockets", "messagepack"], ["ServerSentEvents", "json"],
-  ["LongPolling", "json"], ["LongPolling", "messagepack"]]) {
+const ways = [["WebSockets", "json"], ["WebSockets", "messagepack"],
+  ["ServerSentEvents", "json"], ["LongPolling", "json"],
+  ["LongPolling", "messagepack"]];
+for (const [transport, protocol] of ways) {
   about(peer, "hub", `${transport}, ${protocol}`);
   await test("a page of another origin", () => inPage(async (page) => {
     assert.deepEqual(await page.evaluate(talk,
@@ -84,6 +85,48 @@ await test("falls back to events where WebSocket is broken", () =>
       { url: `${url}/cross`, token: "good", isBroken: true }),
     { name: "ServerSentEvents", ...said });
   }), 20);
+// Runs in the page: a client by each way, of which all hear each. It
+// is said until that was heard, for a process may be late to listen.
+async function crowd({ url, ways }) {
+  const { signalR } = window, all = [];
+  for (const [transport, protocol] of ways) {
+    const builder = new signalR.HubConnectionBuilder().withUrl(url, {
+      transport: signalR.HttpTransportType[transport],
+      accessTokenFactory: () => "good",
+    }).configureLogging(signalR.LogLevel.None);
+    if (protocol === "messagepack") {
+      builder.withHubProtocol(
+        new signalR.protocols.msgpack.MessagePackHubProtocol());
+    }
+    const connection = builder.build(), heard = new Set();
+    let told = () => {};
+    connection.on("Told", (text) => { heard.add(text); told(); });
+    all.push({ connection, heard, next: () => new Promise((resolve) => {
+      told = resolve;
+      setTimeout(resolve, 500);
+    }) });
+    await connection.start();
+  }
+  for (const [i, { connection }] of all.entries()) {
+    for (const { heard, next } of all) {
+      while (!heard.has(`${i}`)) {
+        const come = next();
+        await connection.invoke("To", "all", null, `${i}`);
+        await come;
+      }
+    }
+  }
+  const counts = all.map(({ heard }) => heard.size);
+  for (const { connection } of all) await connection.stop();
+  return counts;
+}
+
+await test("pages by every way hear each other", () =>
+  inPage(async (page) => {
+    assert.deepEqual(await page.evaluate(crowd,
+      { url: `${url}/cross`, ways }),
+    Array(ways.length).fill(ways.length));
+  }), 40);
 await test("a page that is left is gone at once", () =>
   inPage(async (page) => {
     const id = await page.evaluate(async (url) => {

@@ -38,10 +38,13 @@ const browser = await chromium.launch({
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost"],
 });
 
-// A sample on a free port, ready; lines are what it has said so far.
-export async function serve(name, port = 0) {
-  const child = spawn(process.env.LUA ?? "lua5.4",
-    [`../../examples/${name}.lua`, port],
+// A sample on a free port, ready; lines are what it has said so far. With
+// workers in so many processes, which a Redis joins.
+export async function serve(name, port = 0, workers = 0) {
+  const sample = `../../examples/${name}.lua`;
+  const command = workers === 0 ? [sample, port] : ["../../bin/evws", "serve",
+    "--workers", workers, "--redis", "spawn", sample, "--", port];
+  const child = spawn(process.env.LUA ?? "lua5.4", command,
     { stdio: ["ignore", "pipe", "inherit"] });
   children.add(child);
   const self = { child, lines: [] };
@@ -88,9 +91,9 @@ async function open(url, options) {
   return page;
 }
 
-export function withSample(name, title, body, seconds = 40) {
+export function withSample(name, title, body, seconds = 40, workers = 0) {
   return test(`${name}: ${title}`, async () => {
-    const server = await serve(name), pages = [];
+    const server = await serve(name, 0, workers), pages = [];
     const tab = async (hash = "", options = {}) => {
       pages.push(await open(server.url + "/" + hash, options));
       return pages.at(-1);
