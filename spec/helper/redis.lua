@@ -285,16 +285,24 @@ function real:again()
   end, "redis-server to begin", 20)
 end
 
+-- The port may be another's by the time that it begins.
+local function on_free_port(self)
+  for _ = 1, 3 do
+    local listener = assert(probe.listen "127.0.0.1")
+    self.port = listener.port
+    listener:close()
+    self:again()
+    if not self.failed then return end
+  end
+end
+
 function redis.start(arguments)
-  local listener = assert(probe.listen "127.0.0.1")
   local self = setmetatable({ arguments = arguments or "" }, real)
-  self.port = listener.port
-  listener:close()
   self.directory = run "mktemp -d"
   self.path = self.directory .. "/redis.sock"
   self.url = "redis+unix:" .. self.path
   open[#open + 1] = self
-  self:again()
+  on_free_port(self)
   return self
 end
 
