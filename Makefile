@@ -424,13 +424,16 @@ docs:
 
 ## soak: everything at once, for long: make soak SECONDS=600 CONNECTIONS=5000
 #   in several processes, by way of Redis: make soak WORKERS=4
+#   clients of channels through reloads: make soak RELOADS=10 CONNECTIONS=1000
 soak:
-	@$(SETUP) run $(if $(WORKERS),hiredis redis)
+	@$(SETUP) run $(if $(WORKERS)$(RELOADS),hiredis redis)
 	$(again) $(jobs) build-core
 	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) $(LUA) \
-	  $(if $(WORKERS),bench/soak_workers.lua $(WORKERS),bench/soak.lua) \
-	  $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
-	  $(or $(CONNECTIONS),$(if $(WORKERS),2000,5000))
+	  $(if $(RELOADS),bench/soak_channels.lua $(RELOADS) $(or $(WORKERS),2) \
+	    $(or $(CONNECTIONS),1000),$(if $(WORKERS),bench/soak_workers.lua \
+	    $(WORKERS),bench/soak.lua) \
+	    $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
+	    $(or $(CONNECTIONS),$(if $(WORKERS),2000,5000)))
 
 ## faults: each allocation and call fails, once and for good: [FAULTS=n]
 #   n: of each kind at the most; without, all of them

@@ -3,6 +3,7 @@
 -- "ready", then serves until it is ended.
 local ws = require "evws"
 local channels = require "evws.channels"
+local core = require "evws.core"
 local jwt = require "evws.channels.jwt"
 
 local secret = "a secret of thirty-two bytes ...."
@@ -35,6 +36,7 @@ local rpc = {
   slow = function(_, data) ws.sleep(0.05) return data end,
   fail = function() error "secret" end,
   refuse = function() channels.raise(444, "not today") end,
+  backplane = function() return core.worker.backplane end,
   me = function(client)
     return { id = client.id, user = client.user, name = client.name,
       headers = channels.object(client.headers) }
@@ -64,7 +66,7 @@ local rpc = {
 }
 
 chat = channels.new { secret = secret, namespaces = namespaces, rpc = rpc,
-  ping = 1, pong = true, expiry_grace = 2, origins = "*",
+  max_recovered = 2000, ping = 1, pong = true, expiry_grace = 2, origins = "*",
   on_error = function() end,
   connect = function(client)
     local data = client.data or {}
