@@ -11,11 +11,11 @@ local ws = require "evws"
 local backoff = require "evws.channels.backoff"
 local calls = require "evws.channels.calls"
 local connect_options = require "evws.channels.connect_options"
-local errors = require "evws.channels.errors"
 local events = require "evws.channels.events"
 local incoming = require "evws.channels.incoming"
 local json = require "evws.channels.json"
 local subscription = require "evws.channels.subscription"
+local token = require "evws.channels.token"
 local values = require "evws.values"
 
 local connection = { __name = "evws.channels.connection" }
@@ -26,7 +26,6 @@ for name, fn in pairs(calls) do connection[name] = fn end
 local null = values.null
 local gmatch = string.gmatch
 local longest_asked = 3600 -- seconds that a server may ask for
-local longest_ttl = 1e7 -- seconds that a timer waits
 
 local lost = { message = "lost" } -- it may have been done
 
@@ -70,7 +69,7 @@ local function let_go(self)
 end
 
 -- For good. code: of a Close, or of the error that connect was answered with.
-local function finish(self, code, reason)
+function connection:finish(code, reason)
   if self.state == "closed" then return end
   self.state, self.code, self.reason = "closed", code, reason
   self.last_conn = let_go(self)
@@ -99,7 +98,7 @@ local function left(self, code, reason, response)
   local status = response and response.status or 101
   if is_final(code) or not is_passing(status) or not self.options.reconnect
     or self.is_first_awaited then
-    return finish(self, status ~= 101 and status or code, reason)
+    return self:finish(status ~= 101 and status or code, reason)
   end
   local lasted = self.connected_at and ws.now() - self.connected_at or 0
   if lasted > (self.backoff.delay or 0) then self.backoff:reset() end
@@ -117,7 +116,7 @@ local function left(self, code, reason, response)
 end
 
 -- Ends the connection of this moment by oneself, for another.
-local function abandon(self, code, reason)
+function connection:abandon(code, reason)
   local conn = self.conn
   if not conn then return end
   self.conn = nil
@@ -125,7 +124,7 @@ local function abandon(self, code, reason)
   left(self, code, reason)
 end
 
-function connection:drop(reason) abandon(self, 1006, reason) end
+function connection:drop(reason) self:abandon(1006, reason) end
 
 -- ---- requests ----
 
@@ -156,68 +155,7 @@ function connection:ask(name, fields, done, is_vital)
   return id
 end
 
--- A function of the program that brings a token: text; or false, and an error:
--- one that it raises is told, and passes.
-function connection:call_getter(getter, of)
-  local ok, token = xpcall(getter, errors.catch, of)
-  if not ok then
-    self.events:report(token)
-    return false, { code = 100, message = "no token", temporary = true }
-  end
-  if type(token) == "string" and token ~= "" then return token end
-  return false, { code = 101, message = errors.unauthorized.message }
-end
-
--- ---- connect and refresh ----
-
-local function token_of(self)
-  local token = self.options.token
-  if type(token) ~= "function" then return token end
-  if self.token then return self.token end
-  local text, why = self:call_getter(token, self)
-  if text then self.token = text end
-  return text, why
-end
-
--- An error instead of a connection.
-local function refused(self, err)
-  if not err.code then return end
-  local has_getter = type(self.options.token) == "function"
-  if err.code == 109 then self.token = nil end
-  if err.temporary or err.code == 109 and has_getter then
-    return abandon(self, err.code, err.message)
-  end
-  finish(self, err.code, err.message)
-end
-
-local refresh
-
-local function refresh_in(self, seconds)
-  if type(self.options.token) ~= "function" then return end
-  local conn = self.conn
-  conn:after(math.min(seconds, longest_ttl), function()
-    refresh(self, conn)
-  end)
-end
-
-function refresh(self, conn)
-  self.token = nil
-  local token, why = token_of(self)
-  if self.conn ~= conn then return end
-  local function failed(err)
-    if err.code and err.temporary then
-      refresh_in(self, self.backoff.rule and self.backoff.rule.initial or 1)
-    else
-      refused(self, err)
-    end
-  end
-  if not token then return failed(why) end
-  self:ask("refresh", '{"token":' .. json.text(token) .. "}",
-    function(reply, err)
-      if err then return failed(err) end
-      if reply.expires and reply.ttl then refresh_in(self, reply.ttl) end
-    end, true)
-end
+-- ---- connect ----
 
 -- Pings come, or there is nobody any more.
 local function listen_for_pings(self, reply)
@@ -246,7 +184,7 @@ local function opened(self, reply)
   self.state, self.id, self.connected_at = "connected", reply.client, ws.now()
   self.is_first_awaited = nil
   listen_for_pings(self, reply)
-  if reply.expires and reply.ttl then refresh_in(self, reply.ttl) end
+  if reply.expires and reply.ttl then token.refresh_in(self, reply.ttl) end
   local data = reply.data
   if data == null then data = nil end
   self.events:add(on_connected, self, data)
@@ -277,20 +215,20 @@ local function past_of(self)
 end
 
 local function say_who(self, conn)
-  local token, why = token_of(self)
+  local text, why = token.of(self)
   if self.conn ~= conn then return end
-  if token == false then return refused(self, why) end
+  if text == false then return token.refused(self, why) end
   local options = self.options
   local parts = { '{"name":' .. json.text(options.name) .. ',"version":'
     .. json.text(options.version or ws.version) }
-  if token then parts[#parts + 1] = '"token":' .. json.text(token) end
+  if text then parts[#parts + 1] = '"token":' .. json.text(text) end
   if self.data_text then parts[#parts + 1] = '"data":' .. self.data_text end
   local past = past_of(self)
   if past[1] then
     parts[#parts + 1] = '"subs":{' .. table.concat(past, ",") .. "}"
   end
   self:ask("connect", table.concat(parts, ",") .. "}", function(reply, err)
-    if err then return refused(self, err) end
+    if err then return token.refused(self, err) end
     opened(self, reply)
   end, true)
 end
@@ -336,7 +274,7 @@ function pushes.message(self, _, fields)
 end
 
 function pushes.disconnect(self, _, fields)
-  abandon(self, fields.code or 3000, fields.reason or "")
+  self:abandon(fields.code or 3000, fields.reason or "")
 end
 
 local function push(self, message)
@@ -367,7 +305,7 @@ end
 local function take(self, line)
   local message = incoming.read(line)
   if not message then
-    return finish(self, 1002, "what came is none of the protocol's messages")
+    return self:finish(1002, "what came is none of the protocol's messages")
   elseif message.id then
     replied(self, message)
   elseif message.push then
@@ -436,12 +374,12 @@ function connection.new(url, given, level)
   if options.on_connected then return self end
   local is_there, message, code = self:ready(nil)
   if is_there then return self end
-  finish(self, code or 1000, message)
+  self:finish(code or 1000, message)
   return nil, message, code
 end
 
 function connection:close()
-  finish(self, 1000, "closed")
+  self:finish(1000, "closed")
   return true
 end
 

@@ -6,6 +6,7 @@
 local ws = require "evws"
 local backoff = require "evws.channels.backoff"
 local json = require "evws.channels.json"
+local tokens = require "evws.channels.token"
 local values = require "evws.values"
 
 local subscription = { __name = "evws.channels.subscription" }
@@ -118,9 +119,9 @@ end
 
 -- Its token: text or nil; false where there is none; raises nothing.
 local function token_of(self)
-  local token = self.options.token
-  if type(token) ~= "function" then return token end
-  return self.connection:call_getter(token, self)
+  local given = self.options.token
+  if type(given) ~= "function" then return given end
+  return tokens.ask(self.connection, given, self)
 end
 
 local function fields_of(self, token)
