@@ -88,7 +88,7 @@ describe("a request", function()
 
   it("BI-31 costs in proportion to its length when it comes octet by octet",
     guarded(function(g)
-      local server = g:listen()
+      local server = g:listen { handshake_timeout = 600 }
       local function cost(n)
         local bytes = upgrade(fillers(n, "X-%d: " .. ("y"):rep(1000)))
         return common.cpu(function()

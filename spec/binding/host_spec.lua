@@ -39,7 +39,7 @@ local raised = {
 local handlers = {
   on_open = function() end,
   on_message = function(raw) raw:send(t.frame("text", "x")) end,
-  on_drain = function(raw) raw:send(t.frame("text", "fill")) raw:frame() end,
+  on_drain = function(raw) raw:send(t.frame("text", "fill")) raw:frame(20) end,
 }
 
 -- A server whose handler `name` is fn (for connections to /raise) and which

@@ -233,9 +233,12 @@ describe("ws.static", function()
       write("site/odd/future", "x")
       local later = os.time() + 86400
       lfs.touch(tree .. "/site/odd/future", later, later)
+      local before = os.date "!%d %b %Y"
       local _, _, headers = ask(serve, "/odd/future")
-      local today = os.date("!%d %b %Y")
-      contains(headers["Last-Modified"], today)
+      local modified = headers["Last-Modified"]
+      if not modified:find(before, 1, true) then -- at midnight
+        contains(modified, os.date "!%d %b %Y")
+      end
     end)
   end)
 
