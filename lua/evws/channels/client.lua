@@ -26,8 +26,7 @@ local at_once = 512 -- commands of a frame, before others have their turn
 
 function client.new(app, conn, id, request)
   return setmetatable({ app = app, conn = conn, id = id, request = request,
-    state = "new", subs = {}, n_subs = 0, chains = {}, ready = {},
-    n_running = 0, n_waiting = 0, heard = app.clock.now }, client)
+    state = "new", subs = {}, n_subs = 0, heard = app.clock.now }, client)
 end
 
 -- ---- what it is sent ----
@@ -58,25 +57,41 @@ end
 
 -- ---- commands, side by side and one after the other ----
 
+-- What is under way: channel -> jobs that wait for the one before; jobs that
+-- wait for a place. Who is idle has none, and there are many of them.
+local spare
+
+local function begin_jobs(self)
+  local jobs = spare or { chains = {}, ready = {}, n_running = 0,
+    n_waiting = 0 }
+  spare, self.jobs = nil, jobs
+  return jobs
+end
+
+local function end_jobs(self, jobs)
+  if self.jobs == jobs then self.jobs = nil end
+  if next(jobs.chains) == nil and jobs.n_waiting == 0 then spare = jobs end
+end
+
 -- What comes after this job: the channel's next goes behind all that is ready.
-local function next_job(self, job)
-  local ready, chain = self.ready, job.channel and self.chains[job.channel]
+local function next_job(self, jobs, job)
+  local ready, chain = jobs.ready, job.channel and jobs.chains[job.channel]
   if chain then
     if chain[1] then
       ready[#ready + 1] = table.remove(chain, 1)
     else
-      self.chains[job.channel] = nil
+      jobs.chains[job.channel] = nil
     end
   end
   local following = table.remove(ready, 1)
   if following then
-    self.n_waiting = self.n_waiting - 1
+    jobs.n_waiting = jobs.n_waiting - 1
     if self.room then self.room:put(true) end
   end
   return following
 end
 
-local function work(self, job)
+local function work(self, jobs, job)
   repeat
     local ok, result = xpcall(job.fn, catch, self, job.request, job.channel,
       job.id)
@@ -85,23 +100,26 @@ local function work(self, job)
     elseif result and job.id then
       self:write(push.reply(job.id, job.name, result))
     end
-    job = next_job(self, job)
+    job = next_job(self, jobs, job)
   until not job
-  self.n_running = self.n_running - 1
+  jobs.n_running = jobs.n_running - 1
+  if jobs.n_running == 0 then end_jobs(self, jobs) end
 end
 
 local function submit(self, job)
   local options, channel = self.app.options, job.channel
-  local chain = channel and self.chains[channel]
-  if channel and not chain then self.chains[channel] = {} end
-  if not chain and self.n_running < options.parallel then
-    self.n_running = self.n_running + 1
-    return spawn_now(work, self, job)
+  local jobs = self.jobs or begin_jobs(self)
+  local chain = channel and jobs.chains[channel]
+  if channel and not chain then jobs.chains[channel] = {} end
+  if not chain and jobs.n_running < options.parallel then
+    jobs.n_running = jobs.n_running + 1
+    return spawn_now(work, self, jobs, job)
   end
-  local list = chain or self.ready
+  local list = chain or jobs.ready
   list[#list + 1] = job
-  self.n_waiting = self.n_waiting + 1
-  while self.n_waiting >= options.max_commands and self.state == "open" do
+  jobs.n_waiting = jobs.n_waiting + 1
+  while self.jobs == jobs and jobs.n_waiting >= options.max_commands
+    and self.state == "open" do
     self.room = self.room or ws.queue(1)
     self.room:take()
   end
@@ -249,7 +267,8 @@ end
 function client:ended(code, reason)
   local was_open = self.user ~= nil
   self.state = "closed"
-  self.chains, self.ready, self.n_waiting = {}, {}, 0
+  local jobs = self.jobs
+  if jobs then jobs.chains, jobs.ready, jobs.n_waiting = {}, {}, 0 end
   if self.room then self.room:put(true) end
   self.app.clock:drop(self)
   subscribe.leave_all(self)
