@@ -152,8 +152,12 @@ local function report(seconds, n)
   print(("%d messages: %d lost inside, %d twice or late, %d lost between "
     .. "processes, %d while Redis was away"):format(count.got, count.lost,
     count.twice, count.beyond, count.away))
-  return count.lost + count.twice + count.beyond + count.refused == 0
-    and count.got > 0
+  local failed = count.got > 0 and 0 or 1
+  for _, name in ipairs { "lost", "twice", "beyond", "refused" } do
+    if count[name] > 0 then failed = failed + 1 end
+  end
+  print(("soak: %d passed, %d failed"):format(5 - failed, failed))
+  return failed == 0
 end
 
 local function run(workers, seconds, n)

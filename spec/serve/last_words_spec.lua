@@ -1,0 +1,82 @@
+-- What workers publish until their very end reaches other processes, and each
+-- message once, while they are replaced and ended.
+
+local kit = require "spec.serve.kit"
+local redis = require "spec.helper.redis"
+local t = require "spec.helper"
+
+-- It speaks until ws.run has returned, and once more behind that.
+local script = [[
+local serial, n = require "evws.core".worker.serial, 0
+local bus = ws.backplane { url = "%s", timeout = 60, pending_timeout = 60 }
+local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  backplane = bus })
+local function speak()
+  for _ = 1, 20 do
+    local _, why = server:publish("words", serial .. " " .. n + 1)
+    if why then return end
+    n = n + 1
+  end
+end
+ws.spawn(function()
+  assert(bus:wait(60))
+  ws.every(0.002, speak)
+end)
+]] .. kit.ready .. [[
+run()
+speak()
+say("last", serial, n)
+]]
+
+describe("what workers publish last", function()
+  if not (redis.is_built() and redis.has_server()) then
+    it("arrives", function() pending "no hiredis, or no redis-server" end)
+    return
+  end
+
+  after_each(function()
+    kit.cleanup()
+    redis.cleanup()
+  end)
+
+  for _, way in ipairs { "a Unix socket", "TCP" } do
+    it("arrives by " .. way, function()
+      local db = redis.start()
+      local url = way == "TCP" and "redis://127.0.0.1:" .. db.port or db.url
+      local bus = redis.bus { url = url, timeout = 60 * t.factor }
+      local last, n_heard, odd = {}, 0, nil
+      local ear = t.listen { backplane = bus }
+      ear:hear("words", function(message)
+        local serial, n = message:match "^(%d+) (%d+)$"
+        if tonumber(n) ~= (last[serial] or 0) + 1 then odd = odd or message end
+        last[serial] = tonumber(n)
+        n_heard = n_heard + 1
+      end)
+      t.wait(function()
+        return db:ask("PUBSUB", "NUMSUB", "evws:t:words")[2] == 1
+      end, "the ear")
+      local served = kit.serve(script:format(url), "--workers 2")
+      served:await("^worker", 2, 20)
+      local function hear(n)
+        local before = n_heard
+        t.wait(function() return n_heard >= before + n end, "words", 20)
+      end
+      for i = 1, 2 do
+        hear(200)
+        served.child:signal "HUP"
+        served:await("^last", 2 * i, 40)
+      end
+      hear(200)
+      served.child:signal "TERM"
+      served:await("^last", 6, 40)
+      assert.equal(0, served.child:ended(40))
+      for serial, n in served.child:output():gmatch "last (%d+) (%d+)\n" do
+        t.wait(function()
+          return (last[serial] or 0) >= tonumber(n)
+        end, "the last word of " .. serial, 20)
+        assert.equal(tonumber(n), last[serial] or 0)
+      end
+      assert.is_nil(odd)
+    end)
+  end
+end)
