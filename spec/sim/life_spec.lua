@@ -53,6 +53,32 @@ describe("the same seed", function()
     assert.is_true(first ~= trace_of(8))
   end)
 
+  it("does so behind a network that had to be abandoned", function()
+    -- left while the server's side waits for the end of the client's
+    local function run()
+      local net = sim.new { delay = 0.1, trace = true }
+      net:run(function()
+        local server = assert(ws.listen { port = 0, path = "/",
+          on_message = function(conn, message) conn:send(message) end })
+        local conn = net:connect(("ws://localhost:%d/"):format(server.port))
+        conn:send "x"
+        assert.equal("x", conn:receive())
+        conn:close()
+        net:advance(0.15)
+      end)
+      return net:trace()
+    end
+    local first = run()
+    sim.new():run(function()
+      local function again()
+        ws.connect("ws://localhost:1/", { on_open = function() end,
+          on_close = again })
+      end
+      again()
+    end)
+    assert.equal(first, run())
+  end)
+
   it("does so in another process", function()
     local name = os.tmpname()
     local file = assert(io.open(name, "w"))

@@ -56,7 +56,7 @@ void ws_world_end(struct ws_state *st) {
   st->sim = NULL;
   st->drive = NULL;
   st->free_slot = WS_NO_SLOT;
-  st->n_slots = 0;
+  st->n_anchored = st->n_slots = 0;
 }
 
 /* Connections and servers have been finalized before: the state is older
