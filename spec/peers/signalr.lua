@@ -181,8 +181,7 @@ end })
 serve("/cross", { origins = function(origin)
   return origin:find "^http://localhost:%d+$" ~= nil
 end, authorize = function(request)
-  local is_asked = request.method == "OPTIONS"
-  if not is_asked and user_id(request) ~= "good" then return 401 end
+  if user_id(request) ~= "good" then return 401 end
 end })
 
 local bundles = ws.static "node_modules/@microsoft"

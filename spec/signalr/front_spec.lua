@@ -639,6 +639,23 @@ describe("a hub's path", function()
     end
   end)
 
+  it("has none of the listener's handlers", function()
+    local called = {}
+    local listen = {}
+    for _, name in ipairs { "on_open", "on_message", "on_ping", "on_pong",
+      "on_drain", "on_close" } do
+      listen[name] = function() called[#called + 1] = name end
+    end
+    local server, hub = serve(nil, listen)
+    local _, raw = upgraded(server)
+    get_ready(raw)
+    raw:send(frame("pong", "a") .. frame("ping", "b"))
+    raw:expect_frame("pong", "b")
+    raw:send(frame("close", "\3\232")):expect_close(1000)
+    t.wait(function() return hub.n_sessions == 0 end, "its end")
+    assert.same({}, called)
+  end)
+
   it("may be mounted on a server that is there", function()
     local hub = signalr.hub { methods = { Echo = function(_, x)
       return x

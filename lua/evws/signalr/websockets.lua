@@ -83,6 +83,8 @@ local function chunk(conn, bytes, kind)
   if session and session.transport == self then session:hear(bytes, kind) end
 end
 
+local function ignore() end
+
 -- The fields of a route that have to do with WebSockets.
 function websockets.fill(hub, route)
   local options = hub.options
@@ -90,6 +92,8 @@ function websockets.fill(hub, route)
   route.on_upgrade = function(request) return judge(hub, request) end
   route.on_open = function(conn) open(hub, conn) end
   route.on_chunk, route.on_close = chunk, close
+  -- not the listener's
+  route.on_drain, route.on_ping, route.on_pong = ignore, ignore, ignore
   route.keepalive_interval, route.keepalive_timeout = interval, 2 * interval
   route.close_timeout = options.close_timeout
   route.stall_timeout = options.stall_timeout
