@@ -22,9 +22,8 @@ describe("max_pending, of a crowd that comes at once", function()
 
     it("keeps the latest of those that " .. name, function()
       local list, most, n = {}, 3, 12
-      local server = t.listen { max_pending = most, on_request = function()
-        return 200, "here"
-      end }
+      local server = t.listen { max_pending = most, handshake_timeout = 1000,
+        on_request = function() return 200, "here" end }
       for i = 1, most do list[i] = t.raw(server):send(bytes):flush() end
       t.wait(function() return server:stats().pending == most end, "the first")
       for _ = 1, 5 do t.turn() end -- what they have sent is read

@@ -319,6 +319,64 @@ describe("a turn", function()
       end)
     end
 
+    local look = 256 << 10
+
+    for _, kind in ipairs { "watch", "job", "late" } do
+      it("looks at the clock: " .. kind, function()
+        local items, ran = {}, {}
+        for i = 1, 5 do
+          local function fn()
+            ran[#ran + 1] = i
+            loop:now(loop:now() + 0.0015)
+            loop:spend(look)
+          end
+          items[i] = kind == "watch" and loop:watch(i, fn)
+            or loop[kind](loop, fn)
+        end
+        start(items, kind)
+        loop:turn()
+        assert.same({ 1, 2 }, ran)
+        loop:turn()
+        assert.same({ 1, 2, 3, 4 }, ran)
+        loop:turn()
+        assert.same({ 1, 2, 3, 4, 5 }, ran)
+      end)
+    end
+
+    it("does not look for what is less", function()
+      local items = five("job", look // 6)
+      for i = 1, 5 do items[i]:set() end
+      loop:now(1)
+      assert.same({ 1, 2, 3, 4, 5 }, turn_at(0))
+    end)
+
+    it("has no further round of jobs that spend again", function()
+      local n, job = 0, nil
+      job = loop:job(function()
+        n = n + 1
+        loop:spend(most // 8)
+        job:set()
+      end)
+      job:set()
+      loop:turn()
+      assert.equal(8, n)
+      loop:turn()
+      assert.equal(16, n)
+    end)
+
+    it("nor of jobs and late work that take turns", function()
+      local n, late = 0, nil
+      local job = loop:job(function() late:set() end)
+      late = loop:late(function()
+        n = n + 1
+        loop:spend(most // 8)
+        job:set()
+      end)
+      job:set()
+      loop:turn()
+      assert.equal(8, n)
+    end)
+
     it("gives each phase its share", function()
       local w = loop:watch(0, note("watch", function() loop:spend(most) end))
       local job = loop:job(note("job", function() loop:spend(most) end))

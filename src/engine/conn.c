@@ -16,11 +16,9 @@
 #include "engine/conn_send.h"
 #include "transport/linger.h"
 
-/* What a step towards being open takes, in microseconds: as much as it may be
- * on a slow machine. A page that is queued takes one. */
+/* What a step towards being open takes, in microseconds, at least. */
 #define PLAIN_COST 100
 #define TLS_COST 500
-#define PAGE 4096
 
 /* Of one that is over, or was never begun: a server's route goes with the
  * server, a client's with its object, and somebody may still look. */
@@ -263,17 +261,16 @@ static void on_late(struct ws_late *late) {
     ws_conn_update(c);
 }
 
-/* A connection that is not open; what it is owed by now was copied. */
+/* A connection that is not open. */
 static void begin(struct ws_conn *c, uint8_t got) {
   struct ws_watch *w = &c->stream.watch;
+  struct ws_loop *loop = w->loop;
   uint32_t cost = c->stream.tls ? TLS_COST : PLAIN_COST;
-  size_t queued = c->stream.queued;
-  if (!ws_loop_begins(c->stream.watch.loop, w, got, cost)) return;
+  if (!ws_loop_begins(loop, w, got, cost)) return;
+  double since = ws_loop_now(loop);
   if (got & WS_DEAF) ws_stream_fail(&c->stream, w->error);
   c->phase->calls->on_ready(c, got);
-  if (c->stream.queued > queued)
-    c->stream.watch.loop->begun +=
-      (uint32_t)((c->stream.queued - queued) / PAGE);
+  ws_loop_begun(loop, since, cost);
 }
 
 void ws_conn_on_ready(struct ws_watch *w) {

@@ -311,6 +311,7 @@ static void read_more(struct ws_conn *c) {
   if (space) {
     size_t direct = over < room ? over : room;
     ws_protocol_filled(&c->protocol, direct);
+    ws_loop_spend(loop, direct);
     over -= direct;
   }
   /* a full buffer: there may be more, which the next turn will see */

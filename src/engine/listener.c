@@ -11,10 +11,11 @@
 #include "engine/upgrade.h"
 #include "transport/linger.h"
 
-#define ACCEPTS_PER_TURN 64 /* established connections have their turn too */
-#define BACKLOG_MAX 65536   /* that are taken when a server closes */
-#define ACCEPT_AGAIN 0.1    /* seconds, after the descriptors ran out */
-#define OTHERS_FIRST 0.005  /* seconds, for whoever has fewer connections */
+/* Established connections have their turn too: so many, or WS_TURN_SECONDS. */
+#define ACCEPTS_PER_TURN 64
+#define BACKLOG_MAX 65536  /* that are taken when a server closes */
+#define ACCEPT_AGAIN 0.1   /* seconds, after the descriptors ran out */
+#define OTHERS_FIRST 0.005 /* seconds, for whoever has fewer connections */
 
 static const struct ws_slice nothing = {NULL, 0};
 
@@ -115,8 +116,10 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
 
 static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
   struct ws_io *io = s->loop->io;
+  double since = ws_loop_now(s->loop);
   int i;
   for (i = 0; i < most && w->want; i++) {
+    if (i && ws_loop_now(s->loop) - since >= WS_TURN_SECONDS) break;
     struct ws_address peer;
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) {

@@ -131,11 +131,16 @@ bool ws_loop_is_busy(const struct ws_loop *loop) {
 static void begin_phase(struct ws_loop *loop, struct ws_list *phase) {
   ws_list_splice(&loop->running, phase);
   loop->phase = phase;
-  loop->spent = 0;
 }
 
-void ws_loop_enough(struct ws_loop *loop) {
-  if (ws_list_is_empty(&loop->running)) return;
+void ws_loop_look(struct ws_loop *loop) {
+  if (loop->spent < WS_TURN_BYTES &&
+      ws_loop_now(loop) - loop->now < WS_TURN_SECONDS)
+    return;
+  if (ws_list_is_empty(&loop->running)) {
+    if (loop->phase != &loop->ready) loop->is_cut = true; /* no more rounds */
+    return;
+  }
   ws_list_splice(&loop->running, loop->phase);
   ws_list_splice(loop->phase, &loop->running);
   loop->is_cut = true;
@@ -154,8 +159,14 @@ bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
   return false;
 }
 
+void ws_loop_begun(struct ws_loop *loop, double since, uint32_t cost) {
+  double took = fmin((ws_loop_now(loop) - since) * 1e6, WS_TURN_BEGINS);
+  if (took > cost) loop->begun += (uint32_t)took - cost;
+}
+
 static void run_ready(struct ws_loop *loop) {
   struct ws_list *e;
+  loop->spent = 0;
   begin_phase(loop, &loop->ready);
   while ((e = ws_list_shift(&loop->running))) {
     struct ws_watch *w = WS_LIST_ENTRY(e, struct ws_watch, ready);
@@ -229,12 +240,16 @@ static void changed(struct ws_loop *loop) {
   if (!loop->in_turn) set_wake(loop);
 }
 
+/* All rounds share what may be spent; but jobs that took all of it leave as
+ * much to the late work, or it would wait for ever. */
 static void settle(struct ws_loop *loop) {
   int rounds = ROUNDS_MAX;
   loop->is_cut = false;
+  loop->spent = 0;
   while (rounds-- && !loop->is_cut &&
          (!ws_list_is_empty(&loop->jobs) || !ws_list_is_empty(&loop->late))) {
     run_jobs(loop);
+    if (loop->is_cut) loop->spent = 0;
     run_late(loop);
   }
   free_dead(loop);

@@ -69,8 +69,8 @@ struct ws_loop {
   struct ws_list late;
   struct ws_list running; /* of one of these three, what has its turn still */
   struct ws_list *phase;  /* which one */
-  size_t spent;           /* in this phase: bytes that the kernel was handed,
-                           * and the work of inflating */
+  size_t spent;           /* bytes that the kernel was handed, and the work of
+                           * inflating: for descriptors, then for the rest */
   bool is_cut;            /* a phase of this turn was ended by that */
   uint32_t begun;         /* microseconds spent on what is not open yet */
   struct ws_late begun_late;
@@ -157,13 +157,16 @@ void ws_loop_job(struct ws_loop *loop, struct ws_job *job);
 void ws_loop_late(struct ws_loop *loop, struct ws_late *late);
 
 /* The kernel was handed a lot of bytes, which takes its time. Beyond
- * WS_TURN_BYTES those that have not had their turn in this phase (descriptors,
- * jobs, late work) have it first in the next one. */
+ * WS_TURN_BYTES, or beyond WS_TURN_LOOK when WS_TURN_SECONDS have passed, those
+ * that have not had their turn in this phase (descriptors, jobs, late work)
+ * have it first in the next one. */
 #define WS_TURN_BYTES (2 * 1024 * 1024)
-void ws_loop_enough(struct ws_loop *loop);
+#define WS_TURN_LOOK (256 * 1024)
+#define WS_TURN_SECONDS 0.002
+void ws_loop_look(struct ws_loop *loop);
 static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   loop->spent += bytes;
-  if (loop->spent >= WS_TURN_BYTES) ws_loop_enough(loop);
+  if (loop->spent >= WS_TURN_LOOK) ws_loop_look(loop);
 }
 
 /* What begins (handshakes, requests) leaves most of a turn to those who are
@@ -172,6 +175,9 @@ static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
 #define WS_TURN_BEGINS 2000
 bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
                     uint32_t cost);
+
+/* It has gone on since then: what that took beyond its cost counts as well. */
+void ws_loop_begun(struct ws_loop *loop, double since, uint32_t cost);
 
 /* Frees memory from ws_mem_alloc (at least sizeof(struct ws_list)) at the end
  * of the turn, when nothing on the C stack can know it any more. */

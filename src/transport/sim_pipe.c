@@ -190,7 +190,7 @@ void ws_sim_hold_end(struct ws_sim_socket *socket, bool on) {
   struct ws_sim_pipe *pipe = &socket->in;
   double at = socket->sim->now + ws_sim_delay(socket->sim, &socket->link);
   struct ws_sim_piece *piece = first_of(pipe);
-  size_t n = pipe->pieces.len / sizeof *piece;
+  size_t n = piece ? pipe->pieces.len / sizeof *piece : 0;
   if (socket->is_held == on) return;
   socket->is_held = on;
   ws_heap_clear(&socket->sim->heap, &pipe->timer);
