@@ -465,6 +465,15 @@ describe("time", function()
     c:closed(3005, "connection expired")
   end)
 
+  it("keeps no lists of commands that are done", function()
+    local chat, server = kit.serve { namespaces = { a = { publish = true } } }
+    local c = kit.open(server)
+    for _, name in ipairs { "subscribe", "unsubscribe", "publish" } do
+      c:call(name, { channel = "a", data = 1 })
+      t.wait(function() return next(chat.clients).jobs == nil end)
+    end
+  end)
+
   it("stands still while nobody is there", function()
     local chat, server = kit.serve()
     local c = kit.open(server)
