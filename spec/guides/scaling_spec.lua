@@ -76,7 +76,7 @@ describe("docs/scaling.md", function()
 
   it("has a publisher that ends where there is no Redis", function()
     local child = start(2, "redis://127.0.0.1:1")
-    assert.equal(1, child:ended())
+    assert.equal(1, child:ended(30))
     assert.is_truthy(child:errors():find("timeout", 1, true))
   end)
 end)
