@@ -174,8 +174,8 @@ endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test cross asan coverage mutate lint format \
-  peers soak faults simulate hostile run-faults conformance docs fuzz dist \
-  install uninstall clean help flags build-core build-all build-fuzz \
+  peers soak churn faults simulate hostile run-faults conformance docs fuzz \
+  dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts bench pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -434,6 +434,17 @@ soak:
 	    $(WORKERS),bench/soak.lua) \
 	    $(if $(filter file,$(origin SECONDS)),600,$(SECONDS)) \
 	    $(or $(CONNECTIONS),$(if $(WORKERS),2000,5000)))
+
+## churn: what stays of connections that come and go: [ROUNDS=100]
+#   [CONNECTIONS=10000] [DEFLATE=1]
+churn:
+	@$(SETUP) run
+	$(again) $(jobs) build-bench
+	@tools/certificate.sh build/certificates/
+	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) \
+	  EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" $(LUA) bench/churn.lua \
+	  "$(or $(ROUNDS),100)" "$(or $(CONNECTIONS),10000)" \
+	  $(if $(DEFLATE),deflate)
 
 ## faults: each allocation and call fails, once and for good: [FAULTS=n]
 #   n: of each kind at the most; without, all of them

@@ -269,3 +269,50 @@ describe("what is over is collected:", function()
     end)
   end
 end)
+
+-- In a process whose Lua holds little else, and that allocates nothing more.
+local crowd = [[
+  collectgarbage(%q)
+  local weak = setmetatable({}, { __mode = "k" })
+  local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+    on_open = function(conn) weak[conn] = true end })
+  local url = "ws://127.0.0.1:" .. server.port
+  local made = 0
+  local function come_and_go(n)
+    local all = {}
+    for i = 1, n do
+      local conn = assert(ws.connect(url))
+      all[i], weak[conn] = conn, true
+    end
+    for i = 1, n do all[i]:close() end
+    while server.connections > 0 do ws.sleep(0.01) end
+    made = made + 2 * n
+  end
+  local function left()
+    local n = 0
+    for _ in pairs(weak) do n = n + 1 end
+    return n
+  end
+  -- what goes behind a collection may be too few for a further one: more come
+  ws.run(function()
+    local limit = ws.now() + 60
+    repeat
+      for _ = 1, 10 do come_and_go(60) end
+      local again = ws.now() + 10
+      repeat ws.sleep(0.1) until left() < 300 or ws.now() > again
+    until left() < 300 or ws.now() > limit
+    assert(made >= 1200 and left() < 300, "some stay")
+    server:close()
+  end)
+]]
+
+describe("a crowd that has gone is collected", function()
+  after_each(kit.cleanup)
+
+  for _, mode in ipairs { "incremental", "generational" } do
+    it("while nothing happens, by the " .. mode .. " collector", function()
+      local child = kit.run(crowd:format(mode))
+      assert.equal(0, child:ended(60), child:errors())
+    end)
+  end
+end)

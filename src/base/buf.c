@@ -71,6 +71,12 @@ size_t ws_mem_used(void) {
   return atomic_load_explicit(&used, memory_order_relaxed);
 }
 
+void ws_mem_trim(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 void *ws_mem_alloc(size_t size) {
   assert(size > 0);
   return is_failing() ? NULL : count(malloc(size));

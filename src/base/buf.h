@@ -30,6 +30,10 @@ void *ws_mem_lend(void *p, size_t size, bool is_last);
 /* Bytes that are allocated in this process, as the allocator rounds them. */
 size_t ws_mem_used(void);
 
+/* Gives the system what the allocator keeps between things that stay, as far
+ * as it can: some 10 to 40 ms for each 100 MB. */
+void ws_mem_trim(void);
+
 /* Sanitizer builds only: the n-th allocation from now fails (1 is the next),
  * and with `every` all later ones too; 0 turns it off. Elsewhere it does
  * nothing and returns false. */

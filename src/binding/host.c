@@ -3,6 +3,7 @@
 #include "binding/host.h"
 
 #include "binding/anchors.h"
+#include "binding/collect.h"
 #include "binding/conn_handlers.h"
 #include "binding/conn_task.h"
 #include "binding/deliver.h"
@@ -180,9 +181,11 @@ static struct ws_conn *on_new(struct ws_host *host, struct ws_server *s) {
 
 static void on_free(struct ws_conn *c) {
   struct lua_conn *lc = ws_lua_conn(c);
+  struct ws_state *st = ws_state_of_conn(c);
   lc->tasks++; /* whoever is woken may be the last one that holds it */
   on_ended(c);
-  ws_anchor_leave(ws_state_of_conn(c), lc);
+  ws_anchor_leave(st, lc);
+  ws_collect_note(st);
 }
 
 /* Who only waits for the end is not. */

@@ -35,6 +35,15 @@ struct lua_conn;
 struct lua_timer;
 struct ws_task;
 
+/* collect.c: of connections that have gone. */
+struct ws_collecting {
+  struct ws_timer timer;
+  uint32_t gone;  /* since what they left was collected last */
+  uint32_t seen;  /* of these, when it was looked last */
+  uint32_t steps; /* that are left of a collection; 0: none is under way */
+  uint32_t cycles;
+};
+
 struct ws_state {
   struct ws_host host; /* first */
   lua_State *L;        /* the main thread */
@@ -60,6 +69,7 @@ struct ws_state {
   uint32_t free_slot; /* of the anchors; WS_NO_SLOT: none, but behind */
   uint32_t n_anchored;
   uint32_t n_slots; /* those that have been in use */
+  struct ws_collecting collecting;
 
   const struct ws_event *event; /* the message a receiver is woken with */
   int on_error;                 /* registry: ws.on_error, LUA_NOREF: stderr */

@@ -1,0 +1,75 @@
+/* collect.c: Lua collects while it allocates, so that of a crowd that has gone
+ * the objects would stay for as long as the server has nothing to do. */
+#include "binding/collect.h"
+
+#include "base/buf.h"
+
+#define MANY 256          /* fewer are not worth it */
+#define SHARE 8           /* nor is what is less than such a part of all */
+#define QUIET 1.0         /* seconds in which not many go */
+#define PAUSE 0.01        /* seconds between two steps */
+#define STEP (128 * 1024) /* bytes that a step gets through, at the least */
+#define WHOLE (16 * 1024) /* KiB that may be collected at once */
+#define CYCLES 3 /* one that is under way, one that finalizes, one that frees */
+
+/* A whole collection costs as much as there is in Lua, whoever left it: so
+ * that in the long run it is paid by those who go. Not where the script has
+ * stopped the collector. */
+static bool begins(lua_State *L, struct ws_collecting *g) {
+  size_t all = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
+  if (g->gone < all / sizeof(struct lua_conn) / SHARE) return false;
+  g->cycles = 0;
+  g->steps = (uint32_t)(CYCLES * (all / STEP + 1));
+  return lua_gc(L, LUA_GCISRUNNING) == 1;
+}
+
+/* Lua's own measure of a step. Has a cycle ended? */
+static bool step(lua_State *L) {
+#if LUA_VERSION_NUM >= 505
+  return lua_gc(L, LUA_GCSTEP, (size_t)0) == 1;
+#else
+  return lua_gc(L, LUA_GCSTEP, 0) == 1;
+#endif
+}
+
+/* Is it over? The generational collector, which lua5.4 starts scripts with,
+ * looks at what is young in a step, and no step ends a cycle: what has lived
+ * goes when all is collected, or when it has become twice as much. */
+static bool collect(lua_State *L, struct ws_collecting *g) {
+  if (step(L)) g->cycles++;
+  if (g->cycles == CYCLES) return true;
+  if (--g->steps) return false;
+  if (!g->cycles && lua_gc(L, LUA_GCCOUNT) <= WHOLE) {
+    lua_gc(L, LUA_GCCOLLECT); /* finalizes */
+    lua_gc(L, LUA_GCCOLLECT);
+  }
+  return true;
+}
+
+static void on_time(struct ws_timer *t) {
+  struct ws_collecting *g = WS_LIST_ENTRY(t, struct ws_collecting, timer);
+  struct ws_state *st = WS_LIST_ENTRY(g, struct ws_state, collecting);
+  lua_State *L = ws_state_thread(st);
+  double next = PAUSE;
+  if (g->gone - g->seen >= MANY) {
+    g->seen = g->gone;
+    g->steps = 0;
+    next = QUIET;
+  } else if (!g->steps && !begins(L, g)) {
+    return; /* it is looked again when more have gone */
+  } else if (collect(L, g)) {
+    g->gone = g->seen = g->steps = 0;
+    ws_mem_trim();
+    return;
+  }
+  ws_loop_timer(&st->loop, t, next);
+}
+
+void ws_collect_note(struct ws_state *st) {
+  struct ws_collecting *g = &st->collecting;
+  g->gone++;
+  if (g->gone < MANY || g->timer.index || st->sim) return;
+  g->timer.fn = on_time;
+  if (ws_loop_timer(&st->loop, &g->timer, QUIET))
+    ws_loop_timer_quiet(&st->loop, &g->timer, true);
+}

@@ -1,0 +1,11 @@
+/* collect.h: the garbage that connections leave. */
+#ifndef EVWS_COLLECT_H
+#define EVWS_COLLECT_H
+
+#include "binding/state.h"
+
+/* A connection's object is nobody's any more. When many have gone and for a
+ * second no more go, they are collected, a little at a time. */
+void ws_collect_note(struct ws_state *st);
+
+#endif
