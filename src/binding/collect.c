@@ -9,7 +9,8 @@
 #define QUIET 1.0         /* seconds in which not many go */
 #define PAUSE 0.01        /* seconds between two steps */
 #define STEP (128 * 1024) /* bytes that a step gets through, at the least */
-#define WHOLE (16 * 1024) /* KiB that may be collected at once */
+#define WHOLE (8 * 1024)  /* KiB that may be collected at once */
+#define WHOLES 2          /* one finalizes, one frees */
 #define CYCLES 3 /* one that is under way, one that finalizes, one that frees */
 
 /* A whole collection costs as much as there is in Lua, whoever left it: so
@@ -19,7 +20,7 @@ static bool begins(lua_State *L, struct ws_collecting *g) {
   size_t all = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
   if (g->gone < all / sizeof(struct lua_conn) / SHARE) return false;
   g->cycles = 0;
-  g->steps = (uint32_t)(CYCLES * (all / STEP + 1));
+  g->steps = (uint32_t)(CYCLES * (all / STEP + 1)) + WHOLES;
   return lua_gc(L, LUA_GCISRUNNING) == 1;
 }
 
@@ -36,14 +37,12 @@ static bool step(lua_State *L) {
  * looks at what is young in a step, and no step ends a cycle: what has lived
  * goes when all is collected, or when it has become twice as much. */
 static bool collect(lua_State *L, struct ws_collecting *g) {
-  if (step(L)) g->cycles++;
-  if (g->cycles == CYCLES) return true;
-  if (--g->steps) return false;
-  if (!g->cycles && lua_gc(L, LUA_GCCOUNT) <= WHOLE) {
-    lua_gc(L, LUA_GCCOLLECT); /* finalizes */
+  bool is_late = g->steps <= WHOLES && !g->cycles;
+  if (is_late && lua_gc(L, LUA_GCCOUNT) <= WHOLE)
     lua_gc(L, LUA_GCCOLLECT);
-  }
-  return true;
+  else if (step(L))
+    g->cycles++;
+  return g->cycles == CYCLES || --g->steps == 0;
 }
 
 static void on_time(struct ws_timer *t) {
