@@ -348,6 +348,24 @@ for _, json in ipairs { '{"id":1,"connect":{"data":{"a":[1,-2.5e+3,true]}}}',
   seed("json", "\64" .. json, "\1" .. json)
 end
 
+-- messagepack.c: values, or a record with its length in front.
+for _, values in ipairs { "\x93\1\xff\xa1a", "\xc0\xc2\xc3\xc1",
+  "\xcc\x80\xcd\1\0\xce\0\1\0\0\xcf\x80\0\0\0\0\0\0\0",
+  "\xd0\x80\xd1\x80\0\xd2\x80\0\0\0\xd3\x80\0\0\0\0\0\0\0",
+  "\xca\x7f\xc0\0\0\xcb\x7f\xf8\0\0\0\0\0\0", "\xd4\5a", "\xde\0\1",
+  "\xc4\1a\xc5\0\1a\xc6\0\0\0\1a", "\xd9\1a\xda\0\1a\xdb\0\0\0\1a",
+  "\xdb\xff\xff\xff\xff", "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff" } do
+  seed("messagepack", "\0" .. values)
+end
+for _, record in ipairs { "\x95\1\x80\xa17\xa1S\x92\1\2",
+  "\x96\1\x80\xc0\xa1S\x90\x90", "\x96\1\x80\xa17\xa1S\x91\1\x91\xa1s",
+  "\x95\1\x80\xa0\xa1S\x90", "\x95\1\x80\xa17\xbfS", "\x91\6",
+  "\x95\1\x80\xa17\xda\0\x80" .. ("S"):rep(128) .. "\x90" } do
+  local n = #record
+  seed("messagepack", "\1" .. (n < 128 and string.char(n)
+    or string.char(n & 127 | 128, n >> 7)) .. record)
+end
+
 -- resp.c: what it is (1 byte) and a seed for the cuts (2 bytes) in front.
 for _, bytes in ipairs { "+OK\r\n", "-ERR no\r\n:12\r\n$-1\r\n*-1\r\n",
   "*3\r\n$7\r\nmessage\r\n$8\r\nevws:t:a\r\n$5\r\nhello\r\n",
