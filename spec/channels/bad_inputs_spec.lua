@@ -54,6 +54,8 @@ describe("a client that says", function()
 
   it("CH-3 more behind a connect that is refused has no effect", function()
     local chat, server = everything()
+    local published = 0
+    server:hear("any:1", function() published = published + 1 end)
     local c = kit.open(server, false)
     c:say('{"id":1,"connect":{"data":"refuse"}}\n'
       .. '{"id":2,"publish":{"channel":"any:1","data":1}}')
@@ -61,7 +63,7 @@ describe("a client that says", function()
     assert.equal(101, reply.error.code)
     chat:tick()
     c:closed(3500, "unauthorized")
-    assert.equal(0, chat.counts.failures)
+    assert.same({ 0, 0 }, { chat.counts.failures, published })
   end)
 
   it("CH-4 what is no JSON object is closed", function()
@@ -421,7 +423,9 @@ describe("a client that says", function()
   end)
 
   it("CH-35 nothing, and reads nothing, is closed", function()
-    local chat, server = everything()
+    local code
+    local chat, server = everything {
+      on_disconnected = function(_, given) code = given end }
     local c = kit.open(server)
     c:call("subscribe", { channel = "any:1" })
     local text = ("x"):rep(100000)
@@ -429,7 +433,8 @@ describe("a client that says", function()
       chat:publish("any:1", text)
       t.turn(0)
     end
-    t.wait(function() return chat.n_clients == 0 end, "its end", 20)
+    t.wait(function() return code end, "its end", 20)
+    assert.same({ 1008, 0 }, { code, chat.n_clients })
   end)
 end)
 

@@ -163,7 +163,9 @@ function connect.refresh(client, fields)
   if not token or token == "" then errors.bad "a refresh without a token" end
   if not client.expires then errors.bad "nothing expires" end
   local app = client.app
-  if app.options.secret then
+  if not app.options.secret and not app.options.refresh then
+    error(errors.invalid_token, 0) -- nobody can tell a right one
+  elseif app.options.secret then
     local claims = read_token(app, token)
     if (claims.sub or client.user) ~= client.user then
       error(errors.invalid_token, 0)

@@ -15,9 +15,9 @@ local subscribe = {}
 
 -- The claims of a channel's token: of this channel and this user.
 function subscribe.read_token(client, channel, token)
-  local app = client.app
-  if not token or token == "" then error(errors.denied, 0) end
-  local claims, why = jwt.verify(token, app.options.secret, os.time())
+  local secret = client.app.options.secret
+  if not secret or not token or token == "" then error(errors.denied, 0) end
+  local claims, why = jwt.verify(token, secret, os.time())
   if not claims then
     error(why == "expired" and errors.expired or errors.denied, 0)
   end
