@@ -172,8 +172,12 @@ function fake:stop()
   self:drop()
 end
 
+-- A connection of another may have its port for a moment.
 function fake:start()
-  self.listener = assert(probe.listen("127.0.0.1", self.port))
+  t.wait(function()
+    self.listener = probe.listen("127.0.0.1", self.port)
+    return self.listener
+  end, "the port to be free", 20)
 end
 
 function redis.fake()
@@ -272,7 +276,8 @@ function real:stop()
   self.pid = nil
 end
 
-function real:again()
+-- False when it has ended at once.
+function real:begin()
   local pid = run((program() .. " --unixsocket %s --port %d --bind 127.0.0.1"
     .. " --save '' --dir %s --enable-debug-command yes --loglevel warning %s"
     .. " >/dev/null 2>&1 & echo $!"):format(self.path, self.port,
@@ -283,6 +288,15 @@ function real:again()
     self.failed = not self:is_alive()
     return self.failed or socket and socket:connected()
   end, "redis-server to begin", 20)
+  return not self.failed
+end
+
+-- A connection of another may have its port for a moment.
+function real:again()
+  local last = t.deadline(20)
+  while not self:begin() do
+    assert(probe.now() < last, "redis-server does not begin")
+  end
 end
 
 -- The port may be another's by the time that it begins.
@@ -291,8 +305,7 @@ local function on_free_port(self)
     local listener = assert(probe.listen "127.0.0.1")
     self.port = listener.port
     listener:close()
-    self:again()
-    if not self.failed then return end
+    if self:begin() then return end
   end
 end
 
