@@ -39,20 +39,22 @@ describe("channels of the server", function()
     relay.cleanup()
   end)
 
-  local function serve(url)
-    local chat, server = kit.serve({ connect = function(client)
+  local function serve(url, handlers)
+    local options = { connect = function(client)
       return { user = "ann", subscribe = client.data or names }
     end, rpc = { echo = function(_, data) return data end },
       namespaces = { plain = {}, ["a:*"] = {
         history = { size = 2000, ttl = 300 } },
-        ["state:*"] = { history = { size = 9, ttl = 300 }, cache = true } } },
+        ["state:*"] = { history = { size = 9, ttl = 300 }, cache = true } } }
+    for name, fn in pairs(handlers or {}) do options[name] = fn end
+    local chat, server = kit.serve(options,
       { backplane = redis.bus { url = url } })
     t.pump(chat.serve, chat, server)
     return chat, server
   end
 
-  local function behind()
-    return serve("redis://127.0.0.1:" .. between.port)
+  local function behind(handlers)
+    return serve("redis://127.0.0.1:" .. between.port, handlers)
   end
 
   local function publish(chat, channel, value)
@@ -204,6 +206,28 @@ describe("channels of the server", function()
     end, "nobody to have the channel", 20)
     assert.same({ 0, 0 }, { chat:stats().clients, chat:stats().users })
   end)
+
+  it("and others are told once: who comes to nothing does not leave",
+    function()
+      local far, told = serve(db.url), {}
+      local function note(what)
+        return function(_, channel) told[#told + 1] = what .. channel end
+      end
+      local chat, near = behind { on_subscribed = note "in ",
+        on_unsubscribed = note "out " }
+      publish(far, "a:2", 1)
+      local one = kit.open(near, { data = { "plain" } })
+      between.hold = "XRANGE"
+      one:say '{"id":2,"subscribe":{"channel":"a:2"}}'
+      t.wait(function() return between.has_held end, "an answer of Redis", 20)
+      one.raw:reset()
+      t.wait(function() return chat:stats().clients == 0 end)
+      between.hold = nil
+      t.wait(function() return near.connections == 0 end, "it to be gone", 20)
+      t.wait(function() return #told >= 2 end)
+      kit.settle()
+      assert.same({ "in plain", "out plain" }, told)
+    end)
 
   it("are an error that passes while Redis is away", function()
     ours.patience = 0.05

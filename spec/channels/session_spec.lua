@@ -118,6 +118,22 @@ describe("connect", function()
     end)
   end)
 
+  it("that came to nothing is not told to have ended", function()
+    local gone = {}
+    local chat, server = kit.serve { max_per_user = 1,
+      connect = function() return { user = "ann" } end,
+      on_disconnected = function(client) gone[#gone + 1] = client.id end }
+    local first = kit.open(server)
+    local c = kit.open(server, false)
+    c:say '{"id":1,"connect":{}}'
+    c:closed(3504)
+    t.wait(function() return chat.n_clients == 1 end)
+    first.raw:finish(1000)
+    t.wait(function() return #gone > 0 end)
+    kit.settle()
+    assert.same({ first.hello.client }, gone)
+  end)
+
   it("of a client that leaves meanwhile comes to nothing", function()
     local queue, called = ws.queue(1), false
     local chat, server = kit.serve { connect = function()
@@ -238,6 +254,27 @@ describe("a channel", function()
     server:publish("a", "3")
     c:expect { push = { channel = "a", pub = { data = { x = 1 } } } }
     c:expect { push = { channel = "a", pub = { data = 3 } } }
+  end)
+
+  it("is heard by connections that do not speak the protocol", function()
+    local _, server = kit.serve { namespaces = { a = { publish = true } } }
+    local other
+    server:route("/raw", { on_open = function(conn)
+      conn:subscribe "a"
+      other = conn
+    end })
+    local c, raw = kit.open(server), t.open(server, { path = "/raw" })
+    t.wait(function() return other end)
+    c:call("subscribe", { channel = "a" })
+    c:say '{"id":8,"publish":{"channel":"a","data":{"x": 1.0}}}'
+    raw:expect_frame("text", '{"x": 1.0}')
+    assert.same({ x = 1.0 }, c:next().push.pub.data)
+    c:expect { id = 8, publish = {} }
+    server:publish("a", "no JSON")
+    raw:expect_frame("text", "no JSON")
+    other:publish("a", "[2]")
+    c:expect { push = { channel = "a", pub = { data = { 2 } } } }
+    c:quiet()
   end)
 
   it("tells joins and leaves once, one's own after the reply", function()

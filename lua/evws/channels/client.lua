@@ -265,7 +265,6 @@ end
 -- ---- the end ----
 
 function client:ended(code, reason)
-  local was_open = self.user ~= nil
   self.state = "closed"
   local jobs = self.jobs
   if jobs then jobs.chains, jobs.ready, jobs.n_waiting = {}, {}, 0 end
@@ -273,7 +272,7 @@ function client:ended(code, reason)
   self.app.clock:drop(self)
   subscribe.leave_all(self)
   self.app:forget(self)
-  if was_open then
+  if self.was_open then
     self.app:call("on_disconnected", self, code, reason)
   end
 end

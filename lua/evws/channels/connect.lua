@@ -129,7 +129,7 @@ local function open(client, fields, id)
   if client.state ~= "connecting" then return end
   if not client.app:enter(client) then error(errors.too_many, 0) end
   local replies, joined = ours.join(client, list)
-  client.state = "open"
+  client.state, client.was_open = "open", true
   client:write(push.reply(id, "connect", reply_of(client, admitted, replies,
     ttl)))
   client.app:beat(client)

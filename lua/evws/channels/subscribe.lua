@@ -223,6 +223,7 @@ end
 -- Behind the reply.
 function subscribe.enter(client, sub)
   if sub.expires then client:watch() end
+  sub.is_told = true
   client.app:call("on_subscribed", client, sub.channel)
 end
 
@@ -287,7 +288,9 @@ function subscribe.leave(client, sub, code)
   if sub.hears_joins then
     client.conn:unsubscribe(push.join_prefix .. channel)
   end
-  client.app:call("on_unsubscribed", client, channel, code)
+  if sub.is_told then
+    client.app:call("on_unsubscribed", client, channel, code)
+  end
 end
 
 local leave = subscribe.leave
