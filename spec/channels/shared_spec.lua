@@ -4,6 +4,7 @@
 local redis = require "spec.helper.redis"
 
 local kit = require "spec.channels.kit"
+local subscribe = require "evws.channels.subscribe"
 local t = kit.t
 
 if not (redis.is_built() and redis.has_server()) then
@@ -15,9 +16,17 @@ end
 
 describe("channels of two processes", function()
   local db
+  local patience = subscribe.patience
 
-  before_each(function() db = redis.start() end)
-  after_each(redis.cleanup)
+  before_each(function()
+    db = redis.start()
+    subscribe.patience = 20
+  end)
+
+  after_each(function()
+    subscribe.patience = patience
+    redis.cleanup()
+  end)
 
   -- An application on a server whose backplane is up.
   local function serve(options)
@@ -28,7 +37,7 @@ describe("channels of two processes", function()
     for name, value in pairs(options) do own[name] = value end
     local chat, server = kit.serve(own, { backplane = bus })
     t.pump(chat.serve, chat, server)
-    return chat, server
+    return chat, server, bus
   end
 
   -- Until Redis knows that so many processes have the topic.
@@ -82,6 +91,28 @@ describe("channels of two processes", function()
     assert.equal("ben", ann:next().push.join.info.user)
     ben.raw:reset()
     assert.equal("ben", ann:next().push.leave.info.user)
+  end)
+
+  it("say that Redis is away, and go on when it is back", function()
+    redis.quiet()
+    local chat, server, bus = serve { namespaces = { ["k:*"] = {
+      publish = true, presence = true, history = { size = 9, ttl = 60 } } } }
+    local c = kit.open(server)
+    assert.is_true(c:call("subscribe", { channel = "k:1" }).recoverable)
+    db:stop()
+    t.wait(function() return bus.state == "away" end, "Redis to go", 20)
+    c:fails(100, "publish", { channel = "k:1", data = 1 })
+    c:fails(100, "presence", { channel = "k:1" })
+    assert.is_true(patience < 5) -- of clients
+    subscribe.patience = 0.01
+    c:fails(100, "subscribe", { channel = "k:2" })
+    subscribe.patience = 20
+    db:again()
+    t.wait(function() return chat:publish("k:1", 2) end, "Redis", 20)
+    -- it has forgotten everything
+    assert.equal(2500, c:next().push.unsubscribe.code)
+    assert.equal(2, c:next().push.pub.data)
+    assert.equal(1, c:call("subscribe", { channel = "k:1" }).offset)
   end)
 
   it("know who is there in all of them", function()

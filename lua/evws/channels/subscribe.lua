@@ -11,6 +11,9 @@ local count_field, string_field = json.count_field, json.string_field
 
 local subscribe = {}
 
+-- Seconds that Redis may take: after 5 a client drops its connection.
+subscribe.patience = 3
+
 -- ---- may it? ----
 
 -- The claims of a channel's token: of this channel and this user.
@@ -175,7 +178,8 @@ local function enroll(sub, request, joined)
   local who = presence.option(sub.client, sub)
   if recover then
     return assert(conn:subscribe(channel, { view = push.view_name,
-      recover = recover, joined = joined, presence = who }))
+      recover = recover, joined = joined, presence = who,
+      wait = subscribe.patience }))
   end
   assert(conn:subscribe(channel, { view = push.view_name, presence = who }))
   joined {}
