@@ -410,6 +410,32 @@ describe("a client that says", function()
     kit.open(server):quiet()
   end)
 
+  it("CH-34 more than may wait is not read", function()
+    local gate = ws.queue(1)
+    local c, chat = open { parallel = 2, max_commands = 4, rpc = {
+      slow = function(_, data)
+        gate:take()
+        return data
+      end } }
+    local lines = {}
+    for i = 1, 100 do
+      lines[i] = ('{"id":%d,"rpc":{"method":"slow","data":%d}}'):format(i + 1,
+        i)
+    end
+    c:say(table.concat(lines, "\n"))
+    local jobs
+    t.wait(function()
+      jobs = next(chat.clients).jobs
+      return jobs and jobs.n_waiting >= 4
+    end)
+    kit.settle()
+    assert.same({ 2, 4 }, { jobs.n_running, jobs.n_waiting })
+    gate:close()
+    local seen = {}
+    for _ = 1, 100 do seen[c:next().rpc.data] = true end
+    for i = 1, 100 do assert.is_true(seen[i]) end
+  end)
+
   it("CH-34 hundreds of thousands of lines holds nobody else up", function()
     local turns, n = 0, 0
     local c, _, server = open { rpc = { n = function() n = n + 1 end } }

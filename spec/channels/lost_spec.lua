@@ -41,6 +41,11 @@ local function newcomer(server, channel)
     for _ = 1, n do handle((self.conn:next())) end
   end
 
+  -- All that has come, until it ends.
+  function self.read_all()
+    repeat until not pcall(self.read, 1)
+  end
+
   function self.lose()
     self.conn.raw:reset()
     self.conn = nil
@@ -135,6 +140,32 @@ describe("a client that is lost", function()
       assert.equal(holes, one.holes)
     end
     assert.equal(25, #one.seen)
+  end)
+
+  it("as it reads too slowly has every one, when it comes back", function()
+    local code
+    local chat, server = kit.serve { max_recovered = 500,
+      on_disconnected = function(_, given) code = code or given end,
+      namespaces = { room = { history = { size = 500, ttl = 300 } } } }
+    chat:serve(server)
+    local one, n = newcomer(server, "room"), 0
+    one.come()
+    one.read(1)
+    while not code and n < 400 do
+      n = n + 1
+      chat:publish("room", { n, ("x"):rep(100000) })
+      t.turn(0)
+    end
+    assert.equal(1008, code)
+    one.read_all()
+    assert.is_true(#one.seen < n)
+    one.lose()
+    one.come()
+    one.read(1)
+    assert.equal(n, #one.seen)
+    for i = 1, n do assert.equal(i, one.seen[i][1]) end
+    assert.equal(0, one.holes)
+    one.conn:quiet()
   end)
 
   it("while others publish loses nothing, by hundreds at once", function()
