@@ -186,6 +186,18 @@ for _, protocol in ipairs { "json", "messagepack" } do
           "Stream ID 's2' is already in use."))
         c:say { type = 3, invocationId = "s2" }
         c:expect { type = 3, invocationId = "u2", result = { {}, "" } }
+        c = client_of { methods = { Pair = { function(ctx, a, b)
+          return { a:receive(), b:receive() }
+        end, uploads = 2 }, Echo = function(ctx, x) return x end } }
+        call_fails(c, { type = 1, target = "Pair", arguments = {},
+          streamIds = { "s", "s" } }, text("Pair",
+          "Stream ID 's' is already in use."))
+        assert.equal(0, c.session.n_streams)
+        c:say { type = 1, invocationId = "p", target = "Pair", arguments = {},
+          streamIds = { "s", "t" } }
+        c:say { type = 2, invocationId = "t", item = 2 }
+        c:say { type = 2, invocationId = "s", item = 1 }
+        c:expect { type = 3, invocationId = "p", result = { 1, 2 } }
       end)
 
     it("SR-18 ignores items, ends and cancels of what is not there", function()

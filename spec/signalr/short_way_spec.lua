@@ -100,6 +100,120 @@ describe("a record that is read at once", function()
     assert.is_true(calls > 20)
   end)
 
+  -- All of a value as text: kinds of numbers, order and marks as well.
+  local function told(value)
+    if type(value) ~= "table" then
+      return ("%s %s"):format(math.type(value) or type(value),
+        type(value) == "number" and ("%q"):format(value) or tostring(value))
+    end
+    local out = {}
+    for key, one in pairs(value) do
+      out[#out + 1] = told(key) .. "=" .. told(one)
+    end
+    table.sort(out)
+    return tostring(getmetatable(value)) .. "{" .. table.concat(out, ",") .. "}"
+  end
+
+  local function said(message) return told(message or "none") end
+
+  local function is_the_same(record, protocol)
+    protocol = protocol or messagepack
+    assert.equal(said((protocol.parse(record))), said((message_of(protocol,
+      kit.framed(record)))), ("%q"):format(record))
+  end
+
+  local head = "\x95\1\x80\xa17\xa1S"
+
+  it("of MessagePack has each format as it is otherwise", function()
+    local zeros, calls = ("\0"):rep(7), 0
+    for _, value in ipairs { "\0", "\x7f", "\xe0", "\xff", "\xc0", "\xc2",
+      "\xc3", "\xcc\xff", "\xcd\xff\xff", "\xce\xff\xff\xff\xff",
+      "\xcf\x7f" .. zeros,
+      "\xcf\x80" .. zeros, "\xcf\xff\xff\xff\xff\xff\xff\xf8\1",
+      "\xcf\x80\0\0\0\0\0\4\0", "\xcf\x80\0\0\0\0\0\4\1",
+      "\xd0\x80", "\xd1\x80\0", "\xd2\x80\0\0\0", "\xd3\x80" .. zeros,
+      "\xca\x3f\x80\0\0", "\xca\x3d\xcc\xcc\xcd", "\xca\x7f\x80\0\0",
+      "\xcb\x3f\xf0" .. zeros:sub(2), "\xcb\x80" .. zeros,
+      "\xcb\x7f\xf8" .. zeros:sub(2), "\xa0", "\xa2\xc3\xa4", "\xd9\1a",
+      "\xda\0\1a", "\xdb\0\0\0\1a", "\xa1\xff", "\xa3\xed\xa0\x80",
+      "\xa4\xf4\x90\x80\x80", "\xc4\0", "\xc4\1\xff", "\xc5\0\1a",
+      "\xc6\0\0\0\1a", "\x90", "\xdc\0\0", "\xdd\0\0\0\1\1", "\x80",
+      "\xde\0\0", "\xdf\0\0\0\1\xa1k\1", "\x81\1\2", "\x82\1\2\xa1k\xc0",
+      "\x81\xd3\x80" .. zeros .. "\1", "\x82\xa1k\1\xa1k\2",
+      "\x81\xcf\x80" .. zeros .. "\1", "\x81\xc0\1", "\x81\xc4\1a\1",
+      "\x81\xca\x3f\x80\0\0\1", "\x81\x90\1", "\x81\xa1\xff\1", "\x81\xc3\1",
+      "\xd6\xff\0\0\0\1", "\xd4\5a", "\xc1", "\xdd\xff\xff\xff\xff",
+      "\xdf\x80\0\0\0", "\xdb\xff\xff\xff\xff", "\x91", "\x81\xa1k",
+      ("\x91"):rep(64) .. "\1", ("\x91"):rep(65) .. "\1",
+      ("\x81\xa1k"):rep(64) .. "\1", ("\x81\xa1k"):rep(65) .. "\1",
+      ("\x91"):rep(63) .. "\x90", ("\x91"):rep(64) .. "\x90" } do
+      if messagepack.read(kit.framed(head .. "\x91" .. value), "binary")
+        == true then
+        calls = calls + 1
+      end
+      is_the_same(head .. "\x91" .. value)
+      is_the_same(head .. "\x93\1" .. value .. "\2")
+      is_the_same(head .. "\x91\x92\1" .. value)
+    end
+    assert.is_true(calls > 40, calls)
+  end)
+
+  it("of MessagePack is as deep and as long as it may be", function()
+    for _, levels in ipairs { 1, 2, 64, 70 } do
+      local own = require "evws.signalr.messagepack".new(levels, 200)
+      for _, n in ipairs { 0, 1, 2, 3, 63, 64, 65, 69, 70, 71 } do
+        is_the_same(head .. "\x91" .. ("\x91"):rep(n) .. "\1", own)
+        is_the_same(head .. "\x91" .. ("\x81\1"):rep(n) .. "\1", own)
+      end
+      for _, n in ipairs { 187, 188, 189, 190 } do
+        local bytes = kit.framed(head .. "\x91\xd9" .. string.char(n)
+          .. ("x"):rep(n))
+        local is_call = own.read(bytes, "binary")
+        assert.equal(#bytes <= 200, is_call, #bytes)
+      end
+    end
+  end)
+
+  it("of MessagePack is the same when it is damaged", function()
+    local args = pack.encode { 1, -2, 300, 1.5, "text", true, pack.null,
+      { 1, { a = "b" } }, pack.map { [1] = 2 }, ("c"):rep(40) }
+    local record = head .. args
+    for at = 3, #record do
+      for _, by in ipairs { 1, 2, 4, 8, 16, 32, 64, 128, 255 } do
+        is_the_same(record:sub(1, at - 1) .. string.char(record:byte(at) ~ by)
+          .. record:sub(at + 1))
+      end
+      is_the_same(record:sub(1, at))
+    end
+  end)
+
+  it("of MessagePack has a result as the writer has it", function()
+    local values = { false, true, 1.0, -0.0, 0.1, 1 / 0, -1 / 0,
+      math.maxinteger, math.mininteger, "", { 1 }, pack.map {}, pack.null }
+    for _, edge in ipairs { 0, 0x20, 0x80, 0x100, 0x8000, 0x10000, 0x80000000,
+      0x100000000 } do
+      for by = -1, 1 do
+        values[#values + 1] = edge + by
+        values[#values + 1] = -(edge + by)
+      end
+    end
+    for _, n in ipairs { 31, 32, 100, 110, 120, 255, 256, 16370, 65535,
+      65536 } do
+      values[#values + 1] = ("x"):rep(n)
+    end
+    for _, id in ipairs { "7", ("i"):rep(31), ("i"):rep(32), ("i"):rep(300) } do
+      for _, value in ipairs(values) do
+        assert.equal(kit.framed(pack.encode { 3, pack.map {}, id, 3, value }),
+          messagepack.result(id, value))
+      end
+      assert.equal(kit.framed(pack.encode { 3, pack.map {}, id, 3, pack.null }),
+        messagepack.result(id, nil))
+    end
+    for _, bad in ipairs { "\xff", print } do
+      assert.is_nil((messagepack.result("7", bad)))
+    end
+  end)
+
   it("of MessagePack is one, and whole", function()
     local record = kit.framed(pack.encode { 1, pack.map {}, "7", "S",
       { "ab" } })
@@ -124,6 +238,7 @@ describe("a method in the task that reads", function()
 
   local function serve(options)
     options.on_error = options.on_error or function() end
+    options.keepalive_interval = false -- no pings between what is expected
     local hub = signalr.hub(options)
     hubs[#hubs + 1] = hub
     return t.listen { routes = hub:routes "/hub" }, hub
