@@ -88,6 +88,19 @@ describe("a session", function()
       assert.equal(seen, ctx)
       closed = closed + 1
     end))
+    for why, given in pairs {
+      ["bad option 'error' for 'close' (text expected)"] = { error = "\255" },
+      ["bad option 'allow_reconnect' for 'close' (boolean expected)"] =
+        { allow_reconnect = 1 },
+      ["unknown option 'eror' for 'close' (did you mean 'error'?)"] =
+        { eror = "x" },
+      ["bad argument #1 to 'close' (table expected)"] = "x",
+    } do
+      local ok, text = pcall(function() seen:close(given) end)
+      assert.is_false(ok)
+      assert.equal(why, text:match "session_spec.lua:%d+: (.*)$")
+    end
+    assert.is_false(seen.is_closed)
     seen:close { error = "go away", allow_reconnect = true }
     c:expect_end("go away", true)
     kit.settle()
@@ -214,6 +227,48 @@ describe("a session", function()
     c:expect_nothing()
   end)
 
+  it("has its posts answered while a method runs, up to max_buffered",
+    function()
+      local queue, log = ws.queue(9), {}
+      local hub = kit.hub { max_buffered = 300, methods = {
+        Wait = function(ctx, n)
+          queue:take()
+          log[#log + 1] = n
+        end } }
+      local c = kit.client(hub)
+      local record = '{"type":1,"target":"Wait","arguments":[%d]}\30'
+      local answered = 0
+      for i = 1, 12 do
+        ws.spawn(function()
+          assert.is_true(c.session:post(record:format(i)))
+          answered = answered + 1
+        end)
+        kit.settle()
+      end
+      -- the first runs, the second waits for its slot, beside 300 bytes
+      assert.is_true(answered > 3 and answered < 12, answered)
+      for _ = 1, 12 do
+        queue:put(true)
+        for _ = 1, 3 do kit.settle() end
+      end
+      assert.equal(12, answered)
+      assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, log)
+      c:lose(true)
+      assert.is_false(c.session:post "x")
+    end)
+
+  it("is told of the end with a hundred others, then the next hundred",
+    function()
+      local hub, left, sleep = kit.hub {}, {}, ws.sleep
+      for _ = 1, 250 do hub:session() end
+      function ws.sleep() left[#left + 1] = hub.n_sessions end
+      local ok, why = pcall(hub.close, hub)
+      ws.sleep = sleep
+      assert.is_true(ok, why)
+      assert.same({ 150, 50 }, left)
+      assert.equal(0, hub.n_sessions)
+    end)
+
   it("leaves nothing behind", function()
     local hub = kit.hub { methods = { Join = function(ctx) ctx:join "g" end } }
     for _ = 1, 20 do
@@ -265,6 +320,80 @@ describe("a stateful session", function()
       hub:tick()
       c:expect { type = 1, target = "Welcome", arguments = {} }
     end)
+
+  it("that comes back before it has spoken is told once what was held",
+    function()
+      local hub = hub_of { on_connected = function(ctx)
+        ctx.clients.caller:send "Welcome"
+      end }
+      local c = kit.client(hub, { is_stateful = true })
+      c:expect_nothing()
+      c:lose()
+      hub.clients.all:send "News"
+      c:come_back()
+      c:expect { type = 9, sequenceId = 1 }
+      c:expect { type = 1, target = "Welcome", arguments = {} }
+      c:expect { type = 1, target = "News", arguments = {} }
+      c:say { type = 9, sequenceId = 1 }
+      call(c, 1)
+      answered(c, 1)
+      c:expect_nothing()
+    end)
+
+  it("that was lost before it has spoken may have spoken", function()
+    local queue = ws.queue(1)
+    local hub = hub_of { on_connected = function(ctx)
+      ctx.clients.caller:send "Welcome"
+      queue:take()
+    end }
+    local c = kit.client(hub, { is_stateful = true })
+    call(c, 1) -- waits for on_connected
+    c:lose()
+    queue:put(true)
+    kit.settle()
+    c:come_back()
+    c:expect { type = 9, sequenceId = 1 }
+    c:expect { type = 1, target = "Welcome", arguments = {} }
+    answered(c, 1)
+    c:expect_nothing()
+  end)
+
+  it("ends when what it missed does not fit", function()
+    local hub, n, code = hub_of(), 0, nil
+    local c = kit.client(hub, { is_stateful = true })
+    c:say { type = 6 }
+    c:lose()
+    for _ = 1, 3 do hub.clients.all:send "News" end
+    c.session:attach({ name = "WebSockets", finish = function(_, with)
+      code = with
+    end, send = function()
+      n = n + 1
+      if n < 3 then return true end
+      return nil, "queue full"
+    end }, {})
+    assert.same({ 1008, true, 0 }, { code, c.session.is_over, hub.n_sessions })
+  end)
+
+  it("cannot come back any more when its Close is written", function()
+    for _, finish in ipairs {
+      function(c) c.session.ctx:close() end,
+      function(c) c.session.ctx:close { allow_reconnect = true } end,
+      function(c) c:say { type = 7 } end,
+      function(c) c:feed "x\30" end,
+    } do
+      local hub = hub_of()
+      local c = kit.client(hub, { is_stateful = true })
+      c:say { type = 6 }
+      local known = {}
+      function c.transport.send()
+        known[#known + 1] = hub.by_token[c.session.token] ~= nil
+        return true
+      end
+      finish(c)
+      kit.settle()
+      assert.same({ false }, known)
+    end
+  end)
 
   it("comes back with all that it missed, and nothing twice", function()
     local ended = false

@@ -2,6 +2,7 @@
 -- can be done about it.
 
 local clients = require "evws.signalr.clients"
+local option_table = require "evws.option_table"
 
 local context = {}
 
@@ -21,9 +22,18 @@ function methods:leave(group)
   return session.hub.groups:leave(session, group, 2)
 end
 
+local closing = { name = "close", defaults = {}, checks = {
+  error = function(value)
+    return type(value) == "string" and utf8.len(value) ~= nil, "text"
+  end,
+  allow_reconnect = option_table.is_type "boolean" } }
+
 -- Ends the connection, by default for good (Context.Abort).
 function methods:close(options)
-  options = options or {}
+  if options ~= nil and type(options) ~= "table" then
+    error("bad argument #1 to 'close' (table expected)", 2)
+  end
+  options = option_table.read(options or {}, closing, 2)
   of[self]:finish(options.error, options.allow_reconnect == true,
     options.error)
   return true

@@ -49,12 +49,17 @@ function session:attach(transport, request)
     self:expire_in(self.hub.options.handshake_timeout)
     return
   end
-  -- a stateful one is back: Sequence, what it missed, then what is new
+  -- a stateful one is back: Sequence, what it missed, then what is new. What
+  -- was held is among what it missed.
   self.deadline = nil
-  self.records = nil
+  self.records, self.held = nil, nil
   local protocol = self.protocol
   transport:send(protocol.sequence(self.replay:reconnect()))
-  for _, record in ipairs(self.replay:records()) do transport:send(record) end
+  for _, record in ipairs(self.replay:records()) do
+    local _, why = transport:send(record)
+    -- one that is left out would shift the numbers of all others
+    if why == "queue full" then return self:overflow() end
+  end
   self:make_room()
   self:watch()
 end
@@ -225,11 +230,13 @@ end
 
 -- ---- the way out ----
 
--- What was held back until the client counts.
+-- What was held back until the client counts. Without a transport: what counts
+-- is kept to be said again.
 function session:release()
-  local held = self.held
+  local held, transport = self.held, self.transport
   self.held = nil
-  for _, record in ipairs(held) do self.transport:send(record) end
+  if not transport then return end
+  for _, record in ipairs(held) do transport:send(record) end
 end
 
 -- Sends a record; is_counted: of the types 1 to 5. Never waits. True, or nil
