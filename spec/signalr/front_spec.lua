@@ -32,10 +32,12 @@ describe("a hub's path", function()
   local hubs = {}
 
   local function serve(options, listen)
-    local own = { on_error = function() end, user_id = function(request)
-      return ws.parse_query(request.query).user
-    end, methods = { Echo = function(ctx, x) return x end,
-      End = function(ctx) ctx:close() end } }
+    -- no pings between what is expected, however long it takes
+    local own = { on_error = function() end, keepalive_interval = false,
+      user_id = function(request)
+        return ws.parse_query(request.query).user
+      end, methods = { Echo = function(ctx, x) return x end,
+        End = function(ctx) ctx:close() end } }
     for name, value in pairs(options or {}) do own[name] = value end
     local hub = signalr.hub(own)
     hubs[#hubs + 1] = hub
@@ -166,6 +168,40 @@ describe("a hub's path", function()
     assert.equal(400, status(server, "DELETE", "/hub" .. id))
   end)
 
+  it("SR-33 lets a newer WebSocket take the place of a stateful one",
+    function()
+      local ended = 0
+      local server, hub = serve { stateful_reconnect = true,
+        on_disconnected = function() ended = ended + 1 end }
+      assert.is_nil(negotiated(server).useStatefulReconnect)
+      local one = negotiated(server, "&useStatefulReconnect=true")
+      assert.is_true(one.useStatefulReconnect)
+      hub:rest() -- no Ack of the clock's between
+      local id = "?id=" .. one.connectionToken
+      local called = '{"type":1,"invocationId":"%s","target":"Echo",'
+        .. '"arguments":[1]}\30'
+      local answer = '{"type":3,"invocationId":"%s","result":1}\30'
+      local _, old = upgraded(server, id)
+      old:send(frame("text", '{"protocol":"json","version":2}\30'))
+      old:expect_frame("text", "{}\30")
+      old:send(frame("text", called:format "a"))
+      old:expect_frame("text", answer:format "a")
+      local code, new = upgraded(server, id) -- the old one looks alive
+      assert.equal(101, code)
+      new:expect_frame("text", '{"type":9,"sequenceId":1}\30')
+      new:expect_frame("text", answer:format "a") -- not acknowledged
+      new:send(frame("text", '{"type":9,"sequenceId":2}\30'))
+      new:send(frame("text", called:format "b"))
+      new:expect_frame("text", answer:format "b")
+      local last, why = old:frame()
+      assert.is_nil(last)
+      assert.is_string(why)
+      assert.equal(0, ended)
+      new:send(frame("close", "\3\232")):expect_close(1000)
+      t.wait(function() return ended == 1 end)
+      assert.equal(404, (upgraded(server, id)))
+    end)
+
   it("SR-35 offers the transports that it is told to", function()
     local server = serve { transports = { "ServerSentEvents" } }
     local one = negotiated(server)
@@ -196,6 +232,22 @@ describe("a hub's path", function()
       .. 'error.","allowReconnect":true}\30')
     raw:expect_close(1000)
   end)
+
+  it("speaks MessagePack in binary frames, behind a handshake of text",
+    function()
+      local server, hub = serve()
+      local _, raw = upgraded(server)
+      raw:send(frame("text", '{"protocol":"messagepack","version":1}\30'))
+      raw:expect_frame("text", "{}\30")
+      local call = "\x0c\x95\1\x80\xa1" .. "1\xa4Echo\x91\7"
+      local answer = "\7\x95\3\x80\xa1" .. "1\3\7"
+      raw:send(frame("binary", call)):expect_frame("binary", answer)
+      raw:send(frame("binary", call .. call:sub(1, 5)))
+      raw:expect_frame("binary", answer)
+      raw:send(frame("binary", call:sub(6))):expect_frame("binary", answer)
+      assert.equal(1, hub.clients.all:send "A")
+      raw:expect_frame("binary", "\8\x96\1\x80\xc0\xa1" .. "A\x90\x90")
+    end)
 
   -- ---- long polling ----
 
@@ -410,12 +462,17 @@ describe("a hub's path", function()
   -- ---- broadcasts, and the end ----
 
   it("publishes to WebSockets, to all and to all but some", function()
-    local server, hub = serve { methods = {
+    local server, hub = serve { keepalive_interval = 15, methods = {
       Others = function(ctx)
         return ctx.clients.others:send("Told", ctx.user)
       end,
       Join = function(ctx) return ctx:join "g" end } }
-    local raws = {}
+    local raws, session = {}, hub.session
+    function hub.session(...)
+      local one = session(...)
+      hub:rest() -- the spec has the clock
+      return one
+    end
     for i = 1, 3 do
       raws[i] = get_ready(select(2, upgraded(server, "?user=u" .. i)))
     end
@@ -654,6 +711,23 @@ describe("a hub's path", function()
     raw:send(frame("close", "\3\232")):expect_close(1000)
     t.wait(function() return hub.n_sessions == 0 end, "its end")
     assert.same({}, called)
+  end)
+
+  it("has the limits that the hub was given", function()
+    local given = { max_queued = 5000, close_timeout = 3, stall_timeout = 4,
+      message_rate = 50, max_lifetime = 60, compression = true,
+      origins = { "https://a.example" }, on_error = function() end }
+    local hub = signalr.hub(given)
+    local route = hub:routes "/hub"["/hub"]
+    for name, value in pairs(given) do
+      assert.equal(value, route[name], name)
+    end
+    local plain = signalr.hub { client_timeout = false, poll_timeout = 20 }
+    route = plain:routes "/hub"["/hub"]
+    assert.same({ false, false, false, 1024 * 1024, 25, 50, 30 }, {
+      route.compression, route.message_rate, route.max_lifetime,
+      route.max_queued, route.keepalive_interval, route.keepalive_timeout,
+      route.upgrade_timeout })
   end)
 
   it("may be mounted on a server that is there", function()
