@@ -1548,7 +1548,8 @@ function conn:on_error(handler) end
 ---
 ---SIGINT (Ctrl-C) or SIGTERM closes every server with 1001, a second one cuts
 ---what is left; a signal that the process ignores, and a SIGTERM that somebody
----handles, are left alone.
+---handles, are left alone. Behind the servers Redis may take 10 s to answer what
+---was published by a `backplane`.
 ---
 ---Returns true; or nil and `"interrupted"` after a signal. Raises `"the loop is
 ---already running"` inside of a handler or a task.
@@ -1930,8 +1931,9 @@ function backplane:presence(topic) end
 ---@return string? message
 function backplane:wait(seconds) end
 
----Ends it; its servers go on by themselves. What was published before is on its
----way. Closing twice is harmless.
+---Ends it; its servers go on by themselves. What was published before leaves
+---first, and is answered by Redis where it answers at all. Closing twice is
+---harmless.
 ---@return true
 function backplane:close() end
 

@@ -25,11 +25,7 @@ end
 
 local function cleanup()
   t.cleanup()
-  for _, bus in ipairs(buses) do bus:close() end
-  for _, bus in ipairs(buses) do
-    t.wait(function() return tostring(bus):find "closed" end)
-  end
-  t.turn()
+  redis.close(buses)
   redis.cleanup()
   ws.log = require "evws.core".log
 end

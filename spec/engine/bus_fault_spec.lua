@@ -53,9 +53,7 @@ describe("a backplane", function()
   after_each(function()
     core.fail_at(0)
     t.cleanup()
-    bus:close()
-    t.wait(function() return tostring(bus):find "closed" end)
-    t.turn()
+    redis.close { bus }
     redis.cleanup()
     ws.on_error(nil)
     ws.log = core.log

@@ -266,9 +266,7 @@ describe("presence with a Redis of our own making", function()
 
   after_each(function()
     t.cleanup()
-    bus:close()
-    t.wait(function() return tostring(bus):find "closed" end)
-    t.turn()
+    redis.close { bus }
     redis.cleanup()
     ws.log = require "evws.core".log
   end)

@@ -19,14 +19,7 @@ end
 
 local function cleanup()
   t.cleanup()
-  for _, bus in ipairs(buses) do bus:close() end
-  t.wait(function()
-    for _, bus in ipairs(buses) do
-      if not tostring(bus):find "closed" then return false end
-    end
-    return true
-  end)
-  t.turn()
+  redis.close(buses)
   redis.cleanup()
   ws.log = require "evws.core".log
 end
@@ -401,6 +394,41 @@ describe("a backplane", function()
       return server:stats().backplane.dropped.timeout == 1
     end, "the drop", 20)
     fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+  end)
+
+  it("closes when Redis has answered what was published", function()
+    local fake = redis.fake()
+    local held = {}
+    fake.answers.PUBLISH = function(conn)
+      held[#held + 1] = conn
+      return ""
+    end
+    local bus = backplane(fake, { timeout = 60 })
+    up(fake, bus)
+    for i = 1, 3 do bus:publish("news", tostring(i)) end
+    bus:close()
+    fake:wait(function() return #held == 3 end, "all three", 20)
+    for i = 1, 3 do
+      for _ = 1, 20 do
+        t.turn()
+        fake:pump()
+      end
+      assert.equal(2, #fake.conns)
+      held[i].out = held[i].out .. reply(0)
+    end
+    fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+  end)
+
+  it("closes though Redis does not answer", function()
+    local fake = redis.fake()
+    fake.answers.PUBLISH = function() return "" end
+    local bus = backplane(fake, { timeout = 0.2 })
+    local server = listen(bus)
+    up(fake, bus)
+    server:publish("news", "one")
+    bus:close()
+    fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+    assert.equal(1, server:stats().backplane.dropped.lost)
   end)
 
   it("may be closed and forgotten before its servers", function()

@@ -113,8 +113,9 @@ end)
 
 after_each(function()
   t.cleanup()
-  for _, node in ipairs(nodes) do node.bus:close() end
-  t.turn()
+  local list = {}
+  for i, node in ipairs(nodes) do list[i] = node.bus end
+  redis.close(list)
   redis.cleanup()
   ws.log = require "evws.core".log
 end)

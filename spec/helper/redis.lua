@@ -18,6 +18,8 @@
 --     it did not want to begin
 --   redis.bus(options) -> a backplane that is up, and quick to come back;
 --     options.url at least
+--   redis.close(list)   closes backplanes, and with them all that is fake: a
+--     backplane waits for replies
 --   redis.quiet()       evws says nothing, until the end
 --   redis.cleanup()     for after_each: what is open ends: servers and clients
 --     of the helper, backplanes, redis-servers
@@ -332,13 +334,15 @@ end
 
 function redis.quiet() t.ws.log = function() end end
 
-local function close_buses()
-  local list = buses
-  buses = {}
+function redis.close(list)
   for _, bus in ipairs(list) do bus:close() end
+  t.turn()
+  for _, one in ipairs(open) do
+    if getmetatable(one) == fake then one:stop() end
+  end
   for _, bus in ipairs(list) do
     t.wait(function() return tostring(bus):find "closed" end,
-      "a backplane to close")
+      "a backplane to close", 20)
   end
   t.turn()
 end
@@ -347,8 +351,10 @@ end
 
 function redis.cleanup()
   t.cleanup()
-  close_buses()
-  local list = open
+  local list = buses
+  buses = {}
+  redis.close(list)
+  list = open
   open = {}
   for _, one in ipairs(list) do
     one:stop()

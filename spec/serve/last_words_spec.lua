@@ -80,3 +80,56 @@ describe("what workers publish last", function()
     end)
   end
 end)
+
+-- One that goes on behind its servers' end says so by its ticks.
+local waiting = [[
+local bus = ws.backplane { url = "redis://127.0.0.1:%d", timeout = 60,
+  pending_timeout = 60 }
+local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  backplane = bus })
+ws.spawn(function()
+  assert(bus:wait(60))
+  assert(server:publish("words", "one"))
+  ws.every(0.01, function()
+    say(tostring(server):find "closed" and "tock" or "tick")
+  end)
+end)
+]] .. kit.ready .. [[
+run()
+say "last"
+]]
+
+describe("a worker that ends", function()
+  if not redis.is_built() then
+    it("waits", function() pending "no hiredis" end)
+    return
+  end
+
+  after_each(function()
+    kit.cleanup()
+    redis.cleanup()
+  end)
+
+  it("waits until Redis has answered", function()
+    local fake = redis.fake()
+    local held
+    fake.answers.PUBLISH = function(conn)
+      held = conn
+      return ""
+    end
+    local served = kit.serve(waiting:format(fake.port), "--workers 1")
+    fake:wait(function()
+      return held and served:count "^tick" > 0
+    end, "what is published", 20)
+    served.child:signal "TERM"
+    fake:wait(function()
+      return served:count "^tock" >= 5 or served.child:ended(0)
+    end, "its server's end", 20)
+    assert.is_nil(served.child:ended(0))
+    assert.equal(0, served:count "^last")
+    held.out = held.out .. redis.reply(0)
+    fake:wait(function() return served.child:ended(0) end, "its end", 20)
+    assert.equal(0, served.child:ended(0))
+    assert.equal(1, served:count "^last")
+  end)
+end)

@@ -347,6 +347,16 @@ void ws_backplanes_close(struct ws_state *st) {
   }
 }
 
+bool ws_backplanes_are_busy(const struct ws_state *st) {
+  const struct ws_list *e = st->backplanes.next;
+  for (; e != &st->backplanes; e = e->next) {
+    const struct ws_bus *bus =
+      &WS_LIST_ENTRY(e, struct lua_backplane, link)->bus;
+    if (ws_bus_is_busy(bus->links, bus->n_links)) return true;
+  }
+  return false;
+}
+
 void ws_open_backplane(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", backplane_close},
                                      {"history", backplane_history},

@@ -17,6 +17,9 @@ void ws_backplane_join(lua_State *L, int index, struct ws_server *s);
 /* All of the state's are closed. */
 void ws_backplanes_close(struct ws_state *st);
 
+/* Has anything that was published not been answered yet, and may be? */
+bool ws_backplanes_are_busy(const struct ws_state *st);
+
 void ws_open_backplane(lua_State *L);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "binding/lua_backplane.h"
 #include "binding/task.h"
 #include "binding/waiting.h"
 #include "binding/worker.h"
@@ -85,20 +86,32 @@ static bool read_arguments(lua_State *L) {
   return with_signals;
 }
 
+/* The servers are gone, and Redis has what they published; it is not waited
+ * for behind a second signal, nor for ever where a script goes on to publish.
+ */
+static bool is_left(struct ws_state *st, double *since) {
+  double now = ws_loop_now(&st->loop);
+  if (!ws_list_is_empty(&st->servers)) return false;
+  if (*since < 0) *since = now;
+  return st->signals > 1 || now >= *since + CLOSE_TIMEOUT ||
+         !ws_backplanes_are_busy(st);
+}
+
 static void drive(lua_State *L, struct ws_state *st) {
+  double since = -1;
   int handled = 0;
   bool more = true;
   st->driver = L;
   st->is_served = true;
   if (st->worker) ws_worker_turned(st);
   while (more && !st->is_stopped && !st->has_main_failed) {
-    more = st->drive->step(st->drive, -1, L);
+    more = st->drive->step(st->drive, since < 0 ? -1 : CLOSE_TIMEOUT, L);
     if (st->signals > handled) {
       handled = st->signals;
       close_servers(st);
     }
     if (st->worker) ws_worker_turned(st);
-    if ((handled || st->is_retiring) && ws_list_is_empty(&st->servers)) break;
+    if ((handled || st->is_retiring) && is_left(st, &since)) break;
   }
   st->driver = NULL;
 }

@@ -62,12 +62,17 @@ size_t ws_link_pending(const struct ws_link *l) {
   return n;
 }
 
-/* One that is to close does so when nothing waits any more, or cannot leave. */
-static void check_finished(struct ws_link *l) {
+bool ws_link_is_busy(const struct ws_link *l) {
   bool is_coming = l->state == WS_LINK_CONNECTING;
   bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
-  bool is_busy = (is_coming || is_up) && ws_link_pending(l);
-  if (l->is_closing && !is_busy) ws_loop_job(l->loop, &l->finish);
+  return (is_coming || is_up) && (ws_link_pending(l) || l->cmd.loud);
+}
+
+/* One that is to close does so when nothing waits any more, or cannot leave:
+ * a connection that ends before Redis has written its replies takes with it
+ * what Redis has not read by then. */
+static void check_finished(struct ws_link *l) {
+  if (l->is_closing && !ws_link_is_busy(l)) ws_loop_job(l->loop, &l->finish);
 }
 
 static void on_expiry(struct ws_timer *t) {
@@ -283,6 +288,7 @@ static void look(struct ws_link *l) {
 
 static void on_read(struct ws_redis *r) {
   look(link_of(r));
+  check_finished(link_of(r));
 }
 
 /* Those it was to be asked for may have been let go by now, and nothing else

@@ -100,8 +100,8 @@ struct ws_link {
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key);
 
-/* It is CLOSED as soon as what waits has left, or cannot leave; in this turn
- * at the earliest. */
+/* It is CLOSED as soon as what waits has left and is answered, or cannot be;
+ * in this turn at the earliest. */
 void ws_link_close(struct ws_link *l);
 
 /* Nothing goes out or comes in any more. Not inside of its calls. */
@@ -133,5 +133,9 @@ bool ws_link_ask(struct ws_link *l, struct ws_asked *who,
 
 /* Bytes that wait for Redis. */
 size_t ws_link_pending(const struct ws_link *l);
+
+/* Does anything wait to leave, or for an answer that is to come? For the
+ * pending_timeout and the timeout of Redis at most, after the last. */
+bool ws_link_is_busy(const struct ws_link *l);
 
 #endif

@@ -20,6 +20,12 @@ size_t ws_bus_pending(const struct ws_link *links, size_t n_links) {
   return n;
 }
 
+bool ws_bus_is_busy(const struct ws_link *links, size_t n_links) {
+  for (size_t i = 0; i < n_links; i++)
+    if (ws_link_is_busy(&links[i])) return true;
+  return false;
+}
+
 size_t ws_bus_subscriptions(const struct ws_link *links, size_t n_links) {
   size_t n = 0;
   for (size_t i = 0; i < n_links; i++) n += links[i].subscriber.channels.n;

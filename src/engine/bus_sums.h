@@ -17,4 +17,7 @@ size_t ws_bus_subscriptions_refused(const struct ws_link *links,
                                     size_t n_links);
 double ws_bus_rtt(const struct ws_link *links, size_t n_links);
 
+/* Does anything wait for one of them, or for its answer? */
+bool ws_bus_is_busy(const struct ws_link *links, size_t n_links);
+
 #endif
