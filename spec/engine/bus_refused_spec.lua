@@ -93,6 +93,18 @@ describe("what Redis refuses", function()
     end)
   end
 
+  it("of a history is asked anew where nobody has subscribed", function()
+    local a = process()
+    local function history() return call(a, "history", "room/1") end
+    local function is_refused() return select(2, history()) == "refused" end
+    for _ = 1, 2 do
+      assert.equal("OK", db:ask("SET", "evws:m:room/1", "theirs"))
+      t.wait(is_refused, "the refusal")
+      db:ask("DEL", "evws:m:room/1")
+      t.wait(history, "the history")
+    end
+  end)
+
   it("of a history is read again by the clock, not by each publish", function()
     local a = process { reconnect = { initial = 0.01, maximum = 600 } }
     local reader = open(a)

@@ -99,8 +99,12 @@ bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name) {
 
 struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
   struct ws_kept *k = ws_sync_copy(s, name);
-  if (k) k->is_due = false;
-  if (!k || !ws_topic_is_wanted(k->topic)) return NULL;
+  if (!k) return NULL;
+  k->is_due = false;
+  if (!ws_topic_is_wanted(k->topic)) {
+    k->is_refused = false; /* whoever comes asks anew */
+    return NULL;
+  }
   k->is_asked = true;
   k->is_short = k->is_stuck = false;
   for (struct ws_ahead_message *m = k->ahead; m; m = m->next) m->is_old = true;

@@ -179,7 +179,7 @@ void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
   if (--base->n_far || !carrier || !base->name) return;
   struct ws_kept *k = ws_topic_kept(base);
   if (k) {
-    k->is_synced = k->is_asked = false;
+    k->is_synced = k->is_asked = k->is_refused = false;
     k->is_new = true;
     ws_ahead_free(k);
   }
