@@ -57,7 +57,8 @@ end
 local function about(all)
   local m = all.machine
   local lines = { "## What was measured\n",
-    ("%s, %s processors, %s, %s.\n"):format(m.cpu, m.cpus, m.kernel, m.date),
+    ("%s, %s processors, %s, %s.\n"):format(m.cpu, m.cpus,
+      m.kernel:match "^%a+ [%d.]+" or m.kernel, m.date),
     "| | version | |\n|---|---|---|" }
   for _, server in ipairs(all.servers) do
     local known = names.servers[server.name]
@@ -75,6 +76,12 @@ local function about(all)
   end
   return table.concat(lines, "\n") .. "\n"
 end
+
+local about_latency = [[
+Where the processors are those of a virtual machine that others share, moments
+in which it stands still fall on whoever has its turn: of the higher percentiles
+that is the larger part.
+]]
 
 local function section(out, title, chart, alt, ...)
   if not chart and not (...) then return end
@@ -96,6 +103,7 @@ return function(all, pictures)
   section(out, "Latency over load", pictures.latency and "latency",
     "The 99th percentile of the latency, by server and load",
     tables.latency(all))
+  if pictures.latency then out[#out + 1] = about_latency end
   section(out, "Memory over connections", pictures.memory and "memory",
     "Memory of idle connections, by server and their number",
     tables.memory(all))
