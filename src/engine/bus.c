@@ -76,6 +76,7 @@ static void on_lost(struct ws_link *l, const char *why) {
   struct ws_bus *bus = bus_of_link(l);
   put_out_of_step(bus, l);
   ws_roll_lost(&bus->rolls[l - bus->links]);
+  if (bus->is_closing) return;
   ws_bus_tell(l, "backplane_lost", why);
   ws_bus_warn(l, why);
 }
