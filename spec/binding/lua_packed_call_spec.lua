@@ -10,15 +10,7 @@ local writer = require "evws.messagepack_writer"
 
 local null, map_mark = values.null, values.map_mark
 local random = math.random
-
-local function framed(record)
-  local n, out = #record, ""
-  while n >= 0x80 do
-    out = out .. string.char(n & 0x7f | 0x80)
-    n = n >> 7
-  end
-  return out .. string.char(n) .. record
-end
+local framed = require "spec.signalr.kit".framed
 
 -- The same value: kinds of numbers, marks and what NaN is count.
 local function alike(a, b)

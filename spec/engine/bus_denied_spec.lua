@@ -4,7 +4,6 @@
 
 local t = require "spec.helper"
 local redis = require "spec.helper.redis"
-local ws = t.ws
 
 if not redis.is_built() then
   describe("a channel that is refused", function()
@@ -14,27 +13,12 @@ if not redis.is_built() then
 end
 
 local NOPERM = "-NOPERM No permissions to access a channel\r\n"
-local buses, lines
-
-local function begin()
-  buses, lines = {}, {}
-  ws.log = function(level, _, fields)
-    if level == "warning" then lines[#lines + 1] = fields.message end
-  end
-end
-
-local function cleanup()
-  t.cleanup()
-  redis.close(buses)
-  redis.cleanup()
-  ws.log = require "evws.core".log
-end
+local lines
 
 local function process(url, options)
-  local o = { url = url, reconnect = { initial = 0.01, maximum = 0.02 } }
+  local o = { url = url }
   for name, value in pairs(options or {}) do o[name] = value end
-  local bus = ws.backplane(o)
-  buses[#buses + 1] = bus
+  local bus = redis.backplane(o)
   local self = { bus = bus, conns = {} }
   self.server = t.listen { backplane = bus,
     history = { ["room/*"] = { size = 100, ttl = 60 } },
@@ -47,7 +31,7 @@ describe("a channel that is refused, among many,", function()
   local fake, forbidden, a
 
   before_each(function()
-    begin()
+    lines = redis.warnings()
     fake, forbidden = redis.fake(), {}
     fake.answers.SUBSCRIBE = function(conn, words)
       for i = 2, #words do
@@ -56,7 +40,7 @@ describe("a channel that is refused, among many,", function()
       return redis.usual.SUBSCRIBE(conn, words)
     end
   end)
-  after_each(cleanup)
+  after_each(redis.cleanup)
 
   local function there()
     local set = {}
@@ -188,25 +172,18 @@ describe("without a right", function()
   local db
 
   before_each(function()
-    begin()
+    lines = redis.warnings()
     db = redis.start()
     assert.equal("OK", db:ask("ACL", "SETUSER", "evws", "on", ">pw", "~evws:*",
       "resetchannels", "&evws:all", "&evws:t:room/*", "&evws:t:news", "+@all"))
   end)
-  after_each(cleanup)
+  after_each(redis.cleanup)
 
   local function start()
     local self = process(db.url, { username = "evws", password = "pw",
       ping_interval = 0.05 })
     t.wait(function() return self.bus.state == "up" end, "the backplane")
     return self
-  end
-
-  local function open(self)
-    local n = #self.conns
-    local raw = t.open(self.server)
-    t.wait(function() return self.conns[n + 1] end)
-    return self.conns[n + 1], raw
   end
 
   local function subscribe(conn, topic, options)
@@ -222,7 +199,7 @@ describe("without a right", function()
 
   it("to a channel all others are there, and it when it is given", function()
     local a = start()
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     assert.is_true(subscribe(conn, "news"))
     for _ = 1, 2 do
       assert.same({ nil, "refused" }, { subscribe(conn, "secrets") })
@@ -247,7 +224,7 @@ describe("without a right", function()
 
   it("that it had it goes on with the others", function()
     local a = start()
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     assert.is_true(subscribe(conn, "news"))
     assert.is_true(subscribe(conn, "room/1"))
     db:ask("ACL", "SETUSER", "evws", "resetchannels", "&evws:all",
@@ -261,7 +238,7 @@ describe("without a right", function()
 
   it("to the channel of a history nobody waits for that in vain", function()
     local a = start()
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     db:ask("ACL", "SETUSER", "evws", "resetchannels", "&evws:all")
     t.wait(function() return a.bus.state == "up" end)
     assert.same({ nil, "refused" },
@@ -279,7 +256,7 @@ describe("without a right", function()
 
   it("to scripts plain topics go on, to pings all", function()
     local a, b = start(), start()
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     assert.is_true(subscribe(conn, "news"))
     db:ask("ACL", "SETUSER", "evws", "-eval", "-ping")
     assert.same({ nil, "refused" },

@@ -43,15 +43,8 @@ describe("presence in Redis", function()
     return self
   end
 
-  local function open(self)
-    local n = #self.conns
-    local raw = t.open(self.server)
-    t.wait(function() return self.conns[n + 1] end)
-    return self.conns[n + 1], raw
-  end
-
   local function enter(self, topic, presence)
-    local conn, raw = open(self)
+    local conn, raw = redis.join(self)
     assert(conn:subscribe(topic, { presence = presence }))
     return conn, raw
   end
@@ -125,7 +118,7 @@ describe("presence in Redis", function()
 
   it("is told to those who have the topic of the topic", function()
     local a, b = process(), process()
-    local watcher, raw = open(b)
+    local watcher, raw = redis.join(b)
     t.pump(watcher.subscribe, watcher, "\0pa", { wait = 20 })
     local conn = enter(a, "a", { id = "1", info = '{"name":"Ann"}' })
     raw:expect_frame("text",
@@ -228,7 +221,7 @@ describe("presence in Redis", function()
 
   it("carries many at a time, and on over a loss", function()
     local a, b = process(), process()
-    local conn = open(a)
+    local conn = redis.join(a)
     for i = 1, 800 do
       conn:subscribe("t" .. i, { presence = { id = "p" .. i } })
     end

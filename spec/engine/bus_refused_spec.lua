@@ -4,7 +4,6 @@
 
 local t = require "spec.helper"
 local redis = require "spec.helper.redis"
-local ws = t.ws
 
 if not (redis.is_built() and redis.has_server()) then
   describe("what Redis refuses", function()
@@ -17,10 +16,7 @@ describe("what Redis refuses", function()
   local db, lines
 
   before_each(function()
-    lines = {}
-    ws.log = function(level, _, fields)
-      if level == "warning" then lines[#lines + 1] = fields.message end
-    end
+    lines = redis.warnings()
     db = redis.start()
   end)
 
@@ -35,13 +31,6 @@ describe("what Redis refuses", function()
       history = { ["room/*"] = { size = 100, ttl = 60 } },
       on_open = function(conn) self.conns[#self.conns + 1] = conn end }
     return self
-  end
-
-  local function open(self)
-    local n = #self.conns
-    local raw = t.open(self.server)
-    t.wait(function() return self.conns[n + 1] end)
-    return self.conns[n + 1], raw
   end
 
   local function call(self, name, ...)
@@ -66,7 +55,7 @@ describe("what Redis refuses", function()
   for _, kind in ipairs { "s", "m" } do
     it("of a history does no harm to another: " .. kind, function()
       local a, b = process(), process()
-      local conn, raw = open(a)
+      local conn, raw = redis.join(a)
       assert(t.pump(conn.subscribe, conn, "room/2", { wait = 20 }))
       assert.equal(1, (keep(b, "room/1", "first")))
       assert.equal("OK", db:ask("SET", "evws:" .. kind .. ":room/1", "theirs"))
@@ -75,7 +64,7 @@ describe("what Redis refuses", function()
         assert.equal(i, (keep(b, "room/2", "m" .. i)))
         raw:expect_frame("text", "m" .. i)
       end
-      local reader, silent = open(a)
+      local reader, silent = redis.join(a)
       assert.same({ nil, "refused" }, { t.pump(reader.subscribe, reader,
         "room/1", { recover = {}, wait = 20 }) })
       assert.same({ nil, "refused" }, { call(a, "history", "room/1") })
@@ -107,7 +96,7 @@ describe("what Redis refuses", function()
 
   it("of a history is read again by the clock, not by each publish", function()
     local a = process { reconnect = { initial = 0.01, maximum = 600 } }
-    local reader = open(a)
+    local reader = redis.join(a)
     assert.equal("OK", db:ask("SET", "evws:m:room/1", "theirs"))
     assert(t.pump(reader.subscribe, reader, "room/1", { wait = 20 }))
     assert.same({ nil, "refused" }, { keep(a, "room/1", "x") })
@@ -131,7 +120,7 @@ describe("what Redis refuses", function()
       for i, one in ipairs(people or {}) do list[i] = one.id end
       return people and table.concat(list, " ") or why
     end
-    local conn = open(a)
+    local conn = redis.join(a)
     for _, topic in ipairs { "lobby", "yard" } do
       assert(conn:subscribe(topic, { presence = { id = "1", info = "" } }))
     end
@@ -139,7 +128,7 @@ describe("what Redis refuses", function()
     assert.equal("OK", db:ask("SET", "evws:p:lobby", "theirs"))
     t.wait(function() return ids "lobby" == "refused" end)
     for _ = 1, 20 do assert.equal("1", ids "yard") end
-    local other = open(b)
+    local other = redis.join(b)
     for _, topic in ipairs { "lobby", "yard" } do
       assert(other:subscribe(topic, { presence = { id = "2", info = "" } }))
     end
@@ -159,7 +148,7 @@ describe("what Redis refuses", function()
     assert.equal("OK", db:ask("ACL", "SETUSER", "evws", "on", ">pw", "~evws:*",
       "resetchannels", "&evws:all", "&evws:t:room/*", "&evws:t:news", "+@all"))
     local a = process(user)
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     assert(t.pump(conn.subscribe, conn, "news", { wait = 20 }))
     local function refused()
       return a.server:stats().backplane.dropped.refused
@@ -181,7 +170,7 @@ describe("what Redis refuses", function()
 
   it("when it cannot save is what is to be saved", function()
     local a = process { ping_interval = 0.02 }
-    local conn, raw = open(a)
+    local conn, raw = redis.join(a)
     assert(t.pump(conn.subscribe, conn, "news", { wait = 20 }))
     -- as if the last save had failed
     db:ask("CONFIG", "SET", "save", "3600 1")

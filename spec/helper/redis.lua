@@ -16,11 +16,14 @@
 --     r.url, r.port, r.pid; r:ask(words...) -> its reply as a Lua value, or
 --     nil and an error's text; r:stop(), r:signal(name), r:again(); r.failed:
 --     it did not want to begin
---   redis.bus(options) -> a backplane that is up, and quick to come back;
---     options.url at least
+--   redis.backplane(options) -> one that is quick to come back; options.url
+--     at least; redis.bus(options) -> the same when it is up
+--   redis.join(process) -> the next connection of a { server, conns }, whose
+--     on_open adds to conns, and its client
 --   redis.close(list)   closes backplanes, and with them all that is fake: a
 --     backplane waits for replies
 --   redis.quiet()       evws says nothing, until the end
+--   redis.warnings() -> texts of the warnings from now on, until the end
 --   redis.cleanup()     for after_each: what is open ends: servers and clients
 --     of the helper, backplanes, redis-servers
 
@@ -323,16 +326,36 @@ end
 
 -- ---- backplanes ----
 
-function redis.bus(options)
+function redis.backplane(options)
   local given = { reconnect = { initial = 0.01, maximum = 0.02 } }
   for name, option in pairs(options) do given[name] = option end
   local bus = assert(t.ws.backplane(given))
   buses[#buses + 1] = bus
+  return bus
+end
+
+function redis.bus(options)
+  local bus = redis.backplane(options)
   t.wait(function() return bus.state == "up" end, "the backplane", 20)
   return bus
 end
 
+function redis.join(process)
+  local n = #process.conns
+  local raw = t.open(process.server)
+  t.wait(function() return process.conns[n + 1] end)
+  return process.conns[n + 1], raw
+end
+
 function redis.quiet() t.ws.log = function() end end
+
+function redis.warnings()
+  local lines = {}
+  t.ws.log = function(level, _, fields)
+    if level == "warning" then lines[#lines + 1] = fields.message end
+  end
+  return lines
+end
 
 function redis.close(list)
   for _, bus in ipairs(list) do bus:close() end

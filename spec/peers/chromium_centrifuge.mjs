@@ -162,18 +162,19 @@ await check("a tab that sleeps is gone, and wakes with all of it",
     assert.ok(await has(page, 25) >= 2);
   });
 
-await check("a tab that is offline comes back with all of it",
-  async ({ page, helper, context }) => {
-    for (let round = 0; round < 3; round++) {
-      await context.setOffline(true);
-      await until(page, "connecting");
-      await publish(helper, round * 10, round * 10 + 10);
-      await context.setOffline(false);
-      await until(page, "connected");
-      await has(page, round * 10 + 10);
-    }
-    assert.ok(await has(page, 30) >= 4);
-  });
+async function comesAndGoes({ page, helper, context }) {
+  for (let round = 0; round < 3; round++) {
+    await context.setOffline(true);
+    await until(page, "connecting");
+    await publish(helper, round * 10, round * 10 + 10);
+    await context.setOffline(false);
+    await until(page, "connected");
+    await has(page, round * 10 + 10);
+  }
+  assert.ok(await has(page, 30) >= 4);
+}
+
+await check("a tab that is offline comes back with all of it", comesAndGoes);
 
 await check("a page that is left is gone at once, and may come again",
   async ({ page, helper, user, channel }) => {
@@ -188,16 +189,7 @@ await check("a page that is left is gone at once, and may come again",
   });
 
 await check("a channel that the server subscribes to, offline and online",
-  async ({ page, helper, context }) => {
-    for (let round = 0; round < 3; round++) {
-      await context.setOffline(true);
-      await until(page, "connecting");
-      await publish(helper, round * 10, round * 10 + 10);
-      await context.setOffline(false);
-      await until(page, "connected");
-    }
-    await has(page, 30);
-  }, 30, true);
+  comesAndGoes, 30, true);
 
 const count_ready = () => readFileSync(file, "utf8").split("ready\n").length;
 
