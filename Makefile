@@ -369,7 +369,8 @@ build-bench: $(core) $(load) $(engine) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
-	  $(if $(SANITIZE),$(asan_env)) $(busted) $(BUSTED_FLAGS) $(SPEC)
+	  $(LUA) tools/specs.lua $(SPEC) -- \
+	  $(if $(SANITIZE),env $(asan_env)) $(busted) $(BUSTED_FLAGS)
 
 ## lint: layers, format, static analysis; some: make lint LINT="format lua"
 lint:
