@@ -20,7 +20,7 @@ say("worker", pid(), ws.worker.generation)
 ws.run()
 ]]
 
-local has = redis.is_built() and redis.has_server()
+local has = redis.is_there()
 local it_if = has and it or pending
 
 local function decode(text) return core.json_decode(text, 20, false, nil) end

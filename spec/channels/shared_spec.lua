@@ -7,12 +7,7 @@ local kit = require "spec.channels.kit"
 local subscribe = require "evws.channels.subscribe"
 local t = kit.t
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("what needs redis-server and hiredis", function()
-    pending "is skipped: they are not installed"
-  end)
-  return
-end
+if redis.is_missing "what needs redis-server and hiredis" then return end
 
 describe("channels of two processes", function()
   local db

@@ -5,12 +5,7 @@ local t = require "spec.helper"
 local redis = require "spec.helper.redis"
 local ws = t.ws
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("a backplane alone", function()
-    it("works", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "a backplane alone" then return end
 
 describe("a backplane alone", function()
   local db

@@ -5,12 +5,7 @@
 local t = require "spec.helper"
 local redis = require "spec.helper.redis"
 
-if not redis.is_built() then
-  describe("a channel that is refused", function()
-    it("is by itself", function() pending "built without hiredis" end)
-  end)
-  return
-end
+if redis.is_missing("a channel that is refused", "hiredis") then return end
 
 local NOPERM = "-NOPERM No permissions to access a channel\r\n"
 local lines

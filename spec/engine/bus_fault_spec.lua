@@ -10,12 +10,7 @@ local child = require "spec.helper.child"
 local core = require "evws.core"
 local ws = t.ws
 
-if not redis.is_built() then
-  describe("a backplane without memory", function()
-    it("works", function() pending "built without hiredis" end)
-  end)
-  return
-end
+if redis.is_missing("a backplane without memory", "hiredis") then return end
 
 describe("a backplane", function()
   if not core.fail_at then

@@ -6,12 +6,7 @@ local t = require "spec.helper"
 local redis = require "spec.helper.redis"
 local ws = t.ws
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("a history in Redis", function()
-    it("works", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "a history in Redis" then return end
 
 local rules = { ["room/*"] = { size = 100, ttl = 60 } }
 describe("a history in Redis", function()

@@ -7,12 +7,7 @@ local redis = require "spec.helper.redis"
 local child = require "spec.helper.child"
 local ws = t.ws
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("presence in Redis", function()
-    it("works", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "presence in Redis" then return end
 
 describe("presence in Redis", function()
   local db, n_processes

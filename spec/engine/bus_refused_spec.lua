@@ -5,12 +5,7 @@
 local t = require "spec.helper"
 local redis = require "spec.helper.redis"
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("what Redis refuses", function()
-    it("fails alone", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "what Redis refuses" then return end
 
 describe("what Redis refuses", function()
   local db, lines

@@ -10,12 +10,7 @@ local ws = t.ws
 local reply = redis.reply
 local buses, lines
 
-if not redis.is_built() then
-  describe("a backplane", function()
-    it("works", function() pending "built without hiredis" end)
-  end)
-  return
-end
+if redis.is_missing("a backplane", "hiredis") then return end
 
 local function cleanup()
   t.cleanup()

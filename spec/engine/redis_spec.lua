@@ -6,12 +6,7 @@ local redis = require "spec.helper.redis"
 
 local ws = t.ws
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("a backplane with redis-server", function()
-    it("works", function() pending "no redis-server, or no hiredis" end)
-  end)
-  return
-end
+if redis.is_missing "a backplane with redis-server" then return end
 
 -- Each of these stands for a process: a backplane, a server on it, and a
 -- connection that has subscribed to "news".

@@ -5,12 +5,7 @@ local kit = require "spec.examples.kit"
 local processes = require "spec.binding.kit"
 local redis = require "spec.helper.redis"
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("the chat in several processes", function()
-    it("works", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "the chat in several processes" then return end
 
 local lua = os.getenv "LUA" or "lua5.4"
 

@@ -5,14 +5,7 @@ local guide = require "spec.guides.kit"
 local children = require "spec.binding.kit"
 local redis = require "spec.helper.redis"
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("docs/scaling.md", function()
-    it("has programs that run", function()
-      pending "no redis-server, or no hiredis"
-    end)
-  end)
-  return
-end
+if redis.is_missing "docs/scaling.md" then return end
 
 local programs = {}
 do

@@ -12,6 +12,10 @@
 --   redis.reply(value)  a string, a number, a list, false (nil) as RESP
 --   redis.is_built()    is evws built with hiredis?
 --   redis.has_server()  is there a redis-server?
+--   redis.is_there()    both
+--   redis.is_missing(name[, needs]) -> true in front of specs that cannot run
+--     here; then there is a pending one, which says so, in a describe `name`.
+--     needs = "hiredis": where evws is built with that they can
 --   redis.start([arguments]) -> r, a redis-server on a Unix socket and a port:
 --     r.url, r.port, r.pid; r:ask(words...) -> its reply as a Lua value, or
 --     nil and an error's text; r:stop(), r:signal(name), r:again(); r.failed:
@@ -212,6 +216,22 @@ end
 
 function redis.has_server()
   return program() ~= nil
+end
+
+function redis.is_there()
+  return redis.is_built() and redis.has_server()
+end
+
+function redis.is_missing(name, needs)
+  if redis.is_built() and (needs == "hiredis" or redis.has_server()) then
+    return false
+  end
+  local busted = require "busted"
+  busted.describe(name, function()
+    busted.pending("needs hiredis"
+      .. (needs and "" or " and redis-server"))
+  end)
+  return true
 end
 
 local function run(command_line)

@@ -29,10 +29,7 @@ say("last", serial, n)
 ]]
 
 describe("what workers publish last", function()
-  if not (redis.is_built() and redis.has_server()) then
-    it("arrives", function() pending "no hiredis, or no redis-server" end)
-    return
-  end
+  if redis.is_missing "with redis-server" then return end
 
   after_each(function()
     kit.cleanup()
@@ -100,10 +97,7 @@ say "last"
 ]]
 
 describe("a worker that ends", function()
-  if not redis.is_built() then
-    it("waits", function() pending "no hiredis" end)
-    return
-  end
+  if redis.is_missing("with hiredis", "hiredis") then return end
 
   after_each(function()
     kit.cleanup()

@@ -7,12 +7,7 @@ local t = require "spec.helper"
 
 local ws = t.ws
 
-if not (redis.is_built() and redis.has_server()) then
-  describe("presence over workers", function()
-    it("works", function() pending "no hiredis, or no redis-server" end)
-  end)
-  return
-end
+if redis.is_missing "presence over workers" then return end
 
 local script = [[
 local server = assert(ws.listen { host = "127.0.0.1", port = 0,

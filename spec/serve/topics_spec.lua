@@ -68,7 +68,7 @@ describe("topics in workers", function()
     assert.equal("", served.child:errors() .. alone.child:errors())
   end)
 
-  local has = redis.is_built() and redis.has_server()
+  local has = redis.is_there()
   local it_if = has and it or pending
 
   it_if("reach all of them by --redis spawn", function()

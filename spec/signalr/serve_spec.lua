@@ -220,7 +220,7 @@ describe("a hub in several workers", function()
   end)
 
   it("tells groups in all of them, and asks clients anywhere", function()
-    if not (redis.is_built() and redis.has_server()) then
+    if not redis.is_there() then
       return pending "there is no redis-server, or no hiredis"
     end
     start " --redis spawn"
