@@ -94,6 +94,6 @@ for _, file in ipairs(files) do
   for i, n in ipairs(run(file)) do sum[i] = sum[i] + n end
   if has "--no-keep-going" and sum[2] + sum[3] > 0 then break end
 end
-io.write(("%d successes / %d failures / %d errors / %d pending : %.1f seconds\n")
-  :format(table.unpack(sum)))
+io.write(("%d successes / %d failures / %d errors / %d pending : "
+  .. "%.1f seconds\n"):format(table.unpack(sum)))
 os.exit(sum[2] + sum[3] == 0 and sum[1] > 0)

@@ -68,6 +68,87 @@ describe("listening in workers", function()
       .. "already in use %%d+$"):format(other.port))
   end)
 
+  -- What a worker may not, who has no such right.
+  local function without_right()
+    local file <close> = io.open "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+    if not file or file:read "n" <= 1 then return nil end
+    local as <close> = assert(io.popen "id -u")
+    if as:read "n" > 0 then return "" end
+    local drop = "setpriv --bounding-set=-net_bind_service"
+    return os.execute(drop .. " true 2>/dev/null") and drop
+  end
+
+  it("is told that a port below 1024 is not for it", function()
+    local drop = without_right()
+    if not drop then return pending "every port is for everybody" end
+    local served = kit.serve([[
+      say(ws.listen { host = "127.0.0.1", port = 1 })
+    ]] .. kit.echo, "-w 2", nil, drop)
+    served:await("^nil cannot listen on 127.0.0.1 port 1: Permission denied %d",
+      2, 20)
+    served:await("^worker", 2)
+    served:open():finish()
+  end)
+
+  it("ends with that where a script insists on such a port", function()
+    local drop = without_right()
+    if not drop then return pending "every port is for everybody" end
+    local served = kit.serve([[
+      assert(ws.listen { host = "127.0.0.1", port = 1 })
+      ws.run()
+    ]], "-w 2", nil, drop)
+    assert.equal(1, served.child:ended(20))
+    local errors = served.child:errors()
+    assert.equal(1, select(2, errors:gsub("Permission denied", "")), errors)
+    t.contains(errors, "ended before it was ready")
+  end)
+
+  it("leaves who comes to the others while it has no descriptor", function()
+    local path = os.tmpname()
+    finally(function() os.remove(path) end)
+    local file <close> = assert(io.open(path, "w"))
+    file:write 'ulimit -n 1024\nexec "$@"\n'
+    file:close()
+    local served = kit.serve([[
+      local held = {}
+      local function take()
+        local file = io.open "/dev/null"
+        while file do
+          held[#held + 1] = file
+          file = io.open "/dev/null"
+        end
+      end
+      local function give()
+        for _, file in ipairs(held) do file:close() end
+        held = {}
+      end
+      local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+        on_message = function(conn, message)
+          if message == "take" then take() end
+          if message == "give" then give() end
+          conn:send(("%d %d %d"):format(ws.worker.id, ws.worker.generation,
+            #held))
+        end })
+      say("port", server.port)
+    ]] .. kit.ready .. "run()", "-w 2", nil, "sh " .. path)
+    served:await("^worker", 2, 20)
+    local client = served:open()
+    local id = served:who(client)
+    client:send(t.frame("text", "take"))
+    assert.is_truthy(client:frame().payload:find "^%d 1 %d%d%d")
+    local by_id = served:deal(20, function()
+      return served.child:errors():find "cannot accept"
+    end)
+    assert.equal(0, by_id[id])
+    client:send(t.frame("text", "give"))
+    assert.is_truthy(client:frame().payload:find "^%d 1 0$")
+    served:deal(8, function(now) return now[id] >= 4 end)
+    local errors = served.child:errors()
+    assert.equal(1, select(2, errors:gsub("\n", "")), errors)
+    t.contains(errors, ("evws[%d]: cannot accept (Too many open files)")
+      :format(id))
+  end)
+
   it("does not listen on one port twice", function()
     local served = kit.serve([[
       local first = assert(ws.listen { host = "127.0.0.1", port = 0 })

@@ -114,6 +114,19 @@ static void shed(struct ws_server *s, struct ws_watch *w) {
   pause_accept(s, ACCEPT_AGAIN);
 }
 
+/* Of several workers the others take who waits, and none of them waits for one
+ * that cannot; where nobody can the peers are told. */
+static void run_out(struct ws_server *s, struct ws_watch *w, int error) {
+  uint64_t least;
+  ws_server_warn_descriptors(s, error);
+  if (s->share && ws_share_least(s, &least)) {
+    ws_share_deaf(s);
+    pause_accept(s, ACCEPT_AGAIN);
+  } else {
+    shed(s, w);
+  }
+}
+
 static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
   struct ws_io *io = s->loop->io;
   double since = ws_loop_now(s->loop);
@@ -125,7 +138,7 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
     if (fd >= 0) {
       admit(s, fd, &peer, nothing);
     } else if (fd == -EMFILE || fd == -ENFILE) {
-      if (!ws_linger_cut(s->loop)) shed(s, w);
+      if (!ws_linger_cut(s->loop)) run_out(s, w, -fd);
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
       return i;
     } else if (fd != -EINTR && fd != -ECONNABORTED) {
@@ -162,6 +175,7 @@ static void on_accept_again(struct ws_timer *t) {
   bool has_waited = s->is_waiting;
   s->is_waiting = false;
   if (s->spare_fd < 0) take_spare(s);
+  ws_share_count(s);
   want_accept(s, true);
   if (!has_waited) return;
   int n = 0;

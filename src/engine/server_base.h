@@ -130,6 +130,7 @@ struct ws_server {
   double warned_origin;        /* when a refusal was last logged */
   double warned_tls;           /* likewise, of a handshake */
   double warned_deaf;          /* likewise, of a socket to be watched */
+  double warned_descriptors;   /* likewise, of none that is left */
   struct ws_tls_context *tls;  /* of the connections to come; NULL: plain */
   bool is_foreign;     /* the option fd: somebody else may listen on it too */
   bool tells_presence; /* the host wants to hear who comes and goes */

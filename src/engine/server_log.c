@@ -112,6 +112,13 @@ void ws_server_warn_deaf(struct ws_server *s, int error) {
                   strerror(error));
 }
 
+void ws_server_warn_descriptors(struct ws_server *s, int error) {
+  if (ws_server_may_warn(s, &s->warned_descriptors))
+    ws_server_log(s, WS_LOG_WARNING,
+                  "cannot accept (%s): connections wait or are refused",
+                  strerror(error));
+}
+
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c) {
   char peer[WS_NET_TEXT_MAX], why[WS_STREAM_REASON_MAX];
   if (!ws_server_may_warn(s, &s->warned_tls)) return;

@@ -18,9 +18,10 @@ bool ws_server_may_warn(struct ws_server *s, double *last);
 
 /* Lines of that kind: TLS has failed with EPROTO, or come where it is not
  * spoken; an origin (p NULL: none) is not accepted; a listening socket cannot
- * be watched, for this errno. */
+ * be watched, or no descriptor is left for who connects, for this errno. */
 void ws_server_warn_tls(struct ws_server *s, struct ws_conn *c);
 void ws_server_warn_deaf(struct ws_server *s, int error);
+void ws_server_warn_descriptors(struct ws_server *s, int error);
 void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
 
 /* Events. c: NULL where there is none yet; status: 0 without an answer. */
