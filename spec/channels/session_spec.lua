@@ -340,6 +340,34 @@ end)
 describe("the application", function()
   after_each(kit.cleanup)
 
+  it("is told at its line what it gives wrongly to subscribe", function()
+    local client
+    local chat, server = kit.serve { namespaces = { a = {} },
+      connect = function(one)
+        client = one
+        return true
+      end }
+    kit.open(server)
+    local wrong = { [{ expire = 1 }] = "unknown option 'expire' for "
+      .. "'subscribe' (did you mean 'expires'?)",
+      [{ expires = "x" }] = "bad option 'expires' for 'subscribe' (number "
+        .. "expected)",
+      [true] = "bad argument #%d to 'subscribe' (table expected, got boolean)" }
+    for given, why in pairs(wrong) do
+      for n, call in ipairs {
+        function() client:subscribe("a", given) end,
+        function() chat:subscribe("ann", "a", given) end } do
+        local ok, text = pcall(call)
+        assert.is_false(ok)
+        assert.equal(why:format(n + 1),
+          text:match "^spec/channels/session_spec.lua:%d+: (.*)$", text)
+      end
+    end
+    assert.same({}, client:channels())
+    assert.is_true(client:subscribe("a", { expires = os.time() + 1000 }))
+    assert.same({ "a" }, client:channels())
+  end)
+
   it("reaches all connections of a user", function()
     local ended = {}
     local chat, server = kit.serve { namespaces = { a = {} },

@@ -366,9 +366,9 @@ end
 
 function app:subscribe(user, channel, given)
   rights_of(self, channel, "subscribe", 2)
-  given = given or {}
-  local ok = orders.give(self, "subscribe", user, { channel = channel,
-    info = given.info, data = given.data, expires = given.expires }, 2)
+  local grant = subscribe.read_grant(given, 3, 2)
+  grant.channel = channel
+  local ok = orders.give(self, "subscribe", user, grant, 2)
   return ok
 end
 

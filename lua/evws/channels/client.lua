@@ -315,8 +315,9 @@ end
 
 function client:subscribe(channel, given)
   check_channel(channel, "subscribe", 2)
+  local grant = subscribe.read_grant(given, 2, 2)
   if self.state ~= "open" then return nil, "closed" end
-  local ok, why = subscribe.by_server(self, channel, given or {}, 2)
+  local ok, why = subscribe.by_server(self, channel, grant, 2)
   return ok, why
 end
 

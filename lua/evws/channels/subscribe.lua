@@ -1,6 +1,7 @@
 -- subscribe.lua: into a channel and out of it: rights, positions, what was
 -- missed.
 
+local option_table = require "evws.option_table"
 local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
@@ -260,15 +261,29 @@ function subscribe.command(client, fields, channel, id)
   return nil -- it is told
 end
 
--- By the application, or by connect: true; or nil and what is in the way.
-function subscribe.by_server(client, channel, given, level)
+local by_application = { name = "subscribe", defaults = {}, checks = {
+  data = option_table.any, expires = option_table.is_type "number",
+  info = option_table.any } }
+
+-- What the application gives along, checked; n: which argument it is. Raises at
+-- the line `level` calls up.
+function subscribe.read_grant(given, n, level)
+  if given ~= nil and type(given) ~= "table" then
+    error(("bad argument #%d to 'subscribe' (table expected, got %s)"):format(n,
+      type(given)), level + 1)
+  end
+  local read = option_table.read(given or {}, by_application, level + 1)
+  return read
+end
+
+-- By the application, with what read_grant gives: true; or nil and what is in
+-- the way.
+function subscribe.by_server(client, channel, grant, level)
   local rights = client.app.options.rights:find(channel)
   if not rights then
     error(("no namespace has the channel '%s'"):format(channel), level + 1)
   end
   if client.subs[channel] then return true end
-  local grant = { info = given.info, data = given.data,
-    expires = given.expires }
   local ok, sub = pcall(subscribe.join, client, channel, rights, grant,
     { join_leave = true }, function(reply)
       client:write(push.of(channel, "subscribe", reply))
