@@ -108,6 +108,9 @@ local signalr = {}
 ---@field stream_buffer? integer
 ---Streams of one client at a time, up and down, default `100`.
 ---@field max_streams? integer
+---Clients that have negotiated and whom no transport has come for, default
+---`8192`; beyond them negotiations are answered with 503.
+---@field max_negotiated? integer
 ---How many lists and maps may stand inside of one another, default `64`.
 ---@field max_depth? integer
 ---May clients come back to their session after a loss, with nothing lost or
@@ -209,6 +212,8 @@ function hub:metrics() end
 ---@field user string?
 ---Yours, for as long as the connection lasts.
 ---@field items table
+---Any value of yours, nil at first, as `conn.data`.
+---@field data any
 ---The request of the transport, until `on_connected` has returned; afterwards
 ---where it was read by then.
 ---@field request evws.Request?

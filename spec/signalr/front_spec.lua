@@ -107,6 +107,15 @@ describe("a hub's path", function()
     local server, hub = serve()
     for _ = 1, 8192 do hub:session() end
     assert.equal(503, (status(server, "POST", "/hub/negotiate")))
+    server, hub = serve { max_negotiated = 2 }
+    local first = negotiated(server)
+    negotiated(server)
+    assert.equal(503, (status(server, "POST", "/hub/negotiate")))
+    assert.equal(2, hub.n_sessions)
+    local code, raw = upgraded(server, "?id=" .. first.connectionToken)
+    assert.equal(101, code)
+    negotiated(server)
+    raw:close()
   end)
 
   it("SR-30, SR-32 wants the token of a session", function()
@@ -289,6 +298,43 @@ describe("a hub's path", function()
     assert.equal(404, status(server, "GET", p.id))
     assert.equal(404, p.post "x")
     assert.equal(0, hub.n_sessions)
+  end)
+
+  it("SR-48 is over when more waits for its polls than max_queued", function()
+    local why
+    local server, hub = serve { max_queued = 1000,
+      on_disconnected = function(_, text) why = text end }
+    local p = polling(server)
+    p.poll()()
+    p.post(shake)
+    assert.same({ 200, "{}\30" }, { p.poll()() })
+    local text = ("x"):rep(400)
+    local record = ('{"type":1,"target":"T","arguments":["%s"]}\30')
+      :format(text)
+    assert.equal(1, hub.clients.all:send("T", text))
+    assert.equal(1, hub.clients.all:send("T", text))
+    assert.equal(0, hub.clients.all:send("T", text))
+    assert.equal(0, hub.n_sessions)
+    t.wait(function() return why end)
+    assert.equal("slow consumer", why)
+    -- what had room is there for a last poll, as is the Close, which had too
+    assert.same({ 200, record .. record
+      .. '{"type":7,"error":"Connection closed with an error.",'
+      .. '"allowReconnect":true}\30' }, { p.poll()() })
+    assert.equal(204, (p.poll()()))
+  end)
+
+  it("takes one record for its polls, however long", function()
+    local server, hub = serve { max_queued = 100 }
+    local p = polling(server)
+    p.poll()()
+    p.post(shake)
+    p.poll()()
+    local text = ("x"):rep(400)
+    assert.equal(1, hub.clients.all:send("T", text))
+    assert.same({ 200, ('{"type":1,"target":"T","arguments":["%s"]}\30')
+      :format(text) }, { p.poll()() })
+    assert.equal(1, hub.n_sessions)
   end)
 
   it("is polled in vain for poll_timeout", function()

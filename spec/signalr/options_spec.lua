@@ -79,6 +79,26 @@ describe("the options of a hub", function()
     end
   end)
 
+  it("of hub:close are judged before anything happens", function()
+    local hub = require "evws.signalr".hub {}
+    for text, given in pairs {
+      ["bad option 'timeout' for 'close' (seconds expected)"] =
+        { timeout = "x" },
+      ["bad option 'allow_reconnect' for 'close' (boolean expected)"] =
+        { allow_reconnect = 1 },
+      ["unknown option 'allow_reconect' for 'close' (did you mean "
+        .. "'allow_reconnect'?)"] = { allow_reconect = false },
+      ["bad argument #1 to 'close' (table expected, got boolean)"] = false,
+    } do
+      local ok, why = pcall(function() hub:close(given) end)
+      assert.is_false(ok)
+      assert.equal(text, why:match "options_spec.lua:%d+: (.*)$")
+      assert.is_false(hub:is_leaving())
+    end
+    assert.is_true(hub:close { timeout = 0 })
+    assert.is_true(hub:is_leaving())
+  end)
+
   it("refuse methods that cannot be told apart, or called", function()
     for text, given in pairs {
       ["methods 'Say' and 'say' have the same name"] =

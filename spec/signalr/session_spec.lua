@@ -82,6 +82,10 @@ describe("a session", function()
       c:invoke "Look")
     assert.equal(2, c:invoke "Look"[5])
     assert.is_nil(seen.nothing)
+    assert.is_nil(seen.data)
+    seen.data = 7
+    assert.equal(c.session.ctx, seen)
+    assert.equal(7, c.session.ctx.data)
     assert.equal("evws.signalr.context: " .. id, tostring(seen))
     local closed = 0
     assert.equal(seen, seen:on_closed(function(ctx)
@@ -172,6 +176,34 @@ describe("a session", function()
     for _ = 1, 3 do kit.settle() end
     assert.same({ 1, 2, 3, 4 }, log)
   end)
+
+  it("gives the slot back of a call with more arguments than a stack holds",
+    function()
+      local many = 1000100 -- LUAI_MAXSTACK is a million
+      local any = function(_, ...) return (select("#", ...)) end
+      local errors = {}
+      local function note(_, why) errors[#errors + 1] = why end
+      for _, options in ipairs { {}, { filters = { {} } } } do
+        options.max_record, options.on_error = false, note
+        options.methods = { Any = any,
+          Set = { function(_, a) return a end, args = many } }
+        local hub = kit.hub(options)
+        local c = kit.client(hub)
+        for i, name in ipairs { "Any", "Set" } do
+          c:say(('{"type":1,"invocationId":"x","target":"%s","arguments":[%s1]}'
+            .. "\30"):format(name, ("1,"):rep(many - 1)))
+          c:expect { type = 3, invocationId = "x", error =
+            ("An unexpected error occurred invoking '%s' on the server.")
+              :format(name) }
+          assert.equal(0, c.session.n_calls)
+          assert.equal(3, (c:invoke("Any", 1, 2, i)))
+        end
+      end
+      assert.equal(4, #errors)
+      for _, why in ipairs(errors) do
+        assert.is_truthy(why:find("too many results to unpack", 1, true))
+      end
+    end)
 
   it("tells on_error what failed, and the client not", function()
     local errors = {}
@@ -372,6 +404,33 @@ describe("a stateful session", function()
       return nil, "queue full"
     end }, {})
     assert.same({ 1008, true, 0 }, { code, c.session.is_over, hub.n_sessions })
+  end)
+
+  it("ends when what was held for it does not fit, whoever says it", function()
+    for way, say in pairs {
+      speaks = function(c) c:say { type = 6 } end,
+      ["is late"] = function(c) c.session.hub:tick() end,
+      ["is sent away"] = function(c)
+        c.session.ctx:close { error = "go away" }
+      end,
+    } do
+      local why
+      local hub = hub_of { on_disconnected = function(_, text) why = text end }
+      local c = kit.client(hub, { is_stateful = true })
+      for _ = 1, 4 do hub.clients.all:send "News" end
+      c:expect_nothing()
+      local n = 0
+      function c.transport.send()
+        n = n + 1
+        if n < 3 then return true end
+        return nil, "queue full"
+      end
+      say(c)
+      kit.settle()
+      -- two, the one that did not fit, and the Close
+      assert.same({ way, 4, 1008, true, "slow consumer", 0 },
+        { way, n, c.ended, c.session.is_over, why, hub.n_sessions })
+    end
   end)
 
   it("cannot come back any more when its Close is written", function()

@@ -94,6 +94,8 @@ local function fail(session, id, text)
   if id then session:write(session.protocol.failure(id, text), true) end
 end
 
+-- Run protected, as are its copies of the arguments: there may be more than a
+-- stack holds.
 local function call_method(fn, ctx, ours, args, n)
   if not ours then return fn(ctx, unpack(args, 1, n)) end
   local all = table.move(args, 1, n, #ours + 1, { unpack(ours) })
@@ -113,17 +115,15 @@ end
 -- fn(ctx, ours..., arguments...), through the filters. ours: out, uploads.
 local function invoke(session, method, message, ours)
   local filters, fn = session.hub.options.filters, method.fn
-  if not filters and not ours then
-    return xpcall(fn, catch, session.ctx, unpack(message.args, 1, message.n))
-  elseif not filters then
+  if not filters then
     return xpcall(call_method, catch, fn, session.ctx, ours, message.args,
       message.n)
   end
-  local call = { method = method.name, ctx = session.ctx,
-    args = table.pack(unpack(message.args, 1, message.n)) }
+  local args = table.move(message.args, 1, message.n, 1, { n = message.n })
+  local call = { method = method.name, ctx = session.ctx, args = args }
   return xpcall(through, catch, filters, 1, call, function(changed)
-    local args = changed.args
-    return call_method(fn, changed.ctx, ours, args, args.n or #args)
+    local list = changed.args
+    return call_method(fn, changed.ctx, ours, list, list.n or #list)
   end)
 end
 
@@ -267,7 +267,7 @@ local function run_simple(co, session, hub, method, id, target, args, n)
   if n < 4 then
     ok, value = xpcall(method.fn, catch, session.ctx, args[1], args[2], args[3])
   else
-    ok, value = xpcall(method.fn, catch, session.ctx, unpack(args, 1, n))
+    ok, value = xpcall(call_method, catch, method.fn, session.ctx, nil, args, n)
   end
   local protocol, is_over = session.protocol, session.state == "over"
   local record = ok and id and not is_over and protocol.result(id, value)

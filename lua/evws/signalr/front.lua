@@ -10,8 +10,6 @@ local worker = require "evws.signalr.worker"
 
 local front = {}
 
-local most_new = 8192 -- sessions that no transport has come for
-
 -- Names as ASP.NET reads them: without regard to case.
 local function query_of(request)
   local fields = {}
@@ -67,7 +65,9 @@ end
 
 local function negotiated(hub, request, query, user)
   if request.method ~= "POST" then return 405, nil, { Allow = "POST" } end
-  if hub:is_leaving() or hub.n_new >= most_new then return 503 end
+  if hub:is_leaving() or hub.n_new >= hub.options.max_negotiated then
+    return 503
+  end
   local headers = { ["Content-Type"] = "application/json" }
   local version, refusal = negotiate.version(query.negotiateversion,
     hub.options.minimum_version)

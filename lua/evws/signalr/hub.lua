@@ -10,6 +10,7 @@ local front = require "evws.signalr.front"
 local groups = require "evws.signalr.groups"
 local json = require "evws.signalr.json"
 local messagepack = require "evws.signalr.messagepack"
+local option_table = require "evws.option_table"
 local options = require "evws.signalr.options"
 local polling = require "evws.signalr.polling"
 local session = require "evws.signalr.session"
@@ -259,15 +260,21 @@ function hub:retire(server, seconds)
   farewell(sessions_of(self, server), seconds * 0.8, true)
 end
 
+local closing = { name = "close",
+  defaults = { timeout = 10, allow_reconnect = true },
+  checks = { timeout = function(value)
+    return value == 0 or option_table.is_seconds(value), "seconds"
+  end, allow_reconnect = option_table.is_type "boolean" } }
+
 -- Says Close to everybody, in batches, and waits until all are told.
 function hub:close(given)
-  given = given or {}
-  if type(given) ~= "table" then
-    error("bad argument #1 to 'close' (table expected)", 2)
+  if given ~= nil and type(given) ~= "table" then
+    error(("bad argument #1 to 'close' (table expected, got %s)"):format(
+      type(given)), 2)
   end
+  local read = option_table.read(given or {}, closing, 2)
   self.is_closing = true
-  farewell(sessions_of(self), (given.timeout or 10) / 4,
-    given.allow_reconnect ~= false)
+  farewell(sessions_of(self), read.timeout / 4, read.allow_reconnect)
   return true
 end
 

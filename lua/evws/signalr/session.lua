@@ -55,11 +55,7 @@ function session:attach(transport, request)
   self.records, self.held = nil, nil
   local protocol = self.protocol
   transport:send(protocol.sequence(self.replay:reconnect()))
-  for _, record in ipairs(self.replay:records()) do
-    local _, why = transport:send(record)
-    -- one that is left out would shift the numbers of all others
-    if why == "queue full" then return self:overflow() end
-  end
+  if not self:say_all(self.replay:records()) then return end
   self:make_room()
   self:watch()
 end
@@ -117,7 +113,7 @@ local function handle(self, record)
   local message, why = self.protocol.parse(record)
   if not message then return break_off(self, why) end
   self.hub.counts.records_in = self.hub.counts.records_in + 1
-  if self.held then self:release() end
+  if self.held and not self:release() then return end
   local numbers = self.replay
   if numbers then
     local is_new
@@ -230,13 +226,27 @@ end
 
 -- ---- the way out ----
 
+-- Says these records to the transport there is. False: there was no room for
+-- one, and the session is over, for one that is left out would shift the
+-- numbers of all others.
+function session:say_all(list)
+  local transport = self.transport
+  for _, record in ipairs(list) do
+    local _, why = transport:send(record)
+    if why == "queue full" then
+      self:overflow()
+      return false
+    end
+  end
+  return true
+end
+
 -- What was held back until the client counts. Without a transport: what counts
--- is kept to be said again.
+-- is kept to be said again. False: that was too much for it.
 function session:release()
-  local held, transport = self.held, self.transport
+  local held = self.held
   self.held = nil
-  if not transport then return end
-  for _, record in ipairs(held) do transport:send(record) end
+  return not self.transport or self:say_all(held)
 end
 
 -- Sends a record; is_counted: of the types 1 to 5. Never waits. True, or nil
@@ -314,7 +324,7 @@ function session:finish(text, allow_reconnect, why, code)
   local transport, protocol = self.transport, self.protocol
   self.hub:forget(self)
   if transport and protocol then
-    if self.held then self:release() end
+    if self.held and not self:release() then return end
     transport:send(protocol.close(text, allow_reconnect))
   end
   self:over(why)
@@ -391,7 +401,7 @@ function session:due(now)
     if now >= self.deadline then return expire(self) end
     return self.deadline - now
   end
-  if self.held then self:release() end
+  if self.held and not self:release() then return nil end
   local numbers, timeout = self.replay, self.hub.options.client_timeout
   local ack = numbers and self.transport and numbers:due_ack()
   if ack then self:write(self.protocol.ack(ack), false) end
