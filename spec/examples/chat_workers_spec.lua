@@ -196,4 +196,25 @@ describe("the chat in several processes", function()
     assert.equal("here late n1 n2 n3 n4 n5 n6 n7",
       (select(2, keep_trying(all, "tea", "late"))))
   end)
+
+  -- Nothing is built, and what is preloaded is for Lua alone.
+  it("is what `make run` starts, a Redis of its own with it", function()
+    local preload = os.getenv "LD_PRELOAD"
+    local all = serve(("env -u LD_PRELOAD -u MAKEFLAGS -u MFLAGS make "
+      .. "SETUP=: MAKE=: BUILD=%q LUA=\"%s%s\" run EXAMPLE=chat WORKERS=4 "
+      .. "REDIS=spawn ARGS=0"):format(os.getenv "EVWS_BUILD" or "build/release",
+      preload and "env LD_PRELOAD=" .. preload .. " " or "", lua))
+    local anna = keep_trying(all, "tea", "anna")
+    local ben, line = keep_trying(all, "tea", "ben")
+    assert.equal("here anna ben", line)
+    await(anna, "joined ben")
+    ben:send "say hello"
+    for _, conn in ipairs { anna, ben } do await(conn, "ben hello") end
+    all:signal "TERM"
+    for _, conn in ipairs { anna, ben } do
+      assert.same({ nil, "closed", 1001 }, { heard(conn) })
+    end
+    assert.equal(128 + 15, all:ended(20))
+    assert.is_nil((kit.connect(all, "/chat/tea")))
+  end)
 end)
