@@ -204,12 +204,16 @@ describe("the chat in several processes", function()
       .. "SETUP=: MAKE=: BUILD=%q LUA=\"%s%s\" run EXAMPLE=chat WORKERS=4 "
       .. "REDIS=spawn ARGS=0"):format(os.getenv "EVWS_BUILD" or "build/release",
       preload and "env LD_PRELOAD=" .. preload .. " " or "", lua))
+    t.wait(function() -- each gets somebody
+      return select(2, all:output():gsub("Chat: ", "")) == 4
+    end, "all workers", 10)
     local anna = keep_trying(all, "tea", "anna")
     local ben, line = keep_trying(all, "tea", "ben")
     assert.equal("here anna ben", line)
     await(anna, "joined ben")
     ben:send "say hello"
     for _, conn in ipairs { anna, ben } do await(conn, "ben hello") end
+    assert.is_nil(all:errors():find "stay inside")
     all:signal "TERM"
     for _, conn in ipairs { anna, ben } do
       assert.same({ nil, "closed", 1001 }, { heard(conn) })
