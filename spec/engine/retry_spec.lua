@@ -131,14 +131,16 @@ describe("a client that reconnects", function()
   end)
 
   it("may receive in on_open each time, before on_message", function()
+    local there = ws.queue(1) -- the client has read them all
     local server, log = serve { on_open = function(c)
       for _, m in ipairs { "token", "one", "two" } do c:send(m) end
+      c:on_pong(function() there:put(true) end):ping()
     end }
     local got = {}
     local conn = connect(url_of(server), {
       on_open = function(c)
         got[#got + 1] = c:receive()
-        ws.sleep(0.01)
+        there:take()
         c:on_message(function(_, m) got[#got + 1] = m end)
       end })
     for n = 1, 3 do
