@@ -6,7 +6,8 @@
  * refuse_watch(n, errno[, fd])  after this n calls of epoll_ctl that begin to
  *   watch (fd, or any descriptor) fail; n = 0: none any more
  * refused()              how many have failed
- * kinds                  the names of the calls below, a list
+ * kinds                  the names of the calls below, a list: what a session
+ *   makes; and rare, what is made when something begins
  * fail(kind, n, errno[, every])  the n-th call from now fails, and with
  *   `every` all later ones too; n = 0: none
  * cut(n)                 no read or write takes more than n bytes; 0: as many
@@ -15,6 +16,7 @@
  */
 #define _GNU_SOURCE
 #include "probe.h"
+#include "probe_faults.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,8 +31,6 @@
 #include <zlib.h>
 
 void probe_open_faults(lua_State *L);
-
-#define SHOWN __attribute__((visibility("default")))
 
 static int left, with, only, refused;
 
@@ -48,38 +48,45 @@ SHOWN int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev) {
 
 /* ---- calls that fail ---- */
 
-enum kind {
-  ACCEPT,
-  BIND,
-  CONNECT,
-  GETSOCKNAME,
-  LISTEN,
-  READV,
-  RECV,
-  SEND,
-  SENDMSG,
-  SETSOCKOPT,
-  SOCKET,
-  RANDOM,
-  DEFLATE_INIT,
-  DEFLATE,
-  INFLATE_INIT,
-  INFLATE,
-  SSL_MAKE,
-  SSL_HANDSHAKE,
-  SSL_RECEIVE,
-  SSL_SEND,
-  KINDS
-};
-
-static const char *const names[KINDS + 1] = {
-  "accept",       "bind",      "connect",
-  "getsockname",  "listen",    "readv",
-  "recv",         "send",      "sendmsg",
-  "setsockopt",   "socket",    "getrandom",
-  "deflateInit2", "deflate",   "inflateInit2",
-  "inflate",      "SSL_new",   "SSL_do_handshake",
-  "SSL_read",     "SSL_write", NULL};
+static const char *const names[KINDS + 1] = {"accept",
+                                             "bind",
+                                             "connect",
+                                             "getsockname",
+                                             "listen",
+                                             "readv",
+                                             "recv",
+                                             "send",
+                                             "sendmsg",
+                                             "setsockopt",
+                                             "socket",
+                                             "getrandom",
+                                             "deflateInit2",
+                                             "deflate",
+                                             "inflateInit2",
+                                             "inflate",
+                                             "SSL_new",
+                                             "SSL_do_handshake",
+                                             "SSL_read",
+                                             "SSL_write",
+                                             "chmod",
+                                             "dup",
+                                             "epoll_create1",
+                                             "fcntl",
+                                             "fstat",
+                                             "ftruncate",
+                                             "getsockopt",
+                                             "lstat",
+                                             "memfd_create",
+                                             "pipe",
+                                             "pipe2",
+                                             "poll",
+                                             "posix_spawnp",
+                                             "pthread_create",
+                                             "recvmsg",
+                                             "socketpair",
+                                             "timerfd_create",
+                                             "unlink",
+                                             NULL};
 
 static struct {
   long n; /* until one fails; 0: none */
@@ -90,7 +97,7 @@ static struct {
 static size_t most; /* bytes of a read or a write; 0: any */
 static long hits;
 
-static bool fails(enum kind kind) {
+bool probe_fails(enum probe_kind kind) {
   if (faults[kind].n == 0 || --faults[kind].n > 0) return false;
   if (faults[kind].every) faults[kind].n = 1;
   hits++;
@@ -98,39 +105,34 @@ static bool fails(enum kind kind) {
   return true;
 }
 
-#define NEXT(name, ...) \
-  static __typeof__(name) *next; \
-  if (!next) *(void **)&next = dlsym(RTLD_NEXT, #name); \
-  return next(__VA_ARGS__)
-
 SHOWN int accept4(int fd, struct sockaddr *a, socklen_t *len, int flags) {
-  if (fails(ACCEPT)) return -1;
+  if (probe_fails(ACCEPT)) return -1;
   NEXT(accept4, fd, a, len, flags);
 }
 
 SHOWN int bind(int fd, const struct sockaddr *a, socklen_t len) {
-  if (fails(BIND)) return -1;
+  if (probe_fails(BIND)) return -1;
   NEXT(bind, fd, a, len);
 }
 
 SHOWN int connect(int fd, const struct sockaddr *a, socklen_t len) {
-  if (fails(CONNECT)) return -1;
+  if (probe_fails(CONNECT)) return -1;
   NEXT(connect, fd, a, len);
 }
 
 SHOWN int getsockname(int fd, struct sockaddr *a, socklen_t *len) {
-  if (fails(GETSOCKNAME)) return -1;
+  if (probe_fails(GETSOCKNAME)) return -1;
   NEXT(getsockname, fd, a, len);
 }
 
 SHOWN int listen(int fd, int backlog) {
-  if (fails(LISTEN)) return -1;
+  if (probe_fails(LISTEN)) return -1;
   NEXT(listen, fd, backlog);
 }
 
 SHOWN ssize_t readv(int fd, const struct iovec *iov, int n) {
   struct iovec first;
-  if (fails(READV)) return -1;
+  if (probe_fails(READV)) return -1;
   if (most) {
     first =
       (struct iovec){iov->iov_base, iov->iov_len < most ? iov->iov_len : most};
@@ -141,13 +143,13 @@ SHOWN ssize_t readv(int fd, const struct iovec *iov, int n) {
 }
 
 SHOWN ssize_t recv(int fd, void *to, size_t n, int flags) {
-  if (fails(RECV)) return -1;
+  if (probe_fails(RECV)) return -1;
   if (most && n > most) n = most;
   NEXT(recv, fd, to, n, flags);
 }
 
 SHOWN ssize_t send(int fd, const void *bytes, size_t n, int flags) {
-  if (fails(SEND)) return -1;
+  if (probe_fails(SEND)) return -1;
   if (most && n > most) n = most;
   NEXT(send, fd, bytes, n, flags);
 }
@@ -155,7 +157,7 @@ SHOWN ssize_t send(int fd, const void *bytes, size_t n, int flags) {
 SHOWN ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
   struct msghdr short_one = *m;
   struct iovec first;
-  if (fails(SENDMSG)) return -1;
+  if (probe_fails(SENDMSG)) return -1;
   if (most && m->msg_iovlen && !m->msg_control) {
     first = m->msg_iov[0];
     if (first.iov_len > most) first.iov_len = most;
@@ -167,17 +169,17 @@ SHOWN ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
 
 SHOWN int setsockopt(int fd, int level, int name, const void *value,
                      socklen_t len) {
-  if (fails(SETSOCKOPT)) return -1;
+  if (probe_fails(SETSOCKOPT)) return -1;
   NEXT(setsockopt, fd, level, name, value, len);
 }
 
 SHOWN int socket(int domain, int type, int protocol) {
-  if (fails(SOCKET)) return -1;
+  if (probe_fails(SOCKET)) return -1;
   NEXT(socket, domain, type, protocol);
 }
 
 SHOWN ssize_t getrandom(void *to, size_t n, unsigned flags) {
-  if (fails(RANDOM)) return -1;
+  if (probe_fails(RANDOM)) return -1;
   NEXT(getrandom, to, n, flags);
 }
 
@@ -186,27 +188,27 @@ SHOWN ssize_t getrandom(void *to, size_t n, unsigned flags) {
 SHOWN int deflateInit2_(z_streamp z, int level, int method, int bits,
                         int memory, int strategy, const char *version,
                         int size) {
-  if (fails(DEFLATE_INIT)) return Z_MEM_ERROR;
+  if (probe_fails(DEFLATE_INIT)) return Z_MEM_ERROR;
   NEXT(deflateInit2_, z, level, method, bits, memory, strategy, version, size);
 }
 
 SHOWN int deflate(z_streamp z, int flush) {
-  if (fails(DEFLATE)) return Z_STREAM_ERROR;
+  if (probe_fails(DEFLATE)) return Z_STREAM_ERROR;
   NEXT(deflate, z, flush);
 }
 
 SHOWN int inflateInit2_(z_streamp z, int bits, const char *version, int size) {
-  if (fails(INFLATE_INIT)) return Z_MEM_ERROR;
+  if (probe_fails(INFLATE_INIT)) return Z_MEM_ERROR;
   NEXT(inflateInit2_, z, bits, version, size);
 }
 
 SHOWN int inflate(z_streamp z, int flush) {
-  if (fails(INFLATE)) return Z_MEM_ERROR;
+  if (probe_fails(INFLATE)) return Z_MEM_ERROR;
   NEXT(inflate, z, flush);
 }
 
-static bool fails_in_ssl(enum kind kind) {
-  if (!fails(kind)) return false;
+static bool fails_in_ssl(enum probe_kind kind) {
+  if (!probe_fails(kind)) return false;
   ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
   return true;
 }
@@ -269,6 +271,14 @@ static int faults_hits(lua_State *L) {
   return 1;
 }
 
+static void push_names(lua_State *L, int from, int to) {
+  lua_newtable(L);
+  for (int i = from; i < to; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawseti(L, -2, i - from + 1);
+  }
+}
+
 void probe_open_faults(lua_State *L) {
   static const luaL_Reg functions[] = {{"is_on", faults_is_on},
                                        {"refuse_watch", faults_refuse_watch},
@@ -278,10 +288,8 @@ void probe_open_faults(lua_State *L) {
                                        {"hits", faults_hits},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
-  lua_newtable(L);
-  for (int i = 0; i < KINDS; i++) {
-    lua_pushstring(L, names[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
+  push_names(L, 0, RARE);
   lua_setfield(L, -2, "kinds");
+  push_names(L, RARE, KINDS);
+  lua_setfield(L, -2, "rare");
 }

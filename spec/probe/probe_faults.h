@@ -1,0 +1,62 @@
+/* probe_faults.h: calls that fail when they are told to, by being preloaded.
+ * Each stands in front of the one of its name. */
+#ifndef EVWS_PROBE_FAULTS_H
+#define EVWS_PROBE_FAULTS_H
+
+#include <dlfcn.h>
+#include <stdbool.h>
+
+enum probe_kind {
+  ACCEPT,
+  BIND,
+  CONNECT,
+  GETSOCKNAME,
+  LISTEN,
+  READV,
+  RECV,
+  SEND,
+  SENDMSG,
+  SETSOCKOPT,
+  SOCKET,
+  RANDOM,
+  DEFLATE_INIT,
+  DEFLATE,
+  INFLATE_INIT,
+  INFLATE,
+  SSL_MAKE,
+  SSL_HANDSHAKE,
+  SSL_RECEIVE,
+  SSL_SEND,
+  RARE,
+  CHMOD = RARE,
+  DUP,
+  EPOLL_CREATE,
+  FCNTL,
+  FSTAT,
+  FTRUNCATE,
+  GETSOCKOPT,
+  LSTAT,
+  MEMFD,
+  PIPE,
+  PIPE2,
+  POLL,
+  SPAWN,
+  THREAD,
+  RECVMSG,
+  SOCKETPAIR,
+  TIMERFD,
+  UNLINK,
+  KINDS
+};
+
+/* Is it the turn of this one? Then errno is set. */
+bool probe_fails(enum probe_kind kind);
+
+#define SHOWN __attribute__((visibility("default")))
+
+#define NEXT(name, ...) \
+  static __typeof__(name) *next; \
+  if (!next) *(void **)&next = dlsym(RTLD_NEXT, #name); \
+  return next(__VA_ARGS__)
+
+#endif
