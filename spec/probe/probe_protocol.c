@@ -24,8 +24,9 @@
  * endpoint:turns(work[, most])  inflates so much in a turn, as of inflate.h;
  *   `run` makes as many turns as there have to be, or so many
  * endpoint:later() -> how many
- * endpoint:chunks(flag)  messages in chunks from the next one on: events
- *   { "text" | "binary", bytes, "more" | "final" }
+ * endpoint:chunks(flag[, most])  messages in chunks from the next one on:
+ *   events { "text" | "binary", bytes, "more" | "final" }; most: what one may
+ *   have in all, max_message by default
  *
  * Events: { "text" | "binary" | "ping" | "pong", payload },
  * { "close", code, reason }, { "error", code, why } */
@@ -215,7 +216,9 @@ static int endpoint_release(lua_State *L) {
 }
 
 static int endpoint_chunks(lua_State *L) {
-  check_endpoint(L)->p.wants_chunks = lua_toboolean(L, 2);
+  struct endpoint *e = check_endpoint(L);
+  e->p.wants_chunks = lua_toboolean(L, 2);
+  e->env.max_stream = (uint64_t)luaL_optinteger(L, 3, e->env.max_stream);
   return 0;
 }
 

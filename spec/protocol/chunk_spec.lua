@@ -151,6 +151,29 @@ describe("a message in chunks", function()
     assert.same({ "error", 1009 }, { list[2][1], list[2][2] })
   end)
 
+  it("has a limit of its own, but where it is compressed", function()
+    local function last(bytes, message, stream, compression)
+      local e = protocol.new("server", message, nil, nil, compression)
+      e:chunks(true, stream)
+      local list = e:run(bytes)
+      return list[#list]
+    end
+    local six = part("binary", "123456")
+    assert.same({ "binary", "123456", "final" },
+      last(six .. frame("continuation", "123456"), 10, 12))
+    for _, stream in ipairs { 11, 5 } do -- 5: they are one message all the same
+      assert.same({ "error", 1009, "the message is too big" },
+        last(six .. frame("continuation", "123456"), 10, stream))
+    end
+    for _, bytes in ipairs {
+      frame("binary", ("x"):rep(11), { rsv = 4 }),
+      frame("binary", "123456", { fin = false, rsv = 4 })
+        .. frame("continuation", "123456") } do
+      assert.same({ "error", 1009, "the message is too big" },
+        last(bytes, 10, 100, {}))
+    end
+  end)
+
   it("counts the next message afresh", function()
     local six = part("binary", "123") .. frame("continuation", "456")
     local list = run(six:rep(5), nil, { message = 6 })

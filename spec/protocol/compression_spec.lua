@@ -285,6 +285,15 @@ describe("an endpoint that deflates", function()
     end
   end)
 
+  it("forgets nothing where it knows nothing", function()
+    local server = endpoint("server", { server_takeover = true })
+    server:forget()
+    local text = words(1000)
+    local data = server:deflate(text)
+    assert.same({ { "text", text } },
+      endpoint("client", both):run(squeezed("text", data, { mask = false })))
+  end)
+
   it("gives large rooms back before the next message", function()
     for _, has_pool in ipairs { false, true } do
       local e = protocol.new("server", nil, nil, has_pool, {})

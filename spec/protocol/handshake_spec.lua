@@ -423,7 +423,10 @@ describe("handshake", function()
     assert.is_false(accepts(plain()).expects_continue)
     assert.is_false(accepts(head("GET / HTTP/1.0",
                                  "Expect: 100-continue")).expects_continue)
+    assert.is_true(accepts(plain("Expect: 100-continue", "X: y",
+                                 "Expect: 100-continue")).expects_continue)
     refuses(expectation, {
+      plain("Expect: 100-continue", "X: y", "Expect: z"),
       plain "Expect: 200-ok", plain "Expect:", plain "Expect: 100-continued",
       plain "Expect: 100-continue, x",
       plain("Expect: 100-continue", "Expect: x"),

@@ -123,6 +123,19 @@ describe("inflating in turns", function()
     assert.is_true(e:later() > 100)
   end)
 
+  it("leaves what is remembered of messages sent", function()
+    local server = protocol.new("server", nil, nil, false,
+      { server_takeover = true })
+    local text = words(1000)
+    local first = server:deflate(text)
+    server:turns(1000)
+    local long = words(100000)
+    assert.same({ { "text", long } },
+      server:run(frame("text", pool:whole(long), { rsv = 4 })))
+    assert.is_true(server:later() > 10)
+    assert.is_true(#server:deflate(text) < #first / 10)
+  end)
+
   it("may end in the middle", function()
     local e = protocol.new("server", nil, nil, false, {})
     e:turns(1000, 5)

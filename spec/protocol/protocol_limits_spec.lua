@@ -24,6 +24,15 @@ describe("an endpoint", function()
       end
     end)
 
+    it("without any, what is announced is no reason to reserve it", function()
+      local e = protocol.new "server"
+      assert.same({}, e:run(part("binary", "x")
+        .. frame("continuation", "abc", { len = 0x7fffffffffffffff })))
+      local n, capacity = e:message()
+      assert.equal(4, n)
+      assert.is_true(capacity < 1024)
+    end)
+
     it("the sum of the fragments counts, judged from the head", function()
       local bytes = part("binary", ("x"):rep(limit - 1))
       assert.same({ { "ping", "" }, { "binary", ("x"):rep(limit) } },

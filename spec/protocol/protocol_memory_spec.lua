@@ -86,3 +86,21 @@ describe("a message in pieces", function()
     end)
   end
 end)
+
+describe("the space for a long payload", function()
+  after_each(function() fail_at(0, false) end)
+
+  it("is not offered without memory, and what comes is taken all the same",
+    function()
+      if not fail_at(0, false) then return pending "built without WS_FAULT" end
+      local long = filler.words(400000)
+      local bytes = frame("text", long)
+      local e = protocol.new "server"
+      assert.same({}, e:run(bytes:sub(1, 20000)))
+      fail_at(1, true)
+      assert.is_nil(e:space())
+      fail_at(0, false)
+      assert.is_true(e:space() > 0)
+      assert.same({ { "text", long } }, e:run(bytes:sub(20001)))
+    end)
+end)

@@ -20,6 +20,14 @@ local words = {
   ["a client's words to a proxy"] = function()
     return tunnel.request("a.test", 443, "Basic " .. ("a"):rep(4000))
   end,
+  ["a client's words to a proxy, of many lengths"] = function()
+    local all = {}
+    for n = 1, 300 do -- each of them ends where the room does, once
+      all[n] = tunnel.request("a.test", 443, "Basic " .. ("a"):rep(n))
+      if not all[n] then return nil end
+    end
+    return table.concat(all)
+  end,
   ["a client's shortest words to a proxy"] = function()
     return tunnel.request("a.test", 443, "Basic a")
   end,
@@ -36,7 +44,7 @@ describe("without memory", function()
           return pending "built without WS_FAULT"
         end
         local whole, failures, got = write(), 0, nil
-        for n = 1, 100 do
+        for n = 1, 2000 do
           fail_at(n, every)
           got = write()
           fail_at(0, false)

@@ -71,7 +71,7 @@ bool ws_chunk_take(struct ws_protocol *p, uint8_t *bytes, size_t n,
     data = g->held;
     len = g->held_len;
     g->held_len = 0;
-  } else if (g && is_inside && take) {
+  } else if (g && is_inside) {
     len -= hold(g, bytes, take);
   }
   if (len || is_last) deliver_chunk(p, data, len, is_last, ev);

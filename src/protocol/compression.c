@@ -48,7 +48,7 @@ static bool grow(struct ws_protocol *p, struct ws_buf *out) {
   if (out->cap > SIZE_MAX / 2) return false;
   /* one byte more than allowed, to see that there is one */
   if (most < cap) cap = (size_t)most + 1;
-  if (cap <= out->len) cap = out->len + 1;
+  assert(cap > out->len); /* more would have been too much */
   if (p->env->pool && ws_buf_pool_take(p->env->pool, out, cap)) return true;
   return ws_buf_reserve_exact(out, cap - out->len);
 }
@@ -104,15 +104,18 @@ static struct ws_buf *borrow(struct ws_protocol *p, struct ws_buf *own) {
   return &p->env->deflate->inflated;
 }
 
+static bool has_message(struct ws_protocol *p) {
+  if (!p->message) p->message = ws_mem_zero(sizeof *p->message);
+  return p->message != NULL;
+}
+
 /* The compressed bytes have served. */
-static enum ws_err replace_message(struct ws_protocol *p, struct ws_buf *own) {
-  if (!p->message && !(p->message = ws_mem_zero(sizeof *p->message))) {
-    ws_buf_free(own);
-    return WS_ERR_MEMORY;
-  }
+static struct ws_buf *replace_message(struct ws_protocol *p,
+                                      struct ws_buf *own) {
   ws_buf_free(&p->message->bytes);
   p->message->bytes = *own;
-  return WS_OK;
+  *own = (struct ws_buf){0};
+  return &p->message->bytes;
 }
 
 static void give_inflater(struct ws_protocol *p, struct ws_inflater *f) {
@@ -131,8 +134,7 @@ static void judge(const struct ws_protocol *p, uint32_t *utf8,
 /* Bytes that are needed still, and go when the caller's buffer does. */
 static bool keep_bytes(struct ws_protocol *p, const uint8_t *bytes, size_t n) {
   if (p->message) return true; /* there they stand */
-  if (!(p->message = ws_mem_zero(sizeof *p->message))) return false;
-  return ws_buf_append(&p->message->bytes, bytes, n);
+  return has_message(p) && ws_buf_append(&p->message->bytes, bytes, n);
 }
 
 static bool keep_unread(struct ws_protocol *p, struct ws_inflater *f) {
@@ -200,11 +202,14 @@ static enum ws_err begin(struct ws_protocol *p, const uint8_t *in, size_t n,
     return WS_ERR_UTF8;
   }
   if (to == &own) {
-    err = replace_message(p, &own);
-    if (!err) to = &p->message->bytes;
+    if (!has_message(p)) {
+      ws_buf_free(&own);
+      return WS_ERR_MEMORY;
+    }
+    to = replace_message(p, &own);
   }
   *out = to;
-  return err;
+  return WS_OK;
 }
 
 static enum ws_err go_on(struct ws_protocol *p, struct ws_buf **out,
@@ -219,11 +224,9 @@ static enum ws_err go_on(struct ws_protocol *p, struct ws_buf **out,
     *why = WS_BAD_TEXT;
     return WS_ERR_UTF8;
   }
-  err = replace_message(p, &half->out);
-  half->out = (struct ws_buf){0};
+  *out = replace_message(p, &half->out); /* there since it was put off */
   ws_compression_stop(p);
-  if (!err) *out = &p->message->bytes;
-  return err;
+  return WS_OK;
 }
 
 enum ws_err ws_compression_inflate(struct ws_protocol *p, const uint8_t *in,

@@ -3,6 +3,8 @@
  * stored blocks, empty ones, no byte at all. */
 #include "protocol/inflate.h"
 
+#include <assert.h>
+
 #include <zlib.h>
 
 #include "base/err.h"
@@ -94,7 +96,7 @@ const uint8_t *ws_inflater_unread(const struct ws_inflater *f, size_t *n) {
 }
 
 void ws_inflater_moved(struct ws_inflater *f, const uint8_t *to) {
-  if (f->has_tail) return;
+  assert(!f->has_tail); /* of which nothing is unread */
   f->z.next_in = (Bytef *)to;
   f->next = to + f->z.avail_in;
 }
