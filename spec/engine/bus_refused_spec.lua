@@ -138,6 +138,33 @@ describe("what Redis refuses", function()
     assert.equal(0, a.server:stats().backplane.reconnects)
   end)
 
+  it("for want of a right to its channel is not kept either", function()
+    assert.equal("OK", db:ask("ACL", "SETUSER", "evws", "on", ">pw", "~evws:*",
+      "resetchannels", "&evws:all", "+@all"))
+    local a, b = process { username = "evws", password = "pw" }, process()
+    local conn, raw = redis.join(b)
+    assert(t.pump(conn.subscribe, conn, "room/1", { wait = 20 }))
+    assert.same({ nil, "refused" }, { keep(a, "room/1", "nobody's") })
+    local _, epoch = keep(b, "room/1", "first")
+    for _ = 1, 3 do
+      assert.same({ nil, "refused" }, { keep(a, "room/1", "nobody's") })
+    end
+    a.server:reset "room/1"
+    assert.same({ nil, "refused" }, { keep(a, "room/1", "nobody's") })
+    assert.same({ 2, epoch }, { keep(b, "room/1", "second") })
+    raw:expect_frame("text", "first")
+    raw:expect_frame("text", "second")
+    local list, at = call(b, "history", "room/1")
+    assert.same({ 2, 2, epoch, "first" },
+      { #list, at.offset, at.epoch, list[1].message })
+    assert.same({ "2", 2 }, { db:ask("HGET", "evws:m:room/1", "t"),
+      db:ask("XLEN", "evws:s:room/1") })
+    assert.is_true(db:ask("PTTL", "evws:m:room/1") > 0)
+    assert.is_true(#lines >= 1)
+    t.contains(lines[1], " refused: ")
+    t.contains(lines[1], "(evws:t:room/1)")
+  end)
+
   it("for want of memory, or of a right to one channel, is that", function()
     local user = { username = "evws", password = "pw" }
     assert.equal("OK", db:ask("ACL", "SETUSER", "evws", "on", ">pw", "~evws:*",

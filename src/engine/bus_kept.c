@@ -20,14 +20,19 @@
   "redis.call('DEL',KEYS[1])end "
 #define EXPIRE_HASH "redis.call('PEXPIRE',KEYS[2],ARGV[2]*10)"
 
-/* ARGV: epoch, ttl, size, channel, envelope before and behind the position */
+/* ARGV: epoch, ttl, size, channel, envelope before and behind the position.
+ * What may be refused comes before what cannot be taken back: nothing is kept
+ * that nobody may be told of, nor told that is not kept. */
 static const char keep_script[] = WS_SCRIPT_BEGIN MAKE_EPOCH
-  "local t=redis.call('HINCRBY',KEYS[2],'t',1)"
+  "redis.call('XLEN',KEYS[1])"
+  "local t=redis.call('HINCRBY',KEYS[2],'t',1)" EXPIRE_HASH
   "local m=ARGV[5]..struct.pack('>I8',t)..string.char(#e)..e..ARGV[6]"
+  "local p=redis.pcall('PUBLISH',ARGV[4],m)"
+  "if type(p)=='table'then redis.call('HINCRBY',KEYS[2],'t',-1)"
+  "K=ARGV[4]error(p)end "
   "redis.call('XADD',KEYS[1],'MAXLEN',ARGV[3],"
   "string.format('%.0f-0',t),'m',m)"
-  "redis.call('PEXPIRE',KEYS[1],ARGV[2])" EXPIRE_HASH
-  "redis.call('PUBLISH',ARGV[4],m)"
+  "redis.call('PEXPIRE',KEYS[1],ARGV[2])"
   "return{t,e}" WS_SCRIPT_END;
 
 /* ARGV: epoch, ttl, epoch that is known, the first offset that is not, bytes
@@ -43,10 +48,10 @@ static const char read_script[] = WS_SCRIPT_BEGIN MAKE_EPOCH EXPIRE_HASH
 
 /* ARGV: epoch, ttl, channel, envelope before and behind the position */
 static const char reset_script[] =
-  WS_SCRIPT_BEGIN "local e=ARGV[1]redis.call('DEL',KEYS[1])"
-                  "redis.call('HSET',KEYS[2],'e',e,'t','0')" EXPIRE_HASH
-                  "redis.call('PUBLISH',ARGV[3],"
+  WS_SCRIPT_BEGIN "local e=ARGV[1]K=ARGV[3]redis.call('PUBLISH',K,"
                   "ARGV[4]..struct.pack('>I8',0)..string.char(#e)..e..ARGV[5])"
+                  "K=KEYS[1]redis.call('DEL',K)"
+                  "redis.call('HSET',KEYS[2],'e',e,'t','0')" EXPIRE_HASH
                   "return 0" WS_SCRIPT_END;
 
 /* ---- commands ---- */
