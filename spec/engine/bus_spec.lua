@@ -414,6 +414,45 @@ describe("a backplane", function()
     fake:wait(function() return #fake.conns == 0 end, "its end", 20)
   end)
 
+  it("closes without an answer to what is asked behind that", function()
+    local fake = redis.fake()
+    local held, is_asked, subscriber
+    fake.answers.SUBSCRIBE = function(conn, words)
+      if words[2] == "evws:all" then
+        return redis.usual.SUBSCRIBE(conn, words)
+      end
+      subscriber = conn
+      return ""
+    end
+    fake.answers.PUBLISH = function(conn)
+      held = conn
+      return ""
+    end
+    fake.answers.EVAL = function()
+      is_asked = true
+      return ""
+    end
+    local bus = backplane(fake, { timeout = 60, ping_interval = 60 })
+    local server = listen(bus, { history = {
+      kept = { size = 10, ttl = 60 } } })
+    up(fake, bus)
+    local found
+    ws.spawn(function() found = { server:history "kept" } end)
+    bus:publish("news", "one")
+    fake:wait(function() return held and subscriber end, "both", 20)
+    bus:close()
+    assert.same({ nil, "backplane closed" }, { server:publish("kept", "no") })
+    assert.same({ nil, "closed" }, { bus:publish("kept", "no") })
+    subscriber.out = subscriber.out .. reply { "subscribe", "evws:t:kept", 2 }
+    fake:wait(function() return is_asked end, "the question", 20)
+    assert.is_nil(found)
+    assert.equal(2, #fake.conns)
+    held.out = held.out .. reply(0)
+    fake:wait(function() return #fake.conns == 0 end, "its end", 20)
+    t.wait(function() return found end, "an answer", 20)
+    assert.is_nil(found[1])
+  end)
+
   it("closes though Redis does not answer", function()
     local fake = redis.fake()
     fake.answers.PUBLISH = function() return "" end

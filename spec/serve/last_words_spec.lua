@@ -2,6 +2,7 @@
 -- message once, while they are replaced and ended.
 
 local kit = require "spec.serve.kit"
+local processes = require "spec.binding.kit"
 local redis = require "spec.helper.redis"
 local t = require "spec.helper"
 
@@ -96,6 +97,39 @@ run()
 say "last"
 ]]
 
+-- One that goes on to publish, for 9 s at least behind its servers' end.
+local endless = [[
+local bus = ws.backplane { url = "redis://127.0.0.1:%d", timeout = 60,
+  pending_timeout = 60 }
+local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  backplane = bus })
+local n, is_over = 0, false
+ws.spawn(function()
+  assert(bus:wait(60))
+  ws.every(0.01, function()
+    assert(bus:publish("words", "more"))
+    n = n + 1
+    if is_over or not tostring(server):find "closed" then return end
+    is_over = true
+    ws.after(9, function() say "late" end)
+    ws.after(0.1, function() say("over", n) end)
+  end)
+end)
+]] .. kit.ready .. [[
+run()
+say "last"
+]]
+
+-- What is published behind ws.run, and the process ends.
+local behind = [[
+local ws = require "evws"
+local bus = ws.backplane { url = "redis://127.0.0.1:%d", timeout = %s,
+  max_queued = 1 << 30 }
+ws.run(function() assert(bus:wait(60)) end)
+for i = 1, 3 do bus:publish("words", i .. ("x"):rep(1 << 20)) end
+print "last"
+]]
+
 describe("a worker that ends", function()
   if redis.is_missing("with hiredis", "hiredis") then return end
 
@@ -125,5 +159,69 @@ describe("a worker that ends", function()
     fake:wait(function() return served.child:ended(0) end, "its end", 20)
     assert.equal(0, served.child:ended(0))
     assert.equal(1, served:count "^last")
+  end)
+
+  it("waits for what was published until then, for nothing later", function()
+    local fake = redis.fake()
+    local conn, n_seen = nil, 0
+    fake.answers.PUBLISH = function(c)
+      conn, n_seen = c, n_seen + 1
+      return ""
+    end
+    local served = kit.serve(endless:format(fake.port), "--workers 1")
+    fake:wait(function()
+      return n_seen > 0 or served.child:ended(0)
+    end, "what is published", 20)
+    served.child:signal "TERM"
+    local n
+    fake:wait(function()
+      n = n or tonumber(served.child:output():match "\nover (%d+)\n")
+      return n and n_seen >= n or served.child:ended(0)
+    end, "its server's end", 20)
+    assert.equal(0, served:count "^last")
+    conn.out = conn.out .. redis.reply(0):rep(n)
+    fake:wait(function() return served.child:ended(0) end, "its end", 20)
+    assert.equal(0, served.child:ended(0))
+    assert.equal(1, served:count "^last")
+    assert.equal(0, served:count "^late")
+  end)
+end)
+
+describe("a script that ends behind ws.run", function()
+  if not redis.is_built() then
+    it("waits", function() pending "no hiredis" end)
+    return
+  end
+
+  after_each(function()
+    kit.cleanup()
+    redis.cleanup()
+  end)
+
+  local function start(timeout)
+    local fake, seen = redis.fake(), {}
+    fake.answers.PUBLISH = function(_, words)
+      seen[#seen + 1] = words[3]:sub(14, 14)
+      return redis.reply(0)
+    end
+    local child = processes.run(behind:format(fake.port, timeout))
+    local function is_last() return child:output():find "^last\n" end
+    return fake, child, seen, is_last
+  end
+
+  it("waits until Redis has taken what it published", function()
+    local fake, child, seen, is_last = start(60)
+    fake:wait(is_last, "its last word", 20)
+    for _ = 1, 50 do t.turn() end
+    assert.is_nil(child:ended(0))
+    fake:wait(function() return child:ended(0) end, "its end", 20)
+    assert.equal(0, child:ended(0))
+    assert.same({ "1", "2", "3" }, seen)
+  end)
+
+  it("waits no longer than for a reply", function()
+    local fake, child, _, is_last = start(0.5 * t.factor)
+    fake:wait(is_last, "its last word", 20)
+    assert.equal(0, child:ended(20))
   end)
 end)

@@ -328,9 +328,12 @@ static int backplane_tostring(lua_State *L) {
   return 1;
 }
 
+/* Whoever was told twice to end does not wait. */
 static int backplane_gc(lua_State *L) {
   struct lua_backplane *lb = check_backplane(L);
   ws_list_remove(&lb->link);
+  if (lb->bus.loop && !lb->st->is_closed && lb->st->signals < 2)
+    ws_bus_part(lb->bus.links, lb->bus.n_links);
   ws_bus_free(&lb->bus);
   for (size_t i = 0; i < lb->bus.n_links; i++)
     ws_tls_context_release(lb->bus.links[i].redis.tls);
@@ -347,12 +350,19 @@ void ws_backplanes_close(struct ws_state *st) {
   }
 }
 
-bool ws_backplanes_are_busy(const struct ws_state *st) {
-  const struct ws_list *e = st->backplanes.next;
+void ws_backplanes_fence(struct ws_state *st) {
+  struct ws_list *e = st->backplanes.next;
   for (; e != &st->backplanes; e = e->next) {
-    const struct ws_bus *bus =
-      &WS_LIST_ENTRY(e, struct lua_backplane, link)->bus;
-    if (ws_bus_is_busy(bus->links, bus->n_links)) return true;
+    struct ws_bus *bus = &WS_LIST_ENTRY(e, struct lua_backplane, link)->bus;
+    ws_bus_fence(bus->links, bus->n_links);
+  }
+}
+
+bool ws_backplanes_are_behind(struct ws_state *st) {
+  struct ws_list *e = st->backplanes.next;
+  for (; e != &st->backplanes; e = e->next) {
+    struct ws_bus *bus = &WS_LIST_ENTRY(e, struct lua_backplane, link)->bus;
+    if (ws_bus_is_behind(bus->links, bus->n_links)) return true;
   }
   return false;
 }

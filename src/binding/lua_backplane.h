@@ -17,8 +17,10 @@ void ws_backplane_join(lua_State *L, int index, struct ws_server *s);
 /* All of the state's are closed. */
 void ws_backplanes_close(struct ws_state *st);
 
-/* Has anything that was published not been answered yet, and may be? */
-bool ws_backplanes_are_busy(const struct ws_state *st);
+/* What was published until now is to be waited for. Has any of that not been
+ * answered yet, and may be? */
+void ws_backplanes_fence(struct ws_state *st);
+bool ws_backplanes_are_behind(struct ws_state *st);
 
 void ws_open_backplane(lua_State *L);
 

@@ -86,15 +86,17 @@ static bool read_arguments(lua_State *L) {
   return with_signals;
 }
 
-/* The servers are gone, and Redis has what they published; it is not waited
- * for behind a second signal, nor for ever where a script goes on to publish.
- */
+/* The servers are gone, and Redis has what was published by then; it is not
+ * waited for behind a second signal, nor for ever. */
 static bool is_left(struct ws_state *st, double *since) {
   double now = ws_loop_now(&st->loop);
   if (!ws_list_is_empty(&st->servers)) return false;
-  if (*since < 0) *since = now;
+  if (*since < 0) {
+    *since = now;
+    ws_backplanes_fence(st);
+  }
   return st->signals > 1 || now >= *since + CLOSE_TIMEOUT ||
-         !ws_backplanes_are_busy(st);
+         !ws_backplanes_are_behind(st);
 }
 
 static void drive(lua_State *L, struct ws_state *st) {

@@ -164,6 +164,7 @@ static const char *keep(struct ws_carrier *carrier,
   const struct ws_publication *p = out->what;
   struct ws_reader *r = reader_for(bus, p->topic);
   struct ws_carried c = ws_bus_carried(p, bus->node);
+  if (bus->is_closing) return "backplane closed";
   if (!ws_bus_name_except(out->except, bus->node, &c)) return "out of memory";
   ws_news_read(&bus->servers, r, p->topic, true);
   ws_reader_go_on(r);

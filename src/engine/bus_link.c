@@ -62,17 +62,27 @@ size_t ws_link_pending(const struct ws_link *l) {
   return n;
 }
 
-bool ws_link_is_busy(const struct ws_link *l) {
+void ws_link_fence(struct ws_link *l) {
+  l->fence =
+    (struct ws_link_fence){.pending = l->pending.shifted + l->pending.n};
+  ws_link_is_behind(l);
+}
+
+bool ws_link_is_behind(struct ws_link *l) {
+  struct ws_link_fence *f = &l->fence;
   bool is_coming = l->state == WS_LINK_CONNECTING;
   bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
-  return (is_coming || is_up) && (ws_link_pending(l) || l->cmd.loud);
+  if (l->pending.shifted < f->pending) return is_coming || is_up;
+  if (!f->is_written) f->written = l->cmd.settled + l->cmd.loud;
+  f->is_written = true;
+  return is_up && l->cmd.settled < f->written;
 }
 
 /* One that is to close does so when nothing waits any more, or cannot leave:
  * a connection that ends before Redis has written its replies takes with it
  * what Redis has not read by then. */
 static void check_finished(struct ws_link *l) {
-  if (l->is_closing && !ws_link_is_busy(l)) ws_loop_job(l->loop, &l->finish);
+  if (l->is_closing && !ws_link_is_behind(l)) ws_loop_job(l->loop, &l->finish);
 }
 
 static void on_expiry(struct ws_timer *t) {
@@ -400,6 +410,7 @@ bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
 
 void ws_link_close(struct ws_link *l) {
   l->is_closing = true;
+  ws_link_fence(l);
   check_finished(l);
 }
 

@@ -69,6 +69,13 @@ struct ws_link_calls {
   void (*lost)(struct ws_link *, const char *why);
 };
 
+/* Up to where it is waited for: commands that had been pending, and those that
+ * had been written when the last of them had. */
+struct ws_link_fence {
+  uint64_t pending, written;
+  bool is_written;
+};
+
 struct ws_link {
   struct ws_redis_settings redis; /* the strings are the owner's */
   const struct ws_bus_settings *settings;
@@ -89,6 +96,7 @@ struct ws_link {
   double delay, up_at;
   double warned, warned_refused; /* the owner's: when a loss, or a refusal, was
                                     told last; negative: never */
+  struct ws_link_fence fence;
   enum ws_link_state state;
   uint8_t kind; /* of the push that is coming */
   bool was_up, has_news, is_closing;
@@ -100,8 +108,8 @@ struct ws_link {
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key);
 
-/* It is CLOSED as soon as what waits has left and is answered, or cannot be;
- * in this turn at the earliest. */
+/* It is CLOSED as soon as what waits now has left and is answered, or cannot
+ * be; in this turn at the earliest. */
 void ws_link_close(struct ws_link *l);
 
 /* Nothing goes out or comes in any more. Not inside of its calls. */
@@ -134,8 +142,10 @@ bool ws_link_ask(struct ws_link *l, struct ws_asked *who,
 /* Bytes that wait for Redis. */
 size_t ws_link_pending(const struct ws_link *l);
 
-/* Does anything wait to leave, or for an answer that is to come? For the
- * pending_timeout and the timeout of Redis at most, after the last. */
-bool ws_link_is_busy(const struct ws_link *l);
+/* What was given to it until now is to be waited for. */
+void ws_link_fence(struct ws_link *l);
+
+/* Does any of that wait to leave, or for an answer that is to come? */
+bool ws_link_is_behind(struct ws_link *l);
 
 #endif

@@ -37,6 +37,7 @@ void ws_bus_pending_shift(struct ws_bus_pending *p) {
   struct ws_slice first = ws_bus_pending_first(p, &given);
   ws_buf_consume(&p->bytes, sizeof(struct head) + first.n);
   p->n--;
+  p->shifted++;
   if (p->n == 0 && p->bytes.cap > KEPT) ws_buf_free(&p->bytes);
 }
 

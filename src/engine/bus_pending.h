@@ -10,6 +10,7 @@
 struct ws_bus_pending {
   struct ws_buf bytes;
   size_t n;
+  uint64_t shifted; /* those that were there before */
 };
 
 /* A place for a command of n bytes at most, to be committed with its true

@@ -1,6 +1,8 @@
 /* bus_sums.c: several Redises as one. */
 #include "engine/bus_sums.h"
 
+#include "transport/parting.h"
+
 enum ws_bus_state ws_bus_state_of(const struct ws_link *links, size_t n_links) {
   bool is_up = true, is_away = false;
   size_t n_closed = 0;
@@ -20,10 +22,32 @@ size_t ws_bus_pending(const struct ws_link *links, size_t n_links) {
   return n;
 }
 
-bool ws_bus_is_busy(const struct ws_link *links, size_t n_links) {
+void ws_bus_fence(struct ws_link *links, size_t n_links) {
+  for (size_t i = 0; i < n_links; i++) ws_link_fence(&links[i]);
+}
+
+bool ws_bus_is_behind(struct ws_link *links, size_t n_links) {
   for (size_t i = 0; i < n_links; i++)
-    if (ws_link_is_busy(&links[i])) return true;
+    if (ws_link_is_behind(&links[i])) return true;
   return false;
+}
+
+static void part(struct ws_link *l) {
+  double given;
+  struct ws_slice first;
+  bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
+  if (!is_up || ws_loop_is_forked(l->loop) || !(l->pending.n || l->cmd.loud))
+    return;
+  while ((first = ws_bus_pending_first(&l->pending, &given)).p) {
+    ws_redis_write(&l->cmd, first.p, first.n);
+    ws_bus_pending_shift(&l->pending);
+  }
+  ws_parting(&l->cmd.stream, l->redis.timeout);
+  ws_redis_stop(&l->cmd);
+}
+
+void ws_bus_part(struct ws_link *links, size_t n_links) {
+  for (size_t i = 0; i < n_links; i++) part(&links[i]);
 }
 
 size_t ws_bus_subscriptions(const struct ws_link *links, size_t n_links) {

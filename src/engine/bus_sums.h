@@ -17,7 +17,12 @@ size_t ws_bus_subscriptions_refused(const struct ws_link *links,
                                     size_t n_links);
 double ws_bus_rtt(const struct ws_link *links, size_t n_links);
 
-/* Does anything wait for one of them, or for its answer? */
-bool ws_bus_is_busy(const struct ws_link *links, size_t n_links);
+/* As of each of them: bus_link.h. */
+void ws_bus_fence(struct ws_link *links, size_t n_links);
+bool ws_bus_is_behind(struct ws_link *links, size_t n_links);
+
+/* Where no turn follows: what was published arrives, if Redis takes it within
+ * its timeout, which is waited for. Nothing is taken any more. */
+void ws_bus_part(struct ws_link *links, size_t n_links);
 
 #endif

@@ -50,6 +50,7 @@ static void forget_line(struct ws_redis *r) {
   struct ws_asked_run *line = r->line;
   size_t at = r->at, n = r->n, mask = r->cap - 1;
   r->line = NULL;
+  r->settled += r->loud;
   r->at = r->n = r->cap = r->unanswered = r->loud = 0;
   for (size_t i = 0; i < n; i++) {
     struct ws_asked_run *run = &line[(at + i) & mask];
@@ -156,6 +157,7 @@ static void on_done(struct ws_resp *resp) {
     r->n--;
   }
   ws_redis_answered(r, 1);
+  r->settled += who->is_loud;
   if (who->is_loud && --r->loud == 0) be_loud(r);
   if (who->done) who->done(who, r);
 }
@@ -415,8 +417,7 @@ static void on_dialed(struct ws_dial *d, int fd) {
 void ws_redis_start(struct ws_redis *r, struct ws_loop *loop,
                     const struct ws_redis_settings *settings,
                     const struct ws_redis_calls *calls, bool is_subscriber) {
-  memset(r, 0, sizeof *r);
-  r->loop = loop;
+  *r = (struct ws_redis){.loop = loop, .settled = r->settled};
   r->settings = settings;
   r->calls = calls;
   r->is_subscriber = is_subscriber;

@@ -87,6 +87,7 @@ struct ws_redis {
   size_t at, n, cap;
   size_t unanswered; /* replies that are to come, */
   size_t loud;       /* and those of them that somebody is loud about */
+  uint64_t settled;  /* of these: those that have come, or are lost */
   double progress;   /* when a byte came, or there was nothing to come */
   double pinged;
   double rtt; /* of the last ping; 0: none yet */
