@@ -176,7 +176,7 @@ lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 .PHONY: all test-deps probe run test cross asan coverage mutate lint format \
   peers soak churn faults simulate hostile run-faults conformance docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
-  build-counts build-bench counts bench pgo run-specs FORCE
+  build-counts build-bench counts bench scale pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -492,6 +492,17 @@ bench:
 	  bench/run
 	@$(LUA) bench/report.lua build/bench/results.txt \
 	  $(if $(CASES)$(PEERS),build/bench,docs)
+
+## scale: many processes and a Redis beside what they may cost, two minutes
+#   [CASES="echo reload redis"] [WORKERS=4] [CONNECTIONS=10000] [ROUNDS=8]
+scale:
+	@$(SETUP) run hiredis redis
+	$(again) $(jobs) build-bench
+	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) \
+	  EVWS_BUILD="$(abspath $(BUILD))" CASES="$(CASES)" WORKERS="$(WORKERS)" \
+	  CONNECTIONS="$(CONNECTIONS)" ROUNDS="$(ROUNDS)" \
+	  SECONDS_EACH="$(if $(filter file,$(origin SECONDS)),1,$(SECONDS))" \
+	  $(LUA) bench/scale.lua
 
 ## counts: instructions per message against the recorded ones; [RECORD=1]
 counts:
