@@ -80,6 +80,14 @@ describe("ws.json_split", function()
     assert.same({ ["\u{FFFD}x"] = "1", ["\u{FFFD}\u{E9}"] = "2",
       ["\u{FFFD}"] = "3" }, ws.json_split
       '{"\\ud800x":1,"\\ud800\\u00e9":2,"\\udc00":3}')
+    -- halves of a pair beside what is none
+    for text, want in pairs { ["\\ue000"] = "\u{E000}",
+      ["\\uffff"] = "\u{FFFF}", ["\\ud800\\n1234"] = "\u{FFFD}\n1234",
+      ["\\ud800\\ue000"] = "\u{FFFD}\u{E000}",
+      ["\\ud800\\ud800"] = "\u{FFFD}\u{FFFD}",
+      ["\\udbff\\udfff"] = "\u{10FFFF}" } do
+      assert.same({ [want] = "1" }, ws.json_split('{"' .. text .. '":1}'))
+    end
   end)
 
   it("counts what is nested, 64 levels unless told otherwise", function()

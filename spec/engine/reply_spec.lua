@@ -52,6 +52,19 @@ describe("the answer to a client", function()
     assert.has_error(function() conn.response = {} end)
   end)
 
+  it("is said as text that a terminal can bear", function()
+    for line, want in pairs {
+      ["403 No"] = "403 No", ["403 "] = "403", ["403    "] = "403",
+      ["403 \t\xc3\xa4\xff~"] = "403 ????~",
+      ["403 " .. ("x"):rep(100)] = "403 " .. ("x"):rep(100),
+      ["403 " .. ("x"):rep(101)] = "403 " .. ("x"):rep(100),
+    } do
+      local _, _, why = refused("HTTP/1.1 " .. line
+        .. "\r\nContent-Length: 0\r\n\r\n")
+      assert.equal(want, why:match "403.*")
+    end
+  end)
+
   it("is none of an accepted connection, nor before it is there", function()
     local _, log = kit.serve()
     local conn = assert(t.open(_))

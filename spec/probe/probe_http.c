@@ -18,7 +18,8 @@
  *   different ways.
  * is_token(s), is_value(s) -> boolean
  * elements(s) -> list of the elements of a comma-separated list
- * count_elements(s) -> how many there are */
+ * count_elements(s) -> how many there are
+ * retry_after(head, now) -> seconds, or nil: of a response (retry_after.h) */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -26,6 +27,7 @@
 #include <string.h>
 
 #include "protocol/http.h"
+#include "protocol/retry_after.h"
 
 void probe_open_http(lua_State *L);
 
@@ -189,13 +191,26 @@ static int count_elements(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"request", request},
-                                     {"response", response},
-                                     {"is_token", is_token},
-                                     {"is_value", is_value},
-                                     {"elements", elements},
-                                     {"count_elements", count_elements},
-                                     {NULL, NULL}};
+static int retry_after(lua_State *L) {
+  struct ws_http_field fields[16];
+  struct ws_http h = {.fields = fields, .max_fields = 16};
+  size_t n;
+  const char *head = luaL_checklstring(L, 1, &n);
+  char *copy = memcpy(lua_newuserdatauv(L, n, 0), head, n);
+  h.max_line = h.max_field_line = h.max_head = 8192;
+  ws_http_reset(&h);
+  if (ws_http_response(&h, copy, n) <= 0) return luaL_error(L, "no head");
+  int64_t seconds = ws_retry_after(&h, copy, luaL_checkinteger(L, 2));
+  if (seconds < 0) return 0;
+  lua_pushinteger(L, seconds);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"request", request},         {"response", response},
+  {"is_token", is_token},       {"is_value", is_value},
+  {"elements", elements},       {"count_elements", count_elements},
+  {"retry_after", retry_after}, {NULL, NULL}};
 
 void probe_open_http(lua_State *L) {
   luaL_newlib(L, functions);

@@ -10,6 +10,7 @@
  *   message=, foreign= } | nil
  * excepted(bytes, node)    -> ids
  * close{ ... } as of open  -> bytes
+ * about(error)             -> a list: "command", "channel", "ping", "over"
  *
  * What is read is a heap copy of exactly its size. */
 #include "probe.h"
@@ -21,6 +22,7 @@
 #include <lauxlib.h>
 
 #include "protocol/envelope.h"
+#include "protocol/redis_error.h"
 #include "protocol/redis_url.h"
 #include "protocol/resp.h"
 
@@ -215,10 +217,30 @@ static int redis_close(lua_State *L) {
   return 1;
 }
 
+static int redis_about(lua_State *L) {
+  static const struct {
+    const char *name;
+    bool (*is)(struct ws_slice error);
+  } all[] = {{"command", ws_redis_error_is_of_command},
+             {"channel", ws_redis_error_is_of_channel},
+             {"ping", ws_redis_error_is_of_ping},
+             {"over", ws_redis_error_is_over}};
+  struct ws_slice error = copy_of(L, 1);
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (!all[i].is(error)) continue;
+    lua_pushstring(L, all[i].name);
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  }
+  free((void *)error.p);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-  {"read", redis_read}, {"command", redis_command},   {"url", redis_url},
-  {"open", redis_open}, {"excepted", redis_excepted}, {"close", redis_close},
-  {NULL, NULL}};
+  {"read", redis_read},   {"command", redis_command},
+  {"url", redis_url},     {"about", redis_about},
+  {"open", redis_open},   {"excepted", redis_excepted},
+  {"close", redis_close}, {NULL, NULL}};
 
 void probe_open_redis(lua_State *L) {
   luaL_newlib(L, functions);
