@@ -75,6 +75,9 @@ describe("core.call_reader", function()
       '[{"a":[]}]', "[\t1]", '["\n"]', "[1", '["]', '["\\', "]" } do
       other('{"type":1,"target":"S","arguments":' .. args .. "}\30")
     end
+    for _, cut in ipairs { '["abc', '["abc\\', '["abc\\"', '["a","' } do
+      other('{"type":1,"target":"S","arguments":' .. cut)
+    end
     other('{"type":1,"target":"S"}\30')
     other('{"type":1,"arguments":[1]}\30')
     other('{"target":"S","arguments":[1]}\30')

@@ -169,6 +169,8 @@ describe("core.packed_reader", function()
       "\x94\1\x80\xa17\xa1S", "\x97\1\x80\xa17\xa1S\x90\x90\x90" } do
       other(framed(bad))
     end
+    local whole = "\x95\1\x80\xa17\xa1S\x92\1\xc0"
+    for i = 0, #whole - 1 do other(framed(whole:sub(1, i))) end
     -- a length of three bytes
     other(framed("\x95\1\x80\xa17\xa1S\x91\xda\x40\0" .. ("x"):rep(0x4000)))
   end)

@@ -14,6 +14,9 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#ifdef WS_HIREDIS
+#include <hiredis/read.h>
+#endif
 
 SHOWN int chmod(const char *path, mode_t mode) {
   if (probe_fails(CHMOD)) return -1;
@@ -113,3 +116,26 @@ SHOWN int unlink(const char *path) {
   if (probe_fails(UNLINK)) return -1;
   NEXT(unlink, path);
 }
+
+/* ---- hiredis, without memory ---- */
+
+#ifdef WS_HIREDIS
+SHOWN redisReader *
+redisReaderCreateWithFunctions(redisReplyObjectFunctions *functions) {
+  if (probe_fails(REPLY_READER)) return NULL;
+  NEXT(redisReaderCreateWithFunctions, functions);
+}
+
+SHOWN int redisReaderFeed(redisReader *reader, const char *bytes, size_t n) {
+  if (probe_fails(REPLY_FEED)) return REDIS_ERR;
+  NEXT(redisReaderFeed, reader, bytes, n);
+}
+
+SHOWN int redisReaderGetReply(redisReader *reader, void **reply) {
+  if (probe_fails(REPLY)) {
+    reader->err = REDIS_ERR_OOM;
+    return REDIS_ERR;
+  }
+  NEXT(redisReaderGetReply, reader, reply);
+}
+#endif

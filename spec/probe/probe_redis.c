@@ -1,8 +1,8 @@
 /* probe_redis: what is spoken with Redis, without a connection.
  *
  * has_reader               were replies built in?
- * read(pieces, max)        -> a list of what came, and why it ended or nil.
- *   Each: "depth.index type value", or "done".
+ * read(pieces, max[, n])   -> a list of what came, and why it ended or nil.
+ *   Each: "depth.index type value", or "done". n: of so many it has enough
  * command(words)           -> bytes
  * url(text)                -> { host=, path=, username=, password=, port=,
  *   db=, secure= } | nil, why
@@ -54,11 +54,12 @@ static void set_integer(lua_State *L, const char *name, lua_Integer n) {
 struct reading {
   struct ws_resp resp; /* first */
   lua_State *L;
-  lua_Integer n;
+  lua_Integer n, most;
 };
 
 static void add(struct reading *r) {
   lua_rawseti(r->L, -2, ++r->n);
+  if (r->n == r->most) r->resp.is_over = true;
 }
 
 static void on_item(struct ws_resp *resp, const struct ws_resp_item *item) {
@@ -86,9 +87,13 @@ static void on_done(struct ws_resp *resp) {
 static int redis_read(lua_State *L) {
   struct reading r = {
     .resp = {.item = on_item, .done = on_done}, .L = L, .n = 0};
+  r.most = luaL_optinteger(L, 3, -1);
   size_t max = (size_t)luaL_optinteger(L, 2, 1024);
   const char *why = NULL;
-  if (!ws_resp_init(&r.resp, max)) return luaL_error(L, "no reader");
+  if (!ws_resp_init(&r.resp, max)) {
+    ws_resp_free(&r.resp);
+    return luaL_error(L, "no reader");
+  }
   lua_newtable(L);
   for (lua_Integer i = 1; !why && i <= (lua_Integer)lua_rawlen(L, 1); i++) {
     lua_rawgeti(L, 1, i);

@@ -296,6 +296,16 @@ describe("compressors that connections keep", function()
     assert.is_true(n > 245)
   end)
 
+  it("of another size than is wanted are given back", function()
+    local pool = deflate.pool()
+    for i = 1, 100 do pool:keep(i, "Hello", { bits = 9, memory = 1 }) end
+    for i = 101, 300 do pool:keep(i, "Hello", { bits = 15, memory = 9 }) end
+    local n, bytes = pool:keepers()
+    assert.is_true(bytes <= 64 << 20)
+    assert.is_true(n < 200) -- the first have gone
+    assert.equal(hello, pool:keep(1, "Hello", { bits = 9, memory = 1 }))
+  end)
+
   it("may be dropped between messages", function()
     local pool = deflate.pool()
     pool:keep(1, "Hello")

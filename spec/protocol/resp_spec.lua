@@ -1,6 +1,7 @@
 -- The protocol of Redis (src/protocol/resp.c): replies however they are cut,
 -- what is none, and commands.
 
+local child = require "spec.helper.child"
 local redis = require "evws_probe".redis
 local reply = require "spec.helper.redis".reply
 
@@ -32,6 +33,48 @@ describe("replies of Redis", function()
       "1.0 string role", "1.1 array 3", "2.0 integer 1", "2.1 array 1",
       "3.0 string x", "2.2 array 0", "1.2 nil 0", "done" },
   }
+
+  it("are read no further than somebody wants", function()
+    local two = "*2\r\n:1\r\n:2\r\n:3\r\n"
+    local all = { "0.0 array 2", "1.0 integer 1", "1.1 integer 2", "done",
+      "0.0 integer 3", "done" }
+    for n = 1, #all do
+      for _, size in ipairs { #two, 1, 4 } do
+        local pieces = {}
+        for at = 1, #two, size do
+          pieces[#pieces + 1] = two:sub(at, at + size - 1)
+        end
+        assert.same(table.move(all, 1, n, 1, {}),
+          (redis.read(pieces, 1024, n)))
+      end
+    end
+    -- nor is what it has had enough of too long
+    assert.same({ { "0.0 array 1" } },
+      { redis.read({ "*1\r\n$9\r\n", ("x"):rep(9) }, 3, 1) })
+  end)
+
+  for kind, why in pairs { redisReaderCreate = "no reader",
+    redisReaderFeed = "out of memory", redisReaderGetReply = "out of memory" }
+  do
+    it("are none without memory: " .. kind, function()
+      local lines, ok = child.run(([[
+        local faults = probe.faults
+        assert(faults.is_on())
+        for _, n in ipairs { 1, 2 } do
+          faults.fail(%q, n)
+          local ok, list, why = pcall(probe.redis.read, { ":1\r\n", ":2\r\n" })
+          log(n, faults.hits(), ok and tostring(why) or list)
+          faults.fail(%q, 0)
+        end
+        log(#probe.redis.read { ":1\r\n" })
+      ]]):format(kind, kind), { faults = true })
+      assert.is_true(ok, table.concat(lines, "\n"))
+      assert.equal("1 1 " .. why, lines[1])
+      assert.equal(kind == "redisReaderCreate" and "2 0 nil" or "2 1 " .. why,
+        lines[2])
+      assert.equal("2", lines[3])
+    end)
+  end
 
   it("are the same whole and in pieces of any length", function()
     local all, want = "", {}

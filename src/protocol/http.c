@@ -306,7 +306,7 @@ int ws_http_response(struct ws_http *h, char *bytes, size_t n) {
 bool ws_http_has_bare_lf(const struct ws_http *h, const char *bytes, size_t n) {
   const char *line = bytes + h->line;
   size_t len = n - h->line;
-  const char *lf = len ? memchr(line, '\n', len) : NULL;
+  const char *lf = memchr(line, '\n', len);
   bool is_http =
     h->step != START_LINE || (len >= 5 && !memcmp(line, "HTTP/", 5));
   return lf && is_http && (lf == line || lf[-1] != '\r');

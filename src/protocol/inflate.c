@@ -172,7 +172,8 @@ static int step(struct ws_inflater *f) {
 int64_t ws_inflater_get(struct ws_inflater *f, uint8_t *out, size_t cap,
                         const char **why) {
   z_stream *z = &f->z;
-  uint64_t left = f->work < f->most ? f->most - f->work : 0;
+  assert(f->work < f->most); /* who has spent it all asks for more first */
+  uint64_t left = f->most - f->work;
   uInt room = cap < STEP ? (uInt)cap : STEP;
   if (left < room) room = (uInt)left;
   z->next_out = out;

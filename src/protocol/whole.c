@@ -11,8 +11,8 @@
 
 /* Between two messages of a server's, none of which comes in chunks. */
 static bool is_between(const struct ws_protocol *p) {
-  return !p->is_client && !p->in_payload && !p->is_ended && !p->is_bad &&
-         !p->wants_chunks && !p->in_chunks && !p->scrap && !p->kind;
+  return !p->is_client && !p->in_payload && !p->is_ended && !p->wants_chunks &&
+         !p->in_chunks && !p->scrap && !p->kind;
 }
 
 size_t ws_whole_take(const struct ws_protocol *p, uint8_t *bytes, size_t n,
