@@ -13,6 +13,8 @@
  * cut(n)                 no read or write takes more than n bytes; 0: as many
  *   as there are
  * hits()                 how many calls have failed so, since fail was called
+ * shift(wall, other)     the clocks of this process are ahead by so many
+ *   seconds: the one that tells the date, and all others
  */
 #define _GNU_SOURCE
 #include "probe.h"
@@ -24,6 +26,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include <lauxlib.h>
 #include <openssl/err.h>
@@ -236,6 +239,25 @@ SHOWN int SSL_write(SSL *ssl, const void *bytes, int n) {
   NEXT(SSL_write, ssl, bytes, n);
 }
 
+/* ---- clocks ---- */
+
+static time_t ahead, others_ahead;
+
+SHOWN int clock_gettime(clockid_t id, struct timespec *t) {
+  static __typeof__(clock_gettime) *next;
+  if (!next) *(void **)&next = dlsym(RTLD_NEXT, "clock_gettime");
+  int result = next(id, t);
+  if (result == 0) t->tv_sec += id == CLOCK_REALTIME ? ahead : others_ahead;
+  return result;
+}
+
+SHOWN time_t time(time_t *to) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  if (to) *to = t.tv_sec;
+  return t.tv_sec;
+}
+
 /* ---- from Lua ---- */
 
 static int faults_is_on(lua_State *L) {
@@ -274,6 +296,12 @@ static int faults_hits(lua_State *L) {
   return 1;
 }
 
+static int faults_shift(lua_State *L) {
+  ahead = (time_t)luaL_checkinteger(L, 1);
+  others_ahead = (time_t)luaL_checkinteger(L, 2);
+  return 0;
+}
+
 static void push_names(lua_State *L, int from, int to) {
   lua_newtable(L);
   for (int i = from; i < to; i++) {
@@ -289,6 +317,7 @@ void probe_open_faults(lua_State *L) {
                                        {"fail", faults_fail},
                                        {"cut", faults_cut},
                                        {"hits", faults_hits},
+                                       {"shift", faults_shift},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   push_names(L, 0, RARE);

@@ -388,7 +388,7 @@ static void on_finish(struct ws_job *job) {
 bool ws_link_start(struct ws_link *l, struct ws_loop *loop,
                    struct ws_hash_key key) {
   l->loop = loop;
-  l->warned = l->warned_refused = -1;
+  l->warned.at = l->warned_refused.at = -1;
   l->subscriber.redis = &l->sub;
   l->subscriber.prefix = l->settings->prefix;
   l->subscriber.retry_seconds = l->settings->reconnect.maximum;

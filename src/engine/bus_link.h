@@ -69,6 +69,12 @@ struct ws_link_calls {
   void (*lost)(struct ws_link *, const char *why);
 };
 
+/* When something was told last, negative: never; how often it was not, since. */
+struct ws_warned {
+  double at;
+  unsigned untold;
+};
+
 /* Up to where it is waited for: commands that had been pending, and those that
  * had been written when the last of them had. */
 struct ws_link_fence {
@@ -94,8 +100,7 @@ struct ws_link {
   struct ws_buf channel; /* of the message that is coming */
   struct ws_buf words;   /* what is told */
   double delay, up_at;
-  double warned, warned_refused; /* the owner's: when a loss, or a refusal, was
-                                    told last; negative: never */
+  struct ws_warned warned, warned_refused; /* the owner's: of losses, refusals */
   struct ws_link_fence fence;
   enum ws_link_state state;
   uint8_t kind; /* of the push that is coming */

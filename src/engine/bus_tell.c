@@ -29,22 +29,30 @@ void ws_bus_tell(const struct ws_link *l, const char *event, const char *why) {
   host->event(host, event, fields, why ? 2 : 1);
 }
 
-static bool is_due(const struct ws_link *l, double *warned) {
+static bool is_due(const struct ws_link *l, struct ws_warned *w) {
   double now = ws_loop_now(l->loop);
-  if (*warned >= 0 && now - *warned < WARN_SECONDS) return false;
-  *warned = now;
+  if (w->at >= 0 && now - w->at < WARN_SECONDS) {
+    w->untold++;
+    return false;
+  }
+  w->at = now;
   return true;
 }
 
-static void warn(const struct ws_link *l, const char *what, const char *why) {
-  char url[256], line[1024];
+static void warn(const struct ws_link *l, struct ws_warned *w, const char *what,
+                 const char *why) {
+  char url[256], line[1024], more[64] = "";
   where(l, url, sizeof url);
-  snprintf(line, sizeof line, "backplane %s%s: %s", url, what, why);
+  if (w->untold)
+    snprintf(more, sizeof more, " (and %u times since the last line)",
+             w->untold);
+  w->untold = 0;
+  snprintf(line, sizeof line, "backplane %s%s: %s%s", url, what, why, more);
   l->host->log(l->host, WS_LOG_WARNING, line);
 }
 
 void ws_bus_warn(struct ws_link *l, const char *why) {
-  if (is_due(l, &l->warned)) warn(l, "", why);
+  if (is_due(l, &l->warned)) warn(l, &l->warned, "", why);
 }
 
 void ws_bus_refused(struct ws_link *l, struct ws_slice why) {
@@ -52,5 +60,5 @@ void ws_bus_refused(struct ws_link *l, struct ws_slice why) {
   if (!is_due(l, &l->warned_refused)) return;
   if (why.n > sizeof text / 2) why.n = sizeof text / 2;
   ws_escape(text, sizeof text, why, WS_ESCAPE_TEXT);
-  warn(l, " refused", text);
+  warn(l, &l->warned_refused, " refused", text);
 }
