@@ -23,8 +23,9 @@ describe("the log of a backplane", function()
       end
     end
     sim.new {}:run(function()
-      local bus <close> = ws.backplane { url = "redis://127.0.0.1:6379" }
+      local bus = ws.backplane { url = "redis://127.0.0.1:6379" }
       ws.sleep(minutes * 60)
+      bus:close()
     end)
     return lines
   end

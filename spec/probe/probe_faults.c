@@ -311,14 +311,11 @@ static void push_names(lua_State *L, int from, int to) {
 }
 
 void probe_open_faults(lua_State *L) {
-  static const luaL_Reg functions[] = {{"is_on", faults_is_on},
-                                       {"refuse_watch", faults_refuse_watch},
-                                       {"refused", faults_refused},
-                                       {"fail", faults_fail},
-                                       {"cut", faults_cut},
-                                       {"hits", faults_hits},
-                                       {"shift", faults_shift},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"is_on", faults_is_on},     {"refuse_watch", faults_refuse_watch},
+    {"refused", faults_refused}, {"fail", faults_fail},
+    {"cut", faults_cut},         {"hits", faults_hits},
+    {"shift", faults_shift},     {NULL, NULL}};
   luaL_newlib(L, functions);
   push_names(L, 0, RARE);
   lua_setfield(L, -2, "kinds");

@@ -130,6 +130,22 @@ for i = 1, 3 do bus:publish("words", i .. ("x"):rep(1 << 20)) end
 print "last"
 ]]
 
+-- One that is told twice.
+local twice = [[
+local bus = ws.backplane { url = "redis://127.0.0.1:%d", timeout = 60 }
+local server = assert(ws.listen { host = "127.0.0.1", port = 0,
+  backplane = bus })
+ws.spawn(function()
+  assert(bus:wait(60))
+  bus:publish("words", "one")
+  while not tostring(server):find "closed" do ws.sleep(0.01) end
+  ws.sleep(0.01)
+  say "closed"
+end)
+ws.run()
+bus:publish("words", "two")
+]]
+
 describe("a worker that ends", function()
   if redis.is_missing("with hiredis", "hiredis") then return end
 
@@ -217,6 +233,24 @@ describe("a script that ends behind ws.run", function()
     fake:wait(function() return child:ended(0) end, "its end", 20)
     assert.equal(0, child:ended(0))
     assert.same({ "1", "2", "3" }, seen)
+  end)
+
+  it("does not wait behind a second signal, but says it", function()
+    local fake, seen = redis.fake(), {}
+    fake.answers.PUBLISH = function(_, words)
+      seen[#seen + 1] = words[3]:sub(14)
+      return ""
+    end
+    local child = processes.run(twice:format(fake.port))
+    fake:wait(function() return seen[1] end, "the first word", 20)
+    child:signal "TERM"
+    fake:wait(function()
+      return child:output():find "closed\n" or child:ended(0)
+    end, "its servers' end", 20)
+    child:signal "TERM"
+    assert.equal(0, child:ended(20))
+    fake:wait(function() return seen[2] end, "its last word", 20)
+    assert.same({ "one", "two" }, seen)
   end)
 
   it("waits no longer than for a reply", function()

@@ -332,8 +332,8 @@ static int backplane_tostring(lua_State *L) {
 static int backplane_gc(lua_State *L) {
   struct lua_backplane *lb = check_backplane(L);
   ws_list_remove(&lb->link);
-  if (lb->bus.loop && !lb->st->is_closed && lb->st->signals < 2)
-    ws_bus_part(lb->bus.links, lb->bus.n_links);
+  if (lb->bus.loop && !lb->st->is_closed)
+    ws_bus_part(lb->bus.links, lb->bus.n_links, lb->st->signals < 2);
   ws_bus_free(&lb->bus);
   for (size_t i = 0; i < lb->bus.n_links; i++)
     ws_tls_context_release(lb->bus.links[i].redis.tls);

@@ -69,7 +69,7 @@ struct ws_link_calls {
   void (*lost)(struct ws_link *, const char *why);
 };
 
-/* When something was told last, negative: never; how often it was not, since. */
+/* When it was told last; negative: never. How often it was not, since. */
 struct ws_warned {
   double at;
   unsigned untold;
@@ -100,7 +100,7 @@ struct ws_link {
   struct ws_buf channel; /* of the message that is coming */
   struct ws_buf words;   /* what is told */
   double delay, up_at;
-  struct ws_warned warned, warned_refused; /* the owner's: of losses, refusals */
+  struct ws_warned warned, warned_refused; /* the owner's */
   struct ws_link_fence fence;
   enum ws_link_state state;
   uint8_t kind; /* of the push that is coming */

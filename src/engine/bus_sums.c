@@ -32,7 +32,7 @@ bool ws_bus_is_behind(struct ws_link *links, size_t n_links) {
   return false;
 }
 
-static void part(struct ws_link *l) {
+static void part(struct ws_link *l, bool may_wait) {
   double given;
   struct ws_slice first;
   bool is_up = l->state == WS_LINK_UP && l->cmd.state == WS_REDIS_READY;
@@ -42,12 +42,12 @@ static void part(struct ws_link *l) {
     ws_redis_write(&l->cmd, first.p, first.n);
     ws_bus_pending_shift(&l->pending);
   }
-  ws_parting(&l->cmd.stream, l->redis.timeout);
+  ws_parting(&l->cmd.stream, may_wait ? l->redis.timeout : 0);
   ws_redis_stop(&l->cmd);
 }
 
-void ws_bus_part(struct ws_link *links, size_t n_links) {
-  for (size_t i = 0; i < n_links; i++) part(&links[i]);
+void ws_bus_part(struct ws_link *links, size_t n_links, bool may_wait) {
+  for (size_t i = 0; i < n_links; i++) part(&links[i], may_wait);
 }
 
 size_t ws_bus_subscriptions(const struct ws_link *links, size_t n_links) {

@@ -21,8 +21,8 @@ double ws_bus_rtt(const struct ws_link *links, size_t n_links);
 void ws_bus_fence(struct ws_link *links, size_t n_links);
 bool ws_bus_is_behind(struct ws_link *links, size_t n_links);
 
-/* Where no turn follows: what was published arrives, if Redis takes it within
- * its timeout, which is waited for. Nothing is taken any more. */
-void ws_bus_part(struct ws_link *links, size_t n_links);
+/* Where no turn follows: what was published leaves; may_wait: and arrives, if
+ * Redis takes it within its timeout. Nothing is taken any more. */
+void ws_bus_part(struct ws_link *links, size_t n_links, bool may_wait);
 
 #endif

@@ -77,7 +77,6 @@ void ws_redis_stop(struct ws_redis *r) {
 /* Replies that nobody will read would make the kernel reset the connection. */
 void ws_redis_leave(struct ws_redis *r) {
   if (r->state == WS_REDIS_READY && !ws_loop_is_forked(r->loop)) {
-    ws_stream_flush(&r->stream);
     if (!r->stream.error && ws_stream_farewell(&r->stream))
       ws_linger_start(r->loop, ws_stream_detach(&r->stream), WS_LINGER_FIRST);
   }
