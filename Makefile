@@ -176,7 +176,7 @@ lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 .PHONY: all test-deps probe run test cross asan coverage mutate lint format \
   peers soak churn faults simulate hostile run-faults conformance docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
-  build-counts build-bench counts bench scale pgo run-specs FORCE
+  build-counts build-bench counts crowd bench scale pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -511,6 +511,13 @@ counts:
 	@BUILD="$(BUILD)" LUA="$(LUA)" CC="$(CC)" \
 	  FLAGS="$(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))" \
 	  bench/counts/run $(if $(RECORD),record)
+
+## crowd: what idle connections and many topics cost the others: [IDLE=15000]
+crowd:
+	@$(SETUP) counts
+	$(again) $(jobs) build-counts
+	@ulimit -n 20000 2>/dev/null; BUILD="$(BUILD)" LUA="$(LUA)" \
+	  IDLE="$(or $(IDLE),15000)" bench/crowd
 
 ## pgo: a build that knows what is done most; make PGO=1 install installs it
 pgo:
