@@ -16,6 +16,7 @@
 #define BACKLOG_MAX 65536  /* that are taken when a server closes */
 #define ACCEPT_AGAIN 0.1   /* seconds, after the descriptors ran out */
 #define OTHERS_FIRST 0.005 /* seconds, for whoever has fewer connections */
+#define EVEN_SHARE 32      /* a lead of one in so many is none */
 
 static const struct ws_slice nothing = {NULL, 0};
 
@@ -151,14 +152,16 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
 
 /* Of several workers the one that has the fewest connections comes first: the
  * others wait for it, not for long. One that takes none meanwhile (it hangs, or
- * is at work) is waited for less and less. */
+ * is at work) is waited for less and less. Where each has many a small lead
+ * does not count: a crowd that comes back would come in one by one. */
 static int may_accept(struct ws_server *s) {
   uint64_t least;
   if (!s->share || !ws_share_least(s, &least)) return ACCEPTS_PER_TURN;
-  if (s->n_conns <= least) {
-    uint64_t ahead = least - s->n_conns + 1;
+  uint64_t even = least + least / EVEN_SHARE;
+  if (s->n_conns <= even) {
+    uint64_t places = even - s->n_conns + 1;
     s->patience = 0;
-    return ahead < ACCEPTS_PER_TURN ? (int)ahead : ACCEPTS_PER_TURN;
+    return places < ACCEPTS_PER_TURN ? (int)places : ACCEPTS_PER_TURN;
   }
   if (s->patience && least == s->least)
     s->patience *= s->patience < ACCEPTS_PER_TURN ? 2 : 1;
