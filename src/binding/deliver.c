@@ -95,12 +95,17 @@ static void message_done(struct ws_task *t, bool ok) {
   ws_conn_resume(c);
 }
 
-int ws_lua_detach(lua_State *L) {
+bool ws_deliver_detach(lua_State *L) {
   struct ws_task *t = ws_state_of(L)->current;
-  if (!t || !t->is_busy || t->co != L) return 0;
+  if (!t || !t->is_busy || t->co != L) return false;
   struct ws_conn *c = &t->conn->c;
   be_done(t);
   if (!ws_flow_is_being_read(c)) ws_conn_resume(c);
+  return true;
+}
+
+int ws_lua_detach(lua_State *L) {
+  if (!ws_deliver_detach(L)) return 0;
   lua_pushthread(L);
   return 1;
 }

@@ -14,4 +14,7 @@ void ws_deliver_control(struct ws_conn *c);
  * its coroutine; nothing where no such handler runs. */
 int ws_lua_detach(lua_State *L);
 
+/* The same for C: false where no such handler runs. */
+bool ws_deliver_detach(lua_State *L);
+
 #endif

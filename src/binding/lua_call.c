@@ -97,6 +97,30 @@ static bool push_args(lua_State *L, const struct ws_call *call) {
   return true;
 }
 
+#define ARGS_MAX 32
+
+static void push_scalar(lua_State *L, const struct ws_call_value *value) {
+  switch (value->type) {
+  case WS_CALL_NULL: lua_pushnil(L); break;
+  case WS_CALL_BOOLEAN: lua_pushboolean(L, value->boolean); break;
+  case WS_CALL_INTEGER: lua_pushinteger(L, value->integer); break;
+  case WS_CALL_TEXT: lua_pushlstring(L, value->text.p, value->text.n); break;
+  }
+}
+
+int ws_call_push_args(lua_State *L, const struct ws_call *call) {
+  struct ws_slice left = {call->args.p + 1, call->args.n - 1};
+  struct ws_call_value value;
+  int n = 0;
+  if (!call->has_args) return 0;
+  if (!lua_checkstack(L, ARGS_MAX)) return -1;
+  for (; left.n > 0; n++) {
+    if (n == ARGS_MAX || !ws_call_take(&left, &value)) return -1;
+    push_scalar(L, &value);
+  }
+  return n;
+}
+
 /* 1: bytes, 2: kind */
 static int read_call(lua_State *L) {
   struct ws_call call;
@@ -141,19 +165,20 @@ static bool is_text(struct ws_slice text) {
   return ws_call_is_plain(text) && ws_utf8_is_valid(text.p, text.n);
 }
 
-/* What stands for the value at 2 between its quotes, if it has any. False: it
- * is something else. */
-static bool result_of(lua_State *L, struct ws_slice *text, char room[DIGITS]) {
-  switch (lua_type(L, 2)) {
+/* What stands for the value at `at` between its quotes, if it has any. False:
+ * it is something else. */
+static bool result_of(lua_State *L, int at, struct ws_slice *text,
+                      char room[DIGITS]) {
+  switch (lua_type(L, at)) {
   case LUA_TNIL: *text = WS_SLICE("null"); return true;
   case LUA_TBOOLEAN:
-    *text = lua_toboolean(L, 2) ? WS_SLICE("true") : WS_SLICE("false");
+    *text = lua_toboolean(L, at) ? WS_SLICE("true") : WS_SLICE("false");
     return true;
   case LUA_TNUMBER:
-    *text = integer(lua_tointeger(L, 2), room);
-    return lua_isinteger(L, 2);
+    *text = integer(lua_tointeger(L, at), room);
+    return lua_isinteger(L, at);
   case LUA_TSTRING:
-    text->p = lua_tolstring(L, 2, &text->n);
+    text->p = lua_tolstring(L, at, &text->n);
     return is_text(*text);
   default: return false;
   }
@@ -164,27 +189,39 @@ static char *put(char *to, struct ws_slice text) {
   return to + text.n;
 }
 
+#define FRAME_MAX 64 /* what stands around an id and a result, and more */
+
+static char *put_result(char *to, struct ws_slice id, struct ws_slice text,
+                        bool is_quoted) {
+  const struct ws_slice quote = is_quoted ? WS_SLICE("\"") : WS_SLICE("");
+  to = put(to, WS_SLICE("{\"type\":3,\"invocationId\":\""));
+  to = put(put(to, id), WS_SLICE("\",\"result\":"));
+  return put(put(put(put(to, quote), text), quote), WS_SLICE("}\x1E"));
+}
+
 /* 1: id, 2: value */
 static int write_result(lua_State *L) {
-  const struct ws_slice head = WS_SLICE("{\"type\":3,\"invocationId\":\""),
-                        middle = WS_SLICE("\",\"result\":"),
-                        quote = WS_SLICE("\""), end = WS_SLICE("}\x1E");
   struct ws_slice id, text;
   char room[DIGITS];
   luaL_Buffer b;
   lua_settop(L, 2);
   id.p = luaL_checklstring(L, 1, &id.n);
-  if (!ws_call_is_plain(id) || !result_of(L, &text, room))
+  if (!ws_call_is_plain(id) || !result_of(L, 2, &text, room))
     return ask_otherwise(L, lua_upvalueindex(1));
-  bool is_quoted = lua_type(L, 2) == LUA_TSTRING;
-  char *start = luaL_buffinitsize(
-    L, &b, head.n + id.n + middle.n + 2 * quote.n + text.n + end.n);
-  char *to = put(put(put(start, head), id), middle);
-  if (is_quoted) to = put(to, quote);
-  to = put(to, text);
-  if (is_quoted) to = put(to, quote);
-  luaL_pushresultsize(&b, (size_t)(put(to, end) - start));
+  char *to = luaL_buffinitsize(L, &b, FRAME_MAX + id.n + text.n);
+  const char *end = put_result(to, id, text, lua_type(L, 2) == LUA_TSTRING);
+  luaL_pushresultsize(&b, (size_t)(end - to));
   return 1;
+}
+
+size_t ws_call_put_result(lua_State *L, int at, struct ws_slice id, char *to) {
+  struct ws_slice text;
+  char room[DIGITS];
+  if (!result_of(L, at, &text, room) || id.n > WS_RESULT_MAX ||
+      text.n > WS_RESULT_MAX || FRAME_MAX + id.n + text.n > WS_RESULT_MAX)
+    return 0;
+  bool is_quoted = lua_type(L, at) == LUA_TSTRING;
+  return (size_t)(put_result(to, id, text, is_quoted) - to);
 }
 
 int ws_lua_result_writer(lua_State *L) {

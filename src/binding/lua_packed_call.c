@@ -5,16 +5,22 @@
 
 #include <lauxlib.h>
 
+#include "binding/lua_call.h"
 #include "binding/lua_message.h"
 #include "protocol/messagepack.h"
-#include "protocol/packed_call.h"
 #include "protocol/utf8.h"
 
 #define LEVELS_MAX 64 /* of C's stack, whatever the values may have */
 #define ROOM 16       /* reserved at most for what is only declared */
 #define LENGTH_MAX 10 /* bytes of a length in front of a record */
 
-enum { MOST = 1, LEVELS, NIL, MAP_MARK, OTHERWISE }; /* upvalues */
+enum { /* upvalues */
+       MOST = 1,
+       LEVELS = WS_PACKED_LEVELS,
+       NIL = WS_PACKED_NIL,
+       MAP_MARK = WS_PACKED_MAP_MARK,
+       OTHERWISE
+};
 
 static int ask_otherwise(lua_State *L, int fn) {
   lua_settop(L, 2);
@@ -99,13 +105,16 @@ static bool push_value(lua_State *L, struct ws_slice *left,
          push_token(L, left, levels, &value);
 }
 
+static lua_Integer levels_of(lua_State *L) {
+  lua_Integer levels = lua_tointeger(L, lua_upvalueindex(LEVELS));
+  return levels > LEVELS_MAX ? LEVELS_MAX : levels;
+}
+
 /* Pushes args, in which nil is nil, and n. */
 static bool push_args(lua_State *L, const struct ws_packed_call *call) {
   struct ws_slice left = call->args;
   struct ws_messagepack value;
-  lua_Integer n = call->n_args,
-              levels = lua_tointeger(L, lua_upvalueindex(LEVELS));
-  if (levels > LEVELS_MAX) levels = LEVELS_MAX;
+  lua_Integer n = call->n_args, levels = levels_of(L);
   if ((uint64_t)n > left.n) return false;
   lua_createtable(L, n < ROOM ? (int)n : ROOM, 0);
   for (lua_Integer i = 1; i <= n; i++) {
@@ -116,6 +125,23 @@ static bool push_args(lua_State *L, const struct ws_packed_call *call) {
   }
   lua_pushinteger(L, n);
   return ws_packed_call_ends(call, left);
+}
+
+#define ARGS_MAX 32
+
+int ws_packed_push_args(lua_State *L, const struct ws_packed_call *call) {
+  struct ws_slice left = call->args;
+  struct ws_messagepack value;
+  lua_Integer levels = levels_of(L);
+  if (call->n_args > ARGS_MAX || !lua_checkstack(L, ARGS_MAX)) return -1;
+  for (uint32_t i = 0; i < call->n_args; i++) {
+    if (!ws_messagepack_take(&left, &value)) return -1;
+    if (value.type == WS_MESSAGEPACK_NIL)
+      lua_pushnil(L);
+    else if (!push_token(L, &left, levels, &value))
+      return -1;
+  }
+  return ws_packed_call_ends(call, left) ? (int)call->n_args : -1;
 }
 
 /* Pushes true, id, target, args and n. */
@@ -153,19 +179,21 @@ int ws_lua_packed_reader(lua_State *L) {
 
 /* ---- the result ---- */
 
-/* The head of the value at 2, or all of it; *text: what is behind the head.
+/* The head of the value at `at`, or all of it; *text: what is behind the head.
  * NULL: it is something else. */
-static char *put_value(lua_State *L, char *to, struct ws_slice *text) {
+static char *put_value(lua_State *L, int at, char *to, struct ws_slice *text) {
   *text = (struct ws_slice){"", 0};
-  switch (lua_type(L, 2)) {
+  switch (lua_type(L, at)) {
   case LUA_TNIL: *to = '\xC0'; return to + 1;
-  case LUA_TBOOLEAN: *to = lua_toboolean(L, 2) ? '\xC3' : '\xC2'; return to + 1;
+  case LUA_TBOOLEAN:
+    *to = lua_toboolean(L, at) ? '\xC3' : '\xC2';
+    return to + 1;
   case LUA_TNUMBER:
-    if (lua_isinteger(L, 2))
-      return ws_messagepack_put_integer(to, lua_tointeger(L, 2));
-    return ws_messagepack_put_float(to, lua_tonumber(L, 2));
+    if (lua_isinteger(L, at))
+      return ws_messagepack_put_integer(to, lua_tointeger(L, at));
+    return ws_messagepack_put_float(to, lua_tonumber(L, at));
   case LUA_TSTRING:
-    text->p = lua_tolstring(L, 2, &text->n);
+    text->p = lua_tolstring(L, at, &text->n);
     if (text->n > INT32_MAX || !ws_utf8_is_valid(text->p, text->n)) return NULL;
     return ws_messagepack_put_text_head(to, (uint32_t)text->n);
   default: return NULL;
@@ -188,28 +216,56 @@ static struct ws_slice from_to(const char *start, const char *end) {
   return (struct ws_slice){start, (size_t)(end - start)};
 }
 
+/* The pieces of a result's record, behind its length. */
+struct result {
+  char front[3 + WS_MESSAGEPACK_HEAD], middle[1 + WS_MESSAGEPACK_HEAD];
+  struct ws_slice pieces[4];
+  size_t n; /* bytes of all */
+};
+
+/* False: the value is something else. */
+static bool take_apart(lua_State *L, int at, struct ws_slice id,
+                       struct result *r) {
+  struct ws_slice text;
+  r->middle[0] = 3; /* the kind: there is a value */
+  const char *middle_end = put_value(L, at, r->middle + 1, &text);
+  if (!middle_end || id.n > INT32_MAX || !ws_utf8_is_valid(id.p, id.n))
+    return false;
+  const char *front_end = ws_messagepack_put_text_head(
+    put(r->front, WS_SLICE("\x95\x03\x80")), (uint32_t)id.n);
+  r->pieces[0] = from_to(r->front, front_end);
+  r->pieces[1] = id;
+  r->pieces[2] = from_to(r->middle, middle_end);
+  r->pieces[3] = text;
+  r->n = 0;
+  for (int i = 0; i < 4; i++) r->n += r->pieces[i].n;
+  return true;
+}
+
+static char *put_together(char *to, const struct result *r) {
+  to = put_length(to, r->n);
+  for (int i = 0; i < 4; i++) to = put(to, r->pieces[i]);
+  return to;
+}
+
 /* 1: id, 2: value */
 static int write_result(lua_State *L) {
-  char front[3 + WS_MESSAGEPACK_HEAD], middle[1 + WS_MESSAGEPACK_HEAD];
-  struct ws_slice id, text;
+  struct ws_slice id;
+  struct result r;
   luaL_Buffer b;
   lua_settop(L, 2);
   id.p = luaL_checklstring(L, 1, &id.n);
-  middle[0] = 3; /* the kind: there is a value */
-  const char *middle_end = put_value(L, middle + 1, &text);
-  if (!middle_end || id.n > INT32_MAX || !ws_utf8_is_valid(id.p, id.n))
-    return ask_otherwise(L, lua_upvalueindex(1));
-  const char *front_end = ws_messagepack_put_text_head(
-    put(front, WS_SLICE("\x95\x03\x80")), (uint32_t)id.n);
-  const struct ws_slice pieces[] = {from_to(front, front_end), id,
-                                    from_to(middle, middle_end), text};
-  size_t n = 0;
-  for (int i = 0; i < 4; i++) n += pieces[i].n;
-  char *start = luaL_buffinitsize(L, &b, LENGTH_MAX + n);
-  char *to = put_length(start, n);
-  for (int i = 0; i < 4; i++) to = put(to, pieces[i]);
-  luaL_pushresultsize(&b, (size_t)(to - start));
+  if (!take_apart(L, 2, id, &r)) return ask_otherwise(L, lua_upvalueindex(1));
+  char *start = luaL_buffinitsize(L, &b, LENGTH_MAX + r.n);
+  luaL_pushresultsize(&b, (size_t)(put_together(start, &r) - start));
   return 1;
+}
+
+size_t ws_packed_put_result(lua_State *L, int at, struct ws_slice id,
+                            char *to) {
+  struct result r;
+  if (!take_apart(L, at, id, &r) || LENGTH_MAX + r.n > WS_RESULT_MAX) return 0;
+  return (size_t)(put_together(to, &r) - to);
 }
 
 int ws_lua_packed_writer(lua_State *L) {

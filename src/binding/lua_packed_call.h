@@ -5,6 +5,15 @@
 
 #include <lua.h>
 
+#include "protocol/packed_call.h"
+
+/* Upvalues of whatever reads arguments: as those of packed_reader. */
+enum { WS_PACKED_LEVELS = 2, WS_PACKED_NIL, WS_PACKED_MAP_MARK };
+
+/* As ws_call_push_args and ws_call_put_result (lua_call.h). */
+int ws_packed_push_args(lua_State *L, const struct ws_packed_call *call);
+size_t ws_packed_put_result(lua_State *L, int at, struct ws_slice id, char *to);
+
 /* core.packed_reader(most, levels, null, map_mark, otherwise) -> read
  *
  * read(bytes, kind) of an invocation that came whole, as binary, in at most so

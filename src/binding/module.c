@@ -20,6 +20,7 @@
 #include "binding/lua_serve.h"
 #include "binding/lua_server.h"
 #include "binding/lua_sim.h"
+#include "binding/lua_short_call.h"
 #include "binding/lua_spawn.h"
 #include "binding/lua_timer.h"
 #include "binding/lua_wait.h"
@@ -143,6 +144,7 @@ static const luaL_Reg functions[] = {{"after", ws_lua_after},
                                      {"spawn_now", ws_lua_spawn_now},
                                      {"detach", ws_lua_detach},
                                      {"server_of", ws_lua_server_of},
+                                     {"short_call", ws_lua_short_call},
                                      {"passable", ws_lua_passable},
                                      {"passed", ws_lua_passed},
                                      {"expect", ws_lua_expect},

@@ -104,3 +104,52 @@ bool ws_call_read(struct ws_slice bytes, struct ws_call *call) {
   return (seen | ID) == (TYPE | TARGET | ARGS | ID) && take(&c, '}') &&
          take(&c, RECORD_END) && c.p == c.end;
 }
+
+/* ---- the arguments ---- */
+
+#define DIGITS_MAX 15
+
+/* 6 of RFC 8259: no zeros in front. */
+static bool take_integer(struct cursor *c, int64_t *integer) {
+  bool is_negative = take(c, '-');
+  const char *start = c->p;
+  int64_t n = 0;
+  while (peek(c) >= '0' && peek(c) <= '9' && c->p - start < DIGITS_MAX)
+    n = n * 10 + (*c->p++ - '0');
+  if (c->p == start || (*start == '0' && c->p - start > 1)) return false;
+  *integer = is_negative ? -n : n;
+  return true;
+}
+
+static bool take_any_text(struct cursor *c, struct ws_slice *text) {
+  const char *start = c->p;
+  while (c->p < c->end && is_plain(*c->p)) c->p++;
+  *text = (struct ws_slice){start, (size_t)(c->p - start)};
+  return take(c, '"');
+}
+
+static bool take_value(struct cursor *c, struct ws_call_value *value) {
+  if (take(c, '"')) {
+    value->type = WS_CALL_TEXT;
+    return take_any_text(c, &value->text);
+  }
+  if (take_word(c, WS_SLICE("null"))) {
+    value->type = WS_CALL_NULL;
+    return true;
+  }
+  value->type = WS_CALL_BOOLEAN;
+  value->boolean = peek(c) == 't';
+  if (take_word(c, WS_SLICE("true")) || take_word(c, WS_SLICE("false")))
+    return true;
+  value->type = WS_CALL_INTEGER;
+  return take_integer(c, &value->integer);
+}
+
+bool ws_call_take(struct ws_slice *left, struct ws_call_value *value) {
+  struct cursor c = {left->p, left->p + left->n};
+  if (!take_value(&c, value)) return false;
+  bool is_last = peek(&c) == ']';
+  if (!take(&c, ',') && !take(&c, ']')) return false;
+  *left = (struct ws_slice){c.p, (size_t)(c.end - c.p)};
+  return is_last == (left->n == 0);
+}

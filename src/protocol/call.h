@@ -4,6 +4,7 @@
 #define EVWS_CALL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -18,6 +19,27 @@ struct ws_call {
  * needs a reader that knows all of JSON: blanks, escapes in names, lists that
  * are empty inside of the arguments. */
 bool ws_call_read(struct ws_slice bytes, struct ws_call *call);
+
+enum ws_call_type {
+  WS_CALL_NULL,
+  WS_CALL_BOOLEAN,
+  WS_CALL_INTEGER, /* of 15 digits at most: a double has each of them */
+  WS_CALL_TEXT,    /* without escapes */
+};
+
+struct ws_call_value {
+  enum ws_call_type type;
+  union {
+    bool boolean;
+    int64_t integer;
+    struct ws_slice text;
+  };
+};
+
+/* Takes the next argument off the front, with the comma or the bracket behind
+ * it; *left begins behind the bracket of args and is empty after the last one.
+ * False, and *left is meaningless: it is something else, or no JSON. */
+bool ws_call_take(struct ws_slice *left, struct ws_call_value *value);
 
 /* Is this text, between quotes, what it says (no quote, backslash, control)? */
 bool ws_call_is_plain(struct ws_slice text);

@@ -9,6 +9,7 @@ local errors = require "evws.signalr.errors"
 local lower = require "evws.signalr.options".lower
 local results = require "evws.signalr.results"
 local streams = require "evws.signalr.streams"
+local values = require "evws.values"
 
 local detach, spawn_now = core.detach, core.spawn_now
 local running, unpack = coroutine.running, table.unpack
@@ -257,6 +258,14 @@ local function tell_rare(session, id, target, ok, value)
   tell_failure(session, message, value)
 end
 
+-- A simple method has returned, in the task co.
+local function leave(co, session)
+  if not holders[co] then return session:leave_call() end
+  holders[co] = nil
+  give_slot(session)
+  if session.is_over then session:rest() end
+end
+
 -- A method that is a function and no more, in the task co; while it holds its
 -- slot it is counted by that alone. Its session is none that may come back, so
 -- it has a transport until it is over.
@@ -265,9 +274,9 @@ local function run_simple(co, session, hub, method, id, target, args, n)
   co = co or running()
   holders[co] = session
   if n < 4 then
-    ok, value = xpcall(method.fn, catch, session.ctx, args[1], args[2], args[3])
+    ok, value = xpcall(method[1], catch, session.ctx, args[1], args[2], args[3])
   else
-    ok, value = xpcall(call_method, catch, method.fn, session.ctx, nil, args, n)
+    ok, value = xpcall(call_method, catch, method[1], session.ctx, nil, args, n)
   end
   local protocol, is_over = session.protocol, session.state == "over"
   local record = ok and id and not is_over and protocol.result(id, value)
@@ -285,18 +294,33 @@ local function run_simple(co, session, hub, method, id, target, args, n)
   else
     tell_rare(session, id, target, ok, value)
   end
-  if not holders[co] then return session:leave_call() end
-  holders[co] = nil
-  session.n_calls = session.n_calls - 1
-  if hub.n_waiting > 0 and session.slot then session.slot:put(true) end
-  if session.state == "over" then session:rest() end
+  leave(co, session)
+end
+
+-- What is left to do for a call that core.short_call has run, where it was not
+-- like most of them.
+local function finish_short(session, id, target, ok, value, sent)
+  if sent == "queue full" then
+    session:overflow()
+  elseif not sent then
+    tell_rare(session, id, target, ok, value)
+  end
+  leave(running(), session)
+end
+
+-- For a hub and one of its protocols: core.short_call's two functions.
+function dispatch.short(hub, protocol)
+  local options = hub.options
+  return core.short_call(options.max_record or math.huge, options.max_depth,
+    values.null, values.map_mark, protocol.is_binary, hub.slots, hub.simple,
+    hub, hub.clock, holders, catch, finish_short)
 end
 
 -- An invocation, as its parts, by a reader that has nothing else to do. So the
 -- method may run in its task, and if it waits another goes on reading.
 function dispatch.call(session, hub, id, target, args, n, bad)
   local method, n_calls = hub.simple[target], session.n_calls
-  if not method or n ~= method.least or bad then
+  if not method or n ~= method[2] or bad then
     return invocation(session, { type = 1, id = id, target = target,
       args = args, n = n, bad = bad, session = nil, holds_slot = nil })
   end

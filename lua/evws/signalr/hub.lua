@@ -4,6 +4,7 @@
 local ws = require "evws"
 local clients = require "evws.signalr.clients"
 local clock = require "evws.signalr.clock"
+local dispatch = require "evws.signalr.dispatch"
 local errors = require "evws.signalr.errors"
 local events = require "evws.signalr.events"
 local front = require "evws.signalr.front"
@@ -41,11 +42,16 @@ function hub.new(given, level)
       items_out = 0, sessions = 0 } }, hub)
   for _, method in pairs(methods) do
     self.spelled[method.name] = method
-    if method.is_simple then self.simple[method.name] = method end
+    if method.is_simple then -- as core.short_call takes it
+      self.simple[method.name] = { method.fn, method.least, method.name }
+    end
   end
   for _, name in ipairs(read.protocols) do
     self.protocols[name] = makers[name](read.max_depth,
       read.max_record or nil)
+  end
+  for _, protocol in pairs(self.protocols) do
+    protocol.short, protocol.counted = dispatch.short(self, protocol)
   end
   for _, name in ipairs(read.transports) do self.offers[name] = true end
   self.has_only_websockets = #read.transports == 1 and self.offers.WebSockets

@@ -32,11 +32,25 @@ local function sessions_of(hub)
   return sessions
 end
 
+-- What the short way has counted by itself is added to the rest.
+local function gather(hub)
+  local counts = hub.counts
+  for _, protocol in pairs(hub.protocols) do
+    local calls, bytes, sent, bytes_sent = protocol.counted()
+    counts.invocations = counts.invocations + calls
+    counts.records_in = counts.records_in + calls
+    counts.bytes_in = counts.bytes_in + bytes
+    counts.records_out = counts.records_out + sent
+    counts.bytes_out = counts.bytes_out + bytes_sent
+  end
+end
+
 local function count_of(hub, name)
   return hub.counts[name == "errors" and "failures" or name]
 end
 
 function stats.of(hub)
+  gather(hub)
   local list = { sessions = sessions_of(hub) }
   for _, one in ipairs(counters) do list[one[2]] = count_of(hub, one[2]) end
   return list
@@ -44,6 +58,7 @@ end
 
 -- As a list: sessions by transport, counters.
 local function numbers(hub)
+  gather(hub)
   local list = {}
   for i, name in ipairs(transports) do list[i] = hub.seen[name] or 0 end
   for _, one in ipairs(counters) do

@@ -80,7 +80,11 @@ end
 local function chunk(conn, bytes, kind)
   local self = conn.data
   local session = self.session
-  if session and session.transport == self then session:hear(bytes, kind) end
+  if not session or session.transport ~= self then return end
+  if session.read and session.protocol.short(session, bytes, kind, conn) then
+    return
+  end
+  session:hear(bytes, kind)
 end
 
 local function ignore() end
