@@ -173,8 +173,8 @@ engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test cross asan coverage mutate lint format \
-  peers soak churn faults simulate hostile run-faults conformance docs fuzz \
+.PHONY: all test-deps probe run test plain cross asan coverage mutate lint \
+  format peers soak churn faults simulate hostile run-faults conformance docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts crowd bench scale pgo run-specs FORCE
 .SUFFIXES:
@@ -337,6 +337,16 @@ asan:
 	$(again) run-specs $(asan_build)
 
 asan_build = BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
+
+## plain: a build without hiredis, and specs of all that works without it
+plain:
+	@$(SETUP) test
+	$(again) $(jobs) build-all $(plain_build)
+	$(again) run-specs $(plain_build) SPEC="spec/binding/plain_spec.lua \
+	  spec/binding/lua_presence_spec.lua spec/engine/topic_spec.lua \
+	  spec/library_spec.lua"
+
+plain_build = BUILD=build/plain HIREDIS_INCDIR=
 
 ## coverage: lines and branches of src that specs reach: [SPEC=...] [KEEP=1]
 #   KEEP: beside what runs before have reached; build/coverage/report is HTML
