@@ -6,7 +6,9 @@
 --     f.answers[WORD] = function(conn, words) -> bytes, or "" for silence;
 --                    redis.usual[WORD] is what is answered otherwise
 --     f.piece = n    so many bytes leave at a time; nil: all
+--     f.is_idle = function(conn) -> true: it is not read now
 --     f.conns        open connections, each with its words seen (conn.seen)
+--     f:subscribers(channel) -> how many connections have it
 --     f:publish(channel, bytes), f:push(bytes) to all who have subscribed
 --     f:drop()       cuts all connections; f:stop(), f:start() of listening
 --   redis.reply(value)  a string, a number, a list, false (nil) as RESP
@@ -114,6 +116,14 @@ function fake:publish(channel, bytes)
   end
 end
 
+function fake:subscribers(channel)
+  local n = 0
+  for _, conn in ipairs(self.conns) do
+    n = n + (conn.channels[channel] and 1 or 0)
+  end
+  return n
+end
+
 function fake:push(bytes)
   for _, conn in ipairs(self.conns) do
     if next(conn.channels) then write(conn, bytes) end
@@ -127,7 +137,10 @@ local function answer(self, conn, words)
 end
 
 local function serve(self, conn)
-  local bytes, why = conn.socket:recv()
+  local bytes, why = nil, "again"
+  if not (self.is_idle and self.is_idle(conn)) then
+    bytes, why = conn.socket:recv()
+  end
   if bytes then
     conn.input = conn.input .. bytes
     local at = 1
