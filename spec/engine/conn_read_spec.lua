@@ -220,6 +220,41 @@ describe("reading", function()
     assert_numbered(log, 1, 100)
   end)
 
+  it("reads a long message straight to its place, to the end of a piece",
+    function()
+      local long = ("x"):rep(200000)
+      local client, log = open()
+      local whole = frame("text", long, { fin = false })
+      -- each is read, and comes to its end, before the next is sent
+      for _, piece in ipairs { whole:sub(1, 40000), whole:sub(40001),
+        frame("ping", "1") } do
+        client:send(piece)
+        client:flush()
+        for _ = 1, 4 do t.turn() end
+      end
+      client:expect_frame("pong", "1")
+      client:send(frame("continuation", "y"))
+      t.wait(function() return #log.messages == 1 end)
+      assert.is_true(log.messages[1] == long .. "y")
+      assert.same({}, log.closed)
+    end)
+
+  it("ends a long text that is none, wherever that is seen", function()
+    for _, at in ipairs { 50000, 150000, 200000 } do
+      local client, log = open()
+      local text = ("x"):rep(at - 1) .. "\xff" .. ("x"):rep(200000 - at)
+      local bytes = frame("text", text)
+      client:send(bytes:sub(1, 40000))
+      client:flush()
+      for _ = 1, 4 do t.turn() end
+      client:send(bytes:sub(40001) .. frame("text", "behind"))
+      client:expect_close(1007)
+      assert.equal(1007, (kit.closed(log)))
+      assert.same({}, log.messages)
+      client:close()
+    end
+  end)
+
   it("handles what came before an end without a close", function()
     local client, log = open()
     client:send(numbered(1, 1000))

@@ -163,3 +163,41 @@ describe("the answer to a client", function()
     assert.same(seen, conn.response)
   end)
 end)
+
+describe("the answer to a client without memory", function()
+  local fail_at = require "evws.core".fail_at
+
+  after_each(function()
+    if fail_at then fail_at(0, false) end
+    t.cleanup()
+  end)
+
+  it("is told as far as it was kept", function()
+    if not fail_at then return pending "built without WS_FAULT" end
+    local seen = {}
+    for _, every in ipairs { false, true } do
+      local n = 0
+      local what
+      repeat
+        n = n + 1
+        local outcome, raw = kit.dial()
+        kit.read_request(raw)
+        fail_at(n, every)
+        raw:send(chunked { ("x"):rep(600), ("y"):rep(600) })
+        t.wait(function()
+          return outcome.done or pcall(raw.expect_eof, raw, 0)
+        end, "the end of connect")
+        fail_at(0, false)
+        t.wait(function() return outcome.done end, "what it returns")
+        assert.is_nil(outcome[1])
+        what = outcome[3] == 403 and "403" or outcome[2]
+        local body = outcome[4] and outcome[4].body or ""
+        if what == "403" and #body < 1024 then what = "cut" end
+        seen[what] = true
+        raw:close()
+      until what == "403" or n == 100
+      assert.is_true(n < 100)
+    end
+    assert.is_true(seen["403"])
+  end)
+end)

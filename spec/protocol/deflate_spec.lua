@@ -306,6 +306,13 @@ describe("compressors that connections keep", function()
     assert.equal(hello, pool:keep(1, "Hello", { bits = 9, memory = 1 }))
   end)
 
+  it("have nothing to say of nothing, twice", function()
+    local pool = deflate.pool()
+    assert.equal(hello, pool:keep(1, "Hello"))
+    assert.is_nil(pool:keep(1, "")) -- it is flushed already
+    assert.equal(hello, pool:keep(1, "Hello"))
+  end)
+
   it("may be dropped between messages", function()
     local pool = deflate.pool()
     pool:keep(1, "Hello")

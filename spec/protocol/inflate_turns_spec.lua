@@ -123,6 +123,34 @@ describe("inflating in turns", function()
     assert.is_true(e:later() > 100)
   end)
 
+  it("puts off what comes behind, when the turn is over", function()
+    local fail_at = require "evws_probe".buf.fail_at
+    local has_fault = fail_at(0)
+    local text = words(100000)
+    for _, agreed in ipairs { {}, both } do
+      local sender = protocol.new("client", nil, nil, false, agreed)
+      local bytes = ""
+      for _ = 1, 3 do
+        bytes = bytes .. frame("text", sender:deflate(text), { rsv = 4 })
+      end
+      local want = { { "text", text }, { "text", text }, { "text", text } }
+      local n = 0
+      local list
+      repeat
+        n = n + 1
+        local e = protocol.new("server", nil, nil, false, agreed)
+        e:turns(30000)
+        if has_fault then fail_at(n) end
+        list = e:run(bytes)
+        if has_fault then fail_at(0) end
+        for i = 1, #list - 1 do assert.equal("text", list[i][1]) end
+      until list[#list][1] == "text" or n == 200
+      assert.is_true(n < 200)
+      assert.equal(#want, #list)
+      for i, event in ipairs(want) do assert.is_true(event[2] == list[i][2]) end
+    end
+  end)
+
   it("leaves what is remembered of messages sent", function()
     local server = protocol.new("server", nil, nil, false,
       { server_takeover = true })

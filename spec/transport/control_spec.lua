@@ -136,6 +136,51 @@ describe("a control socket", function()
     other:close()
   end)
 
+  it("is over where what comes is no record", function()
+    local before = t.fd_count()
+    local path = os.tmpname()
+    os.remove(path)
+    local net = t.probe
+    local listener = assert(net.listen(path))
+    local function head(n, fds) return ("<I4I4"):pack(n, fds or 0) end
+    local function from(...)
+      local raw, taken = assert(net.connect { unix = path }), nil
+      t.wait(function()
+        taken = listener:accept()
+        return taken
+      end)
+      local control, all = serve.control(net.dup(taken:fd())), {}
+      taken:close()
+      local why
+      for _, bytes in ipairs { ... } do
+        assert.equal(#bytes, raw:send(bytes))
+        local list
+        t.wait(function()
+          list, why = control:read()
+          return list or why ~= "again"
+        end)
+        for _, record in ipairs(list or {}) do
+          all[#all + 1] = record.fds and "descriptors" or record[1]
+        end
+      end
+      raw:close()
+      control:close()
+      return all, why
+    end
+    assert.same({ { "ab", "", "c" } }, { from(head(2), "a", "b" .. head(0)
+      .. head(1):sub(1, 3), head(1):sub(4) .. "c") })
+    -- descriptors that do not come
+    assert.same({ { "x", "y" } }, { from(head(1, 1) .. "x" .. head(1) .. "y") })
+    for _, bytes in ipairs { head((2 << 20) + 1), head(1, 65),
+      head(0xffffffff), head(1, 0xffffffff) } do
+      assert.same({ { "ok" }, "closed" }, { from(head(2) .. "ok" .. bytes,
+        "more") })
+    end
+    listener:close()
+    os.remove(path)
+    assert.equal(before, t.probe.fd_count())
+  end)
+
   it("takes no more than 2 MiB and 64 descriptors a record", function()
     local one, other = pair()
     assert.equal("Message too long",
@@ -199,5 +244,89 @@ describe("a control socket", function()
       close(one, other, a)
     end
     assert.equal(before, t.probe.fd_count())
+  end)
+end)
+
+describe("a socket that somebody else has opened", function()
+  local net = t.probe
+
+  it("is known by its port, or its path", function()
+    local path = os.tmpname()
+    os.remove(path)
+    for _, listener in ipairs { net.listen "127.0.0.1", net.listen(path) } do
+      local fd = net.dup(listener:fd())
+      local port, where = serve.adopt(fd)
+      if listener.port and listener.port > 0 then
+        assert.same({ listener.port, "127.0.0.1" }, { port, where })
+      else
+        assert.same({ 0, path }, { port, where })
+      end
+      serve.close(fd)
+      listener:close()
+    end
+    os.remove(path)
+  end)
+
+  it("is none where it does not listen, or is closed", function()
+    local listener = assert(net.listen "127.0.0.1")
+    local raw = assert(net.connect { port = listener.port })
+    assert.is_nil((serve.adopt(raw:fd())))
+    raw:close()
+    listener:close()
+    local file <close> = assert(io.open "/dev/null")
+    local fd = net.dup(0)
+    serve.close(fd)
+    assert.same({ nil, "Bad file descriptor" },
+      { (serve.adopt(fd)), (select(2, serve.adopt(fd))) })
+    assert(file)
+  end)
+end)
+
+describe("a file with the number of a process", function()
+  local path
+
+  before_each(function() path = os.tmpname() end)
+
+  after_each(function() os.remove(path) end)
+
+  local function write(text)
+    local file <close> = assert(io.open(path, "w"))
+    file:write(text)
+  end
+
+  it("is written where there is a number, or nothing", function()
+    for _, text in ipairs { "", "1\n", "12 \r\n", ("1"):rep(31) } do
+      write(text)
+      local fd = assert(serve.take_pidfile(path))
+      local file <close> = assert(io.open(path))
+      assert.equal(serve.pid() .. "\n", file:read "a")
+      serve.leave_pidfile(path, fd)
+      assert.is_nil(io.open(path))
+    end
+  end)
+
+  it("is no other file, which stays as it is", function()
+    for _, text in ipairs { "x", "1x", "1\0", ("1"):rep(32), ("1"):rep(99) } do
+      write(text)
+      local fd, why = serve.take_pidfile(path)
+      assert.same({ nil, "Invalid argument" }, { fd, why })
+      local file <close> = assert(io.open(path))
+      assert.equal(text, file:read "a")
+    end
+    for place, said in pairs { ["/"] = "directory", ["/no/such/place"] =
+      "No such file" } do
+      local fd, why = serve.take_pidfile(place)
+      assert.is_nil(fd)
+      t.contains(why, said)
+    end
+  end)
+
+  it("is left alone where it is another by then", function()
+    local fd = assert(serve.take_pidfile(path))
+    os.remove(path)
+    write "7\n"
+    serve.leave_pidfile(path, fd)
+    local file <close> = assert(io.open(path))
+    assert.equal("7\n", file:read "a")
   end)
 end)

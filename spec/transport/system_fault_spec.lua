@@ -177,6 +177,29 @@ describe("when a call of the system fails,", function()
       end]])
   end)
 
+  it("a loop does not begin, or does", function()
+    run("pipe dup", [[
+      function attempt(kind)
+        local ok, loop = pcall(probe.loop.new, "ev")
+        assert(ok or type(loop) == "string")
+        loop = nil
+        collectgarbage()
+      end]])
+  end)
+
+  it("signals are not heard, or are", function()
+    local lines, ok = child.run(kit .. [[
+      faults.fail("pipe", 1, 24)
+      local fd, why = serve.signals()
+      log(fd, type(why), faults.hits())
+      faults.fail("pipe", 0)
+      fd = serve.signals()
+      log(fd == serve.signals(), #serve.take_signals(fd))
+    ]], { faults = true })
+    assert.is_true(ok, table.concat(lines, "\n"))
+    assert.same({ "nil string 1", "true 0" }, lines)
+  end)
+
   it("there is no descriptor of the loop, or there is", function()
     for _, kind in ipairs { "timerfd_create", "epoll_create1" } do
       local lines, ok = child.run(kit .. ([[
