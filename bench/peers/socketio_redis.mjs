@@ -3,7 +3,8 @@
 // 64 in a turn, with and without the adapter, and how long one takes to another
 // server by way of Redis, until it would go to its clients:
 //
-//   npm install --prefix DIRECTORY socket.io @socket.io/redis-adapter redis
+//   npm install --prefix DIRECTORY socket.io@4.8.4 \
+//     @socket.io/redis-adapter@8.3.0 redis@6.3.1
 //   cp bench/peers/socketio_redis.mjs DIRECTORY
 //   node DIRECTORY/socketio_redis.mjs redis://127.0.0.1:6379
 

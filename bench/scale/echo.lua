@@ -1,14 +1,18 @@
 -- An echo through workers beside that of one process: CPU for each message, by
 -- rounds of both, so that what the machine does meanwhile meets both alike.
+-- Each process has as many connections, since more in a turn cost less each.
 
 local kit = require "bench.scale.kit"
 
 local echo = {}
 
+local CONNS = 25 -- of each process
+
 local function load(served, in_flight, seconds)
-  local said = kit.ask("%s/evws_load --conns 100 --size 20 --in-flight %d "
+  local said = kit.ask("%s/evws_load --conns %d --size 20 --in-flight %d "
     .. "--seconds %g --warmup 0.3 --pid %s 127.0.0.1 %d /", kit.build,
-    in_flight, seconds, table.concat(served.pids, ","), served.port)
+    CONNS * #served.pids, in_flight, seconds, table.concat(served.pids, ","),
+    served.port)
   return tonumber(said:match "cpu_us=([%d.]+)")
 end
 
