@@ -349,13 +349,16 @@ plain:
 plain_build = BUILD=build/plain HIREDIS_INCDIR=
 
 ## coverage: lines and branches of src that specs reach: [SPEC=...] [KEEP=1]
-#   KEEP: beside what runs before have reached; build/coverage/report is HTML
+#   KEEP: beside what runs before have reached; FAULTS=n: and what make faults
+#   reaches, n of each kind; build/coverage/report is HTML
 coverage:
 	@$(SETUP) coverage
 	$(again) $(jobs) build-all $(coverage_build)
 	@$(if $(KEEP),:,find build/coverage -name '*.gcda' -delete)
 	$(again) run-specs $(coverage_build) \
 	  BUSTED_FLAGS='$(BUSTED_FLAGS) --exclude-tags=assert'; status=$$?; \
+	$(if $(FAULTS),tools/certificate.sh build/certificates/; \
+	$(MAKE) --no-print-directory run-faults $(coverage_build) || status=1;) \
 	$(LUA) tools/coverage.lua build/coverage && exit $$status
 
 coverage_build = BUILD=build/coverage COVERAGE=1 CFLAGS='-O0 -g'

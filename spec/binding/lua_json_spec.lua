@@ -83,6 +83,7 @@ describe("ws.json_split", function()
     -- halves of a pair beside what is none
     for text, want in pairs { ["\\ue000"] = "\u{E000}",
       ["\\uffff"] = "\u{FFFF}", ["\\ud800\\n1234"] = "\u{FFFD}\n1234",
+      ["\\ud800123456"] = "\u{FFFD}123456",
       ["\\ud800\\ue000"] = "\u{FFFD}\u{E000}",
       ["\\ud800\\ud800"] = "\u{FFFD}\u{FFFD}",
       ["\\udbff\\udfff"] = "\u{10FFFF}" } do
