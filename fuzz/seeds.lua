@@ -354,13 +354,28 @@ for _, values in ipairs { "\x93\1\xff\xa1a", "\xc0\xc2\xc3\xc1",
   "\xd0\x80\xd1\x80\0\xd2\x80\0\0\0\xd3\x80\0\0\0\0\0\0\0",
   "\xca\x7f\xc0\0\0\xcb\x7f\xf8\0\0\0\0\0\0", "\xd4\5a", "\xde\0\1",
   "\xc4\1a\xc5\0\1a\xc6\0\0\0\1a", "\xd9\1a\xda\0\1a\xdb\0\0\0\1a",
-  "\xdb\xff\xff\xff\xff", "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff" } do
+  "\xdb\xff\xff\xff\xff", "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff",
+  "\x7f\xe0\x80\x81\xa0\xbf", "\xdc\0\2\1\2\xdd\0\0\0\1\xc0",
+  "\xde\0\0\xdf\0\0\0\0",
+  "\xd5\1ab\xd6\1abcd", "\xc7\1\1a", "\xc9\xff\xff\xff\xff\1", "\xcc", "\xcd\1",
+  "\xca\xff\xc0\0\0\xcb\x80\0\0\0\0\0\0\0", "\xcb\x7f\xf0\0\0\0\0\0", "\xd9",
+  "\xd9\x20" .. ("a"):rep(32), "\xda\1\0" .. ("a"):rep(256), "\xa2\xff",
+  "\xcd\0\x7f\xce\0\0\xff\xff\xcf\0\0\0\0\xff\xff\xff\xff",
+  "\xd1\xff\xdf\xd2\xff\xff\x7f\xff",
+  "\xd3\xff\xff\xff\xff\x7f\xff\xff\xff",
+  "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff" } do
   seed("messagepack", "\0" .. values)
 end
 for _, record in ipairs { "\x95\1\x80\xa17\xa1S\x92\1\2",
   "\x96\1\x80\xc0\xa1S\x90\x90", "\x96\1\x80\xa17\xa1S\x91\1\x91\xa1s",
   "\x95\1\x80\xa0\xa1S\x90", "\x95\1\x80\xa17\xbfS", "\x91\6",
-  "\x95\1\x80\xa17\xda\0\x80" .. ("S"):rep(128) .. "\x90" } do
+  "\x95\1\x80\xa17\xda\0\x80" .. ("S"):rep(128) .. "\x90", "", "\x94\1\x80",
+  "\x95\1\x81\xa1h\xa1v\xc0\xa1S\x90", "\x95\1\x80\xc0\xa0\x90",
+  "\x95\1\xc0\xc0\xa1S\x90",
+  "\x95\1\x80\xc0\xa1S\xdc\0\1\1", "\x95\2\x80\xa17\xa1S\x90",
+  "\x97\1\x80\xc0\xa1S\x90\x90\x90",
+  "\x95\1\x80\xc0\xa1S\x91", "\x95\1\x80\xd9\1" .. "7\xd9\1S\x91\xa1s",
+  "\x95\xcc\1\x80\xc0\xa1S\x90" } do
   local n = #record
   seed("messagepack", "\1" .. (n < 128 and string.char(n)
     or string.char(n & 127 | 128, n >> 7)) .. record)
@@ -371,17 +386,43 @@ for _, bytes in ipairs { "+OK\r\n", "-ERR no\r\n:12\r\n$-1\r\n*-1\r\n",
   "*3\r\n$7\r\nmessage\r\n$8\r\nevws:t:a\r\n$5\r\nhello\r\n",
   "*5\r\n$5\r\nslave\r\n$1\r\nx\r\n:1\r\n$9\r\nconnected\r\n:0\r\n",
   "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", ("*1\r\n"):rep(9),
-  "$1099511627776\r\nxxxx", "*2147483648\r\n", "HTTP/1.1 400\r\n\r\n" } do
+  "$1099511627776\r\nxxxx", "*2147483648\r\n", "HTTP/1.1 400\r\n\r\n",
+  "*3\r\n:0\r\n$0\r\n\r\n+a\r\n:-9223372036854775808\r\n",
+  ":9223372036854775808\r\n", ":\r\n", ":1x\r\n", "$x\r\n", "$-2\r\n",
+  "*-2\r\n", "$3\r\nabcd\r\n", "+\r\n-\r\n", "\r\n", "\0", "_\r\n#t\r\n",
+  ",1.5\r\n,inf\r\n(12345678901234567890\r\n", "%1\r\n+a\r\n:1\r\n",
+  "~1\r\n:1\r\n>2\r\n+message\r\n+m\r\n", "=8\r\ntxt:abcd\r\n",
+  "|1\r\n+a\r\n+b\r\n:1\r\n", "$-1\r\n:1\r\n$2\r\nx",
+  "$300\r\n" .. ("x"):rep(300) .. "\r\n" } do
   seed("resp", "\2\x12\x34" .. bytes)
+  seed("resp", "\3\0\1" .. bytes:rep(3))
 end
 local node = ("\1"):rep(8)
 for _, bytes in ipairs { "hello", "\xff", "\0evw\0" .. node .. "text",
   "\0evw\1" .. node .. "\xff", "\0evw\2" .. node .. "\0\1" .. node .. node,
   "\0evw\4" .. node .. node .. "\4k3f9m", "\0evw\8" .. node .. "\0\4metam",
-  "\0evw\15" .. node .. "\0\1" .. node .. node .. node .. "\1e\0\1mx" } do
+  "\0evw\15" .. node .. "\0\1" .. node .. node .. node .. "\1e\0\1mx",
+  "", "\0evw", "\0evw\0", "\0evw\16" .. node .. "later", "\0evw\0" .. node,
+  "\0evw\2" .. node .. "\0\0none", "\0evw\2" .. node .. "\0\3" .. node,
+  "\0evw\2" .. node .. "\0", "\0evw\2" .. node .. "\0\2" .. node .. node
+    .. ("\2"):rep(16) .. "m", "\0evw\4" .. node .. node,
+  "\0evw\4" .. node .. node .. "\9e", "\0evw\4" .. node .. node .. "\0m",
+  "\0evw\8" .. node .. "\0\9m", "\0evw\8" .. node .. "\0\0m",
+  "\0evw\0" .. node .. "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xe2\x82",
+  "\xf4\x90\x80\x80", "\0evw\0" .. node .. "\xc3\xa4\xf0\x9f\x98\x80" } do
   seed("resp", "\0\0\0" .. bytes)
 end
 for _, url in ipairs { "redis://localhost", "redis+unix:/run/r.sock?db=3",
-  "rediss://ann:p%40w@[::1]:7000/12", "redis+unix://u:p@/a%20b" } do
+  "rediss://ann:p%40w@[::1]:7000/12", "redis+unix://u:p@/a%20b",
+  "", "redis://", "redis:", "REDIS://A", "redis://a:0", "redis://a:65536",
+  "redis://a:", "redis://a:x", "redis://a/", "redis://a/x", "redis://a/1/2",
+  "redis://a/99999999999", "redis://a?db=1", "redis://a#f", "redis://[::1",
+  "redis://[::1]x", "redis://[1.2.3.4]", "redis://a b", "redis://@a",
+  "redis://:p@a", "redis://u@a", "redis://u:p:q@a", "redis://u%@a",
+  "redis://u%4@a", "redis://%00:%ff@a", "redis://u/p@a", "redis://-a",
+  "redis://a..b", "redis+unix:", "redis+unix:relative", "redis+unix:/a?db=",
+  "redis+unix:/a?db=x", "redis+unix:/a?x=1", "redis+unix:/a?db=1&x",
+  "redis+unix:/a%00b", "redis+unix://p@/a", "redis+unix://host/a",
+  "redis+unix:/" .. ("a"):rep(120), "http://a", "localhost:6379" } do
   seed("resp", "\1\0\0" .. url)
 end
