@@ -1,8 +1,7 @@
 -- Clients of bench/scale.lua, in a process of their own: one that asks every 2
 -- ms, and comes back at once when its server goes, and beside it newcomers one
--- after the other. Until SIGTERM, each line is "asked" or "came", when that
--- began and for how long it waited (coming back included), in seconds; or
--- "refused".
+-- after the other. Until SIGTERM, each line is "asked", "came" or "refused",
+-- when that began and for how long it waited (coming back included), in seconds.
 --
 --   lua5.4 bench/scale/bystander.lua PORT
 
@@ -16,8 +15,8 @@ local function say(what, began)
 end
 
 local function connect()
-  local conn, why = ws.connect(url, { timeout = 30 })
-  if not conn then print("refused", why) end
+  local began, conn = ws.now(), ws.connect(url, { timeout = 30 })
+  if not conn then say("refused", began) end
   return conn
 end
 

@@ -47,16 +47,16 @@ local function is_any_alive(pids)
 end
 
 -- The waits of such lines of a bystander in ms, which began in this time; and
--- how many were refused at all.
+-- how many were refused by then (behind it the bystander is ended).
 local function waits(path, what, from, to)
   local list, refused = {}, 0
   for line in io.lines(path) do
-    local name, at, took = line:match "^(%a+)%s+(%S+) (%S+)$"
-    at = tonumber(at)
-    if line:find "^refused" then
+    local name, at, took = line:match "^(%l+) (%S+) (%S+)$"
+    at, took = tonumber(at), tonumber(took)
+    if name == "refused" and at + took < to then
       refused = refused + 1
-    elseif name == what and at and at >= from and at < to then
-      list[#list + 1] = tonumber(took) * 1e3
+    elseif name == what and at >= from and at < to then
+      list[#list + 1] = took * 1e3
     end
   end
   return list, refused
