@@ -1,7 +1,7 @@
 -- Clients of bench/scale.lua, in a process of their own: one that asks every 2
 -- ms, and comes back at once when its server goes, and beside it newcomers one
 -- after the other. Until SIGTERM, each line is "asked", "came" or "refused",
--- when that began and for how long it waited (coming back included), in seconds.
+-- when that began and how long it took (coming back included), in seconds.
 --
 --   lua5.4 bench/scale/bystander.lua PORT
 
