@@ -204,6 +204,11 @@ describe("the chat in several processes", function()
       .. "SETUP=: MAKE=: BUILD=%q LUA=\"%s%s\" run EXAMPLE=chat WORKERS=4 "
       .. "REDIS=spawn ARGS=0"):format(os.getenv "EVWS_BUILD" or "build/release",
       preload and "env LD_PRELOAD=" .. preload .. " " or "", lua))
+    finally(function() -- by make alone: killed, it would leave them
+      if all:ended(0) then return end
+      all:signal "TERM"
+      all:ended(20)
+    end)
     t.wait(function() -- each gets somebody
       return select(2, all:output():gsub("Chat: ", "")) == 4
     end, "all workers", 10)
