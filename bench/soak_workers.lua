@@ -135,9 +135,12 @@ local function act(supervisor, backplane, seconds)
       kill_redis(backplane)
     elseif turn % 2 == 0 then
       local list = living()
-      dead_until = ws.now() + DYING
-      command("kill -KILL " .. list[turn // 2 % #list + 1])
-      count.kills = count.kills + 1
+      if list[1] then
+        dead_until = ws.now() + DYING
+        command("kill -KILL " .. list[turn // 2 % #list + 1])
+        dead_until = ws.now() + DYING
+        count.kills = count.kills + 1
+      end
     else
       command("kill -HUP " .. supervisor)
       count.reloads = count.reloads + 1

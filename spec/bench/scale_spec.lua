@@ -19,14 +19,27 @@ end
 describe("bench/scale.lua", function()
   after_each(children.cleanup)
 
+  -- Where a process was held up for all of a round, nothing is measured.
+  local function ratios()
+    for _ = 1, 8 do
+      local list, found = rows "echo", {}
+      for i, n in ipairs { 1, 16 } do
+        local row = list[("echo of 20 bytes, %d in flight, through 2 workers")
+          :format(n)]
+        local text = row[2]:match "^(%S+) %(%S+ us of CPU, one process %S+"
+        assert.is_truthy(text, row[2])
+        found[i] = { tonumber(text) or 0, row[3] }
+      end
+      if math.min(found[1][1], found[2][1]) > 0 then return found end
+    end
+  end
+
   it("compares workers with one process", function()
-    local list = rows "echo"
-    for _, n in ipairs { 1, 16 } do
-      local row = list[("echo of 20 bytes, %d in flight, through 2 workers")
-        :format(n)]
-      local ratio = row[2]:match "^([%d.]+) %([%d.]+ us of CPU, one process"
-      assert.is_true(tonumber(ratio) > 0)
-      assert.equal(tonumber(ratio) <= 1.1 and "yes" or "no", row[3])
+    for _, one in ipairs(assert(ratios())) do
+      local ratio, verdict = table.unpack(one)
+      if ratio ~= 1.1 then -- as it is shown: a little more, or less
+        assert.equal(ratio < 1.1 and "yes" or "no", verdict)
+      end
     end
   end)
 

@@ -10,7 +10,7 @@ local t = require "spec.helper"
 if redis.is_missing "processes whose clocks differ" then return end
 
 local seconds = 400 * 24 * 3600
-local ttl = 6 -- of presence, which is refreshed at a third of it
+local ttl = 12 -- of presence, which is refreshed at a third of it
 
 local script = [[
 local probe = require "evws_probe"

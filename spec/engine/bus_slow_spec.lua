@@ -18,7 +18,7 @@ describe("a Redis that takes messages slowly", function()
     fake, got, sent, is_slow = redis.fake(), {}, 0, true
     fake.answers.PUBLISH = function(conn, words)
       commands = conn
-      got[#got + 1] = tonumber(words[3]:match "(%d+) x+$")
+      got[#got + 1] = tonumber(words[3]:sub(14):match "^(%d+) x+$")
       return reply(0)
     end
     fake.is_idle = function(conn) return is_slow and conn == commands end

@@ -121,6 +121,7 @@ function served:deal(least, done)
   repeat
     n = n + 1
     if n > 10 * least then error("so many connections, and not dealt", 2) end
+    if n > least then t.turn(0.1) end -- somebody is held up
     local id = self:who(self:open())
     by_id[id] = by_id[id] + 1
   until n >= least and done(by_id, n)

@@ -214,22 +214,28 @@ describe("a script that ends behind ws.run", function()
     redis.cleanup()
   end)
 
+  -- Behind the first message nothing is read of the connection before read().
   local function start(timeout)
-    local fake, seen = redis.fake(), {}
-    fake.answers.PUBLISH = function(_, words)
+    local fake, seen, held = redis.fake(), {}, nil
+    local is_held = true
+    fake.answers.PUBLISH = function(conn, words)
+      held = conn
       seen[#seen + 1] = words[3]:sub(14, 14)
       return redis.reply(0)
     end
+    fake.is_idle = function(conn) return is_held and conn == held end
     local child = processes.run(behind:format(fake.port, timeout))
     local function is_last() return child:output():find "^last\n" end
-    return fake, child, seen, is_last
+    local function read() is_held = false end
+    return fake, child, seen, is_last, read
   end
 
   it("waits until Redis has taken what it published", function()
-    local fake, child, seen, is_last = start(60)
+    local fake, child, seen, is_last, read = start(60)
     fake:wait(is_last, "its last word", 20)
     for _ = 1, 50 do t.turn() end
     assert.is_nil(child:ended(0))
+    read()
     fake:wait(function() return child:ended(0) end, "its end", 20)
     assert.equal(0, child:ended(0))
     assert.same({ "1", "2", "3" }, seen)

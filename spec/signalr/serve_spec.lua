@@ -274,11 +274,12 @@ describe("a hub in several workers", function()
     assert.equal(200, (ask("GET", path)))
     local poll = send("GET", path)
     served.child:signal "HUP"
-    local status, _, body = poll:read_http() -- far sooner than in a poll's time
+    -- 5 seconds after its handshake, far sooner than in a poll's time
+    local status, _, body = poll:read_http { limit = 30 }
     assert.same({ 200, '{"type":7,"allowReconnect":true}\30' },
       { status, body })
-    served:await("^worker ", 2 * WORKERS)
-    served:await("^end$", WORKERS) -- whoever goes has no new sessions
+    served:await("^worker ", 2 * WORKERS, 20)
+    served:await("^end$", WORKERS, 40) -- whoever goes has no new sessions
     assert.equal(200, (ask("GET", (negotiate()))))
   end)
 
