@@ -1,6 +1,7 @@
 -- evws serve: what is counted in all workers, and who leads them.
 
 local kit = require "spec.serve.kit"
+local redis = require "spec.helper.redis"
 local t = require "spec.helper"
 
 local script = [[
@@ -101,6 +102,41 @@ describe("what workers count", function()
     served.child:signal "HUP"
     served:await("^worker %d 2", 2)
     await_stats(served, "^5 0 5 ")
+  end)
+
+  it("is summed of the backplane, too", function()
+    if not redis.is_there() then
+      return pending "needs hiredis and redis-server"
+    end
+    local served = kit.serve([[
+      local server
+      server = assert(ws.listen { host = "127.0.0.1", port = 0,
+        on_request = function(request)
+          if request.path == "/metrics" then return 200, server:metrics() end
+          local all = server:stats { all = true }.backplane
+          return 200, ("%s %d"):format(all.up, all.published)
+        end,
+        on_message = function(conn)
+          conn:publish("news", "one more")
+          conn:send(("%d %d %d"):format(ws.worker.id, ws.worker.generation,
+            pid()))
+        end })
+      say("port", server.port)
+    ]] .. kit.ready .. "run()", "-w 2 --redis spawn")
+    served:await("^worker", 2)
+    local n, ids = 0, {}
+    repeat
+      ids[served:who(served:open())] = true
+      n = n + 1
+    until ids[1] and ids[2] and n >= 5
+    local line = ("\nevws_backplane_published_total %d\n"):format(n)
+    for _ = 1, 4 do -- several
+      t.contains(await(served, "/metrics", line), "\nevws_backplane_up 1\n")
+      await_stats(served, ("^true %d$"):format(n))
+    end
+    served.child:signal "HUP"
+    served:await("^worker %d 2", 2)
+    await(served, "/metrics", line)
   end)
 
   it("is of this process where there is no supervisor", function()

@@ -2,6 +2,7 @@
 #include "binding/backplane_stats.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const drops[WS_DROPS] = {"full",   "timeout", "lost",
                                             "memory", "bad",     "refused"};
@@ -11,22 +12,78 @@ static void set(lua_State *L, const char *name, uint64_t n) {
   lua_setfield(L, -2, name);
 }
 
-void ws_backplane_push_stats(lua_State *L, const struct ws_bus *bus) {
+/* As words for other processes to add up: what is of this moment first. */
+enum {
+  AWAY, /* 1: not up */
+  PENDING,
+  SUBSCRIPTIONS,
+  REFUSED,
+  GAUGES,
+  PUBLISHED = GAUGES,
+  RECEIVED,
+  RECONNECTS,
+  DROPPED,
+  WORDS = DROPPED + WS_DROPS
+};
+_Static_assert(WORDS <= WS_SHARE_WORDS, "a backplane counts too much");
+
+struct counted {
+  uint64_t w[WORDS];
+};
+
+static struct counted count(const struct ws_bus *bus) {
   const struct ws_bus_stats *s = &bus->stats;
+  struct counted c = {
+    {[AWAY] = bus->state != WS_BUS_UP,
+     [PENDING] = ws_bus_pending(bus->links, bus->n_links),
+     [SUBSCRIPTIONS] = ws_bus_subscriptions(bus->links, bus->n_links),
+     [REFUSED] = ws_bus_subscriptions_refused(bus->links, bus->n_links),
+     [PUBLISHED] = s->published,
+     [RECEIVED] = s->received,
+     [RECONNECTS] = s->reconnects}};
+  memcpy(c.w + DROPPED, s->dropped, sizeof s->dropped);
+  return c;
+}
+
+/* The same in each worker: which Redis, and which part of it. */
+static struct ws_slice name_of(const struct ws_bus *bus, char to[512]) {
+  const struct ws_redis_settings *r = &bus->links[0].redis;
+  struct ws_slice prefix = bus->settings.prefix;
+  int n = snprintf(to, 512, "backplane %s:%d %.*s", r->path ? r->path : r->host,
+                   r->path ? 0 : r->port, (int)prefix.n, prefix.p);
+  return (struct ws_slice){to, n < 512 ? (size_t)n : 511};
+}
+
+void ws_backplane_tell(const struct ws_share *share, const struct ws_bus *bus) {
+  char name[512];
+  struct counted c = count(bus);
+  ws_share_tell(share, name_of(bus, name), GAUGES, c.w, WORDS);
+}
+
+static struct counted look(const struct ws_bus *bus,
+                           const struct ws_share *share) {
+  char name[512];
+  struct counted c = count(bus);
+  if (share) ws_share_add_told(share, name_of(bus, name), c.w, WORDS);
+  return c;
+}
+
+void ws_backplane_push_stats(lua_State *L, const struct ws_bus *bus,
+                             const struct ws_share *share) {
+  struct counted c = look(bus, share);
   lua_createtable(L, 0, 9);
-  lua_pushboolean(L, bus->state == WS_BUS_UP);
+  lua_pushboolean(L, !c.w[AWAY]);
   lua_setfield(L, -2, "up");
-  set(L, "published", s->published);
-  set(L, "received", s->received);
-  set(L, "reconnects", s->reconnects);
-  set(L, "pending_bytes", ws_bus_pending(bus->links, bus->n_links));
-  set(L, "subscriptions", ws_bus_subscriptions(bus->links, bus->n_links));
-  set(L, "subscriptions_refused",
-      ws_bus_subscriptions_refused(bus->links, bus->n_links));
+  set(L, "published", c.w[PUBLISHED]);
+  set(L, "received", c.w[RECEIVED]);
+  set(L, "reconnects", c.w[RECONNECTS]);
+  set(L, "pending_bytes", c.w[PENDING]);
+  set(L, "subscriptions", c.w[SUBSCRIPTIONS]);
+  set(L, "subscriptions_refused", c.w[REFUSED]);
   lua_pushnumber(L, ws_bus_rtt(bus->links, bus->n_links));
   lua_setfield(L, -2, "rtt_seconds");
   lua_createtable(L, 0, WS_DROPS);
-  for (int i = 0; i < WS_DROPS; i++) set(L, drops[i], s->dropped[i]);
+  for (int i = 0; i < WS_DROPS; i++) set(L, drops[i], c.w[DROPPED + i]);
   lua_setfield(L, -2, "dropped");
 }
 
@@ -40,7 +97,7 @@ static void add(luaL_Buffer *b, const char *name, const char *type,
   luaL_addstring(b, text);
 }
 
-static void add_dropped(luaL_Buffer *b, const struct ws_bus_stats *s) {
+static void add_dropped(luaL_Buffer *b, const uint64_t *dropped) {
   char text[120];
   luaL_addstring(b, "# HELP evws_backplane_dropped_total Messages that did "
                     "not travel between processes, by reason.\n"
@@ -48,7 +105,7 @@ static void add_dropped(luaL_Buffer *b, const struct ws_bus_stats *s) {
   for (int i = 0; i < WS_DROPS; i++) {
     snprintf(text, sizeof text,
              "evws_backplane_dropped_total{reason=\"%s\"} %llu\n", drops[i],
-             (unsigned long long)s->dropped[i]);
+             (unsigned long long)dropped[i]);
     luaL_addstring(b, text);
   }
 }
@@ -64,23 +121,22 @@ static void add_rtt(luaL_Buffer *b, double seconds) {
   luaL_addstring(b, text);
 }
 
-void ws_backplane_add_metrics(luaL_Buffer *b, const struct ws_bus *bus) {
-  const struct ws_bus_stats *s = &bus->stats;
+void ws_backplane_add_metrics(luaL_Buffer *b, const struct ws_bus *bus,
+                              const struct ws_share *share) {
+  struct counted c = look(bus, share);
   add(b, "up", "gauge", "Whether Redis is there and knows all subscriptions.",
-      bus->state == WS_BUS_UP);
+      !c.w[AWAY]);
   add(b, "published_total", "counter", "Messages for other processes.",
-      s->published);
+      c.w[PUBLISHED]);
   add(b, "received_total", "counter", "Messages of other processes.",
-      s->received);
-  add_dropped(b, s);
+      c.w[RECEIVED]);
+  add_dropped(b, c.w + DROPPED);
   add(b, "reconnects_total", "counter", "How often it came back.",
-      s->reconnects);
-  add(b, "pending_bytes", "gauge", "Bytes that wait for Redis.",
-      ws_bus_pending(bus->links, bus->n_links));
+      c.w[RECONNECTS]);
+  add(b, "pending_bytes", "gauge", "Bytes that wait for Redis.", c.w[PENDING]);
   add(b, "subscriptions", "gauge", "Channels that are wanted.",
-      ws_bus_subscriptions(bus->links, bus->n_links));
+      c.w[SUBSCRIPTIONS]);
   add(b, "subscriptions_refused", "gauge",
-      "Channels that are wanted and that Redis refuses.",
-      ws_bus_subscriptions_refused(bus->links, bus->n_links));
+      "Channels that are wanted and that Redis refuses.", c.w[REFUSED]);
   add_rtt(b, ws_bus_rtt(bus->links, bus->n_links));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/anchors.h"
+#include "binding/backplane_stats.h"
 #include "binding/bus_wait.h"
 #include "binding/bus_wait_presence.h"
 #include "binding/lua_history.h"
@@ -133,6 +134,14 @@ static struct lua_backplane *new_backplane(lua_State *L, struct ws_state *st) {
   return lb;
 }
 
+static void tell_all(struct ws_state *st, const struct ws_share *share) {
+  const struct ws_list *e = st->backplanes.next;
+  for (; e != &st->backplanes; e = e->next) {
+    struct lua_backplane *lb = WS_LIST_ENTRY(e, struct lua_backplane, link);
+    if (lb->bus.n_links) ws_backplane_tell(share, &lb->bus);
+  }
+}
+
 /* The options at arg, a table or a URL. Pushes the object, or false and why it
  * cannot be. */
 static bool make(lua_State *L, int arg, bool is_own) {
@@ -159,6 +168,7 @@ static bool make(lua_State *L, int arg, bool is_own) {
     ws_object_drop(L, st, lb);
     luaL_error(L, "not enough memory");
   }
+  st->tell_backplanes = tell_all;
   ws_list_append(&st->backplanes, &lb->link);
   return true;
 }

@@ -73,16 +73,18 @@ static bool read_all(lua_State *L) {
   return ws_option_bool(L, 2, "all", false);
 }
 
-static void push_backplane(lua_State *L, const struct ws_server *s) {
+static void push_backplane(lua_State *L, const struct ws_server *s,
+                           bool is_all) {
   const struct ws_bus *bus = ws_bus_of(s);
   if (!bus) return;
-  ws_backplane_push_stats(L, bus);
+  ws_backplane_push_stats(L, bus, is_all ? s->share : NULL);
   lua_setfield(L, -2, "backplane");
 }
 
 int ws_server_stats(lua_State *L) {
   const struct ws_server *s = check_running(L);
-  struct ws_totals t = look(s, read_all(L));
+  bool is_all = read_all(L);
+  struct ws_totals t = look(s, is_all);
   lua_createtable(L, 0, 20);
   set(L, "accepted", t.stats.accepted);
   set(L, "opened", t.stats.opened);
@@ -106,7 +108,7 @@ int ws_server_stats(lua_State *L) {
   set(L, "turns", turns_of(&t));
   set_number(L, "busy_seconds", t.busy);
   set_number(L, "lag_seconds", t.lag);
-  push_backplane(L, s);
+  push_backplane(L, s, is_all);
   return 1;
 }
 
@@ -258,7 +260,7 @@ static void push_own(lua_State *L, const struct ws_server *s) {
       t.memory);
   add_pace(&b, &t);
   add_workers(&b, s);
-  if (ws_bus_of(s)) ws_backplane_add_metrics(&b, ws_bus_of(s));
+  if (ws_bus_of(s)) ws_backplane_add_metrics(&b, ws_bus_of(s), s->share);
   luaL_pushresult(&b);
 }
 

@@ -33,6 +33,7 @@ enum { UV_ON_GONE = UV_ON_MESSAGE };
 
 struct lua_conn;
 struct lua_timer;
+struct ws_share;
 struct ws_task;
 
 /* collect.c: of connections that have gone. */
@@ -62,6 +63,8 @@ struct ws_state {
   struct ws_list timers;      /* struct lua_timer that are set */
   struct ws_list bus_waiters; /* bus_wait.c */
   struct ws_list backplanes;  /* struct lua_backplane that are not closed */
+  /* What they have counted, for other workers; NULL: there was none. */
+  void (*tell_backplanes)(struct ws_state *st, const struct ws_share *share);
 
   int anchors;        /* registry: bucket -> slot -> userdata */
   int objects;        /* registry: address -> server, timer */

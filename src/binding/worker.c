@@ -308,9 +308,14 @@ void ws_worker_listens(struct ws_worker *w, struct lua_server *ls, int key) {
                  "history stays inside of a worker; --redis spawn shares it");
 }
 
+static void tell_backplanes(const struct ws_worker *w) {
+  if (w->st->tell_backplanes) w->st->tell_backplanes(w->st, &w->share);
+}
+
 void ws_worker_unlisten(struct lua_server *ls) {
   char line[FIRST_LINE];
   if (!ls->worker) return;
+  tell_backplanes(ls->worker);
   snprintf(line, sizeof line, "closed %d", ls->control_key);
   say(ls->worker, line);
   ls->worker = NULL;
@@ -327,6 +332,7 @@ static void publish(struct ws_worker *w, double now) {
     if (looks) ls->queued = ws_server_queued(&ls->s);
     ws_share_publish(&ls->s, ls->queued);
   }
+  tell_backplanes(w);
 }
 
 void ws_worker_turned(struct ws_state *st) {
