@@ -11,6 +11,7 @@ end
 local core = require "evws.core"
 local json = require "evws.signalr.json".new(64)
 local kit = require "spec.signalr.kit"
+local memory = require "evws_probe".memory
 local messagepack = require "evws.signalr.messagepack".new(64)
 local pack = require "evws.messagepack"
 local signalr = require "evws.signalr"
@@ -193,6 +194,30 @@ describe("a call that is answered at once", function()
       local _, one = next(hub.by_id)
       assert.same({ 0, 0 }, { one.n_calls, one.n_running })
       assert.is_true(short_calls(hub, protocol) >= 0)
+    end)
+
+    it("by " .. name .. " may find no memory", function()
+      -- what is raised then is a string, which nobody had a chance to catch
+      local why
+      local server, hub = serve { detailed_errors = true, methods = {
+        Large = function()
+          local _ <close> = setmetatable({}, { __close = function()
+            memory.refuse()
+          end })
+          local long = ("x"):rep(100)
+          memory.refuse(0)
+          return long .. long
+        end, One = function(_, x) return x end },
+        on_error = function(_, ...) why = { ... } end }
+      local raw = connect(server, protocol)
+      call(raw, protocol, "1", "Large")
+      raw:expect_frame(protocol.kind, protocol.failure("1", "An unexpected "
+        .. "error occurred invoking 'Large' on the server. Error: not enough "
+        .. "memory"))
+      call(raw, protocol, "2", "One", 2) -- it has given back its slot
+      expect(raw, protocol, "2", 2)
+      t.wait(function() return why end)
+      assert.same({ "not enough memory", "not enough memory" }, why)
     end)
 
     it("by " .. name .. " is the last of a client that leaves", function()

@@ -26,6 +26,13 @@ function errors.catch(value)
   return { text = text, traceback = debug.traceback(text, 2) }
 end
 
+-- The text of what xpcall has given back. Where there was no memory it is what
+-- Lua itself says: catch was not called.
+local function text_of(caught)
+  return type(caught) == "table" and caught.text or tostring(caught)
+end
+errors.text_of = text_of
+
 local function clean(text)
   if utf8.len(text) then return text end
   return (text:gsub("[\128-\255]", "?"))
@@ -37,7 +44,7 @@ function errors.of(text, caught, is_detailed)
   if errors.is_deliberate(caught) then
     return text .. " HubException: " .. caught.text
   elseif is_detailed then
-    return text .. " Error: " .. clean(caught.text)
+    return text .. " Error: " .. clean(text_of(caught))
   end
   return text
 end

@@ -290,10 +290,11 @@ hub.stats, hub.metrics = stats.of, stats.text
 function hub:report(one, caught)
   if errors.is_deliberate(caught) then return end
   local report = self.options.on_error
-  local text = caught.traceback or caught.text
+  local text = errors.text_of(caught)
+  local trace = type(caught) == "table" and caught.traceback or text
   ws.spawn(function()
-    if not report then error(text, 0) end
-    report(one.transport and one.transport.conn, caught.text, text)
+    if not report then error(trace, 0) end
+    report(one.transport and one.transport.conn, text, trace)
   end)
 end
 
