@@ -98,6 +98,7 @@ static bool push_args(lua_State *L, const struct ws_call *call) {
 }
 
 #define ARGS_MAX 32
+#define BEHIND 4 /* places for whoever calls with them */
 
 static void push_scalar(lua_State *L, const struct ws_call_value *value) {
   switch (value->type) {
@@ -113,7 +114,7 @@ int ws_call_push_args(lua_State *L, const struct ws_call *call) {
   struct ws_call_value value;
   int n = 0;
   if (!call->has_args) return 0;
-  if (!lua_checkstack(L, ARGS_MAX)) return -1;
+  if (!lua_checkstack(L, ARGS_MAX + BEHIND)) return -1;
   for (; left.n > 0; n++) {
     if (n == ARGS_MAX || !ws_call_take(&left, &value)) return -1;
     push_scalar(L, &value);

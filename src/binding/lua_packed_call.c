@@ -128,12 +128,14 @@ static bool push_args(lua_State *L, const struct ws_packed_call *call) {
 }
 
 #define ARGS_MAX 32
+#define BEHIND 4 /* places for whoever calls with them */
 
 int ws_packed_push_args(lua_State *L, const struct ws_packed_call *call) {
   struct ws_slice left = call->args;
   struct ws_messagepack value;
   lua_Integer levels = levels_of(L);
-  if (call->n_args > ARGS_MAX || !lua_checkstack(L, ARGS_MAX)) return -1;
+  if (call->n_args > ARGS_MAX || !lua_checkstack(L, ARGS_MAX + BEHIND))
+    return -1;
   for (uint32_t i = 0; i < call->n_args; i++) {
     if (!ws_messagepack_take(&left, &value)) return -1;
     if (value.type == WS_MESSAGEPACK_NIL)

@@ -122,18 +122,19 @@ static bool push_call(lua_State *L, const struct lane *lane,
                                : ws_call_push_args(L, &call->json));
 }
 
-/* Who awaits a client's result finds the session by its coroutine. */
+/* Who awaits a client's result finds the session by its coroutine. The slot is
+ * taken last: what is before it may raise, where there is no memory. */
 static void begin(lua_State *L, struct lane *lane, size_t n_bytes,
                   lua_Integer n_calls) {
-  lane->calls++;
-  lane->bytes += (lua_Integer)n_bytes;
-  set_integer(L, SESSION, N_CALLS, n_calls + 1);
-  lua_pushvalue(L, lua_upvalueindex(HEARD));
-  push_field(L, lua_upvalueindex(CLOCK), NOW);
-  lua_rawset(L, SESSION);
   lua_pushthread(L);
   lua_pushvalue(L, SESSION);
   lua_rawset(L, lua_upvalueindex(HOLDERS));
+  lua_pushvalue(L, lua_upvalueindex(HEARD));
+  push_field(L, lua_upvalueindex(CLOCK), NOW);
+  lua_rawset(L, SESSION);
+  set_integer(L, SESSION, N_CALLS, n_calls + 1);
+  lane->calls++;
+  lane->bytes += (lua_Integer)n_bytes;
 }
 
 /* ---- its end ---- */
