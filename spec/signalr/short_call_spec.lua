@@ -39,6 +39,7 @@ describe("a call that is answered at once", function()
   before_each(function() open = ws.queue(9) end)
 
   after_each(function()
+    ws.on_error(nil)
     open:close()
     for _, hub in ipairs(hubs) do
       for _, one in pairs(hub.by_id) do one:over() end
@@ -218,6 +219,28 @@ describe("a call that is answered at once", function()
       expect(raw, protocol, "2", 2)
       t.wait(function() return why end)
       assert.same({ "not enough memory", "not enough memory" }, why)
+    end)
+
+    it("by " .. name .. " is over also where its end cannot be told", function()
+      local gone, seen = 0, nil
+      local function see(_, text) seen = seen or text:find "no memory" end
+      ws.on_error(see)
+      local server, hub = serve { on_error = see, methods = {
+        Fixed = function(_, _) error "not told" end,
+        Any = function(_, ...) error "not told" end },
+        on_disconnected = function() gone = gone + 1 end }
+      hub.protocols[name].failure = function() error("no memory", 0) end
+      local list = { 1 } -- in JSON it goes the long way
+      for i, one in ipairs { { "Fixed", 1 }, { "Fixed", list }, { "Any" } } do
+        local raw = connect(server, protocol)
+        local _, session = next(hub.by_id)
+        seen = nil
+        call(raw, protocol, "1", table.unpack(one))
+        t.wait(function() return seen end)
+        assert.same({ 0, 0 }, { session.n_calls, session.n_running })
+        raw:close()
+        t.wait(function() return gone == i end)
+      end
     end)
 
     it("by " .. name .. " is the last of a client that leaves", function()

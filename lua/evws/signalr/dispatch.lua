@@ -147,6 +147,13 @@ local function tell_result(session, message, value)
   end
 end
 
+-- Tells by fn how a call has ended. What that raises, where there is no memory,
+-- is to be raised once the call is left.
+local function tell(fn, ...)
+  local ok, why = pcall(fn, ...)
+  return not ok and why or nil
+end
+
 -- In a task of its own.
 local function run_plain(session, method, message, uploads)
   local co = running()
@@ -155,13 +162,10 @@ local function run_plain(session, method, message, uploads)
   local ok, value = invoke(session, method, message, uploads)
   calls[co] = nil
   if message.streams then streams.close(session, message.streams) end
-  if ok then
-    tell_result(session, message, value)
-  else
-    tell_failure(session, message, value)
-  end
+  local why = tell(ok and tell_result or tell_failure, session, message, value)
   release_slot(message)
   session:leave_call()
+  if why then error(why, 0) end
 end
 
 local function run_stream(session, method, message, ours)
@@ -266,9 +270,23 @@ local function leave(co, session)
   if session.is_over then session:rest() end
 end
 
+-- Its session is none that may come back, so it has a transport until it is
+-- over.
+local function answer(session, hub, id, target, ok, value)
+  local protocol, is_over = session.protocol, session.state == "over"
+  local record = ok and id and not is_over and protocol.result(id, value)
+  if not record then return tell_rare(session, id, target, ok, value) end
+  local conn = session.transport.conn
+  if not conn then return session:write(record, true) end
+  local counts = hub.counts
+  counts.records_out = counts.records_out + 1
+  counts.bytes_out = counts.bytes_out + #record
+  local sent, why = hub.send(conn, record, protocol.kind)
+  if not sent and why == "queue full" then session:overflow() end
+end
+
 -- A method that is a function and no more, in the task co; while it holds its
--- slot it is counted by that alone. Its session is none that may come back, so
--- it has a transport until it is over.
+-- slot it is counted by that alone.
 local function run_simple(co, session, hub, method, id, target, args, n)
   local ok, value
   co = co or running()
@@ -278,34 +296,22 @@ local function run_simple(co, session, hub, method, id, target, args, n)
   else
     ok, value = xpcall(call_method, catch, method[1], session.ctx, nil, args, n)
   end
-  local protocol, is_over = session.protocol, session.state == "over"
-  local record = ok and id and not is_over and protocol.result(id, value)
-  if record then
-    local conn = session.transport.conn
-    if conn then
-      local counts = hub.counts
-      counts.records_out = counts.records_out + 1
-      counts.bytes_out = counts.bytes_out + #record
-      local sent, why = hub.send(conn, record, protocol.kind)
-      if not sent and why == "queue full" then session:overflow() end
-    else
-      session:write(record, true)
-    end
-  else
-    tell_rare(session, id, target, ok, value)
-  end
+  local why = tell(answer, session, hub, id, target, ok, value)
   leave(co, session)
+  if why then error(why, 0) end
 end
 
 -- What is left to do for a call that core.short_call has run, where it was not
 -- like most of them.
 local function finish_short(session, id, target, ok, value, sent)
+  local why
   if sent == "queue full" then
-    session:overflow()
+    why = tell(session.overflow, session)
   elseif not sent then
-    tell_rare(session, id, target, ok, value)
+    why = tell(tell_rare, session, id, target, ok, value)
   end
   leave(running(), session)
+  if why then error(why, 0) end
 end
 
 -- For a hub and one of its protocols: core.short_call's two functions.
