@@ -200,7 +200,7 @@ describe("a call that is answered at once", function()
     it("by " .. name .. " may find no memory", function()
       -- what is raised then is a string, which nobody had a chance to catch
       local why
-      local server, hub = serve { detailed_errors = true, methods = {
+      local server = serve { detailed_errors = true, methods = {
         Large = function()
           local _ <close> = setmetatable({}, { __close = function()
             memory.refuse()
