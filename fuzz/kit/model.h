@@ -9,6 +9,7 @@
 
 struct model_event {
   uint8_t type, opcode;
+  bool may_be_big; /* then 1009 is as right as the code, and any as 1009 */
   uint16_t code;
   size_t len;
   uint64_t hash;
