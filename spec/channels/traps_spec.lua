@@ -1,6 +1,7 @@
 -- What clients take badly, and are therefore never told or made to wait for.
 
 local kit = require "spec.channels.kit"
+local memory = require "evws_probe".memory
 local t = kit.t
 local ws = t.ws
 
@@ -108,6 +109,21 @@ describe("channels", function()
     t.wait(function() return #told == 1 end)
     assert.is_nil(told[1]:find(good, 1, true))
     t.contains(told[1], "at home")
+  end)
+
+  it("say of a handler that finds no memory what Lua says", function()
+    local why
+    local _, server = kit.serve { rpc = { large = function()
+      local _ <close> = setmetatable({}, { __close = function()
+        memory.refuse()
+      end })
+      local long = ("x"):rep(100)
+      memory.refuse(0)
+      return long .. long
+    end }, on_error = function(_, ...) why = { ... } end }
+    kit.open(server):fails(100, "rpc", { method = "large" })
+    t.wait(function() return why end)
+    assert.same({ "not enough memory", "not enough memory" }, why)
   end)
 
   it("say where a channel is that the server puts a client into", function()

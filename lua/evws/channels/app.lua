@@ -198,12 +198,14 @@ end
 
 -- ---- what is called of the application ----
 
+-- Where there was no memory it is a string of Lua: errors.catch was not called.
 function app:report(conn, caught)
   self.counts.failures = self.counts.failures + 1
-  local report, text = self.options.on_error, caught.traceback or caught.text
+  local report, text = self.options.on_error, caught.text or tostring(caught)
+  local trace = caught.traceback or text
   ws.spawn(function()
-    if not report then error(text, 0) end
-    report(conn, caught.text, text)
+    if not report then error(trace, 0) end
+    report(conn, text, trace)
   end)
 end
 
@@ -213,10 +215,7 @@ function app:call(name, one, ...)
   if not fn then return end
   ws.spawn(function(...)
     local ok, caught = xpcall(fn, errors.catch, one, ...)
-    if not ok then
-      self:report(one.conn, caught.text and caught
-        or { text = tostring(caught) })
-    end
+    if not ok then self:report(one.conn, caught) end
   end, ...)
 end
 
