@@ -229,7 +229,8 @@ static void take_head(struct load *l, struct conn *c, const uint8_t *bytes,
     fail("permessage-deflate is %s", is_deflated ? "accepted, but was not "
                                                    "offered"
                                                  : "refused");
-  if (l->plan.kind.is_hub) {
+  if (l->plan.kind.is_hub ||
+      (l->plan.kind.is_call && l->plan.mode == BROADCAST)) {
     greet(l, c);
     return;
   }

@@ -12,7 +12,8 @@
  *   --fragments N (1)  frames of a message
  *   --text, --utf8     text, of ASCII or of characters of every length
  *   --calls            invocations of a hub's method, as they are on the wire;
- *                      of broadcast: notices, of --size bytes
+ *                      of broadcast: notices, of --size bytes, by those who
+ *                      have shaken hands as with a hub
  *   --hub              calls, of a hub: that has to answer with their results
  *   --messagepack      these calls by that protocol, not by JSON
  *   --deflate          permessage-deflate, without context takeover

@@ -37,6 +37,17 @@ local function serve(port, options)
       end,
     },
   }
+  -- The same among clients who have spoken and were answered, as with a hub:
+  -- the kernel treats their connections in another way.
+  options.routes["/greeted"] = {
+    on_open = function(conn) conn:subscribe "greeted" end,
+    on_message = function(conn, message, kind)
+      if message:find('{"protocol"', 1, true) == 1 then
+        return conn:send "{}\x1E"
+      end
+      server:publish("greeted", message, kind)
+    end,
+  }
   for path, route in pairs(routes_of_hub()) do options.routes[path] = route end
   server = assert(ws.listen(options))
   return server.port
