@@ -40,9 +40,8 @@ local about_hubs = [[
 
 What a call costs on top of its bytes: `connection.invoke("Add", 123, 456)` as
 JSON, and as MessagePack, over a WebSocket, answered, beside the echo of the
-same bytes; and
-`hub.clients.all:send` beside `server:publish` of the same record, of each
-delivery.
+same bytes; and `hub.clients.all:send` beside `server:publish` of the same
+record to clients who have shaken hands in the same way, of each delivery.
 ]]
 
 local function picture(name, alt)

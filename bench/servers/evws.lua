@@ -1,5 +1,6 @@
 -- The server that is measured: what comes to /echo goes back, what comes to
--- /broadcast goes to everyone there; /hub is a SignalR hub, where lua-cjson is.
+-- /broadcast goes to everyone there, and to /greeted, where clients shake hands
+-- as with a hub; /hub is a SignalR hub, where lua-cjson is.
 -- Plain, over TLS, and with compression:
 --
 --   lua5.4 bench/servers/evws.lua [PORT [TLS_PORT [DEFLATE_PORT]]]
