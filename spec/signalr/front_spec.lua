@@ -9,6 +9,7 @@ if not pcall(require, "cjson") then
 end
 
 local cjson = require "cjson"
+local kit = require "spec.signalr.kit"
 local signalr = require "evws.signalr"
 local t = require "spec.helper"
 local ws = t.ws
@@ -47,10 +48,7 @@ describe("a hub's path", function()
   end
 
   after_each(function()
-    for _, hub in ipairs(hubs) do
-      for _, one in pairs(hub.by_id) do one:over() end
-      hub:rest()
-    end
+    kit.end_hubs(hubs)
     hubs = {}
     t.cleanup()
   end)

@@ -14,7 +14,9 @@
 --     client:invoke(target, ...) -> result | nil, error
 --     client:lose([is_clean])
 --   kit.settle()              turns until nothing more happens
+--   kit.end_hubs(list)        for after_each: hubs that were made without it
 --   kit.null                  null in a message
+--   kit.told(value)           all of it as text: kinds of numbers, marks
 
 local assert = require "luassert"
 local cjson = require "cjson"
@@ -258,13 +260,30 @@ function client:lose(is_clean)
   kit.settle()
 end
 
-function kit.cleanup()
-  for _, hub in ipairs(hubs) do
+function kit.end_hubs(list)
+  for _, hub in ipairs(list) do
     for _, one in pairs(hub.by_id) do one:over() end
     hub:rest()
   end
+end
+
+function kit.cleanup()
+  kit.end_hubs(hubs)
   hubs = {}
   kit.settle()
+end
+
+function kit.told(value)
+  if type(value) ~= "table" or value == messagepack.null then
+    return ("%s %s"):format(math.type(value) or type(value),
+      type(value) == "number" and ("%q"):format(value) or tostring(value))
+  end
+  local out = {}
+  for key, one in pairs(value) do
+    out[#out + 1] = kit.told(key) .. "=" .. kit.told(one)
+  end
+  table.sort(out)
+  return tostring(getmetatable(value)) .. "{" .. table.concat(out, ",") .. "}"
 end
 
 return kit

@@ -13,25 +13,10 @@ local json = require "evws.signalr.json".new(64)
 local kit = require "spec.signalr.kit"
 local memory = require "evws_probe".memory
 local messagepack = require "evws.signalr.messagepack".new(64)
-local pack = require "evws.messagepack"
 local signalr = require "evws.signalr"
 local t = require "spec.helper"
 local ws = t.ws
-local frame = t.frame
-
--- All of a value as text: kinds of numbers and marks as well.
-local function told(value)
-  if type(value) ~= "table" or value == pack.null then
-    return ("%s %s"):format(math.type(value) or type(value),
-      type(value) == "number" and ("%q"):format(value) or tostring(value))
-  end
-  local out = {}
-  for key, one in pairs(value) do
-    out[#out + 1] = told(key) .. "=" .. told(one)
-  end
-  table.sort(out)
-  return tostring(getmetatable(value)) .. "{" .. table.concat(out, ",") .. "}"
-end
+local frame, told = t.frame, kit.told
 
 describe("a call that is answered at once", function()
   local hubs, open = {}, nil
@@ -41,10 +26,7 @@ describe("a call that is answered at once", function()
   after_each(function()
     ws.on_error(nil)
     open:close()
-    for _, hub in ipairs(hubs) do
-      for _, one in pairs(hub.by_id) do one:over() end
-      hub:rest()
-    end
+    kit.end_hubs(hubs)
     hubs = {}
     t.cleanup()
   end)

@@ -100,21 +100,7 @@ describe("a record that is read at once", function()
     assert.is_true(calls > 20)
   end)
 
-  -- All of a value as text: kinds of numbers, order and marks as well.
-  local function told(value)
-    if type(value) ~= "table" then
-      return ("%s %s"):format(math.type(value) or type(value),
-        type(value) == "number" and ("%q"):format(value) or tostring(value))
-    end
-    local out = {}
-    for key, one in pairs(value) do
-      out[#out + 1] = told(key) .. "=" .. told(one)
-    end
-    table.sort(out)
-    return tostring(getmetatable(value)) .. "{" .. table.concat(out, ",") .. "}"
-  end
-
-  local function said(message) return told(message or "none") end
+  local function said(message) return kit.told(message or "none") end
 
   local function is_the_same(record, protocol)
     protocol = protocol or messagepack
@@ -267,10 +253,7 @@ describe("a method in the task that reads", function()
 
   after_each(function()
     open:close()
-    for _, hub in ipairs(hubs) do
-      for _, one in pairs(hub.by_id) do one:over() end
-      hub:rest()
-    end
+    kit.end_hubs(hubs)
     hubs = {}
     t.cleanup()
   end)
