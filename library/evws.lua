@@ -882,6 +882,11 @@ function server:hear(topic, fn, options) end
 ---@field joined? fun(found: evws.Found)
 ---Called when a topic with a history has a new epoch (`server:reset`).
 ---@field reset? fun(about: evws.About)
+---With a backplane: waits as `wait` of `conn:subscribe` does. Where Redis does
+---not know of it in time there is the handle all the same, and behind it why.
+---With `joined`, and a history in Redis: how long that may take to be read,
+---default 5; then there is none.
+---@field wait? number
 
 ---What was found for who comes back to a topic.
 ---@class evws.Found
@@ -1376,13 +1381,13 @@ function conn:subscribe(topic, options) end
 ---Only what is published in this process, default `false`.
 ---@field here? boolean
 ---With a backplane: waits until Redis knows of it, at most so many seconds,
----from when on nothing is missed of what other processes publish. Then it
----returns nil and `"timeout"`, `"refused"` (by Redis, this topic alone),
----`"closed"` or `"interrupted"` where that was not so; it has subscribed all the
----same. With `recover` or `joined`, and a history
----in Redis: how long that may take to be read, default 5; then it has not
----subscribed. With 0 it does not wait at all: it has subscribed where the place
----of the topic is known here.
+---from when on nothing is missed of what other processes publish. Of a Redis
+---that is away these seconds count from when it went. It returns nil and
+---`"timeout"`, `"refused"` (by Redis, this topic alone), `"closed"` or
+---`"interrupted"` where it did not come to that; it has subscribed all the same.
+---With `recover` or `joined`, and a history in Redis: how long that may take to
+---be read, default 5; then it has not subscribed. With 0 it does not wait at
+---all: it has subscribed where the place of the topic is known here.
 ---@field wait? number
 
 ---From now on it does not any more. Returns whether it did.

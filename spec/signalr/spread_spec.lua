@@ -29,10 +29,11 @@ describe("hubs that share their topics", function()
 
   local function server_of()
     local server = { heard = {} }
-    function server:hear(topic, fn)
+    function server:hear(topic, fn, options)
       local hearer = { topic = topic, fn = fn }
       function hearer.cancel() server.heard[hearer] = nil end
       self.heard[hearer] = true
+      if self.gate and options and options.wait then self.gate:take() end
       return hearer
     end
     function server:publish(topic, message, kind, options)
@@ -115,6 +116,30 @@ describe("hubs that share their topics", function()
     d:lose(true)
     assert.equal(1, count())
     a.clients.all:send "N"
+  end)
+
+  it("are joined when others know of it", function()
+    local a, b = hubs(2)
+    local c, d = kit.client(b), kit.client(b)
+    servers[2].gate = ws.queue(2)
+    for _, client in ipairs { c, d } do
+      client:say { type = 1, invocationId = "1", target = "Join",
+        arguments = { "g" } }
+    end
+    kit.settle()
+    c:expect_nothing()
+    d:expect_nothing()
+    d:lose()
+    servers[2].gate:put(1)
+    servers[2].gate:put(1)
+    kit.settle()
+    assert.equal("1", c:next().invocationId)
+    a.clients:group "g":send "G"
+    c:expect { type = 1, target = "G", arguments = {} }
+    c:lose(true)
+    for hearer in pairs(servers[2].heard) do
+      assert.is_nil(hearer.topic:find("gg", 1, true))
+    end
   end)
 
   it("find single connections, and leave some out", function()

@@ -52,27 +52,46 @@ static void leave(void *waiter) {
   ws_list_remove(&((struct ws_bus_waiter *)waiter)->link);
 }
 
+static int instead(lua_State *L, int first, int n) {
+  if (!first) return n;
+  lua_pushvalue(L, first);
+  lua_replace(L, -n - 1);
+  return n;
+}
+
 static int there_k(lua_State *L, const struct ws_woken *w) {
-  const struct ws_bus_waiter *waiter = lua_touserdata(L, -1);
-  leave(lua_touserdata(L, -1));
-  if (w->why == WS_WAKE_DONE && waiter->is_refused) return ws_push_refused(L);
-  return ws_push_waited(L, w->why);
+  struct ws_bus_waiter *waiter = lua_touserdata(L, -1);
+  bool is_refused = w->why == WS_WAKE_DONE && waiter->is_refused;
+  leave(waiter);
+  return instead(L, waiter->first,
+                 is_refused ? ws_push_refused(L) : ws_push_waited(L, w->why));
+}
+
+/* Nobody waits anew for a Redis that has been away for as long as that. */
+static double left_of(const struct ws_bus *bus, struct ws_slice topic,
+                      double seconds) {
+  return fmin(seconds, LONG) - ws_link_away(ws_bus_link(bus, topic));
 }
 
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
-                      double seconds) {
+                      double seconds, int first) {
   struct ws_bus *bus = ws_bus_of(s);
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t;
   if (!bus || ws_bus_is_there(bus, topic))
-    return ws_push_waited(L, WS_WAKE_DONE);
-  if (bus->is_closing) return ws_push_closed(L);
-  if (ws_bus_is_refused(bus, topic)) return ws_push_refused(L);
+    return instead(L, first, ws_push_waited(L, WS_WAKE_DONE));
+  if (bus->is_closing) return instead(L, first, ws_push_closed(L));
+  if (ws_bus_is_refused(bus, topic))
+    return instead(L, first, ws_push_refused(L));
+  seconds = left_of(bus, topic, seconds);
+  if (seconds <= 0)
+    return instead(L, first, ws_push_waited(L, WS_WAKE_TIMEOUT));
   t = ws_task_waiter(L, st, &here);
   struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
-  if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
+  if (!ws_task_set_timeout(t, seconds))
     return luaL_error(L, "not enough memory");
-  *w = (struct ws_bus_waiter){.task = t, .bus = bus, .topic = topic};
+  *w = (struct ws_bus_waiter){
+    .task = t, .bus = bus, .topic = topic, .first = first};
   ws_list_init(&w->link);
   ws_list_append(&st->bus_waiters, &w->link);
   t->undo = leave;

@@ -18,7 +18,8 @@ struct ws_bus_waiter {
   struct ws_receipt *receipt;      /* NULL: none */
   const struct ws_roll_call *call; /* likewise */
   lua_CFunction next;              /* NULL: it is not for a copy */
-  bool is_refused;                 /* the topic is, and will not be there */
+  int first;       /* what is returned in place of true; 0: that */
+  bool is_refused; /* the topic is, and will not be there */
 };
 
 /* Something of the bus has changed: who waited for it goes on. */
@@ -31,9 +32,10 @@ int ws_push_refused(lua_State *L);
 int ws_push_waited(lua_State *L, enum ws_wake why);
 
 /* Waits until Redis knows that somebody here has subscribed to the topic, so
- * many seconds at most: pushes true, or nil and why not. */
+ * many seconds at most, of which those count that it has been away for: pushes
+ * true, or nil and why not; or instead of either what is at `first`. */
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
-                      double seconds);
+                      double seconds, int first);
 
 /* Calls next(L), when the history of the topic has been read from Redis where
  * it is kept there; or pushes nil and why that was not so after so many

@@ -11,6 +11,7 @@
 #include "binding/option_values.h"
 #include "binding/publication.h"
 #include "binding/task.h"
+#include "binding/waiting.h"
 #include "engine/kept_sync.h"
 #include "engine/topic.h"
 
@@ -53,8 +54,8 @@ bool ws_hear_heard(struct ws_hearer *h, const struct ws_publication *p) {
 
 /* ---- the object ---- */
 
-static const char *const hear_options[] = {"here", "joined", "recover", "reset",
-                                           NULL};
+static const char *const hear_options[] = {"here",  "joined", "recover",
+                                           "reset", "wait",   NULL};
 
 /* The options at 4, or nothing. Returns the index of `reset`, or 0. */
 static int check_options(lua_State *L, struct ws_server *s,
@@ -100,6 +101,16 @@ static int hear(lua_State *L) {
   return 1;
 }
 
+/* seconds: negative: it does not wait. */
+static int hear_there(lua_State *L, struct ws_server *s, struct ws_slice name,
+                      double seconds) {
+  struct ws_task here;
+  if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
+  int n = hear(L);
+  if (seconds < 0 || n > 1) return n;
+  return ws_bus_wait_there(L, s, name, seconds, lua_gettop(L));
+}
+
 int ws_server_hear(lua_State *L) {
   struct ws_server *s = &ws_check_server(L, 1)->s;
   struct ws_slice name = ws_check_topic(L, 2);
@@ -107,10 +118,13 @@ int ws_server_hear(lua_State *L) {
   luaL_checktype(L, 3, LUA_TFUNCTION);
   lua_settop(L, 4);
   check_options(L, s, name, &lw);
+  double seconds = ws_option_wait(L, 4);
   lua_settop(L, 4);
-  if (!lw.wish.is_asking || s->is_gone) return hear(L);
+  if (!lw.wish.is_asking || s->is_gone)
+    return hear_there(L, s, name, lw.wish.is_here ? -1 : seconds);
   if (lw.wish.is_back) ws_sync_reach(s, name, &lw.wish.since);
-  return ws_bus_wait_sync(L, s, name, SYNC_SECONDS, hear);
+  return ws_bus_wait_sync(L, s, name, seconds >= 0 ? seconds : SYNC_SECONDS,
+                          hear);
 }
 
 void ws_hear_deaf(struct ws_hearer *h) {

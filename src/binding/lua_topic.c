@@ -14,6 +14,7 @@
 #include "binding/send_options.h"
 #include "binding/stamp.h"
 #include "binding/task.h"
+#include "binding/waiting.h"
 #include "engine/kept_sync.h"
 #include "engine/topic_ask.h"
 
@@ -90,24 +91,11 @@ static void check_here(lua_State *L, const struct ws_server *s,
     luaL_error(L, "option 'here' is not for topics with a history");
 }
 
-/* Seconds that a method waits; negative: it does not. */
-static double check_wait(lua_State *L, int arg) {
-  double seconds = -1;
-  if (lua_isnoneornil(L, arg)) return seconds;
-  if (lua_getfield(L, arg, "wait") != LUA_TNIL) {
-    seconds = lua_tonumber(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-      ws_option_bad_number(L, "wait", "seconds of at least 0");
-  }
-  lua_pop(L, 1);
-  return seconds;
-}
-
 /* Of a message to a history in Redis its place can be waited for; elsewhere
  * there is nothing to wait for. */
 static int publish(lua_State *L, struct ws_server *s, struct ws_except except,
                    struct ws_publication *p, bool here) {
-  double seconds = lua_gettop(L) < 5 ? -1 : check_wait(L, 5);
+  double seconds = lua_gettop(L) < 5 ? -1 : ws_option_wait(L, 5);
   struct ws_task here_too;
   const char *why = NULL;
   bool waits =
@@ -165,7 +153,7 @@ static int subscribe(lua_State *L) {
   struct lua_arrival who;
   check_wish(L, c, name, &lw);
   if (c->route->server) check_no_view(L, c->route->server, "subscribe");
-  double seconds = check_wait(L, 3);
+  double seconds = ws_option_wait(L, 3);
   struct ws_task here;
   if (lw.wish.is_asking) seconds = -1; /* that has been waited for */
   if (seconds >= 0) ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
@@ -178,7 +166,7 @@ static int subscribe(lua_State *L) {
   switch (err) {
   case WS_OK:
     if (seconds >= 0 && !lw.wish.is_here && !lw.has_failed)
-      return ws_bus_wait_there(L, c->route->server, name, seconds);
+      return ws_bus_wait_there(L, c->route->server, name, seconds, 0);
     return ws_wish_push(&lw);
   case WS_ERR_CLOSED: return ws_push_closed(L);
   default: return push_count(L, -1);
@@ -192,7 +180,7 @@ static int conn_subscribe(lua_State *L) {
   struct lua_wish lw;
   lua_settop(L, 3);
   check_wish(L, c, name, &lw);
-  double seconds = check_wait(L, 3);
+  double seconds = ws_option_wait(L, 3);
   bool is_asking = lw.wish.is_asking && c->route->server;
   lua_settop(L, 3);
   if (!is_asking) return subscribe(L);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "binding/option_values.h"
+
 int ws_push_why(lua_State *L, enum ws_wake why) {
   lua_pushnil(L);
   lua_pushstring(L, why == WS_WAKE_TIMEOUT       ? "timeout"
@@ -27,5 +29,17 @@ double ws_check_timeout(lua_State *L, int arg) {
   double seconds = luaL_checknumber(L, arg);
   luaL_argcheck(L, seconds >= 0 && !isnan(seconds), arg,
                 "seconds must not be negative");
+  return seconds;
+}
+
+double ws_option_wait(lua_State *L, int arg) {
+  double seconds = -1;
+  if (lua_isnoneornil(L, arg)) return seconds;
+  if (lua_getfield(L, arg, "wait") != LUA_TNIL) {
+    seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      ws_option_bad_number(L, "wait", "seconds of at least 0");
+  }
+  lua_pop(L, 1);
   return seconds;
 }

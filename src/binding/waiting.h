@@ -11,6 +11,9 @@ int ws_push_why(lua_State *L, enum ws_wake why);
 int ws_wait_for_drain(lua_State *L, struct lua_conn *lc, double timeout,
                       ws_task_k *k);
 
+/* Those of the option `wait` in what is at arg, or nothing; negative: none. */
+double ws_option_wait(lua_State *L, int arg);
+
 /* The seconds of an optional timeout argument; negative: none. */
 double ws_check_timeout(lua_State *L, int arg);
 

@@ -19,15 +19,14 @@ static struct ws_bus *bus_of_link(const struct ws_link *l) {
 /* ---- which Redis ---- */
 
 /* Everybody's is the first one's. */
-static struct ws_link *link_for(const struct ws_bus *bus,
-                                struct ws_slice name) {
+struct ws_link *ws_bus_link(const struct ws_bus *bus, struct ws_slice name) {
   if (bus->n_links == 1 || !name.p) return &bus->links[0];
   return &bus->links[ws_bus_crc16(name) % bus->n_links];
 }
 
 static struct ws_reader *reader_for(const struct ws_bus *bus,
                                     struct ws_slice name) {
-  return &bus->readers[link_for(bus, name) - bus->links];
+  return &bus->readers[ws_bus_link(bus, name) - bus->links];
 }
 
 /* ---- state ---- */
@@ -60,7 +59,7 @@ struct whose {
 
 static bool is_whose(struct ws_slice name, void *arg) {
   const struct whose *w = arg;
-  return link_for(w->bus, name) == w->link;
+  return ws_bus_link(w->bus, name) == w->link;
 }
 
 /* What comes live is not all any more. */
@@ -99,7 +98,7 @@ static void sync(struct ws_carrier *carrier, struct ws_server *s,
 
 static bool want(struct ws_carrier *carrier, struct ws_server *s,
                  struct ws_slice name) {
-  if (!ws_link_want(link_for(bus_of(carrier), name), name)) return false;
+  if (!ws_link_want(ws_bus_link(bus_of(carrier), name), name)) return false;
   sync(carrier, s, name);
   return true;
 }
@@ -107,7 +106,7 @@ static bool want(struct ws_carrier *carrier, struct ws_server *s,
 static void unwant(struct ws_carrier *carrier, struct ws_server *s,
                    struct ws_slice name) {
   (void)s;
-  ws_link_let_go(link_for(bus_of(carrier), name), name);
+  ws_link_let_go(ws_bus_link(bus_of(carrier), name), name);
 }
 
 /* A view may close a server: it stays in the list until nobody walks it. */
@@ -147,7 +146,7 @@ static const char *send_far(struct ws_bus *bus,
                             const struct ws_publication *p) {
   if (bus->is_closing) return "backplane closed";
   const struct ws_carried c = ws_bus_carried(p, bus->node);
-  return ws_link_publish(link_for(bus, p->topic), p->topic, &c);
+  return ws_link_publish(ws_bus_link(bus, p->topic), p->topic, &c);
 }
 
 static const char *publish(struct ws_carrier *carrier, struct ws_server *s,
@@ -182,7 +181,7 @@ static bool present(struct ws_carrier *carrier, struct ws_server *s,
                     const struct ws_change *c, struct ws_slice json) {
   struct ws_bus *bus = bus_of(carrier);
   struct ws_slice topic = {c->topic->text, c->topic->len};
-  struct ws_roll *r = &bus->rolls[link_for(bus, topic) - bus->links];
+  struct ws_roll *r = &bus->rolls[ws_bus_link(bus, topic) - bus->links];
   const char *node = ws_topic_node(s);
   return bus->is_closing || (node && ws_roll_change(r, node, c, json));
 }
@@ -195,7 +194,7 @@ bool ws_bus_ask_presence(struct ws_bus *bus, struct ws_slice topic,
     if (s) ws_topic_settle_presence(s);
   }
   end_walk(bus);
-  return ws_roll_ask(&bus->rolls[link_for(bus, topic) - bus->links], call,
+  return ws_roll_ask(&bus->rolls[ws_bus_link(bus, topic) - bus->links], call,
                      topic);
 }
 
@@ -441,9 +440,9 @@ struct ws_bus *ws_bus_of(const struct ws_server *s) {
 }
 
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name) {
-  return ws_link_is_there(link_for(bus, name), name);
+  return ws_link_is_there(ws_bus_link(bus, name), name);
 }
 
 bool ws_bus_is_refused(struct ws_bus *bus, struct ws_slice name) {
-  return ws_link_is_refused(link_for(bus, name), name);
+  return ws_link_is_refused(ws_bus_link(bus, name), name);
 }

@@ -75,6 +75,9 @@ struct ws_bus *ws_bus_of(const struct ws_server *s);
 bool ws_bus_is_there(struct ws_bus *bus, struct ws_slice name);
 bool ws_bus_is_refused(struct ws_bus *bus, struct ws_slice name);
 
+/* Of whose Redis the topic is; name.p NULL: what is everybody's. */
+struct ws_link *ws_bus_link(const struct ws_bus *bus, struct ws_slice name);
+
 /* Asks who is in a topic, everywhere, behind what has changed here; false:
  * Redis is away. */
 bool ws_bus_ask_presence(struct ws_bus *bus, struct ws_slice topic,

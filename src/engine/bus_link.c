@@ -211,6 +211,10 @@ bool ws_link_is_refused(struct ws_link *l, struct ws_slice name) {
   return c && c->is_refused;
 }
 
+double ws_link_away(const struct ws_link *l) {
+  return l->state == WS_LINK_AWAY ? ws_loop_now(l->loop) - l->away_at : 0;
+}
+
 /* ---- what comes in ---- */
 
 static void check_up(struct ws_link *l) {
@@ -344,6 +348,7 @@ static void on_lost(struct ws_redis *r) {
   memcpy(why, r->why, sizeof why);
   end_both(l);
   if (!l->is_closing) wait_to_come(l);
+  if (l->state != WS_LINK_AWAY) l->away_at = ws_loop_now(l->loop);
   l->state = WS_LINK_AWAY;
   check_finished(l);
   l->calls->lost(l, why);

@@ -99,7 +99,7 @@ struct ws_link {
   struct ws_buf key;     /* a channel's name being looked for */
   struct ws_buf channel; /* of the message that is coming */
   struct ws_buf words;   /* what is told */
-  double delay, up_at;
+  double delay, up_at, away_at;
   struct ws_warned warned, warned_refused; /* the owner's */
   struct ws_link_fence fence;
   enum ws_link_state state;
@@ -129,6 +129,9 @@ void ws_link_let_go(struct ws_link *l, struct ws_slice name);
 /* Has Redis confirmed it, or refused? */
 bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
 bool ws_link_is_refused(struct ws_link *l, struct ws_slice name);
+
+/* Seconds since it went away; 0: it is not. */
+double ws_link_away(const struct ws_link *l);
 
 /* NULL, or why others will not get it. */
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,

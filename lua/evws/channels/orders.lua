@@ -25,6 +25,8 @@ end
 
 function acts.send(one, order) one:send(order.data) end
 
+function orders.topic(user) return user_prefix .. user end
+
 -- known: { clients =, hearers = } of this process.
 function orders.hear(server, user, known)
   known.hearers[#known.hearers + 1] = assert(server:hear(user_prefix .. user,

@@ -9,6 +9,7 @@ local core = require "evws.core"
 local ws = require "evws"
 local errors = require "evws.channels.errors"
 local json = require "evws.channels.json"
+local orders = require "evws.channels.orders"
 local push = require "evws.channels.push"
 local subscribe = require "evws.channels.subscribe"
 
@@ -73,12 +74,22 @@ local function wait_for(client, list)
   until are_known(client, list)
 end
 
+-- And what is for the user, wherever he is.
+local function reach(client, topics)
+  if client.user ~= "" then
+    topics[#topics + 1] = orders.topic(client.user)
+  end
+  subscribe.reach(client, topics, ours.patience, function()
+    return client.state == "connecting"
+  end)
+end
+
 -- From their names, and what connect says of them: what ours.join takes. May
 -- wait.
 function ours.find(client, names, fields)
   local app = client.app
   local is_shared = app:is_shared(client.conn.server)
-  local list, far, seen = {}, {}, {}
+  local list, far, seen, topics = {}, {}, {}, {}
   for _, channel in ipairs(names) do
     local rights = app.options.rights:find(channel)
     if not rights then
@@ -87,19 +98,24 @@ function ours.find(client, names, fields)
     if not seen[channel] then
       local one = { channel = channel, rights = rights,
         request = past_of(fields, channel) }
+      one.request.is_reached = true
       seen[channel], list[#list + 1] = true, one
       if is_shared and rights.history then far[#far + 1] = one end
+      subscribe.topics(topics, channel, rights, one.request)
     end
   end
+  reach(client, topics)
   if far[1] then wait_for(client, far) end
   return list
 end
 
 -- ---- in ----
 
--- Their replies by channel, as JSON; and the subscriptions. Does not wait.
+-- Their replies by channel, as JSON; and the subscriptions. Does not wait. What
+-- is for the user is heard by now.
 function ours.join(client, list)
   local replies, joined = {}, {}
+  client.conn:unsubscribe(orders.topic(client.user))
   for _, one in ipairs(list) do
     local sub = subscribe.join(client, one.channel, one.rights, {},
       one.request, function(reply)

@@ -7,6 +7,7 @@ local json = require "evws.channels.json"
 local jwt = require "evws.channels.jwt"
 local presence = require "evws.channels.presence"
 local push = require "evws.channels.push"
+local ws = require "evws"
 
 local count_field, string_field = json.count_field, json.string_field
 
@@ -172,8 +173,50 @@ local function make_reply(sub, request, found)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+local function hears_joins(rights, request)
+  return rights.join_leave == "always"
+    or rights.join_leave and request.join_leave or false
+end
+
+-- The topics of a channel that Redis has to know of, in front of `list`; where
+-- there is a history that is a matter of the channel's place.
+function subscribe.topics(list, channel, rights, request)
+  if hears_joins(rights, request) then
+    list[#list + 1] = push.join_prefix .. channel
+  end
+  if not rights.history then list[#list + 1] = channel end
+end
+
+-- Who is told that it is in misses nothing of what others publish from then on,
+-- in any process: Redis is to know of the topics first. Until then the client
+-- has them in a view that sends nothing. At most so many seconds, and while it
+-- is wanted.
+function subscribe.reach(client, topics, seconds, is_wanted)
+  local conn, till = client.conn, ws.now() + seconds
+  if not client.app:is_shared(conn.server) then return end
+  for _, topic in ipairs(topics) do
+    conn:subscribe(topic, { view = push.quiet_view })
+  end
+  for _, topic in ipairs(topics) do
+    if not is_wanted() then return end
+    conn:subscribe(topic, { view = push.quiet_view,
+      wait = math.max(till - ws.now(), 0) })
+  end
+end
+
+local function reach(sub, request)
+  local client, channel, topics = sub.client, sub.channel, {}
+  local function is_wanted() return client.subs[channel] == sub end
+  if not request.is_reached then
+    subscribe.topics(topics, channel, sub.rights, request)
+    subscribe.reach(client, topics, subscribe.patience, is_wanted)
+  end
+  return is_wanted()
+end
+
 -- Without a history nothing comes between: it is joined when it has subscribed.
 local function enroll(sub, request, joined)
+  if not reach(sub, request) then return end
   local conn, channel = sub.client.conn, sub.channel
   local recover = recover_option(sub, request)
   local who = presence.option(sub.client, sub)
@@ -186,13 +229,22 @@ local function enroll(sub, request, joined)
   joined {}
 end
 
--- request: { recover =, offset =, epoch =, join_leave =, is_beyond = };
+local function leave_topics(client, sub)
+  client.conn:unsubscribe(sub.channel)
+  if sub.hears_joins then
+    client.conn:unsubscribe(push.join_prefix .. sub.channel)
+  end
+end
+
+-- request: { recover =, offset =, epoch =, join_leave =, is_beyond =,
+-- is_reached = };
 -- tell(reply) is called at the moment of joining, before anything of the
 -- channel is sent. is_beyond: nothing can be there that it was told of.
 function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
   local sub = { client = client, channel = channel, rights = rights,
-    expires = grant.expires, ttl = ttl_of(grant.expires) }
+    expires = grant.expires, ttl = ttl_of(grant.expires),
+    hears_joins = hears_joins(rights, request) }
   sub.info_text = presence.channel_info(grant.info)
   if grant.data ~= nil then
     sub.data_text = json.encode(grant.data, "data of a channel", 1)
@@ -207,20 +259,19 @@ function subscribe.join(client, channel, rights, grant, request, tell)
   local ok, why = pcall(enroll, sub, request, joined)
   local now = client.subs[channel]
   if now ~= sub then -- ended meanwhile
-    if not now then client.conn:unsubscribe(channel) end
+    if not now then leave_topics(client, sub) end
     if client.state == "closed" or sub.is_joined then return nil end
     error(errors.internal, 0)
   end
   if not ok or not sub.is_joined then
     client.subs[channel], client.n_subs = nil, client.n_subs - 1
+    leave_topics(client, sub)
     if client.state == "closed" then return nil end
     error(getmetatable(why) and why or errors.internal, 0)
   end
-  if rights.join_leave == "always" or rights.join_leave
-    and request.join_leave then
+  if sub.hears_joins then
     client.conn:subscribe(push.join_prefix .. channel,
       { view = push.view_name })
-    sub.hears_joins = true
   end
   return sub
 end
@@ -303,10 +354,7 @@ end
 function subscribe.leave(client, sub, code)
   local channel = sub.channel
   client.subs[channel], client.n_subs = nil, client.n_subs - 1
-  client.conn:unsubscribe(channel)
-  if sub.hears_joins then
-    client.conn:unsubscribe(push.join_prefix .. channel)
-  end
+  leave_topics(client, sub)
   if sub.is_told then
     client.app:call("on_unsubscribed", client, channel, code)
   end

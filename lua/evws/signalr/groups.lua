@@ -4,6 +4,8 @@
 -- target and protocol: what is said to a target is published once. Others
 -- (events, polls, stateful ones, which must keep what they send) are walked.
 
+local spread = require "evws.signalr.spread"
+
 local groups = {}
 groups.__index = groups
 
@@ -70,7 +72,8 @@ local function conn_of(session)
 end
 
 local here = { here = true }
-local known = { wait = 2 } -- from then on nothing that others say is missed
+-- From then on nothing that others say is missed.
+local known = { wait = spread.known_within }
 
 local function add(self, session, kind, target)
   local conn = conn_of(session)

@@ -12,6 +12,8 @@ local results = require "evws.signalr.results"
 local spread = {}
 spread.__index = spread
 
+spread.known_within = 2 -- seconds that Redis may take
+
 local patience = 30 -- seconds, for a result that nobody has bounded
 
 function spread.new(hub)
@@ -28,11 +30,18 @@ local function listen(self, topic, fn)
   end)
 end
 
+local function ignore() end
+
+-- May wait: until Redis knows of it, so that nothing that others say is missed
+-- from then on.
 function spread:want(topic, fn)
   local one = self.heard[topic] or { n = 0, fn = fn }
   self.heard[topic] = one
   one.n = one.n + 1
-  if self.is_on and one.n == 1 then one.hearer = listen(self, topic, fn) end
+  if not self.is_on then return end
+  if one.n == 1 then one.hearer = listen(self, topic, fn) end
+  local known = self.server:hear(topic, ignore, { wait = spread.known_within })
+  if known then known:cancel() end
 end
 
 function spread:ignore(topic)

@@ -1,0 +1,140 @@
+-- What waits until Redis knows of a topic (src/binding/bus_wait.c): `wait` of
+-- conn:subscribe and server:hear, against a Redis that confirms when it is told
+-- to.
+
+local redis = require "spec.helper.redis"
+local refused = require "spec.binding.kit".refused_call
+local t = require "spec.helper"
+
+if redis.is_missing("what waits for Redis", "hiredis") then return end
+
+local ws = t.ws
+local long = 1000 -- seconds: the spec would be over before
+
+describe("what waits until Redis knows of it", function()
+  local fake, bus, server, conn, held
+
+  before_each(function()
+    redis.quiet()
+    fake, held = redis.fake(), {}
+    fake.answers.SUBSCRIBE = function(to, words)
+      local bytes = redis.usual.SUBSCRIBE(to, words)
+      if not held then return bytes end
+      held[#held + 1] = function() to.out = to.out .. bytes end
+      return ""
+    end
+    bus = redis.backplane { url = fake.url, timeout = 600,
+      ping_interval = 600 }
+    server = t.listen { backplane = bus,
+      on_open = function(c) conn = c end }
+    fake:wait(function() return held[1] end)
+    held[1]()
+    fake:wait(function() return bus.state == "up" end, "the backplane", 20)
+    t.open(server)
+    t.wait(function() return conn end)
+    held = {}
+  end)
+  after_each(function()
+    conn, held = nil, nil
+    redis.cleanup()
+  end)
+
+  -- Its results are in what is returned, when it has returned; is_quick: it has
+  -- done so without waiting.
+  local function begin(fn, ...)
+    local got = { has_waited = false }
+    ws.spawn(function(...)
+      local list = table.pack(pcall(fn, ...))
+      table.move(list, 1, list.n, 1, got)
+      got.is_over, got.is_quick = true, not got.has_waited
+    end, ...)
+    ws.spawn(function() got.has_waited = true end)
+    return got
+  end
+
+  local function confirm()
+    fake:wait(function() return held[1] end, "SUBSCRIBE", 20)
+    for _, let_go in ipairs(held) do let_go() end
+    held = {}
+  end
+
+  local function over(got)
+    fake:wait(function() return got.is_over end, "it to return", 20)
+    return got
+  end
+
+  local function note() end
+
+  it("returns when Redis has said so", function()
+    local one = begin(conn.subscribe, conn, "a", { wait = long })
+    local two = begin(server.hear, server, "b", note, { wait = long })
+    fake:wait(function() return held[1] end)
+    assert.is_nil(one.is_over or two.is_over)
+    confirm()
+    assert.is_true(over(one)[2])
+    t.contains(tostring(over(two)[2]), "hears")
+    -- and at once where it is known already
+    local three <close> = server:hear("a", note, { wait = long })
+    assert.is_true(conn:subscribe("b", { wait = long }))
+    t.contains(tostring(three), "hears")
+  end)
+
+  it("returns why not, and it is in all the same", function()
+    local hearer, why = server:hear("a", note, { wait = 0 })
+    assert.same({ "timeout", true }, { why, hearer:cancel() })
+    assert.same({ nil, "timeout" }, { conn:subscribe("b", { wait = 0 }) })
+    assert.equal(1, server:subscribers "b")
+    local one = begin(conn.subscribe, conn, "c", { wait = 0.01 })
+    over(one)
+    assert.equal(1, server:subscribers "c")
+    local got = begin(function()
+      local h, reason = server:hear("d", note, { wait = 0.01 })
+      return h:cancel(), reason
+    end)
+    assert.same({ true, true, "timeout" }, { table.unpack(over(got), 1, 3) })
+    local two = begin(server.hear, server, "e", note, { wait = long })
+    fake:wait(function() return held[1] end)
+    bus:close()
+    fake:drop()
+    over(two)
+    assert.equal("closed", two[3])
+    two[2]:cancel()
+  end)
+
+  it("does not wait anew for a Redis that has long been away", function()
+    local heard = {}
+    fake:stop()
+    t.wait(function() return bus.state == "away" end, "Redis to go", 20)
+    local since = ws.now()
+    t.wait(function() return ws.now() - since > 0.02 end)
+    local got = begin(server.hear, server, "a", function(message)
+      heard[1] = message
+    end, { wait = 0.02 })
+    assert.same({ true, "timeout" }, { over(got).is_quick, got[3] })
+    got = begin(conn.subscribe, conn, "a", { wait = 0.02 })
+    assert.same({ true, "timeout" }, { over(got).is_quick, got[3] })
+    assert.equal(1, (server:publish("a", "here")))
+    t.wait(function() return heard[1] end)
+    -- who wants to wait for longer does, and it comes back
+    local one = begin(conn.subscribe, conn, "b", { wait = long })
+    held = nil
+    fake:start()
+    assert.is_true(over(one)[2])
+  end)
+
+  it("needs no Redis for what is of this process alone", function()
+    local hearer <close> = server:hear("a", note, { here = true, wait = long })
+    assert.is_true(conn:subscribe("a", { here = true, wait = long }))
+    t.contains(tostring(hearer), "hears")
+    local alone = t.listen {}
+    local other <close> = alone:hear("a", note, { wait = long })
+    t.contains(tostring(other), "hears")
+  end)
+
+  it("is judged", function()
+    t.contains(refused(server, "hear", "a", note, { wait = -1 }),
+      "bad option 'wait' (seconds of at least 0 expected")
+    t.contains(refused(server, "hear", "a", note, { wait = "1" }),
+      "bad option 'wait' (seconds of at least 0 expected")
+  end)
+end)
