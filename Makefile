@@ -176,7 +176,7 @@ lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 .PHONY: all test-deps probe run test plain cross asan coverage mutate lint \
   format peers soak churn faults simulate hostile run-faults conformance docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
-  build-counts build-bench counts crowd bench scale pgo run-specs FORCE
+  build-counts build-bench counts crowd bench scale steady pgo run-specs FORCE
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -524,6 +524,16 @@ counts:
 	@BUILD="$(BUILD)" LUA="$(LUA)" CC="$(CC)" \
 	  FLAGS="$(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))" \
 	  bench/counts/run $(if $(RECORD),record)
+
+## steady: what an echo waits for beside other work, and what a byte costs in
+#   messages of any shape, three minutes [CASES="latency bytes"] [ROUNDS=5] [MIB=200]
+steady:
+	@$(SETUP) run
+	$(again) $(jobs) build-bench
+	@ulimit -n 20000 2>/dev/null; exec env $(lua_env) \
+	  EVWS_BUILD="$(abspath $(BUILD))" CASES="$(CASES)" ROUNDS="$(ROUNDS)" MIB="$(MIB)" \
+	  SECONDS_EACH="$(if $(filter file,$(origin SECONDS)),3,$(SECONDS))" \
+	  $(LUA) bench/steady.lua
 
 ## crowd: what idle connections and many topics cost the others: [IDLE=15000]
 crowd:

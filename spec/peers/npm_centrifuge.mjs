@@ -1,5 +1,6 @@
 // The official client of Centrifugo against channels: node npm_centrifuge.mjs
 // <file> [workers], the first line of which is the server's URL. In Node.
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { connect as dial, createServer } from "node:net";
 import { Centrifuge } from "centrifuge";
@@ -471,5 +472,45 @@ await check("the same of a channel that the server subscribes to", async () => {
   assert.ok(client.log.all("subscribed").every(({ recovered }) => recovered));
   net.end();
 }, 40);
+
+// Publishes as soon as that is possible again.
+async function insist(client, channel, data) {
+  for (;;) {
+    try {
+      return await client.publish(channel, data);
+    } catch (error) {
+      assert.equal(error.code, 100);   // for now
+      await new Promise((later) => setTimeout(later, 100));
+    }
+  }
+}
+
+if (isShared) {
+  await check("is told that Redis has forgotten, and goes on", async () => {
+    const client = await connect({ user: "ann" });
+    const helper = await connect({ user: "ben" });
+    const channel = own("room"), sub = await subscribe(client, channel);
+    const plain = await subscribe(client, own("plain"));
+    await sub.log.next("subscribed");
+    for (let round = 1; round <= 2; round++) {
+      await helper.publish(channel, `before ${round}`);
+      await sub.log.next("publication",
+        ({ data }) => data === `before ${round}`);
+      const path = (await helper.rpc("backplane", null)).data
+        .replace(/^redis\+unix:/, "");
+      spawnSync("redis-cli", ["-s", path, "shutdown", "nosave"]);
+      const again = await sub.log.next("subscribed");
+      assert.deepEqual([again.wasRecovering, again.recovered], [true, false]);
+      await insist(helper, channel, `after ${round}`);
+      const { offset } = await sub.log.next("publication",
+        ({ data }) => data === `after ${round}`);
+      assert.equal(offset, 1);
+    }
+    assert.equal(client.log.all("disconnected").length, 0);
+    await insist(helper, plain.channel, "still");
+    await plain.log.next("publication", ({ data }) => data === "still");
+    assert.equal(plain.log.all("subscribed").length, 1);
+  }, 60);
+}
 
 finish();

@@ -46,4 +46,41 @@ await sample("signalr", "one room in four processes", async (tab) => {
   for (const page of tabs) assert.deepEqual(page.wrong, []);
 });
 
+await sample("rooms", "one room in four processes", async (tab) => {
+  const tabs = [], names = ["Ann", "Ben", "Cid", "Dora"];
+  const shown = (page) => page.$$eval("#log .message", (all) =>
+    all.map((row) => row.lastChild.textContent));
+  const enter = async (name) => {
+    const page = await tab("#tea");
+    await page.fill("#name", name);
+    await page.press("#name", "Enter");
+    await says(page, "state", "Open");
+    tabs.push(page);
+    return page;
+  };
+  for (const name of names) await enter(name);
+  for (const page of tabs) {
+    for (const name of names) await says(page, "people", name);
+  }
+  for (const [i, page] of tabs.entries()) {
+    await page.fill("#text", `by ${names[i]}`);
+    await page.press("#text", "Enter");
+    for (const one of tabs) await says(one, "log", `by ${names[i]}`);
+  }
+  const said = names.map((name) => `by ${name}`);
+  await tabs[0].click("#cut");
+  await says(tabs[0], "state", "Cut");
+  await tabs[1].fill("#text", "meanwhile");
+  await tabs[1].press("#text", "Enter");
+  await says(tabs[1], "log", "meanwhile");
+  await tabs[0].click("#cut");
+  await says(tabs[0], "missed", "1 message recovered");
+  const late = await enter("Eva");
+  await says(late, "log", "meanwhile");
+  for (const page of tabs) {
+    assert.deepEqual(await shown(page), [...said, "meanwhile"]);
+    assert.deepEqual(page.wrong, []);
+  }
+});
+
 await finish();

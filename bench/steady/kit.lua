@@ -1,0 +1,57 @@
+-- What the parts of bench/steady.lua share: a server on one core and loads on
+-- another, where there are two.
+--
+--   steady.serve(...) -> served         bench/servers/steady.lua with these
+--                                       arguments: served.port, served:stop()
+--   steady.load(served, options) -> { name = number }   what evws_load says;
+--     options: as bench/load/main.c has them ("--size 20"), and the path
+--   steady.beside(served, options) -> load   the same at the lowest priority,
+--     until load:stop "KILL"
+--   steady.sleeper(served) -> sleeper   who takes nothing of what is published
+--     to /slow, likewise
+
+local kit = require "bench.scale.kit"
+
+local steady = {}
+
+local function on_core(n)
+  local cores = tonumber(kit.ask "nproc")
+  if cores < 2 or not pcall(kit.ask, "command -v taskset") then return "" end
+  return ("taskset -c %d "):format(n)
+end
+
+function steady.serve(...)
+  local self = kit.spawn(on_core(0) .. table.concat({ kit.lua,
+    "bench/servers/steady.lua", ... }, " "))
+  self.port = tonumber((self:read()))
+  return self
+end
+
+local function command(served, options)
+  return ("%s%s/evws_load --pid %d %s 127.0.0.1 %d "):format(on_core(1),
+    kit.build, served.pid, options:match "^(.-) ?/", served.port)
+    .. options:match "/%l+$"
+end
+
+function steady.load(served, options)
+  local list = {}
+  for name, value in kit.ask(command(served, options)):gmatch
+    "([%w_]+)=([%d.]+)" do
+    list[name] = tonumber(value)
+  end
+  return list
+end
+
+function steady.beside(served, options)
+  return kit.spawn("nice -n 19 " .. command(served, "--seconds 600 --stall 60 "
+    .. options))
+end
+
+-- A member of /slow that reads nothing.
+function steady.sleeper(served)
+  local self = kit.spawn(kit.lua .. " bench/steady/sleeper.lua " .. served.port)
+  self:read()
+  return self
+end
+
+return steady

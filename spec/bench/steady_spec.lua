@@ -1,0 +1,61 @@
+-- bench/steady.lua, in small: it measures what it says, and ends.
+
+local children = require "spec.binding.kit"
+
+-- The rows of its table, without its head: { what, three cells }.
+local function rows(case, seconds)
+  local child = children.execute(("env CASES=%s ROUNDS=1 SECONDS_EACH=%g "
+    .. "MIB=1 %s bench/steady.lua"):format(case, seconds,
+    os.getenv "LUA" or "lua5.4"))
+  assert.same({ 0, "" }, { child:ended(120), child:errors() })
+  local list = {}
+  for line in child:output():gmatch "[^\n]+" do
+    list[#list + 1] = table.pack(line:match
+      "^| ([^|]-) | ([^|]-) | ([^|]-) | ([^|]-) |$")
+  end
+  assert.equal("---", list[2][1])
+  table.remove(list, 1)
+  table.remove(list, 1)
+  return list
+end
+
+describe("bench/steady.lua", function()
+  after_each(children.cleanup)
+
+  it("says what an echo waits for", function()
+    local list = rows("latency", 0.05)
+    assert.equal(6, #list)
+    assert.equal("1 MiB of objects, and collectgarbage() each second",
+      list[4][1])
+    for _, row in ipairs(list) do
+      local p50, p99, most = tonumber(row[2]), tonumber(row[3]),
+        tonumber(row[4])
+      assert.is_true(p50 >= 0 and p99 >= p50 and most >= p99 - 0.1, row[1])
+    end
+  end)
+
+  -- Where a process was held up for all of a round, nothing is measured.
+  local function measured()
+    for i = 0, 6 do
+      local list, is_complete = rows("bytes", 0.05 * 2 ^ i), true
+      for _, row in ipairs(list) do
+        local cost, ratio = tonumber(row[2]),
+          tonumber(row[3]:match "^(%S+) of %w+")
+        is_complete = is_complete and cost and cost > 0 and ratio
+          and ratio > 0 and ratio < math.huge
+      end
+      if is_complete then return list end
+    end
+  end
+
+  it("says what a byte costs, and judges it", function()
+    local list = assert(measured())
+    assert.equal(5, #list)
+    for _, row in ipairs(list) do
+      local ratio = tonumber(row[3]:match "^%S+")
+      if ratio ~= 1.5 then -- as it is shown: a little more, or less
+        assert.equal(ratio < 1.5 and "yes" or "no", row[4])
+      end
+    end
+  end)
+end)
