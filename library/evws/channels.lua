@@ -533,7 +533,8 @@ local client = {}
 function client:send(value) end
 
 ---Puts it into a channel, whatever its `subscribe` says. Returns true, also where
----it is there already; or nil and `"closed"` or `"limit exceeded"`.
+---it is there already; or nil and `"closed"` or `"limit exceeded"`. With a
+---backplane it waits until Redis knows of it, 3 seconds at most.
 ---@param channel string
 ---@param options? evws.ChannelGrant
 ---@return true? ok

@@ -131,6 +131,82 @@ describe("what waits until Redis knows of it", function()
     t.contains(tostring(other), "hears")
   end)
 
+  -- Nobody has its handle.
+  it("leaves no hearer of a task that is cancelled", function()
+    local heard = 0
+    local task = ws.spawn(function()
+      local hearer <close> = server:hear("a", function() heard = heard + 1 end,
+        { wait = long })
+      ws.sleep(tonumber(tostring(hearer) and long))
+    end)
+    fake:wait(function() return held[1] end)
+    task:cancel()
+    fake:wait(function() return task:wait(0) == nil end)
+    server:publish("a", "x")
+    for _ = 1, 5 do t.turn(0) end
+    assert.equal(0, heard)
+    confirm()
+    fake:wait(function() return fake:subscribers "evws:t:a" == 0 end, "its end",
+      20)
+  end)
+
+  for _, what in ipairs { "hear", "subscribe", "recover" } do
+    it("is over with its coroutine: " .. what, function()
+      local heard, co = 0, nil
+      local kept = t.listen { backplane = bus, history = { ["*"] = { size = 9,
+        ttl = 9 } }, on_open = function(c) conn = c end }
+      if what == "recover" then
+        conn = nil
+        t.open(kept)
+        t.wait(function() return conn end)
+      end
+      ws.spawn(function()
+        co = coroutine.running()
+        if what == "hear" then
+          server:hear(("a"):rep(100), function() heard = heard + 1 end,
+            { wait = long })
+        else
+          conn:subscribe(("a"):rep(100), { wait = long,
+            recover = what == "recover" and {} or nil })
+        end
+      end)
+      fake:wait(function() return held[1] end)
+      coroutine.close(co)
+      co = nil
+      collectgarbage()
+      collectgarbage()
+      server:publish(("a"):rep(100), "x")
+      confirm()
+      for _ = 1, 5 do
+        fake:pump()
+        t.turn(0)
+      end
+      assert.equal(0, heard)
+    end)
+  end
+
+  it("ends when nobody wants it any more", function()
+    local one = begin(conn.subscribe, conn, "a", { wait = long })
+    ws.spawn(function() conn:unsubscribe "a" end)
+    assert.same({ nil, "unsubscribed" }, { table.unpack(over(one), 2, 3) })
+    local two = begin(conn.subscribe, conn, "b", { wait = long })
+    fake:wait(function() return held[1] end) -- it has been asked for
+    conn:unsubscribe "b"
+    assert.same({ nil, "unsubscribed" }, { table.unpack(over(two), 2, 3) })
+  end)
+
+  it("counts from when Redis began to say nothing", function()
+    local one = begin(conn.subscribe, conn, "a", { wait = 0.05 })
+    fake:wait(function() return held[1] end)
+    over(one)
+    local two = begin(conn.subscribe, conn, "b", { wait = 0.05 })
+    assert.same({ true, "timeout" }, { over(two).is_quick, two[3] })
+    fake:stop() -- which is not noticed earlier than now
+    t.wait(function() return bus.state == "away" end, "Redis to go", 20)
+    local three = begin(conn.subscribe, conn, "c", { wait = 0.05 })
+    assert.same({ true, "timeout" }, { over(three).is_quick, three[3] })
+  end)
+
   it("is judged", function()
     t.contains(refused(server, "hear", "a", note, { wait = -1 }),
       "bad option 'wait' (seconds of at least 0 expected")

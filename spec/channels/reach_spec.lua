@@ -132,6 +132,27 @@ describe("who is in a channel that is in Redis", function()
     end, "nobody to be told", 20)
   end)
 
+  it("is where the last of two orders has left it", function()
+    serve(db.url)
+    local chat, server = near()
+    local list = {}
+    for i = 1, 2 do list[i] = kit.open(server, { data = { user = "ann" } }) end
+    chat:subscribe("ann", "plain:1")
+    chat:unsubscribe("ann", "plain:1")
+    chat:subscribe("ann", "plain:2")
+    chat:send("ann", "end")
+    for _, one in ipairs(list) do -- of plain:1 nothing was told yet
+      local first, second = one:next().push, one:next().push
+      if first.message then first, second = second, first end
+      assert.same({ "plain:2", "end" },
+        { first.subscribe and first.channel, second.message.data })
+      one:quiet()
+    end
+    for one in pairs(chat.clients) do
+      assert.same({ "plain:2" }, one:channels())
+    end
+  end)
+
   it("may have left, or be lost, before that", function()
     local far = serve(db.url)
     local chat, server = near()

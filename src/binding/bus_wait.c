@@ -4,10 +4,12 @@
 #include <math.h>
 
 #include "binding/anchors.h"
+#include "binding/lua_hear.h"
 #include "binding/lua_message.h"
 #include "binding/waiting.h"
 
 #define RECEIPT_NAME "evws.receipt"
+#define WAITER_NAME "evws.bus_waiter"
 #define LONG 1e8 /* seconds; no wait is without an end */
 
 static bool is_over(struct ws_bus_waiter *w, struct ws_bus *bus) {
@@ -17,7 +19,8 @@ static bool is_over(struct ws_bus_waiter *w, struct ws_bus *bus) {
     return !ws_sync_is_due(w->server, w->topic) ||
            ws_sync_is_refused(w->server, w->topic);
   w->is_refused = ws_bus_is_refused(bus, w->topic);
-  return w->is_refused || ws_bus_is_there(bus, w->topic);
+  w->is_dropped = !ws_link_is_wanted(ws_bus_link(bus, w->topic), w->topic);
+  return w->is_refused || w->is_dropped || ws_bus_is_there(bus, w->topic);
 }
 
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
@@ -48,8 +51,17 @@ int ws_push_waited(lua_State *L, enum ws_wake why) {
   return ws_push_why(L, why);
 }
 
-static void leave(void *waiter) {
-  ws_list_remove(&((struct ws_bus_waiter *)waiter)->link);
+/* ---- that it is there ---- */
+
+/* Nobody gets the handle of a hearer whose task has been cancelled. */
+static void forsake(void *waiter) {
+  struct ws_bus_waiter *w = waiter;
+  struct ws_hearer *h = w->hearer;
+  ws_list_remove(&w->link);
+  w->hearer = NULL;
+  if (!h || !h->topic) return;
+  ws_hear_stop(h);
+  ws_hear_deaf(h);
 }
 
 static int instead(lua_State *L, int first, int n) {
@@ -59,18 +71,49 @@ static int instead(lua_State *L, int first, int n) {
   return n;
 }
 
+static int push_dropped(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "unsubscribed");
+  return 2;
+}
+
 static int there_k(lua_State *L, const struct ws_woken *w) {
   struct ws_bus_waiter *waiter = lua_touserdata(L, -1);
-  bool is_refused = w->why == WS_WAKE_DONE && waiter->is_refused;
-  leave(waiter);
+  bool is_done = w->why == WS_WAKE_DONE;
+  ws_list_remove(&waiter->link);
+  waiter->hearer = NULL;
   return instead(L, waiter->first,
-                 is_refused ? ws_push_refused(L) : ws_push_waited(L, w->why));
+                 is_done && waiter->is_refused   ? ws_push_refused(L)
+                 : is_done && waiter->is_dropped ? push_dropped(L)
+                                                 : ws_push_waited(L, w->why));
 }
 
 /* Nobody waits anew for a Redis that has been away for as long as that. */
 static double left_of(const struct ws_bus *bus, struct ws_slice topic,
                       double seconds) {
-  return fmin(seconds, LONG) - ws_link_away(ws_bus_link(bus, topic));
+  return fmin(seconds, LONG) - ws_link_silence(ws_bus_link(bus, topic));
+}
+
+static int waiter_body(lua_State *L) {
+  struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 2);
+  *w = (struct ws_bus_waiter){.task = NULL};
+  ws_list_init(&w->link);
+  luaL_setmetatable(L, WAITER_NAME);
+  return 1;
+}
+
+/* Pushes one, which keeps the topic's name; or raises. */
+static struct ws_bus_waiter *new_waiter(lua_State *L, struct ws_hearer *h) {
+  struct ws_bus_waiter *w;
+  lua_pushcfunction(L, waiter_body);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+    if (h) forsake(&(struct ws_bus_waiter){.hearer = h});
+    lua_error(L);
+  }
+  w = lua_touserdata(L, -1);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 1);
+  return w;
 }
 
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
@@ -87,14 +130,21 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
   if (seconds <= 0)
     return instead(L, first, ws_push_waited(L, WS_WAKE_TIMEOUT));
   t = ws_task_waiter(L, st, &here);
-  struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
-  if (!ws_task_set_timeout(t, seconds))
+  struct ws_hearer *h = first ? lua_touserdata(L, first) : NULL;
+  struct ws_bus_waiter *w = new_waiter(L, h);
+  w->bus = bus;
+  w->topic = topic;
+  w->first = first;
+  w->hearer = h;
+  if (first) lua_pushvalue(L, first);
+  if (first) lua_setiuservalue(L, -2, 2);
+  if (!ws_task_set_timeout(t, seconds)) {
+    forsake(w);
     return luaL_error(L, "not enough memory");
-  *w = (struct ws_bus_waiter){
-    .task = t, .bus = bus, .topic = topic, .first = first};
-  ws_list_init(&w->link);
+  }
+  w->task = t;
   ws_list_append(&st->bus_waiters, &w->link);
-  t->undo = leave;
+  t->undo = forsake;
   t->undone = w;
   return ws_task_wait(L, st, t, there_k);
 }
@@ -155,12 +205,13 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
   if (ws_sync_is_refused(s, topic)) return ws_push_refused(L);
   if (seconds == 0) return ws_push_waited(L, WS_WAKE_TIMEOUT);
   ws_task_waiter(L, ws_state_of(L), &here); /* or it raises */
-  struct ws_bus_waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
-  *w = (struct ws_bus_waiter){
-    .bus = bus, .topic = topic, .server = s, .next = next};
-  ws_list_init(&w->link);
+  struct ws_bus_waiter *w = new_waiter(L, NULL);
+  w->bus = bus;
+  w->topic = topic;
+  w->server = s;
+  w->next = next;
   ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
-  lua_setiuservalue(L, -2, 1); /* it stays as long as somebody waits */
+  lua_setiuservalue(L, -2, 2); /* it stays as long as somebody waits */
   if (!ws_sync_hold(s, topic)) return ws_push_failure(L, WS_ERR_MEMORY);
   return wait_for_sync(L, w, seconds);
 }
@@ -222,7 +273,22 @@ int ws_bus_wait_kept(lua_State *L, struct ws_server *s,
   return ws_task_wait(L, st, t, kept_k);
 }
 
+/* Its coroutine was closed while it waited. */
+static int waiter_gc(lua_State *L) {
+  struct ws_bus_waiter *w = lua_touserdata(L, 1);
+  if (!ws_list_is_linked(&w->link)) return 0;
+  if (w->next)
+    let_go(w);
+  else
+    forsake(w);
+  return 0;
+}
+
 void ws_open_bus_wait(lua_State *L) {
+  luaL_newmetatable(L, WAITER_NAME);
+  lua_pushcfunction(L, waiter_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
   luaL_newmetatable(L, RECEIPT_NAME);
   lua_pushcfunction(L, receipt_gc);
   lua_setfield(L, -2, "__gc");

@@ -13,13 +13,15 @@ struct ws_bus_waiter {
   struct ws_list link; /* of the state */
   struct ws_task *task;
   const struct ws_bus *bus;
-  struct ws_server *server; /* of a copy, which its user value keeps */
-  struct ws_slice topic;
+  struct ws_server *server;        /* of a copy; a user value keeps it, */
+  struct ws_slice topic;           /* and this */
   struct ws_receipt *receipt;      /* NULL: none */
   const struct ws_roll_call *call; /* likewise */
   lua_CFunction next;              /* NULL: it is not for a copy */
-  int first;       /* what is returned in place of true; 0: that */
-  bool is_refused; /* the topic is, and will not be there */
+  int first;                /* what is returned in place of true; 0: that */
+  struct ws_hearer *hearer; /* who is that, which a user value keeps */
+  bool is_refused;          /* the topic is, and will not be there */
+  bool is_dropped;          /* nobody here wants it any more */
 };
 
 /* Something of the bus has changed: who waited for it goes on. */
@@ -33,7 +35,8 @@ int ws_push_waited(lua_State *L, enum ws_wake why);
 
 /* Waits until Redis knows that somebody here has subscribed to the topic, so
  * many seconds at most, of which those count that it has been away for: pushes
- * true, or nil and why not; or instead of either what is at `first`. */
+ * true, or nil and why not; or instead of either the hearer at `first`, which is
+ * stopped where nobody gets it. The topic's name is at 2. */
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
                       double seconds, int first);
 
@@ -49,7 +52,7 @@ struct ws_receipt *ws_bus_wait_receipt(lua_State *L);
 int ws_bus_wait_kept(lua_State *L, struct ws_server *s,
                      struct ws_receipt *receipt, double seconds);
 
-/* The class of these places. */
+/* The classes of these places, and of who waits. */
 void ws_open_bus_wait(lua_State *L);
 
 #endif

@@ -192,7 +192,7 @@ bool ws_link_want(struct ws_link *l, struct ws_slice name) {
 void ws_link_let_go(struct ws_link *l, struct ws_slice name) {
   struct ws_slice key;
   if (!make_key(l, name, &key)) return; /* there was room when it was wanted */
-  ws_subscriber_let_go(&l->subscriber, key);
+  if (ws_subscriber_let_go(&l->subscriber, key)) l->calls->changed(l);
 }
 
 static const struct ws_channel *find(struct ws_link *l, struct ws_slice name) {
@@ -211,8 +211,15 @@ bool ws_link_is_refused(struct ws_link *l, struct ws_slice name) {
   return c && c->is_refused;
 }
 
-double ws_link_away(const struct ws_link *l) {
-  return l->state == WS_LINK_AWAY ? ws_loop_now(l->loop) - l->away_at : 0;
+bool ws_link_is_wanted(struct ws_link *l, struct ws_slice name) {
+  struct ws_slice key;
+  return !make_key(l, name, &key) ||
+         ws_channels_is_wanted(&l->subscriber.channels, key);
+}
+
+double ws_link_silence(const struct ws_link *l) {
+  if (l->state == WS_LINK_AWAY) return ws_loop_now(l->loop) - l->away_at;
+  return ws_subscriber_silence(&l->subscriber);
 }
 
 /* ---- what comes in ---- */
@@ -346,9 +353,9 @@ static void on_lost(struct ws_redis *r) {
   struct ws_link *l = link_of(r);
   char why[WS_REDIS_WHY_MAX];
   memcpy(why, r->why, sizeof why);
+  l->away_at = ws_loop_now(l->loop) - ws_link_silence(l);
   end_both(l);
   if (!l->is_closing) wait_to_come(l);
-  if (l->state != WS_LINK_AWAY) l->away_at = ws_loop_now(l->loop);
   l->state = WS_LINK_AWAY;
   check_finished(l);
   l->calls->lost(l, why);

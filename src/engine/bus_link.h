@@ -52,8 +52,8 @@ struct ws_link_calls {
   void (*message)(struct ws_link *, struct ws_slice channel,
                   struct ws_slice bytes);
 
-  /* It went up or away, or Redis has confirmed subscriptions. Called from
-   * within anything: to be noted. */
+  /* It went up or away, Redis has confirmed subscriptions, or a topic has been
+   * let go. Called from within anything: to be noted. */
   void (*changed)(struct ws_link *);
 
   /* Redis has confirmed a channel. */
@@ -130,8 +130,11 @@ void ws_link_let_go(struct ws_link *l, struct ws_slice name);
 bool ws_link_is_there(struct ws_link *l, struct ws_slice name);
 bool ws_link_is_refused(struct ws_link *l, struct ws_slice name);
 
-/* Seconds since it went away; 0: it is not. */
-double ws_link_away(const struct ws_link *l);
+/* Does anybody here want it still? */
+bool ws_link_is_wanted(struct ws_link *l, struct ws_slice name);
+
+/* Seconds that it has been away for, or has not answered for; 0: neither. */
+double ws_link_silence(const struct ws_link *l);
 
 /* NULL, or why others will not get it. */
 const char *ws_link_publish(struct ws_link *l, struct ws_slice name,

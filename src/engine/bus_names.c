@@ -32,6 +32,11 @@ struct ws_channel *ws_channels_find(const struct ws_channels *cs,
   return NULL;
 }
 
+bool ws_channels_is_wanted(const struct ws_channels *cs, struct ws_slice name) {
+  const struct ws_channel *c = ws_channels_find(cs, name);
+  return c && c->wanted;
+}
+
 /* Twice the buckets; without memory the chains grow instead. */
 static bool grow(struct ws_channels *cs) {
   size_t n = cs->n_buckets ? cs->n_buckets * 2 : BUCKETS_MIN;

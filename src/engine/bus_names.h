@@ -37,6 +37,9 @@ void ws_channels_free(struct ws_channels *cs);
 struct ws_channel *ws_channels_find(const struct ws_channels *cs,
                                     struct ws_slice name);
 
+/* Does anybody want it? */
+bool ws_channels_is_wanted(const struct ws_channels *cs, struct ws_slice name);
+
 /* One more wants it, or one less. want: NULL without memory. let_go: true if
  * that was the last one. */
 struct ws_channel *ws_channels_want(struct ws_channels *cs,

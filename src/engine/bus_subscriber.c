@@ -40,6 +40,7 @@ static bool ask(struct ws_subscriber *s, struct ws_list *list, size_t n) {
   }
   if (!tell_names(s, WS_SLICE("SUBSCRIBE"), list, n)) return false;
   ws_redis_await(s->redis, n);
+  if (s->asked == s->answered) s->heard_at = ws_loop_now(s->loop);
   for (struct ws_list *e; n > 0 && (e = ws_list_shift(list)); n--) {
     struct ws_channel *c = WS_LIST_ENTRY(e, struct ws_channel, link);
     c->asked = ++s->asked;
@@ -74,6 +75,7 @@ struct ws_channel *ws_subscriber_confirmed(struct ws_subscriber *s,
   struct batch b;
   ws_redis_answered(s->redis, 1);
   s->answered++;
+  s->heard_at = ws_loop_now(s->loop);
   if (first_batch(s, &b) && b.last == s->answered)
     ws_buf_consume(&s->batches, sizeof b);
   if (!c || c->asked != s->answered) return NULL;
@@ -116,6 +118,7 @@ bool ws_subscriber_refused(struct ws_subscriber *s, struct ws_slice error) {
   ws_buf_consume(&s->batches, sizeof b);
   ws_redis_answered(s->redis, b.n);
   s->answered = b.last;
+  s->heard_at = ws_loop_now(s->loop);
   deny(s, b.last, error);
   ws_subscriber_send(s);
   return true;
@@ -124,6 +127,10 @@ bool ws_subscriber_refused(struct ws_subscriber *s, struct ws_slice error) {
 bool ws_subscriber_is_settled(const struct ws_subscriber *s) {
   return s->answered == s->asked && ws_list_is_empty(&s->channels.fresh) &&
          ws_list_is_empty(&s->channels.alone);
+}
+
+double ws_subscriber_silence(const struct ws_subscriber *s) {
+  return s->asked == s->answered ? 0 : ws_loop_now(s->loop) - s->heard_at;
 }
 
 /* ---- letting go ---- */
@@ -149,9 +156,11 @@ static void on_sweep(struct ws_timer *t) {
   set_sweep(s);
 }
 
-void ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel) {
-  double now = ws_loop_now(s->loop);
-  if (ws_channels_let_go(&s->channels, channel, now)) set_sweep(s);
+bool ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel) {
+  if (!ws_channels_let_go(&s->channels, channel, ws_loop_now(s->loop)))
+    return false;
+  set_sweep(s);
+  return true;
 }
 
 /* ---- its life ---- */

@@ -20,6 +20,7 @@ struct ws_subscriber {
   struct ws_timer sweep, retry;
   double retry_seconds;
   uint64_t asked, answered; /* channels, since the connection began */
+  double heard_at;          /* since when the next answer is waited for */
   bool is_stopped;
 
   /* Redis has refused a channel; not for the first time, maybe. */
@@ -36,8 +37,8 @@ void ws_subscriber_free(struct ws_subscriber *s);
 /* Asks for what is to be asked for. */
 void ws_subscriber_send(struct ws_subscriber *s);
 
-/* Somebody less wants a channel. */
-void ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel);
+/* Somebody less wants a channel. Was that the last one? */
+bool ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel);
 
 /* Redis has confirmed a channel; NULL: nobody waits for that. */
 struct ws_channel *ws_subscriber_confirmed(struct ws_subscriber *s,
@@ -48,6 +49,9 @@ bool ws_subscriber_refused(struct ws_subscriber *s, struct ws_slice error);
 
 /* Is all answered, and is there nothing to be asked for? */
 bool ws_subscriber_is_settled(const struct ws_subscriber *s);
+
+/* Seconds that an answer has been waited for. */
+double ws_subscriber_silence(const struct ws_subscriber *s);
 
 /* The connection is another one. */
 void ws_subscriber_renew(struct ws_subscriber *s);

@@ -2,6 +2,7 @@
 -- are: it travels in a topic of the user's, which every process hears where he
 -- has a connection.
 
+local core = require "evws.core"
 local json = require "evws.channels.json"
 
 local orders = {}
@@ -35,7 +36,9 @@ function orders.hear(server, user, known)
       local act = type(order) == "table" and acts[order.act]
       local list = {}
       for one in pairs(known.clients) do list[#list + 1] = one end
-      for _, one in ipairs(act and list or {}) do act(one, order) end
+      for _, one in ipairs(act and list or {}) do
+        core.spawn_now(act, one, order)
+      end
     end))
 end
 

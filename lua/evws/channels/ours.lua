@@ -66,8 +66,7 @@ local function are_known(client, list)
 end
 
 -- One that was found may be out of step when the last one is.
-local function wait_for(client, list)
-  local till = ws.now() + ours.patience
+local function wait_for(client, list, till)
   repeat
     search(client, list, math.max(till - ws.now(), 0))
     if client.state ~= "connecting" then return end
@@ -79,7 +78,7 @@ local function reach(client, topics)
   if client.user ~= "" then
     topics[#topics + 1] = orders.topic(client.user)
   end
-  subscribe.reach(client, topics, ours.patience, function()
+  subscribe.reach(client, topics, subscribe.patience, function()
     return client.state == "connecting"
   end)
 end
@@ -104,8 +103,9 @@ function ours.find(client, names, fields)
       subscribe.topics(topics, channel, rights, one.request)
     end
   end
+  local till = ws.now() + ours.patience
   reach(client, topics)
-  if far[1] then wait_for(client, far) end
+  if far[1] then wait_for(client, far, till) end
   return list
 end
 

@@ -206,6 +206,7 @@ end
 
 local function reach(sub, request)
   local client, channel, topics = sub.client, sub.channel, {}
+  sub.till = ws.now() + subscribe.patience
   local function is_wanted() return client.subs[channel] == sub end
   if not request.is_reached then
     subscribe.topics(topics, channel, sub.rights, request)
@@ -223,7 +224,7 @@ local function enroll(sub, request, joined)
   if recover then
     return assert(conn:subscribe(channel, { view = push.view_name,
       recover = recover, joined = joined, presence = who,
-      wait = subscribe.patience }))
+      wait = math.max(sub.till - ws.now(), 0) }))
   end
   assert(conn:subscribe(channel, { view = push.view_name, presence = who }))
   joined {}
@@ -374,8 +375,10 @@ function subscribe.ended(client, channel, code, reason)
   local sub = client.subs[channel]
   if not sub then return nil, "not subscribed" end
   leave(client, sub, code)
-  client:write(push.of(channel, "unsubscribe",
-    ('{"code":%d,"reason":%s}'):format(code, json.text(reason))))
+  if sub.is_joined then -- or it was told nothing of it
+    client:write(push.of(channel, "unsubscribe",
+      ('{"code":%d,"reason":%s}'):format(code, json.text(reason))))
+  end
   return true
 end
 
