@@ -5,6 +5,7 @@
 local ws = require "evws"
 local signalr = require "evws.signalr"
 
+local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
 local server
 local conns = {} -- transports of WebSockets, by the connection's id
 
@@ -49,7 +50,7 @@ local methods = {
       or signalr.null }
   end, uploads = 1 },
   Ask = function(ctx, a, b)
-    local sum, why = ctx.clients.caller:within(5):invoke("Sum", a, b)
+    local sum, why = ctx.clients.caller:within(5 * factor):invoke("Sum", a, b)
     return sum or why
   end,
   AskThree = function(ctx)
@@ -59,7 +60,7 @@ local methods = {
         queue:put(ctx.clients.caller:invoke("Sum", i, i))
       end)
     end
-    for i = 1, 3 do list[i] = queue:take(5) end
+    for i = 1, 3 do list[i] = queue:take(5 * factor) end
     table.sort(list)
     return list
   end,
@@ -89,7 +90,7 @@ end
 methods.Left = function(ctx, name)
   if left[name] then return left[name] end
   waiting[name] = waiting[name] or ws.queue(1)
-  return waiting[name]:take(8) or "there"
+  return waiting[name]:take(8 * factor) or "there"
 end
 
 local streams = {
@@ -194,7 +195,8 @@ local pages = assert(ws.listen { port = 0, on_request = function(request)
     { ["Content-Type"] = "text/html" }
 end })
 server = assert(ws.listen { port = 0, routes = routes })
-server:hear("left", hear_who_left)
+-- From then on it hears of all who leave others.
+server:hear("left", hear_who_left, { wait = 5 * factor })
 print("http://127.0.0.1:" .. server.port)
 print("http://localhost:" .. pages.port)
 io.write "ready\n"
