@@ -6,6 +6,7 @@ local channels = require "evws.channels"
 local core = require "evws.core"
 local jwt = require "evws.channels.jwt"
 
+local factor = tonumber(os.getenv "EVWS_TIME_FACTOR") or 1
 local secret = "a secret of thirty-two bytes ...."
 local kept = { size = 2000, ttl = 300 }
 local chat, server
@@ -66,7 +67,8 @@ local rpc = {
 }
 
 chat = channels.new { secret = secret, namespaces = namespaces, rpc = rpc,
-  max_recovered = 2000, ping = 1, pong = true, expiry_grace = 2, origins = "*",
+  max_recovered = 2000, ping = 1, pong = true, expiry_grace = 2 * factor,
+  origins = "*",
   on_error = function() end,
   connect = function(client)
     local data = client.data or {}
