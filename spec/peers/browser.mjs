@@ -12,7 +12,7 @@ const LIMIT = 5000 * factor;   // ms for anything the page is waited for
 
 // Playwright makes a new profile and removes it at the end.
 const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
+  executablePath: "/usr/bin/chromium", timeout: 30000 * factor,
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
     "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -16,7 +16,7 @@ const timings = { minReconnectDelay: 10, maxReconnectDelay: 100,
 let serial = 0;
 about("Chromium with centrifuge", pid ? "workers" : "channels", "plain");
 const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
+  executablePath: "/usr/bin/chromium", timeout: 30000 * factor,
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
     "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -81,6 +81,7 @@ async function check(title, body, seconds = 30, ours = false) {
     const context = await browser.newContext();
     const helper = await beside(channel);
     try {
+      context.setDefaultTimeout(30000 * factor);
       const page = await context.newPage();
       await page.goto(origin);
       await page.evaluate(begin,
@@ -205,15 +206,21 @@ async function reload() {
 
 // Whether one was published whose answer was lost nobody knows: it is said
 // again, and the offsets are what is counted.
-async function publishing(helper, is_over) {
-  let n = 0;
-  while (!is_over()) {
+async function publish_surely(helper, value) {
+  for (;;) {
     try {
-      await helper.publish(n);
-      n++;
+      return await helper.publish(value);
     } catch {
       await helper.ready();
     }
+  }
+}
+
+async function publishing(helper, is_over) {
+  let n = 0;
+  while (!is_over()) {
+    await publish_surely(helper, n);
+    n++;
     await new Promise((later) => setTimeout(later, 5));
   }
   return n;
@@ -227,7 +234,7 @@ if (pid) {
       for (let round = 0; round < 3; round++) await reload();
       is_over = true;
       const n = await all;
-      await helper.publish("end");
+      await publish_surely(helper, "end");
       await page.waitForFunction(() => window.self_.seen.includes("end"), null,
         { timeout: 20000 * factor, polling: 50 });
       const { seen, offsets, places } = await facts(page);

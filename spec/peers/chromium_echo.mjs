@@ -3,7 +3,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
-import { about, assert, finish, test } from "./check.mjs";
+import { about, assert, factor, finish, test } from "./check.mjs";
 
 const [file, certificate] = process.argv.slice(2);
 
@@ -14,7 +14,7 @@ const pin = createHash("sha256").update(key).digest("base64");
 
 function launch(...flags) {
   return chromium.launch({
-    executablePath: "/usr/bin/chromium",
+    executablePath: "/usr/bin/chromium", timeout: 30000 * factor,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
       "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync",

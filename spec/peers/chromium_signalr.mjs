@@ -3,7 +3,7 @@
 // serve both]
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
-import { about, assert, finish, test } from "./check.mjs";
+import { about, assert, factor, finish, test } from "./check.mjs";
 
 const [hub, origin] = readFileSync(process.argv[2], "utf8").split("\n");
 const url = hub.replace("127.0.0.1", "localhost");
@@ -11,7 +11,7 @@ const processes = Number(process.argv[3] ?? 1);
 const peer = "Chromium with @microsoft/signalr"
   + (processes > 1 ? ` against ${processes} workers` : "");
 const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
+  executablePath: "/usr/bin/chromium", timeout: 30000 * factor,
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
     "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -48,6 +48,7 @@ async function talk({ url, transport, protocol, token, isBroken }) {
 
 async function inPage(body) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(30000 * factor);
   try {
     await page.goto(`${origin}/`);
     return await body(page);
