@@ -1,11 +1,12 @@
 // curl against the echo sample: node curl.mjs <port>
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { about, assert, finish, test } from "./check.mjs";
+import { about, assert, factor, finish, test } from "./check.mjs";
 
 about("curl", "server", "plain");
 
 const port = process.argv[2];
+const LIMIT = String(5 * factor);   // seconds for a request
 const base = `http://127.0.0.1:${port}`;
 const page = readFileSync(new URL("../../examples/echo/index.html",
   import.meta.url));
@@ -15,7 +16,7 @@ const page = readFileSync(new URL("../../examples/echo/index.html",
 function run(args, headOnly = false) {
   return new Promise((resolve, reject) => {
     const child = spawn("curl", ["--disable", "--silent", "--show-error",
-      "--noproxy", "*", "--max-time", "5", ...args]);
+      "--noproxy", "*", "--max-time", LIMIT, ...args]);
     let out = Buffer.alloc(0), errors = "", stopped = false;
     child.on("error", reject);
     child.stderr.on("data", (data) => { errors += data; });
@@ -156,9 +157,9 @@ await test("two requests share one connection", async () => {
 await test("what follows a HEAD and a POST is not mixed up", async () => {
   const out = await run(["--head", "--output", "/dev/null",
     "--write-out", "%{http_code} ", `${base}/`,
-    "--next", "--max-time", "5", "--silent", "--data", "GET / HTTP/1.1",
+    "--next", "--max-time", LIMIT, "--silent", "--data", "GET / HTTP/1.1",
     "--output", "/dev/null", "--write-out", "%{http_code} ", `${base}/`,
-    "--next", "--max-time", "5", "--silent", `${base}/`]);
+    "--next", "--max-time", LIMIT, "--silent", `${base}/`]);
   assert.equal(out.subarray(0, 8).toString(), "200 405 ");
   assert.ok(out.subarray(8).equals(page), "the page is not the file");
 });

@@ -46,7 +46,9 @@ async def echoes(ws, *sizes):
 
 
 def connect(url, **options):
-    options = {"compression": None, "max_size": None, **options}
+    options = {"compression": None, "max_size": None,
+               "open_timeout": 10 * FACTOR, "close_timeout": 10 * FACTOR,
+               "ping_timeout": 20 * FACTOR, **options}
     return websockets.connect(url, **options)
 
 
