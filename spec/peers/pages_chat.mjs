@@ -211,7 +211,7 @@ await sample("by keyboard alone, with labels, a status and a log",
     const page = await tab(), other = await tab("#else");
     await enter(other, "other");
     const press = (key) => page.keyboard.press(key);
-    assert.equal(await page.getByRole("status").first().textContent(),
+    await becomes(() => page.getByRole("status").first().textContent(),
       "Connected");
     await until(page, "the focus", () => document.activeElement.id === "name");
     await page.keyboard.type("anna");

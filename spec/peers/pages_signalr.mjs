@@ -17,8 +17,10 @@ await sample("two talk in a room, and see who types and leaves",
     await says(ann, "log", "You are in #tea");
     await enter(ben, "Ben");
     await says(ann, "log", "Ben has entered");
+    // which is said for two seconds
+    const typing = says(ann, "typing", "Ben is typing");
     await ben.type("#text", "<i>hi</i>");
-    await says(ann, "typing", "Ben is typing");
+    await typing;
     await ben.press("#text", "Enter");
     await says(ann, "log", "Ben: <i>hi</i>");
     assert.equal(await ann.textContent("#typing"), "");
@@ -39,7 +41,8 @@ await sample("a job is told, cancelled, and done", async (tab) => {
   const page = await tab();
   await says(page, "state", "Open");
   await page.click("#start");
-  await says(page, "steps", "step 5 of 100");
+  await until(page, "step 5", () => /^step ([5-9]|\d\d) of 100$/.test(
+    document.getElementById("steps").textContent));
   await page.click("#cancel");
   await says(page, "steps", "cancelled");
   await page.click("#start");
