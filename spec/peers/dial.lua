@@ -38,7 +38,7 @@ end
 
 local url, more -- of the server that is tried, and options for it
 local function connect(path, options)
-  local own = { max_message = 4 * MIB, timeout = limit }
+  local own = { max_message = 4 * MIB }
   for name, value in pairs(more) do own[name] = value end
   for name, value in pairs(options or {}) do own[name] = value end
   local conn, why, status = ws.connect(url .. path, own)
@@ -193,7 +193,8 @@ local function certificates(over)
   for part, tls in pairs { ["unable to get local issuer"] = {},
     ["hostname mismatch"] = { ca = ca, server_name = "other.test" } } do
     test(over, "refuses a certificate: " .. part, function()
-      local conn, why = ws.connect(url .. "/echo", { tls = tls })
+      local conn, why = ws.connect(url .. "/echo",
+        { tls = tls, timeout = limit })
       expect(nil, conn)
       assert(why:find(part, 1, true), why)
     end)
@@ -202,7 +203,8 @@ end
 
 -- Of a proxy between the two, which wants to know who asks.
 local function proxies(over)
-  local options = { tls = more.tls, proxy_tls = more.proxy_tls }
+  local options = { tls = more.tls, proxy_tls = more.proxy_tls,
+    timeout = limit }
   test(over, "a proxy that is not told who asks", function()
     options.proxy = proxy:gsub("//.*@", "//")
     local conn, why, status, response = ws.connect(url .. "/echo", options)
@@ -251,7 +253,7 @@ local function combinations(over, variant)
 end
 
 local function try(over, variant)
-  more = {}
+  more = { timeout = limit }
   if url:find "^wss:" then
     more.tls = { ca = ca }
     certificates(over)

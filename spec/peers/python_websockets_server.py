@@ -10,6 +10,7 @@ import asyncio
 import collections
 import http
 import itertools
+import os
 import ssl
 import sys
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +21,8 @@ from websockets.extensions.permessage_deflate import (
 
 CERTIFICATES = sys.argv[1]
 MIB = 1 << 20
+FACTOR = float(os.environ.get("EVWS_TIME_FACTOR", 1))  # lengthens limits
+LIMITS = {"close_timeout": 10 * FACTOR, "ping_timeout": 20 * FACTOR}
 ends = collections.defaultdict(asyncio.Future)  # id -> how it was closed
 
 
@@ -78,7 +81,7 @@ async def listen(over, variant="", **options):
     """Listens with these options of serve, and says where."""
     server = await websockets.serve(
         handler, "127.0.0.1", 0, process_request=refuse, subprotocols=["v2"],
-        max_size=4 * MIB, **{"compression": None, **options})
+        max_size=4 * MIB, **{"compression": None, **LIMITS, **options})
     port = server.sockets[0].getsockname()[1]
     scheme = "wss" if "ssl" in options else "ws"
     print(f"{over}\t{variant}\t{scheme}://localhost:{port}", flush=True)
