@@ -97,6 +97,8 @@ await sample("one's own stand apart, others have a name and its hue",
     assert.equal(yours[0], "message");
     assert.ok(yours[1] - yours[2] < 1 && mine[1] - mine[2] > 100);
     assert.equal(await anna.textContent("#log .by b"), "ben");
+    await until(anna, "both", () =>   // who comes is told a little later
+      document.querySelectorAll("#people li").length === 2);
     const hues = await anna.$$eval("#people li", (all) =>
       all.map((e) => e.style.getPropertyValue("--hue")));
     assert.equal(new Set(hues).size, 2);
