@@ -159,8 +159,12 @@ await sample("by keyboard alone", async (tab) => {
   assert.deepEqual(await tabStops(page), ["cut", "log", "text", "send"]);
 });
 
+// Each in a room of its own: what was said in another is not there already.
+let lobbies = 0;
 await screenshots("rooms", "rooms", async (tab) => {
-  const page = await tab(), other = await tab();
+  lobbies += 1;
+  const room = lobbies === 1 ? "" : `#lobby-${lobbies}`;
+  const page = await tab(room), other = await tab(room);
   await enter(page, "Ann");
   await enter(other, "Ben");
   await say(page, "Is anybody here?");
