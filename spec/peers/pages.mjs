@@ -124,9 +124,10 @@ export function until(page, what, condition, value) {
     .catch(() => { throw new Error(`waited in vain for ${what}`); });
 }
 
+// Also where the page is just coming, and has no such element yet.
 export function says(page, id, text) {
   return until(page, `"${text}" in #${id}`, ([id, text]) =>
-    document.getElementById(id).textContent.includes(text), [id, text]);
+    document.getElementById(id)?.textContent.includes(text), [id, text]);
 }
 
 export async function becomes(read, wanted) {
