@@ -1384,7 +1384,7 @@ function conn:subscribe(topic, options) end
 ---from when on nothing is missed of what other processes publish. Of a Redis
 ---that is away, or says nothing, these seconds count from when that began. It
 ---returns nil and `"timeout"`, `"refused"` (by Redis, this topic alone),
----`"closed"`, `"unsubscribed"` (meanwhile) or `"interrupted"` where it did not
+---`"closed"`, `"unsubscribed"` (meanwhile, by all here) or `"interrupted"` where it did not
 ---come to that; but for the last but one it has subscribed all the same.
 ---With `recover` or `joined`, and a history in Redis: how long that may take to
 ---be read, default 5; then it has not subscribed. With 0 it does not wait at

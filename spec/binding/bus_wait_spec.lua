@@ -9,6 +9,8 @@ local t = require "spec.helper"
 if redis.is_missing("what waits for Redis", "hiredis") then return end
 
 local ws = t.ws
+local function note() end
+
 local long = 1000 -- seconds: the spec would be over before
 
 describe("what waits until Redis knows of it", function()
@@ -16,6 +18,7 @@ describe("what waits until Redis knows of it", function()
 
   before_each(function()
     redis.quiet()
+    ws.on_error(note) -- of coroutines that were closed
     fake, held = redis.fake(), {}
     fake.answers.SUBSCRIBE = function(to, words)
       local bytes = redis.usual.SUBSCRIBE(to, words)
@@ -35,6 +38,8 @@ describe("what waits until Redis knows of it", function()
     held = {}
   end)
   after_each(function()
+    collectgarbage "restart"
+    ws.on_error(nil)
     conn, held = nil, nil
     redis.cleanup()
   end)
@@ -62,8 +67,6 @@ describe("what waits until Redis knows of it", function()
     fake:wait(function() return got.is_over end, "it to return", 20)
     return got
   end
-
-  local function note() end
 
   it("returns when Redis has said so", function()
     local one = begin(conn.subscribe, conn, "a", { wait = long })
@@ -141,7 +144,7 @@ describe("what waits until Redis knows of it", function()
     end)
     fake:wait(function() return held[1] end)
     task:cancel()
-    fake:wait(function() return task:wait(0) == nil end)
+    fake:wait(function() return select(2, task:wait(0)) == "cancelled" end)
     server:publish("a", "x")
     for _ = 1, 5 do t.turn(0) end
     assert.equal(0, heard)
@@ -150,38 +153,60 @@ describe("what waits until Redis knows of it", function()
       20)
   end)
 
-  for _, what in ipairs { "hear", "subscribe", "recover" } do
-    it("is over with its coroutine: " .. what, function()
-      local heard, co = 0, nil
+  -- A coroutine that waits for a topic, and is closed. Nothing has it any more.
+  local function close_one(what, topic, fn)
+    local co
+    if what == "recover" then
       local kept = t.listen { backplane = bus, history = { ["*"] = { size = 9,
         ttl = 9 } }, on_open = function(c) conn = c end }
-      if what == "recover" then
-        conn = nil
-        t.open(kept)
-        t.wait(function() return conn end)
+      conn = nil
+      t.open(kept)
+      t.wait(function() return conn end)
+    end
+    ws.spawn(function()
+      co = coroutine.running()
+      if what == "hear" then
+        server:hear(topic, fn, { wait = long })
+      else
+        conn:subscribe(topic, { wait = what == "timeout" and 0.05 or long,
+          recover = what == "recover" and {} or nil })
       end
-      ws.spawn(function()
-        co = coroutine.running()
-        if what == "hear" then
-          server:hear(("a"):rep(100), function() heard = heard + 1 end,
-            { wait = long })
-        else
-          conn:subscribe(("a"):rep(100), { wait = long,
-            recover = what == "recover" and {} or nil })
-        end
-      end)
-      fake:wait(function() return held[1] end)
-      coroutine.close(co)
-      co = nil
+    end)
+    fake:wait(function() return held[1] end)
+    coroutine.close(co)
+  end
+
+  for _, what in ipairs { "hear", "subscribe", "recover" } do
+    it("is over with its coroutine: " .. what, function()
+      local heard, topic = 0, ("a"):rep(100)
+      close_one(what, topic, function() heard = heard + 1 end)
       collectgarbage()
       collectgarbage()
-      server:publish(("a"):rep(100), "x")
+      server:publish(topic, "x")
       confirm()
       for _ = 1, 5 do
         fake:pump()
         t.turn(0)
       end
       assert.equal(0, heard)
+    end)
+  end
+
+  for _, what in ipairs { "hear", "subscribe", "timeout", "recover" } do
+    it("is over with its coroutine, which stays a while: " .. what, function()
+      collectgarbage "stop"
+      close_one(what, "a", note)
+      local since = ws.now()
+      t.wait(function() return ws.now() - since > 0.06 end)
+      confirm()
+      for i = 1, 3 do -- news, and news again
+        conn:subscribe("b" .. i)
+        confirm()
+        fake:wait(function() return fake:subscribers("evws:t:b" .. i) > 0 end)
+        t.turn(0)
+      end
+      collectgarbage "restart"
+      collectgarbage()
     end)
   end
 
@@ -199,6 +224,8 @@ describe("what waits until Redis knows of it", function()
     local one = begin(conn.subscribe, conn, "a", { wait = 0.05 })
     fake:wait(function() return held[1] end)
     over(one)
+    local since = ws.now()
+    t.wait(function() return ws.now() - since > 0.05 end)
     local two = begin(conn.subscribe, conn, "b", { wait = 0.05 })
     assert.same({ true, "timeout" }, { over(two).is_quick, two[3] })
     fake:stop() -- which is not noticed earlier than now

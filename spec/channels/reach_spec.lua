@@ -153,6 +153,18 @@ describe("who is in a channel that is in Redis", function()
     end
   end)
 
+  it("is out for good where the server has said so meanwhile", function()
+    serve(db.url)
+    local chat, server = near()
+    local one = kit.open(server, { data = { user = "ann" } })
+    held(one, '{"id":1,"subscribe":{"channel":"plain:1"}}')
+    chat:unsubscribe("ann", "plain:1")
+    assert.equal(2000, one:next().push.unsubscribe.code)
+    between.hold = nil
+    assert.equal(1, one:next().id)
+    one:quiet()
+  end)
+
   it("may have left, or be lost, before that", function()
     local far = serve(db.url)
     local chat, server = near()

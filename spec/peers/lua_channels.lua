@@ -152,12 +152,13 @@ test("is told that Redis has forgotten, and goes on", function()
   local conn, helper = connect { data = { user = "ann" } },
     connect { data = { user = "ben" } }
   assert(conn:subscribe(channel, heard.handlers))
-  for round = 1, 2 do
+  for _ = 1, 2 do
+    local holes = heard.holes
     publish(helper, channel, "before")
     wait(function() return heard.list[heard.n] == "before" end, "publication")
     local path = helper:rpc "backplane":match "^redis%+unix:(.*)$"
     os.execute(("redis-cli -s '%s' shutdown nosave"):format(path))
-    wait(function() return heard.holes == round end, "word of it")
+    wait(function() return heard.holes > holes end, "word of it")
     publish(helper, channel, "after")
     wait(function() return heard.list[heard.n] == "after" end, "publication")
   end

@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "binding/anchors.h"
-#include "binding/lua_hear.h"
 #include "binding/lua_message.h"
 #include "binding/waiting.h"
 
@@ -36,6 +35,20 @@ void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus) {
   }
 }
 
+void ws_bus_waiter_begin(struct ws_bus_waiter *w, struct ws_state *st,
+                         struct ws_task *t) {
+  w->task = t;
+  t->seat = &w->link;
+  ws_list_append(&st->bus_waiters, &w->link);
+}
+
+/* While it is in the list its task has not been woken, and is there. */
+void ws_bus_waiter_end(struct ws_bus_waiter *w) {
+  if (!ws_list_is_linked(&w->link)) return;
+  w->task->seat = NULL;
+  ws_list_remove(&w->link);
+}
+
 int ws_push_refused(lua_State *L) {
   lua_pushnil(L);
   lua_pushliteral(L, "refused");
@@ -51,18 +64,36 @@ int ws_push_waited(lua_State *L, enum ws_wake why) {
   return ws_push_why(L, why);
 }
 
-/* ---- that it is there ---- */
+/* ---- its end ---- */
 
-/* Nobody gets the handle of a hearer whose task has been cancelled. */
+static void release(struct ws_bus_waiter *w) {
+  if (w->is_held) ws_sync_release(w->server, w->topic);
+  w->is_held = false;
+}
+
+static void stop_hearer(struct ws_hearer *h) {
+  if (!h || !h->topic) return;
+  struct ws_host *host = h->server->host;
+  ws_hear_stop(h);
+  host->deaf(h);
+}
+
+/* Its task is cancelled, or its coroutine closed: nobody gets the handle of a
+ * hearer. */
 static void forsake(void *waiter) {
   struct ws_bus_waiter *w = waiter;
-  struct ws_hearer *h = w->hearer;
-  ws_list_remove(&w->link);
+  ws_bus_waiter_end(w);
+  release(w);
+  stop_hearer(w->hearer);
   w->hearer = NULL;
-  if (!h || !h->topic) return;
-  ws_hear_stop(h);
-  ws_hear_deaf(h);
 }
+
+static int waiter_gc(lua_State *L) {
+  forsake(lua_touserdata(L, 1));
+  return 0;
+}
+
+/* ---- that it is there ---- */
 
 static int instead(lua_State *L, int first, int n) {
   if (!first) return n;
@@ -80,12 +111,12 @@ static int push_dropped(lua_State *L) {
 static int there_k(lua_State *L, const struct ws_woken *w) {
   struct ws_bus_waiter *waiter = lua_touserdata(L, -1);
   bool is_done = w->why == WS_WAKE_DONE;
-  ws_list_remove(&waiter->link);
-  waiter->hearer = NULL;
-  return instead(L, waiter->first,
-                 is_done && waiter->is_refused   ? ws_push_refused(L)
-                 : is_done && waiter->is_dropped ? push_dropped(L)
-                                                 : ws_push_waited(L, w->why));
+  int n = instead(L, waiter->first,
+                  is_done && waiter->is_refused   ? ws_push_refused(L)
+                  : is_done && waiter->is_dropped ? push_dropped(L)
+                                                  : ws_push_waited(L, w->why));
+  waiter->hearer = NULL; /* it has been given */
+  return n;
 }
 
 /* Nobody waits anew for a Redis that has been away for as long as that. */
@@ -107,7 +138,7 @@ static struct ws_bus_waiter *new_waiter(lua_State *L, struct ws_hearer *h) {
   struct ws_bus_waiter *w;
   lua_pushcfunction(L, waiter_body);
   if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
-    if (h) forsake(&(struct ws_bus_waiter){.hearer = h});
+    stop_hearer(h);
     lua_error(L);
   }
   w = lua_touserdata(L, -1);
@@ -142,8 +173,7 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
     forsake(w);
     return luaL_error(L, "not enough memory");
   }
-  w->task = t;
-  ws_list_append(&st->bus_waiters, &w->link);
+  ws_bus_waiter_begin(w, st, t);
   t->undo = forsake;
   t->undone = w;
   return ws_task_wait(L, st, t, there_k);
@@ -151,33 +181,26 @@ int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
 
 /* ---- what is kept in Redis ---- */
 
-static void let_go(void *waiter) {
-  struct ws_bus_waiter *w = waiter;
-  ws_list_remove(&w->link);
-  ws_sync_release(w->server, w->topic);
-}
-
 static int wait_for_sync(lua_State *L, struct ws_bus_waiter *w, double seconds);
 
 /* On top of the stack is the waiter, as it was when it began to wait. */
 static int sync_k(lua_State *L, const struct ws_woken *woken) {
   struct ws_bus_waiter *w = lua_touserdata(L, -1);
-  ws_list_remove(&w->link);
   bool is_due = ws_sync_is_due(w->server, w->topic);
   if (is_due && ws_sync_is_refused(w->server, w->topic)) {
-    ws_sync_release(w->server, w->topic);
+    release(w);
     return ws_push_refused(L);
   }
   if (woken->why == WS_WAKE_DONE && is_due)
     return wait_for_sync(L, w, woken->time_left);
   if (is_due) {
-    ws_sync_release(w->server, w->topic);
+    release(w);
     return ws_push_waited(L, woken->why);
   }
   lua_pushcclosure(L, w->next, 1); /* which keeps the waiter, and so on */
   lua_insert(L, 1);
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  ws_sync_release(w->server, w->topic);
+  release(w);
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
@@ -186,12 +209,11 @@ static int wait_for_sync(lua_State *L, struct ws_bus_waiter *w,
   struct ws_state *st = ws_state_of(L);
   struct ws_task here, *t = ws_task_waiter(L, st, &here);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG))) {
-    ws_sync_release(w->server, w->topic);
+    release(w);
     return luaL_error(L, "not enough memory");
   }
-  w->task = t;
-  ws_list_append(&st->bus_waiters, &w->link);
-  t->undo = let_go;
+  ws_bus_waiter_begin(w, st, t);
+  t->undo = forsake;
   t->undone = w;
   return ws_task_wait(L, st, t, sync_k);
 }
@@ -212,7 +234,8 @@ int ws_bus_wait_sync(lua_State *L, struct ws_server *s, struct ws_slice topic,
   w->next = next;
   ws_object_push(L, ws_state_of(L), WS_LIST_ENTRY(s, struct lua_server, s));
   lua_setiuservalue(L, -2, 2); /* it stays as long as somebody waits */
-  if (!ws_sync_hold(s, topic)) return ws_push_failure(L, WS_ERR_MEMORY);
+  w->is_held = ws_sync_hold(s, topic);
+  if (!w->is_held) return ws_push_failure(L, WS_ERR_MEMORY);
   return wait_for_sync(L, w, seconds);
 }
 
@@ -225,7 +248,7 @@ struct kept_waiter {
 
 static void give_up(void *waiter) {
   struct kept_waiter *k = waiter;
-  ws_list_remove(&k->w.link);
+  ws_bus_waiter_end(&k->w);
   ws_list_remove(&k->receipt.link);
 }
 
@@ -265,23 +288,11 @@ int ws_bus_wait_kept(lua_State *L, struct ws_server *s,
   struct ws_task here, *t = ws_task_waiter(L, st, &here);
   if (!ws_task_set_timeout(t, fmin(seconds, LONG)))
     return luaL_error(L, "not enough memory");
-  k->w.task = t;
   k->w.bus = ws_bus_of(s);
-  ws_list_append(&st->bus_waiters, &k->w.link);
+  ws_bus_waiter_begin(&k->w, st, t);
   t->undo = give_up;
   t->undone = k;
   return ws_task_wait(L, st, t, kept_k);
-}
-
-/* Its coroutine was closed while it waited. */
-static int waiter_gc(lua_State *L) {
-  struct ws_bus_waiter *w = lua_touserdata(L, 1);
-  if (!ws_list_is_linked(&w->link)) return 0;
-  if (w->next)
-    let_go(w);
-  else
-    forsake(w);
-  return 0;
 }
 
 void ws_open_bus_wait(lua_State *L) {

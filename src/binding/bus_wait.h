@@ -22,10 +22,16 @@ struct ws_bus_waiter {
   struct ws_hearer *hearer; /* who is that, which a user value keeps */
   bool is_refused;          /* the topic is, and will not be there */
   bool is_dropped;          /* nobody here wants it any more */
+  bool is_held;             /* the copy is */
 };
 
 /* Something of the bus has changed: who waited for it goes on. */
 void ws_bus_wait_wake(struct ws_state *st, struct ws_bus *bus);
+
+/* It waits; it does not, or not any more, or is about to be collected. */
+void ws_bus_waiter_begin(struct ws_bus_waiter *w, struct ws_state *st,
+                         struct ws_task *t);
+void ws_bus_waiter_end(struct ws_bus_waiter *w);
 
 /* Pushes nil, "refused": Redis has said so, of this one. */
 int ws_push_refused(lua_State *L);
@@ -35,8 +41,8 @@ int ws_push_waited(lua_State *L, enum ws_wake why);
 
 /* Waits until Redis knows that somebody here has subscribed to the topic, so
  * many seconds at most, of which those count that it has been away for: pushes
- * true, or nil and why not; or instead of either the hearer at `first`, which is
- * stopped where nobody gets it. The topic's name is at 2. */
+ * true, or nil and why not; or instead of either the hearer at `first`, which
+ * is stopped where nobody gets it. The topic's name is at 2. */
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
                       double seconds, int first);
 

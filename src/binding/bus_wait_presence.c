@@ -15,7 +15,7 @@ struct presence_waiter {
 
 static void give_up(void *waiter) {
   struct presence_waiter *p = waiter;
-  ws_list_remove(&p->w.link);
+  ws_bus_waiter_end(&p->w);
   ws_roll_forget(&p->call);
 }
 
@@ -71,7 +71,6 @@ static int push_away(lua_State *L) {
 
 static int answered_k(lua_State *L, const struct ws_woken *woken) {
   struct presence_waiter *p = lua_touserdata(L, -1);
-  ws_list_remove(&p->w.link);
   if (p->call.is_refused) return ws_push_refused(L);
   if (p->call.is_done && !p->call.is_lost) return push_people(L, p);
   bool is_lost = p->call.is_lost;
@@ -86,7 +85,7 @@ int ws_bus_wait_presence(lua_State *L, struct ws_bus *bus,
   if (bus->is_closing) return ws_push_closed(L);
   t = ws_task_waiter(L, st, &here);
   struct presence_waiter *p = lua_newuserdatauv(L, sizeof *p, 0);
-  *p = (struct presence_waiter){.w = {.task = t, .bus = bus}};
+  *p = (struct presence_waiter){.w = {.bus = bus}};
   p->w.call = &p->call;
   ws_list_init(&p->w.link);
   ws_list_init(&p->call.link);
@@ -94,7 +93,7 @@ int ws_bus_wait_presence(lua_State *L, struct ws_bus *bus,
   if (!ws_bus_ask_presence(bus, topic, &p->call)) return push_away(L);
   if (!ws_task_set_timeout(t, bus->links[0].redis.timeout))
     return luaL_error(L, "not enough memory");
-  ws_list_append(&st->bus_waiters, &p->w.link);
+  ws_bus_waiter_begin(&p->w, st, t);
   t->undo = give_up;
   t->undone = p;
   return ws_task_wait(L, st, t, answered_k);

@@ -264,7 +264,9 @@ static void unlink_from(struct ws_task **list, struct ws_task *t) {
 static void settle(struct ws_task *t, enum ws_wake why) {
   ws_heap_clear(&t->st->loop.timers, &t->timer);
   if (t->list) unlink_from(t->list, t);
+  if (t->seat) ws_list_remove(t->seat);
   t->list = NULL;
+  t->seat = NULL;
   if (t->wait_for == WS_FOR_MESSAGE) t->on->c.is_receiving = false;
   t->on = NULL;
   t->wait_for = WS_FOR_NOTHING;

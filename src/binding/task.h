@@ -59,6 +59,7 @@ struct ws_task {
   int ref;               /* of co in the registry */
   struct ws_task *next;  /* in a list of those who wait */
   struct ws_task **list; /* that list; NULL: in none */
+  struct ws_list *seat;  /* in another, which it leaves as it is woken */
   struct lua_conn *conn; /* whose handler it runs */
   const char *handler;   /* and which; NULL: none, or a script's function */
   struct lua_conn *on;   /* what it waits for */

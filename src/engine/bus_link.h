@@ -52,8 +52,8 @@ struct ws_link_calls {
   void (*message)(struct ws_link *, struct ws_slice channel,
                   struct ws_slice bytes);
 
-  /* It went up or away, Redis has confirmed subscriptions, or a topic has been
-   * let go. Called from within anything: to be noted. */
+  /* It went up or away, Redis has confirmed subscriptions, or one of which it
+   * does not know has been let go. Called from within anything: to be noted. */
   void (*changed)(struct ws_link *);
 
   /* Redis has confirmed a channel. */

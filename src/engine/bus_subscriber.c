@@ -160,7 +160,8 @@ bool ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel) {
   if (!ws_channels_let_go(&s->channels, channel, ws_loop_now(s->loop)))
     return false;
   set_sweep(s);
-  return true;
+  const struct ws_channel *c = ws_channels_find(&s->channels, channel);
+  return !c || !c->is_there;
 }
 
 /* ---- its life ---- */

@@ -37,7 +37,8 @@ void ws_subscriber_free(struct ws_subscriber *s);
 /* Asks for what is to be asked for. */
 void ws_subscriber_send(struct ws_subscriber *s);
 
-/* Somebody less wants a channel. Was that the last one? */
+/* Somebody less wants a channel. Was that the last one, and Redis does not know
+ * of it yet? */
 bool ws_subscriber_let_go(struct ws_subscriber *s, struct ws_slice channel);
 
 /* Redis has confirmed a channel; NULL: nobody waits for that. */

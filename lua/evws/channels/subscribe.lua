@@ -136,7 +136,12 @@ end
 
 -- Of a cache: everybody is given the last publication, whatever came before.
 local function cached_since(sub, request)
-  local server, channel = sub.client.conn.server, sub.channel
+  local conn, channel = sub.client.conn, sub.channel
+  local server = conn.server
+  if sub.client.app:is_shared(server) then -- it is known here, or soon
+    conn:subscribe(channel, { view = push.quiet_view, recover = {},
+      wait = math.max(sub.till - ws.now(), 0) })
+  end
   local list, at = server:history(channel, { limit = 1, reverse = true })
   if not list then error(errors.internal, 0) end
   local last = list[1]
@@ -238,14 +243,14 @@ local function leave_topics(client, sub)
 end
 
 -- request: { recover =, offset =, epoch =, join_leave =, is_beyond =,
--- is_reached = };
+-- is_reached =, is_asked = (by the client) };
 -- tell(reply) is called at the moment of joining, before anything of the
 -- channel is sent. is_beyond: nothing can be there that it was told of.
 function subscribe.join(client, channel, rights, grant, request, tell)
   check_place(client, channel)
   local sub = { client = client, channel = channel, rights = rights,
     expires = grant.expires, ttl = ttl_of(grant.expires),
-    hears_joins = hears_joins(rights, request) }
+    hears_joins = hears_joins(rights, request), is_asked = request.is_asked }
   sub.info_text = presence.channel_info(grant.info)
   if grant.data ~= nil then
     sub.data_text = json.encode(grant.data, "data of a channel", 1)
@@ -260,7 +265,11 @@ function subscribe.join(client, channel, rights, grant, request, tell)
   local ok, why = pcall(enroll, sub, request, joined)
   local now = client.subs[channel]
   if now ~= sub then -- ended meanwhile
-    if not now then leave_topics(client, sub) end
+    if not now then
+      leave_topics(client, sub)
+    elseif not now.is_joined then
+      client.conn:subscribe(channel, { view = push.quiet_view })
+    end
     if client.state == "closed" or sub.is_joined then return nil end
     error(errors.internal, 0)
   end
@@ -290,7 +299,7 @@ local function read_request(request)
   if kind and kind ~= 0 then error(errors.not_available, 0) end
   json.integer_field(request, "flag")
   local epoch = string_field(request, "epoch")
-  return { token = string_field(request, "token"),
+  return { token = string_field(request, "token"), is_asked = true,
     recover = json.flag_field(request, "recover"),
     join_leave = json.flag_field(request, "join_leave"),
     offset = count_field(request, "offset") or 0,
@@ -375,7 +384,7 @@ function subscribe.ended(client, channel, code, reason)
   local sub = client.subs[channel]
   if not sub then return nil, "not subscribed" end
   leave(client, sub, code)
-  if sub.is_joined then -- or it was told nothing of it
+  if sub.is_joined or sub.is_asked then -- or it knows nothing of it
     client:write(push.of(channel, "unsubscribe",
       ('{"code":%d,"reason":%s}'):format(code, json.text(reason))))
   end
