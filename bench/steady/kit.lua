@@ -5,8 +5,8 @@
 --                                       arguments: served.port, served:stop()
 --   steady.load(served, options) -> { name = number }   what evws_load says;
 --     options: as bench/load/main.c has them ("--size 20"), and the path
---   steady.beside(served, options) -> load   the same at the lowest priority,
---     until load:stop "KILL"
+--   steady.beside(served, options) -> load   the same, on the core of the load
+--     that is measured, until load:stop "KILL"
 --   steady.sleeper(served) -> sleeper   who takes nothing of what is published
 --     to /slow, likewise
 
@@ -43,8 +43,7 @@ function steady.load(served, options)
 end
 
 function steady.beside(served, options)
-  return kit.spawn("nice -n 19 " .. command(served, "--seconds 600 --stall 60 "
-    .. options))
+  return kit.spawn(command(served, "--seconds 600 --stall 60 " .. options))
 end
 
 -- A member of /slow that reads nothing.
