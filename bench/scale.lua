@@ -11,18 +11,12 @@ package.path = "./?.lua;" .. package.path
 
 local kit = require "bench.scale.kit"
 
-local function given(name, default)
-  return tonumber(os.getenv(name) or "") or default
-end
-
+local given = kit.given
 local descriptors = tonumber(kit.ask "ulimit -n") or math.huge -- "unlimited"
 local options = { workers = given("WORKERS", 4), rounds = given("ROUNDS", 8),
   seconds = given("SECONDS_EACH", 1),
   connections = math.floor(math.min(given("CONNECTIONS", 10000),
     descriptors - 200)) }
-
-local cases = os.getenv "CASES" or ""
-if cases == "" then cases = "echo reload redis" end
 
 local function row(what, goal, here, is_met)
   print(("| %s | %s | %s | %s |"):format(what, goal, here,
@@ -31,11 +25,4 @@ end
 
 io.stdout:setvbuf "line"
 print "| what | goal | here | |\n|---|---|---|---|"
-for name in cases:gmatch "%S+" do
-  local ok, why = xpcall(require("bench.scale." .. name).run, debug.traceback,
-    row, options)
-  if not ok then
-    kit.stop_all()
-    error(why, 0)
-  end
-end
+kit.run("scale", "echo reload redis", row, options)

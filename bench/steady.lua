@@ -11,29 +11,12 @@ package.path = "./?.lua;" .. package.path
 
 local kit = require "bench.scale.kit"
 
-local function given(name, default)
-  return tonumber(os.getenv(name) or "") or default
-end
-
-local options = { rounds = given("ROUNDS", 5),
-  seconds = given("SECONDS_EACH", 3), mib = given("MIB", 200) }
-
-local cases = os.getenv "CASES" or ""
-if cases == "" then cases = "latency bytes" end
+local options = { rounds = kit.given("ROUNDS", 5),
+  seconds = kit.given("SECONDS_EACH", 3), mib = kit.given("MIB", 200) }
 
 local function print_row(...)
   print("| " .. table.concat({ ... }, " | ") .. " |")
 end
 
 io.stdout:setvbuf "line"
-local is_next = false
-for name in cases:gmatch "%S+" do
-  if is_next then print "" end
-  is_next = true
-  local ok, why = xpcall(require("bench.steady." .. name).run, debug.traceback,
-    print_row, options)
-  if not ok then
-    kit.stop_all()
-    error(why, 0)
-  end
-end
+kit.run("steady", "latency bytes", print_row, options)

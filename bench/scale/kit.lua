@@ -9,6 +9,9 @@
 --   kit.ask(command) -> what it says; an error if it fails
 --   kit.redis() -> redis                a redis-server of its own: redis.url,
 --                                       redis.path, redis:stop()
+--   kit.given(name, default)            a number of the environment
+--   kit.run(family, usual, print_row, options)   bench/<family>/<case>.lua for
+--     each of CASES, `usual` without: its run(print_row, options)
 --   kit.at(list, share)                 of a list of numbers, 0.5: the median
 
 local kit = { lua = arg[-1], build = os.getenv "EVWS_BUILD" or "build/release" }
@@ -68,6 +71,23 @@ function kit.redis()
     kit.ask("rm -r " .. directory)
   end
   return self
+end
+
+function kit.given(name, default)
+  return tonumber(os.getenv(name) or "") or default
+end
+
+function kit.run(family, usual, print_row, options)
+  local cases = os.getenv "CASES" or ""
+  if cases == "" then cases = usual end
+  for name in cases:gmatch "%S+" do
+    local case = require("bench." .. family .. "." .. name)
+    local ok, why = xpcall(case.run, debug.traceback, print_row, options)
+    if not ok then
+      kit.stop_all()
+      error(why, 0)
+    end
+  end
 end
 
 function kit.at(list, share)

@@ -4,7 +4,7 @@
 --   to /broadcast  goes to everyone there
 --   to /slow       goes to everyone there, who take it or miss it
 --   to /collect    is answered when all garbage has been collected
---   to /litter     is answered when 100 KiB of garbage have been made
+--   to /litter     is answered when 170 KiB of garbage have been made
 --
 --   lua5.4 bench/servers/steady.lua [MIB [COLLECTOR]]
 --

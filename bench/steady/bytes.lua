@@ -59,6 +59,7 @@ function bytes.run(print_row, options)
     print_row(what, ("%.2f"):format(cost), ("%.2f of %s"):format(ratio, than),
       ratio <= MOST and "yes" or "no")
   end
+  print ""
   print_row("what a byte comes in", "ns of CPU", "beside",
     ("at most %.1f"):format(MOST))
   print_row("---", "---:", "---", "---")

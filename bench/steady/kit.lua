@@ -14,10 +14,11 @@ local kit = require "bench.scale.kit"
 
 local steady = {}
 
+local has_cores = tonumber(kit.ask "nproc") >= 2
+  and pcall(kit.ask, "command -v taskset")
+
 local function on_core(n)
-  local cores = tonumber(kit.ask "nproc")
-  if cores < 2 or not pcall(kit.ask, "command -v taskset") then return "" end
-  return ("taskset -c %d "):format(n)
+  return has_cores and ("taskset -c %d "):format(n) or ""
 end
 
 function steady.serve(...)

@@ -17,9 +17,9 @@ local neighbours = {
     beside = "--mode handshake --conns 1000 --burst 1000 /echo" },
   { "%d MiB of objects, and collectgarbage() each second",
     collector = "generational", beside = "--rate 1 /collect" },
-  { "%d MiB of objects and 10 MB of garbage a second, generational",
+  { "%d MiB of objects and 17 MB of garbage a second, generational",
     collector = "generational", beside = "--rate 100 /litter" },
-  { "%d MiB of objects and 10 MB of garbage a second, incremental",
+  { "%d MiB of objects and 17 MB of garbage a second, incremental",
     collector = "incremental", beside = "--rate 100 /litter" },
 }
 

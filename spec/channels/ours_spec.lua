@@ -17,20 +17,12 @@ describe("channels of the server", function()
   before_each(function()
     redis.quiet()
     db = redis.start()
-    between = relay.start { unix = db.path }
-    t.turn = function(timeout)
-      for _ = 1, 100 do
-        if not between:pump() then break end
-        turn(0)
-      end
-      return turn(timeout)
-    end
+    between = relay.between { unix = db.path }
   end)
 
   after_each(function()
     ours.patience = patience
     redis.cleanup()
-    t.turn = turn
     relay.cleanup()
   end)
 

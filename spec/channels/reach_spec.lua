@@ -15,27 +15,19 @@ local namespaces = { ["plain:*"] = { publish = true },
   ["kept:*"] = { join_leave = true, history = { size = 9, ttl = 60 } } }
 
 describe("who is in a channel that is in Redis", function()
-  local db, between, turn
+  local db, between
   local patience, connecting = subscribe.patience, ours.patience
 
   before_each(function()
     redis.quiet()
     subscribe.patience, ours.patience = 100, 100
-    db, turn = redis.start(), t.turn
-    between = relay.start { unix = db.path }
-    t.turn = function(timeout)
-      for _ = 1, 100 do
-        if not between:pump() then break end
-        turn(0)
-      end
-      return turn(timeout)
-    end
+    db = redis.start()
+    between = relay.between { unix = db.path }
   end)
 
   after_each(function()
     subscribe.patience, ours.patience = patience, connecting
     redis.cleanup()
-    t.turn = turn
     relay.cleanup()
   end)
 

@@ -13,27 +13,15 @@ local most = 1500 -- bytes, if a reply is longer than is thought
 
 describe("a reply of Redis that is cut", function()
   local db, between
-  local turn = t.turn
-
-  -- Every turn moves what stands in between.
-  local function turn_and_move(timeout)
-    for _ = 1, 100 do
-      if not between:pump() then break end
-      turn(0)
-    end
-    return turn(timeout)
-  end
 
   before_each(function()
     redis.quiet()
     db = redis.start()
-    between = relay.start { unix = db.path }
-    t.turn = turn_and_move
+    between = relay.between { unix = db.path }
   end)
 
   after_each(function()
     redis.cleanup()
-    t.turn = turn
     relay.cleanup()
   end)
 

@@ -12,7 +12,9 @@
 --     r:wait(predicate[, what[, limit]])  turns and moves until it holds
 --     r:run(fn, ...)  fn as a task, meanwhile; its results
 --     r:drop()      cuts all
---   relay.cleanup() for after_each
+--   relay.between(target) -> r       the same, and every turn moves what there
+--     is, until relay.cleanup
+--   relay.cleanup() for after_each, behind t.cleanup
 
 local t = require "spec.helper"
 
@@ -26,6 +28,20 @@ function relay.start(target)
     count = 0, listener = assert(t.probe.listen "127.0.0.1") }, relay)
   self.port = self.listener.port
   open[#open + 1] = self
+  return self
+end
+
+local turn = t.turn
+
+function relay.between(target)
+  local self = relay.start(target)
+  t.turn = function(timeout)
+    for _ = 1, 100 do
+      if not self:pump() then break end
+      turn(0)
+    end
+    return turn(timeout)
+  end
   return self
 end
 
@@ -156,6 +172,7 @@ function relay:drop()
 end
 
 function relay.cleanup()
+  t.turn = turn
   for _, one in ipairs(open) do
     one:drop()
     one.listener:close()

@@ -104,7 +104,7 @@ function ours.find(client, names, fields)
     end
   end
   local till = ws.now() + ours.patience
-  reach(client, topics)
+  if is_shared then reach(client, topics) end
   if far[1] then wait_for(client, far, till) end
   return list
 end
@@ -115,7 +115,9 @@ end
 -- is for the user is heard by now.
 function ours.join(client, list)
   local replies, joined = {}, {}
-  client.conn:unsubscribe(orders.topic(client.user))
+  if client.app:is_shared(client.conn.server) then
+    client.conn:unsubscribe(orders.topic(client.user))
+  end
   for _, one in ipairs(list) do
     local sub = subscribe.join(client, one.channel, one.rights, {},
       one.request, function(reply)

@@ -192,13 +192,12 @@ function subscribe.topics(list, channel, rights, request)
   if not rights.history then list[#list + 1] = channel end
 end
 
--- Who is told that it is in misses nothing of what others publish from then on,
--- in any process: Redis is to know of the topics first. Until then the client
--- has them in a view that sends nothing. At most so many seconds, and while it
--- is wanted.
+-- With a backplane: who is told that it is in misses nothing of what others
+-- publish from then on, in any process. Redis is to know of the topics first;
+-- until then the client has them in a view that sends nothing. At most so many
+-- seconds, and while it is wanted.
 function subscribe.reach(client, topics, seconds, is_wanted)
   local conn, till = client.conn, ws.now() + seconds
-  if not client.app:is_shared(conn.server) then return end
   for _, topic in ipairs(topics) do
     conn:subscribe(topic, { view = push.quiet_view })
   end
@@ -212,11 +211,12 @@ end
 local function reach(sub, request)
   local client, channel, topics = sub.client, sub.channel, {}
   sub.till = ws.now() + subscribe.patience
-  local function is_wanted() return client.subs[channel] == sub end
-  if not request.is_reached then
-    subscribe.topics(topics, channel, sub.rights, request)
-    subscribe.reach(client, topics, subscribe.patience, is_wanted)
+  if request.is_reached or not client.app:is_shared(client.conn.server) then
+    return true
   end
+  local function is_wanted() return client.subs[channel] == sub end
+  subscribe.topics(topics, channel, sub.rights, request)
+  subscribe.reach(client, topics, subscribe.patience, is_wanted)
   return is_wanted()
 end
 
