@@ -40,7 +40,7 @@ int ws_push_refused(lua_State *L);
 int ws_push_waited(lua_State *L, enum ws_wake why);
 
 /* Waits until Redis knows that somebody here has subscribed to the topic, so
- * many seconds at most, of which those count that it has been silent for: pushes
+ * many seconds at most, of which those count that it was silent for: pushes
  * true, or nil and why not; or instead of either the hearer at `first`, which
  * is stopped where nobody gets it. The topic's name is at 2. */
 int ws_bus_wait_there(lua_State *L, struct ws_server *s, struct ws_slice topic,
