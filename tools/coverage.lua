@@ -94,8 +94,19 @@ local function excuse(line, entry)
   return line.count == 0
 end
 
+-- Lua's macros ask what luaL_argerror returns, which does not return, or
+-- luaL_prepbuffsize, which does so with memory alone: the last two sides.
+local function leave_out_macros(line, code)
+  if code:find "luaL_argcheck%(" or code:find "luaL_argexpected%("
+    or code:find "luaL_addchar%(" then
+    table.remove(line.sides)
+    table.remove(line.sides)
+  end
+end
+
 local function add_line(path, number, line, code, room)
   local entry, taken = entry_of(path, code), 0
+  leave_out_macros(line, code)
   if entry and excuse(line, entry) then return end
   for i, count in ipairs(line.sides) do
     if count > 0 then taken = taken + 1 end
