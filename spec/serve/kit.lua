@@ -60,7 +60,7 @@ say("end", ws.worker.id, run())
 local served = {}
 served.__index = served
 
-local paths = {}
+local paths, running = {}, {}
 
 function served:write(source)
   local file <close> = assert(io.open(self.path, "w"))
@@ -137,6 +137,7 @@ function kit.serve(source, options, words, variables)
     .. 'bin/evws serve %s %s %s"'):format(variables or "",
     os.getenv "LUA" or "lua5.4", self.path,
     options or "--workers 2", words and "-- " .. words or ""))
+  running[#running + 1] = self.child
   return self
 end
 
@@ -148,8 +149,20 @@ function kit.is_running(pid)
   return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) ~= nil
 end
 
+-- By its own end, at which it counts what was reached (make coverage); who
+-- cannot (it is stopped, say) is killed.
+local function finish(child)
+  for _ = 1, 2 do
+    if child:ended(0) then return end
+    child:signal "TERM"
+    if pcall(child.ended, child, 0.5) then return end
+  end
+end
+
 function kit.cleanup()
   t.cleanup()
+  for _, child in ipairs(running) do pcall(finish, child) end
+  running = {}
   processes.cleanup()
   for _, path in ipairs(paths) do os.remove(path) end
   paths = {}
