@@ -46,6 +46,7 @@
   _(names) \
   _(faults) \
   _(reserve) \
+  _(state) \
   _(redis)
 /* clang-format on */
 #define DECLARE(name) \
