@@ -3,6 +3,7 @@
  * spec/helper/child.lua does it.
  *
  * is_on()                is it?
+ * leave_children()       programs that are started from now on are spared
  * refuse_watch(n, errno[, fd])  after this n calls of epoll_ctl that begin to
  *   watch (fd, or any descriptor) fail; n = 0: none any more
  * refused()              how many have failed
@@ -22,6 +23,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -29,7 +31,6 @@
 #include <time.h>
 
 #include <lauxlib.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <zlib.h>
 
@@ -39,6 +40,7 @@ static int left, with, only, refused;
 
 SHOWN int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev) {
   static int (*next)(int, int, int, struct epoll_event *);
+  if (op != EPOLL_CTL_DEL && probe_fails(EPOLL_WATCH)) return -1;
   if (op != EPOLL_CTL_DEL && left > 0 && (only < 0 || only == fd)) {
     left--;
     refused++;
@@ -51,51 +53,73 @@ SHOWN int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev) {
 
 /* ---- calls that fail ---- */
 
-static const char *const names[KINDS + 1] = {"accept",
-                                             "bind",
-                                             "connect",
-                                             "getsockname",
-                                             "listen",
-                                             "readv",
-                                             "recv",
-                                             "send",
-                                             "sendmsg",
-                                             "setsockopt",
-                                             "socket",
-                                             "getrandom",
-                                             "deflateInit2",
-                                             "deflate",
-                                             "inflateInit2",
-                                             "inflate",
-                                             "SSL_new",
-                                             "SSL_do_handshake",
-                                             "SSL_read",
-                                             "SSL_write",
-                                             "chmod",
-                                             "dup",
-                                             "epoll_create1",
-                                             "fcntl",
-                                             "fstat",
-                                             "ftruncate",
-                                             "getsockopt",
-                                             "lstat",
-                                             "memfd_create",
-                                             "openat",
-                                             "openat2",
-                                             "pipe",
-                                             "pipe2",
-                                             "poll",
-                                             "pread",
-                                             "posix_spawnp",
-                                             "pthread_create",
-                                             "recvmsg",
-                                             "redisReaderGetReply",
-                                             "redisReaderFeed",
-                                             "redisReaderCreate",
-                                             "socketpair",
-                                             "timerfd_create",
-                                             "unlink",
-                                             NULL};
+static const char *const names[KINDS + 1] = {
+  "accept",
+  "bind",
+  "connect",
+  "getsockname",
+  "listen",
+  "readv",
+  "recv",
+  "send",
+  "sendmsg",
+  "setsockopt",
+  "socket",
+  "getrandom",
+  "deflateInit2",
+  "deflate",
+  "inflateInit2",
+  "inflate",
+  "SSL_new",
+  "SSL_do_handshake",
+  "SSL_read",
+  "SSL_write",
+  "chmod",
+  "dup",
+  "epoll_create1",
+  "fcntl",
+  "fstat",
+  "ftruncate",
+  "getsockopt",
+  "lstat",
+  "memfd_create",
+  "openat",
+  "openat2",
+  "pipe",
+  "pipe2",
+  "poll",
+  "pread",
+  "posix_spawnp",
+  "pthread_create",
+  "recvmsg",
+  "redisReaderGetReply",
+  "redisReaderFeed",
+  "redisReaderCreate",
+  "socketpair",
+  "timerfd_create",
+  "unlink",
+  "fopen",
+  "kill",
+  "mmap",
+  "open",
+  "pwrite",
+  "sigaction",
+  "waitpid",
+  "posix_spawn_file_actions_init",
+  "posix_spawn_file_actions_adddup2",
+  "posix_spawnattr_init",
+  "ev_loop_new",
+  "ev_backend",
+  "BIO_new",
+  "BIO_meth_new",
+  "SSL_CTX_new",
+  "SSL_CTX_use_certificate_chain_file",
+  "SSL_load_client_CA_file",
+  "SSL_set_tlsext_host_name",
+  "X509_VERIFY_PARAM_set1_host",
+  "X509_NAME_print_ex",
+  "epoll_ctl",
+  NULL};
 
 static struct {
   long n; /* until one fails; 0: none */
@@ -216,29 +240,23 @@ SHOWN int inflate(z_streamp z, int flush) {
   NEXT(inflate, z, flush);
 }
 
-static bool fails_in_ssl(enum probe_kind kind) {
-  if (!probe_fails(kind)) return false;
-  ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
-  return true;
-}
-
 SHOWN SSL *SSL_new(SSL_CTX *context) {
-  if (fails_in_ssl(SSL_MAKE)) return NULL;
+  if (probe_fails_in_ssl(SSL_MAKE)) return NULL;
   NEXT(SSL_new, context);
 }
 
 SHOWN int SSL_do_handshake(SSL *ssl) {
-  if (fails_in_ssl(SSL_HANDSHAKE)) return -1;
+  if (probe_fails_in_ssl(SSL_HANDSHAKE)) return -1;
   NEXT(SSL_do_handshake, ssl);
 }
 
 SHOWN int SSL_read(SSL *ssl, void *to, int n) {
-  if (fails_in_ssl(SSL_RECEIVE)) return -1;
+  if (probe_fails_in_ssl(SSL_RECEIVE)) return -1;
   NEXT(SSL_read, ssl, to, n);
 }
 
 SHOWN int SSL_write(SSL *ssl, const void *bytes, int n) {
-  if (fails_in_ssl(SSL_SEND)) return -1;
+  if (probe_fails_in_ssl(SSL_SEND)) return -1;
   NEXT(SSL_write, ssl, bytes, n);
 }
 
@@ -266,6 +284,13 @@ SHOWN time_t time(time_t *to) {
 static int faults_is_on(lua_State *L) {
   lua_pushboolean(L, dlsym(RTLD_DEFAULT, "epoll_ctl") == (void *)epoll_ctl);
   return 1;
+}
+
+/* They know nothing of Lua, which the module needs. */
+static int faults_leave_children(lua_State *L) {
+  (void)L;
+  unsetenv("LD_PRELOAD");
+  return 0;
 }
 
 static int faults_refuse_watch(lua_State *L) {
@@ -315,10 +340,15 @@ static void push_names(lua_State *L, int from, int to) {
 
 void probe_open_faults(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"is_on", faults_is_on},     {"refuse_watch", faults_refuse_watch},
-    {"refused", faults_refused}, {"fail", faults_fail},
-    {"cut", faults_cut},         {"hits", faults_hits},
-    {"shift", faults_shift},     {NULL, NULL}};
+    {"is_on", faults_is_on},
+    {"leave_children", faults_leave_children},
+    {"refuse_watch", faults_refuse_watch},
+    {"refused", faults_refused},
+    {"fail", faults_fail},
+    {"cut", faults_cut},
+    {"hits", faults_hits},
+    {"shift", faults_shift},
+    {NULL, NULL}};
   luaL_newlib(L, functions);
   push_names(L, 0, RARE);
   lua_setfield(L, -2, "kinds");

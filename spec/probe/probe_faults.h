@@ -52,11 +52,35 @@ enum probe_kind {
   SOCKETPAIR,
   TIMERFD,
   UNLINK,
+  FOPEN,
+  KILL,
+  MMAP,
+  OPEN,
+  PWRITE,
+  SIGACTION,
+  WAITPID,
+  SPAWN_ACTIONS,
+  SPAWN_DUP,
+  SPAWN_ATTRIBUTES,
+  EV_LOOP,
+  EV_BACKEND,
+  BIO_MAKE,
+  BIO_METHOD_MAKE,
+  SSL_CONTEXT,
+  SSL_CHAIN,
+  SSL_CA_NAMES,
+  SSL_NAME,
+  SSL_EXPECTED,
+  SSL_SUBJECT,
+  EPOLL_WATCH,
   KINDS
 };
 
 /* Is it the turn of this one? Then errno is set. */
 bool probe_fails(enum probe_kind kind);
+
+/* The same, with an entry in OpenSSL's queue; error 0: without. */
+bool probe_fails_in_ssl(enum probe_kind kind);
 
 #define SHOWN __attribute__((visibility("default")))
 

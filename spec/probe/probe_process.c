@@ -4,12 +4,15 @@
  * rss() bytes, fd_count(), cpu() seconds, now() monotonic seconds
  * fd_name(n) what it is, nil, message when it is closed
  * has_fd(n), close_fd(n), null_over_fd(n): behind the back of whoever has it;
- *   the last puts /dev/null in its place */
+ *   the last puts /dev/null in its place
+ * ignore(signum)         is ignored from now on
+ * hold(signum)           it has come, and is held back; held(signum) is it still? */
 #include "probe.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -84,7 +87,32 @@ static int process_now(lua_State *L) {
   return push_clock(L, CLOCK_MONOTONIC);
 }
 
+static int process_ignore(lua_State *L) {
+  signal((int)luaL_checkinteger(L, 1), SIG_IGN);
+  return 0;
+}
+
+static int process_hold(lua_State *L) {
+  int signum = (int)luaL_checkinteger(L, 1);
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, signum);
+  pthread_sigmask(SIG_BLOCK, &one, NULL);
+  raise(signum);
+  return 0;
+}
+
+static int process_held(lua_State *L) {
+  sigset_t pending;
+  sigpending(&pending);
+  lua_pushboolean(L, sigismember(&pending, (int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
+  {"ignore", process_ignore},
+  {"hold", process_hold},
+  {"held", process_held},
   {"rss", process_rss},
   {"fd_count", process_fd_count},
   {"cpu", process_cpu},

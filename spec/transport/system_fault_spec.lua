@@ -4,66 +4,9 @@
 -- pidfile.c, standard.c). What has failed says so and leaves nothing open; the
 -- next attempt is as if nothing had been.
 
-local child = require "spec.helper.child"
+local kit = require "spec.transport.fault_kit"
 
--- In a process where calls can be made to fail. `sweep(kinds, fn, errno)` has
--- fn(n) called with the n-th call of each kind failing, once and from then on,
--- until none was met; fn returns nothing but raises what it does not expect.
--- Prints the name of each kind that was met, once.
-local kit = [[
-  local faults = probe.faults
-  assert(faults.is_on())
-  local core = require "evws.core"
-  local serve = core.serve
-  local function sweep(kinds, fn, errno)
-    fn() -- what is made once is there
-    collectgarbage()
-    local before = probe.net.fd_count()
-    for kind in kinds:gmatch "%S+" do
-      local met = false
-      for _, every in ipairs { false, true } do
-        for n = 1, 60 do
-          faults.fail(kind, n, errno or 24, every)
-          local ok, why = pcall(fn, kind)
-          local hits = faults.hits()
-          faults.fail(kind, 0)
-          if not ok then error(kind .. " " .. n .. ": " .. tostring(why), 0) end
-          met = met or hits > 0
-          collectgarbage()
-          wait(function()
-            collectgarbage()
-            return probe.net.fd_count() <= before
-          end)
-          if hits == 0 then break end
-          assert(n < 60, "no end of " .. kind)
-        end
-      end
-      log(kind, met and "met" or "never met")
-      fn()
-    end
-  end
-]]
-
--- The kinds must have been met, all of them.
-local function run(kinds, script, errno)
-  local lines, ok, how, code = child.run(kit .. script
-    .. ("\nsweep(%q, attempt, %s)"):format(kinds, errno or "nil"),
-    { faults = true })
-  local text = table.concat(lines, "\n")
-  assert.same({ true, "exit", 0 }, { ok, how, code }, text)
-  local want = {}
-  for kind in kinds:gmatch "%S+" do want[#want + 1] = kind .. " met" end
-  local got = {}
-  for _, line in ipairs(lines) do
-    if line:find " met$" then got[#got + 1] = line end
-  end
-  assert.same(want, got, text)
-end
-
-local path = [[
-  local path = os.tmpname()
-  os.remove(path)
-]]
+local run, path = kit.run, kit.path
 
 describe("when a call of the system fails,", function()
   it("a server does not listen, or does", function()
@@ -189,29 +132,27 @@ describe("when a call of the system fails,", function()
   end)
 
   it("signals are not heard, or are", function()
-    local lines, ok = child.run(kit .. [[
+    local lines = kit.lines [[
       faults.fail("pipe", 1, 24)
       local fd, why = serve.signals()
       log(fd, type(why), faults.hits())
       faults.fail("pipe", 0)
       fd = serve.signals()
       log(fd == serve.signals(), #serve.take_signals(fd))
-    ]], { faults = true })
-    assert.is_true(ok, table.concat(lines, "\n"))
+    ]]
     assert.same({ "nil string 1", "true 0" }, lines)
   end)
 
   it("there is no descriptor of the loop, or there is", function()
     for _, kind in ipairs { "timerfd_create", "epoll_create1" } do
-      local lines, ok = child.run(kit .. ([[
+      local lines = kit.lines(([[
         local before = probe.net.fd_count()
         faults.fail(%q, 1, 24, true)
         local fd, why = ws.fd()
         log(fd, type(why), faults.hits() > 0, probe.net.fd_count() - before)
         faults.fail(%q, 0)
         log(type(ws.fd()))
-      ]]):format(kind, kind), { faults = true })
-      assert.is_true(ok, table.concat(lines, "\n"))
+      ]]):format(kind, kind))
       assert.same({ "nil string true 0", "number" }, lines)
     end
   end)

@@ -156,7 +156,7 @@ int ws_control_flush(struct ws_control *c) {
   while (!ws_list_is_empty(&c->out)) {
     struct piece *p = WS_LIST_ENTRY(c->out.next, struct piece, link);
     int r = send_piece(c, p, p->fds, p->n_fds);
-    if (r < 0) return r == -EWOULDBLOCK ? -EAGAIN : r;
+    if (r < 0) return r;
     drop_piece(c, p);
   }
   return 0;
@@ -181,7 +181,7 @@ int ws_control_send(struct ws_control *c, struct ws_slice head,
   if (!p) return -ENOMEM;
   int r = ws_control_flush(c);
   if (r == 0) r = send_piece(c, p, fds, n_fds);
-  if (r == -EAGAIN || r == -EWOULDBLOCK) {
+  if (r == -EAGAIN) {
     r = p->at == 0 ? keep_copies(p, fds, n_fds) : 0;
     if (r == 0) {
       ws_list_append(&c->out, &p->link);
@@ -234,9 +234,7 @@ int ws_control_read(struct ws_control *c) {
   if (r <= 0) {
     ws_mem_free(g);
     if (!c->in.len) ws_buf_free(&c->in);
-    return r == 0 || r == -ECONNRESET ? -EPIPE
-           : r == -EWOULDBLOCK        ? -EAGAIN
-                                      : (int)r;
+    return r == 0 || r == -ECONNRESET ? -EPIPE : (int)r;
   }
   ws_buf_commit(&c->in, (size_t)r);
   keep_group(c, g);
@@ -249,7 +247,7 @@ static int take_group(struct ws_control *c, int n, int *fds) {
   struct ws_list *e = n ? ws_list_shift(&c->groups) : NULL;
   if (!e) return n ? -1 : 0;
   struct group *g = WS_LIST_ENTRY(e, struct group, link);
-  bool is_whole = g->n == n && !g->is_lost;
+  bool is_whole = g->n == n;
   if (is_whole)
     memcpy(fds, g->fds, sizeof *fds * (size_t)n);
   else

@@ -206,7 +206,7 @@ static void on_check(struct ev_loop *ev, ev_check *c, int events) {
   struct ws_ev *e = c->data;
   (void)ev;
   (void)events;
-  if (e->loop && !e->is_muted) e->turn(e->arg);
+  if (!e->is_muted) e->turn(e->arg);
 }
 
 static void on_first(struct ev_loop *ev, ev_check *c, int events) {
@@ -250,7 +250,7 @@ void ws_ev_free(struct ws_ev *e) {
     ws_wakefd_close(&e->wakefd);
   }
   if (!e->is_default) ev_loop_destroy(e->ev);
-  if (e->covered) ws_reserve_shrink(need(e->covered, e->covered_fds));
+  ws_reserve_shrink(need(e->covered, e->covered_fds));
   ws_mem_free(e);
 }
 

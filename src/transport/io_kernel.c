@@ -29,6 +29,9 @@
 #define MSG_CMSG_CLOEXEC 0
 #endif
 
+/* POSIX lets them differ; nobody does. */
+_Static_assert(EAGAIN == EWOULDBLOCK, "nobody looks for the other one");
+
 static ssize_t result(ssize_t r) {
   return r < 0 ? -errno : r;
 }

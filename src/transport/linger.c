@@ -42,7 +42,7 @@ static void on_ready(struct ws_watch *w) {
   for (int i = 0; i < READS_PER_TURN; i++) {
     ssize_t r =
       loop->io->ops->recv(loop->io, w->fd, loop->read_buffer, WS_READ_BUFFER);
-    if (r == -EAGAIN || r == -EWOULDBLOCK || r == -EINTR) return;
+    if (r == -EAGAIN || r == -EINTR) return;
     if (r <= 0 || (size_t)r >= l->left) {
       end(l);
       return;

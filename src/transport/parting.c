@@ -21,7 +21,7 @@ static bool read_off(struct ws_stream *s) {
   ssize_t n;
   do n = io->ops->recv(io, s->watch.fd, bytes, sizeof bytes);
   while (n == (ssize_t)sizeof bytes);
-  return n > 0 || n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR;
+  return n > 0 || n == -EAGAIN || n == -EINTR;
 }
 
 /* False: there is nothing to wait for. */

@@ -141,7 +141,7 @@ static ssize_t read_tls(struct ws_stream *s, const struct iovec *iov, int n) {
     ws_loop_late(s->watch.loop, &s->late);
   }
   if (r > 0 && ws_tls_is_over(t)) tell_end(s);
-  return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
+  return r == -EINTR ? -EAGAIN : r;
 }
 
 ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
@@ -150,7 +150,7 @@ ssize_t ws_stream_read(struct ws_stream *s, const struct iovec *iov, int n) {
   ssize_t r = n == 1 ? ops->recv(s->watch.loop->io, s->watch.fd, iov->iov_base,
                                  iov->iov_len)
                      : ops->readv(s->watch.loop->io, s->watch.fd, iov, n);
-  return r == -EWOULDBLOCK || r == -EINTR ? -EAGAIN : r;
+  return r == -EINTR ? -EAGAIN : r;
 }
 
 void ws_stream_fail(struct ws_stream *s, int error) {
@@ -193,7 +193,7 @@ static ssize_t offer(struct ws_stream *s, const struct iovec *iov, int n) {
     r = n == 1 ? ops->send(loop->io, s->watch.fd, iov->iov_base, iov->iov_len)
                : ops->writev(loop->io, s->watch.fd, iov, n);
   } while (r == -EINTR);
-  if (r == -EAGAIN || r == -EWOULDBLOCK) return 0;
+  if (r == -EAGAIN) return 0;
   if (r < 0) {
     ws_stream_fail(s, (int)-r);
     return -1;

@@ -67,7 +67,6 @@ static inline void clean(void) {
 static int bio_read(BIO *bio, char *to, int n) {
   struct ws_tls *t = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
-  if (n <= 0) return 0;
   if (t->in_len == 0 || t->is_flooded) {
     BIO_set_retry_read(bio);
     return -1;
@@ -83,7 +82,6 @@ static int bio_write(BIO *bio, const char *bytes, int n) {
   struct ws_tls *t = BIO_get_data(bio);
   struct ws_tls_io *io = buffers_of(t);
   BIO_clear_retry_flags(bio);
-  if (n <= 0) return 0;
   if (!t->is_writing) {
     if (ws_buf_append(&t->left, bytes, (size_t)n)) return n;
     t->failed = ENOMEM;
@@ -102,15 +100,26 @@ static long bio_ctrl(BIO *bio, int command, long number, void *p) {
   return command == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *method;
-static pthread_once_t making = PTHREAD_ONCE_INIT;
+static BIO_METHOD *new_method(int type) {
+  BIO_METHOD *m = BIO_meth_new(type | BIO_TYPE_SOURCE_SINK, "evws");
+  if (!m) return NULL;
+  BIO_meth_set_read(m, bio_read);
+  BIO_meth_set_write(m, bio_write);
+  BIO_meth_set_ctrl(m, bio_ctrl);
+  return m;
+}
 
-static void make_method(void) {
-  method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "evws");
-  if (!method) return;
-  BIO_meth_set_read(method, bio_read);
-  BIO_meth_set_write(method, bio_write);
-  BIO_meth_set_ctrl(method, bio_ctrl);
+/* One for the process; without memory the next connection tries again. There
+ * are few numbers of types. */
+static BIO_METHOD *bio_method(void) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static BIO_METHOD *method;
+  static int type;
+  pthread_mutex_lock(&lock);
+  if (!type) type = BIO_get_new_index();
+  if (!method) method = new_method(type);
+  pthread_mutex_unlock(&lock);
+  return method;
 }
 
 /* Called for each step of a handshake, and for each alert. */
@@ -128,7 +137,7 @@ static void on_info(const SSL *ssl, int where, int ret) {
 /* ---- its life ---- */
 
 static bool set_up(struct ws_tls *t, const char *name) {
-  pthread_once(&making, make_method);
+  BIO_METHOD *method = bio_method();
   if (!method || !(t->ssl = ws_tls_context_connection(t->context, name)))
     return false;
   BIO *bio = BIO_new(method);
@@ -144,7 +153,7 @@ static bool set_up(struct ws_tls *t, const char *name) {
   }
   SSL_set_connect_state(t->ssl);
   SSL_do_handshake(t->ssl);
-  return t->left.len > 0 && !t->failed;
+  return !t->failed && t->left.len > 0;
 }
 
 /* There from the first use on. */
@@ -192,33 +201,28 @@ static void fail(struct ws_tls *t) {
     ERR_GET_REASON(t->error) == ERR_R_MALLOC_FAILURE ? ENOMEM : EPROTO;
 }
 
-/* OpenSSL has stopped. True when it may be asked again, for it has taken
- * something and something is there. */
-static bool stopped(struct ws_tls *t, int r, size_t before) {
+/* OpenSSL has stopped, and has taken all there was, or will take no more. */
+static void stopped(struct ws_tls *t, int r) {
   int why = SSL_get_error(t->ssl, r);
-  bool go_on = false;
   if (why == SSL_ERROR_ZERO_RETURN)
     t->is_over = t->was_notified = true;
   else if (why != SSL_ERROR_WANT_READ || t->is_flooded || t->failed)
     fail(t);
-  else
-    go_on = t->in_len > 0 && t->in_len < before;
   clean();
-  return go_on;
 }
 
 static size_t decrypt(struct ws_tls *t, uint8_t *to, size_t room) {
   size_t total = 0;
-  while (total < room && !t->is_over && !t->failed) {
-    size_t n = room - total, before = t->in_len;
+  while (total < room) {
+    size_t n = room - total;
     clean();
     int r = SSL_read(t->ssl, to + total, n > INT_MAX ? INT_MAX : (int)n);
     if (r <= 0) {
-      if (!stopped(t, r, before)) break;
-      continue;
+      stopped(t, r);
+      break;
     }
     total += (size_t)r;
-    if (t->in_len == 0 && SSL_pending(t->ssl) == 0) break;
+    if (t->in_len == 0) break;
   }
   return total;
 }
@@ -287,11 +291,11 @@ static size_t gather(struct ws_tls_io *io, struct place p, size_t most,
   if (n >= most) return most;
   if (p.n == 1) return n;
   if (n >= RECORD) return n - n % RECORD;
-  for (n = 0; p.n && n < RECORD && n < most;) {
+  assert(most >= RECORD); /* all but the last one are whole records */
+  for (n = 0; p.n && n < RECORD;) {
     size_t take = p.iov->iov_len - p.off;
     if (take > RECORD - n) take = RECORD - n;
-    if (take > most - n) take = most - n;
-    if (take) memcpy(io->staged + n, (uint8_t *)p.iov->iov_base + p.off, take);
+    memcpy(io->staged + n, (uint8_t *)p.iov->iov_base + p.off, take);
     n += take;
     skip(&p, take);
   }
@@ -333,7 +337,7 @@ static ssize_t send_some(struct ws_tls *t, int fd, const uint8_t *bytes,
   do {
     r = io->ops->send(io, fd, bytes, n);
   } while (r == -EINTR);
-  return r == -EAGAIN || r == -EWOULDBLOCK ? 0 : r;
+  return r == -EAGAIN ? 0 : r;
 }
 
 static int send_left(struct ws_tls *t, int fd) {
