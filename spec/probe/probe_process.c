@@ -6,7 +6,8 @@
  * has_fd(n), close_fd(n), null_over_fd(n): behind the back of whoever has it;
  *   the last puts /dev/null in its place
  * ignore(signum)         is ignored from now on
- * hold(signum)           it has come, and is held back; held(signum) is it still? */
+ * hold(signum)           it has come, and is held back
+ * held(signum)           is it still? */
 #include "probe.h"
 
 #include <dirent.h>
