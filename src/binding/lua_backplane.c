@@ -165,6 +165,7 @@ static bool make(lua_State *L, int arg, bool is_own) {
   lua_settop(L, at);
   ws_object_keep(L, st, lb, at);
   if (!ws_bus_start(&lb->bus, &st->loop)) {
+    ws_bus_free(&lb->bus);
     ws_object_drop(L, st, lb);
     luaL_error(L, "not enough memory");
   }

@@ -67,7 +67,7 @@ static void put_out_of_step(struct ws_bus *bus, const struct ws_link *l) {
   struct whose w = {bus, l};
   for (struct ws_list *e = bus->servers.next; e != &bus->servers; e = e->next) {
     struct ws_server *s = WS_LIST_ENTRY(e, struct ws_bus_server, link)->server;
-    if (s) ws_sync_lost(s, is_whose, &w);
+    ws_sync_lost(s, is_whose, &w); /* nobody walks: it is there */
   }
 }
 
@@ -182,8 +182,7 @@ static bool present(struct ws_carrier *carrier, struct ws_server *s,
   struct ws_bus *bus = bus_of(carrier);
   struct ws_slice topic = {c->topic->text, c->topic->len};
   struct ws_roll *r = &bus->rolls[ws_bus_link(bus, topic) - bus->links];
-  const char *node = ws_topic_node(s);
-  return bus->is_closing || (node && ws_roll_change(r, node, c, json));
+  return bus->is_closing || ws_roll_change(r, s->topics->node, c, json);
 }
 
 bool ws_bus_ask_presence(struct ws_bus *bus, struct ws_slice topic,
@@ -254,15 +253,16 @@ static void give_kept(struct ws_bus *bus, struct ws_ids except,
   end_walk(bus);
 }
 
+/* A channel that was asked for: "all", or "t:" and a topic. */
 static void on_confirmed(struct ws_link *l, struct ws_slice channel) {
   struct ws_bus *bus = bus_of_link(l);
-  if (channel.n <= 2 || channel.p[1] != ':') return;
+  if (channel.p[1] != ':') return;
   struct ws_slice topic = {channel.p + 2, channel.n - 2};
   ws_news_read(&bus->servers, &bus->readers[l - bus->links], topic, false);
 }
 
 static void on_denied(struct ws_link *l, struct ws_slice channel) {
-  if (channel.n <= 2 || channel.p[1] != ':') return;
+  if (channel.p[1] != ':') return;
   struct ws_slice topic = {channel.p + 2, channel.n - 2};
   ws_news_refused(&bus_of_link(l)->servers, topic);
 }
@@ -418,7 +418,7 @@ void ws_bus_free(struct ws_bus *bus) {
   if (!bus->loop) return;
   while ((e = ws_list_shift(&bus->servers))) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
-    if (bs->server) bs->server->carrier = NULL;
+    bs->server->carrier = NULL; /* nobody walks */
     ws_mem_free(bs);
   }
   ws_changes_free(&bus->heard);

@@ -405,6 +405,7 @@ void ws_reader_init(struct ws_reader *r, struct ws_link *l, uint64_t node) {
 }
 
 void ws_reader_free(struct ws_reader *r) {
+  if (!r->link) return;
   on_lost(&r->asked, SIZE_MAX);
   while (r->due) free_read(shift(&r->due, &r->due_end));
   while (r->refused) free_read(shift(&r->refused, &r->refused_end));

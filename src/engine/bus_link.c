@@ -115,7 +115,6 @@ const char *ws_link_publish(struct ws_link *l, struct ws_slice name,
                             const struct ws_carried *what) {
   struct ws_slice prefix = l->settings->prefix;
   size_t most = ws_bus_publish_max(prefix, name, what);
-  if (l->state == WS_LINK_CLOSED) return "backplane closed";
   if (ws_link_pending(l) + most > l->settings->max_queued) {
     drop(l, WS_DROP_FULL, 1);
     return "backplane full";
@@ -160,7 +159,7 @@ static void on_published(struct ws_asked *who, struct ws_redis *r,
     ws_redis_fail_text(r, item->text);
   else if (item->type == WS_RESP_ERROR)
     drop(l, WS_DROP_REFUSED, ws_redis_refused(r, item->text));
-  else if (item->type != WS_RESP_INTEGER || item->depth)
+  else if (item->type != WS_RESP_INTEGER)
     ws_redis_fail(r, "it does not speak as Redis does");
 }
 
@@ -225,7 +224,7 @@ double ws_link_silence(const struct ws_link *l) {
 /* ---- what comes in ---- */
 
 static void check_up(struct ws_link *l) {
-  if (l->state == WS_LINK_UP || l->state == WS_LINK_CLOSED) return;
+  if (l->state == WS_LINK_UP) return;
   if (l->cmd.state != WS_REDIS_READY || l->sub.state != WS_REDIS_READY ||
       !ws_subscriber_is_settled(&l->subscriber))
     return;

@@ -5,6 +5,7 @@
  * has: after a loss all are said once more. */
 #include "engine/bus_presence.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -186,7 +187,7 @@ void ws_roll_leave(struct ws_roll *r, const char *node) {
 /* ---- again and again ---- */
 
 static void go_through(struct ws_roll *r) {
-  while (r->is_up && r->n_sent < SOME && !ws_list_is_empty(&r->all)) {
+  while (r->n_sent < SOME && !ws_list_is_empty(&r->all)) {
     struct ws_roll_entry *e =
       WS_LIST_ENTRY(r->all.next, struct ws_roll_entry, link);
     if (e->round == r->round) break;
@@ -200,7 +201,7 @@ static void go_through(struct ws_roll *r) {
     }
     if (r->round != before) return; /* without memory: soon */
   }
-  r->is_passing = r->is_up && r->n_sent >= SOME;
+  r->is_passing = r->n_sent >= SOME;
   set_timer(r);
 }
 
@@ -260,8 +261,9 @@ static struct ws_roll *roll_of(struct ws_asked *who) {
   return WS_LIST_ENTRY(who, struct ws_roll, changing);
 }
 
+/* There is one for each command. */
 static struct ws_roll_entry *shift(struct ws_roll *r) {
-  if (ws_list_is_empty(&r->sent)) return NULL;
+  assert(!ws_list_is_empty(&r->sent));
   struct ws_roll_entry *e =
     WS_LIST_ENTRY(ws_list_shift(&r->sent), struct ws_roll_entry, sent);
   e->is_sent = false;
@@ -277,9 +279,7 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   struct ws_publication p = {.opcode = WS_OP_TEXT};
   struct ws_buf told = {0};
   if (item->type == WS_RESP_ERROR) ws_redis_refused(redis, item->text);
-  if (item->type != WS_RESP_INTEGER || item->depth || !item->n ||
-      ws_list_is_empty(&r->sent))
-    return;
+  if (item->type != WS_RESP_INTEGER || item->depth || !item->n) return;
   const struct ws_roll_entry *e =
     WS_LIST_ENTRY(r->sent.next, struct ws_roll_entry, sent);
   if (ws_roll_message(&told, text(e->member), text(e->value), item->n == 1, &p))
@@ -293,10 +293,10 @@ static void on_changed(struct ws_asked *who, struct ws_redis *redis) {
   struct ws_roll *r = roll_of(who);
   struct ws_roll_entry *e = shift(r);
   (void)redis;
-  if (!e) return;
-  if (e->has_changed && r->is_up)
+  assert(r->is_up);
+  if (e->has_changed)
     say_entry(r, e);
-  else if (e->is_gone && !e->has_changed)
+  else if (e->is_gone)
     free_entry(r, e);
   if (r->is_passing && r->n_sent == 0)
     r->is_set = ws_loop_timer(r->link->loop, &r->timer, 0);
@@ -305,7 +305,7 @@ static void on_changed(struct ws_asked *who, struct ws_redis *redis) {
 /* They are said again when there is another connection. */
 static void on_lost(struct ws_asked *who, size_t n) {
   struct ws_roll *r = roll_of(who);
-  while (n-- && shift(r)) continue;
+  while (n--) shift(r);
 }
 
 static void on_swept(struct ws_asked *who, struct ws_redis *redis,
