@@ -3,15 +3,18 @@
 
 #include "binding/anchors.h"
 
-struct ws_task *ws_conn_task_new(struct lua_conn *lc, lua_CFunction body) {
+struct ws_task *ws_conn_task_try(struct lua_conn *lc, lua_CFunction body) {
   struct ws_task *t = ws_task_new(ws_state_of_conn(&lc->c));
-  if (!t) {
-    ws_conn_cut(&lc->c, 1006, "out of memory");
-    return NULL;
-  }
+  if (!t) return NULL;
   ws_task_set_conn(t, lc);
   lua_pushcfunction(t->co, body);
   lua_pushlightuserdata(t->co, lc);
+  return t;
+}
+
+struct ws_task *ws_conn_task_new(struct lua_conn *lc, lua_CFunction body) {
+  struct ws_task *t = ws_conn_task_try(lc, body);
+  if (!t) ws_conn_cut(&lc->c, 1006, "out of memory");
   return t;
 }
 

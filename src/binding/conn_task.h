@@ -8,7 +8,10 @@
  * the connection ends: its events could not be told any more. */
 struct ws_task *ws_conn_task_new(struct lua_conn *lc, lua_CFunction body);
 
-/* The same, started. False without memory. */
+/* The same; without memory nothing else happens. */
+struct ws_task *ws_conn_task_try(struct lua_conn *lc, lua_CFunction body);
+
+/* As ws_conn_task_new, started. False without memory. */
 bool ws_conn_task_start(struct lua_conn *lc, lua_CFunction body);
 
 /* In such a body: replaces the light userdata at index 1 by the object. */

@@ -109,11 +109,12 @@ static void close_done(struct ws_task *t, bool ok) {
   t->conn->is_close_due = t->is_unbegun;
 }
 
-/* False: there was no memory for on_close to begin. */
+/* False: there was no memory for on_close to begin. What is owed to the peer
+ * leaves all the same, and on_close is tried again in a while. */
 static bool tell_end(struct lua_conn *lc) {
   struct ws_task *t;
   if (lc->is_untold) return true;
-  if (!(t = ws_conn_task_new(lc, close_body))) return false;
+  if (!(t = ws_conn_task_try(lc, close_body))) return false;
   t->done = close_done;
   t->is_untried = true;
   lc->is_close_due = false;

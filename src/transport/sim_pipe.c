@@ -100,15 +100,16 @@ static int judge(const struct ws_sim_socket *from) {
   return from->peer ? 0 : -EPIPE;
 }
 
-static bool send_pieces(struct ws_sim_socket *to, size_t n) {
-  size_t most = to->link.rate > 0 ? PIECE : n;
+/* How many bytes are on their way; fewer without memory. */
+static size_t send_pieces(struct ws_sim_socket *to, size_t n) {
+  size_t most = to->link.rate > 0 ? PIECE : n, sent = 0;
   double delay = ws_sim_delay(to->sim, &to->link);
-  while (n) {
-    size_t some = n < most ? n : most;
-    if (!send_piece(to, some, delay, WS_SIM_BYTES)) return false;
-    n -= some;
+  while (sent < n) {
+    size_t some = n - sent < most ? n - sent : most;
+    if (!send_piece(to, some, delay, WS_SIM_BYTES)) break;
+    sent += some;
   }
-  return true;
+  return sent;
 }
 
 ssize_t ws_sim_put(struct ws_sim_socket *from, const void *bytes, size_t n) {
@@ -120,8 +121,10 @@ ssize_t ws_sim_put(struct ws_sim_socket *from, const void *bytes, size_t n) {
   if (n == 0) return -EAGAIN;
   n = ws_sim_cut(from->sim, &from->link, n);
   if (n > from->reset_after) n = from->reset_after;
-  if (!ws_buf_append(&to->in.bytes, bytes, n) || !send_pieces(to, n))
-    return -ENOBUFS;
+  if (!ws_buf_append(&to->in.bytes, bytes, n)) return -ENOBUFS;
+  size_t sent = send_pieces(to, n);
+  to->in.bytes.len -= n - sent; /* they will be sent again */
+  if ((n = sent) == 0) return -ENOBUFS;
   if (from->reset_after != SIZE_MAX && !(from->reset_after -= n))
     ws_sim_tear(from, ECONNRESET);
   return (ssize_t)n;
