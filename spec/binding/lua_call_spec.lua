@@ -40,6 +40,15 @@ describe("core.call_reader", function()
     end
   end)
 
+  it("leaves an integer as it was read, of 64 bits", function()
+    local most = 9007199254740993 -- no double
+    local got = read(plain, { most, -most, math.mininteger, 2.0, 2.0 ^ 53 })
+    for i, n in ipairs { most, -most, math.mininteger, 2, 2 ^ 53 | 0 } do
+      assert.equal("integer", math.type(got[4][i]))
+      assert.equal(n, got[4][i])
+    end
+  end)
+
   it("hands the arguments on as they are", function()
     for _, args in ipairs { '["]","}\\"","\\\\"]', '[{"a":[1,{"b":[2]}]},[ 3]]',
       "[ 1 , 2 ]", '["\u{1F600}",{}]', "[1}", '["\\\1"]' } do

@@ -42,9 +42,11 @@ static bool bind_value(lua_State *L, int type) {
   return true;
 }
 
-/* Integers are integers, however they were written; true: this is one. */
+/* Integers are integers, however they were written; true: this has become one.
+ * Some lua-cjson give integers themselves, of 64 bits. */
 static bool bind_number(lua_State *L, bool *is_too_large) {
   lua_Number x = lua_tonumber(L, -1);
+  if (lua_isinteger(L, -1)) return false;
   *is_too_large = x - x != 0;
   if (x < -EXACT || x > EXACT || *is_too_large) return false;
   if ((lua_Number)(lua_Integer)x != x) return false;
