@@ -158,6 +158,19 @@ describe("the allocator", function()
     assert.are.equal("\0", buf.zero(1))
   end)
 
+  it("takes back what a pool has lent, also when that has gone", function()
+    assert.same({ 0, 0 }, { buf.lend(0, 1, 0) })
+    for late = 0, 3 do
+      assert.same({ (3 - late) * 100000, 0 }, { buf.lend(3, 100000, late) })
+    end
+    assert.same({ 0, 0 }, { buf.lend(3, 100, 0) }) -- not worth it
+    assert.same({ 0, 0 }, { buf.lend(3, 3 << 20, 3) })
+    assert.same({ 3 << 20, 0 }, { buf.lend(3, 3 << 20, 1) }) -- a limit
+    if not has_faults then return end
+    buf.fail_at(2, false)
+    assert.same({}, { buf.lend(3, 100000, 0) })
+  end)
+
   it("fails the n-th allocation and no other", function()
     if not has_faults then return pending("built without WS_FAULT") end
     buf.fail_at(3, false)

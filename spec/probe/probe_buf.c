@@ -4,6 +4,10 @@
  * zero(n)            what ws_mem_zero gave, as a string | nil
  * resize(s, n)       s copied into an allocation, resized to n -> string | nil
  * fail_at(n, every)  -> true where faults are compiled in
+ * lend(n, size, late) -> the pool's bytes when n blocks of this size that were
+ *                    lent have come back, the last `late` of them when the pool
+ *                    has gone, and how much less memory is used after all |
+ *                    nil without memory
  *
  * buffer:reserve(n), :reserve_exact(n), :append(s) -> boolean
  * buffer:write(s)    reserve_exact, write at the end, commit -> boolean
@@ -116,6 +120,32 @@ static int mem_resize(lua_State *L) {
   return 1;
 }
 
+#define LENT_MAX 16
+
+static int buf_lend(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 1), late = luaL_checkinteger(L, 3);
+  size_t size = (size_t)luaL_checkinteger(L, 2), before = ws_mem_used();
+  struct ws_buf_pool pool = {0};
+  struct ws_buf_return *to = NULL;
+  void *blocks[LENT_MAX];
+  lua_Integer i = 0;
+  luaL_argcheck(L, n <= LENT_MAX && late <= n, 1, "so many are not lent");
+  for (; i < n && (blocks[i] = ws_mem_alloc(size)); i++)
+    if (!(to = ws_buf_lend(&pool))) break;
+  if (i < n) {
+    if (!to) ws_mem_free(blocks[i]);
+    while (i--) ws_buf_come_back(pool.back, blocks[i], size);
+    ws_buf_pool_free(&pool);
+    return 0;
+  }
+  while (n > late) ws_buf_come_back(to, blocks[--n], size);
+  lua_pushinteger(L, (lua_Integer)pool.bytes);
+  ws_buf_pool_free(&pool);
+  while (n) ws_buf_come_back(to, blocks[--n], size);
+  lua_pushinteger(L, (lua_Integer)(before - ws_mem_used()));
+  return 2;
+}
+
 static int mem_fail_at(lua_State *L) {
   long n = (long)luaL_checkinteger(L, 1);
   lua_pushboolean(L, ws_mem_fail_at(n, lua_toboolean(L, 2)));
@@ -132,7 +162,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
   {"new", buf_new},         {"zero", mem_zero}, {"resize", mem_resize},
-  {"fail_at", mem_fail_at}, {NULL, NULL},
+  {"fail_at", mem_fail_at}, {"lend", buf_lend}, {NULL, NULL},
 };
 
 void probe_open_buf(lua_State *L) {

@@ -248,7 +248,35 @@ void ws_buf_pool_give(struct ws_buf_pool *pool, struct ws_buf *b) {
   *b = (struct ws_buf){0};
 }
 
+static void let_go(struct ws_buf_return *r) {
+  if (--r->refs == 0) ws_mem_free(r);
+}
+
 void ws_buf_pool_free(struct ws_buf_pool *pool) {
   while (pool->n) ws_buf_free(&pool->held[--pool->n]);
   pool->bytes = 0;
+  if (!pool->back) return;
+  pool->back->pool = NULL;
+  let_go(pool->back);
+  pool->back = NULL;
+}
+
+struct ws_buf_return *ws_buf_lend(struct ws_buf_pool *pool) {
+  struct ws_buf_return *r = pool->back;
+  if (!r) {
+    if (!(r = ws_mem_alloc(sizeof *r))) return NULL;
+    *r = (struct ws_buf_return){.refs = 1, .pool = pool};
+    pool->back = r;
+  }
+  r->refs++;
+  return r;
+}
+
+void ws_buf_come_back(struct ws_buf_return *to, void *block, size_t cap) {
+  struct ws_buf b = {.data = block, .cap = cap};
+  if (to->pool)
+    ws_buf_pool_give(to->pool, &b);
+  else
+    ws_buf_free(&b);
+  let_go(to);
 }

@@ -96,11 +96,14 @@ void ws_buf_free(struct ws_buf *b);
  * many bytes. */
 #define WS_POOL_TAUGHT (1024 * 1024)
 
+struct ws_buf_return;
+
 struct ws_buf_pool {
   struct ws_buf held[WS_POOL_BUFFERS];
   unsigned n;
   size_t bytes;
   size_t taught; /* of which size the allocator has seen one come and go */
+  struct ws_buf_return *back; /* a count of it; NULL: nothing was lent */
 };
 
 /* Exchanges b's memory for a held one of `cap` bytes at least; the bytes in
@@ -111,5 +114,18 @@ bool ws_buf_pool_take(struct ws_buf_pool *pool, struct ws_buf *b, size_t cap);
 void ws_buf_pool_give(struct ws_buf_pool *pool, struct ws_buf *b);
 
 void ws_buf_pool_free(struct ws_buf_pool *pool);
+
+/* Where buffers come back to that were lent to somebody who may outlive the
+ * pool; each holds a count of it. */
+struct ws_buf_return {
+  uint32_t refs;
+  struct ws_buf_pool *pool; /* NULL: it has been given back */
+};
+
+/* The pool's, with a count more; NULL without memory. */
+struct ws_buf_return *ws_buf_lend(struct ws_buf_pool *pool);
+
+/* A block of `cap` bytes at least that was lent so is not used any more. */
+void ws_buf_come_back(struct ws_buf_return *to, void *block, size_t cap);
 
 #endif

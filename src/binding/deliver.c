@@ -4,6 +4,7 @@
 
 #include "binding/anchors.h"
 #include "binding/conn_task.h"
+#include "binding/payload.h"
 #include "engine/conn_event.h"
 #include "engine/conn_flow.h"
 #include "engine/conn_read.h"
@@ -73,7 +74,7 @@ static int message_body(lua_State *L) {
     if (ev.type == WS_EVENT_MESSAGE) {
       lua_getiuservalue(L, 1, UV_ON_MESSAGE);
       lua_pushvalue(L, 1);
-      lua_pushlstring(L, (const char *)ev.data, ev.len);
+      ws_push_payload(L, c, &ev);
       lua_pushvalue(L, ev.opcode == WS_OP_TEXT ? 2 : 3);
     } else if ((n = push_rare(L, &ev)) < 0) {
       lua_settop(L, 3);

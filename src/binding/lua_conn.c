@@ -11,6 +11,7 @@
 #include "binding/lua_timer.h"
 #include "binding/lua_topic.h"
 #include "binding/lua_writer.h"
+#include "binding/payload.h"
 #include "binding/send_options.h"
 #include "binding/task.h"
 #include "binding/waiting.h"
@@ -199,7 +200,7 @@ static int push_message(lua_State *L, struct lua_conn *lc,
     ws_conn_release(&lc->c);
     return 4;
   }
-  lua_pushlstring(L, (const char *)ev->data, ev->len);
+  ws_push_payload(L, &lc->c, ev);
   lua_pushstring(L, ev->opcode == WS_OP_TEXT ? "text" : "binary");
   ws_conn_release(&lc->c);
   ws_conn_resume(&lc->c);

@@ -250,8 +250,8 @@ static bool has_message(struct ws_protocol *p) {
 
 /* Room for n bytes, when `come` are there with those kept before. The buffer
  * grows with what has come, never with what was announced; once an eighth is
- * there, the announcement is believed. It at least doubles in any case, or
- * many fragments would be copied as many times. */
+ * there, the announcement is believed, and a byte for a zero behind it. It at
+ * least doubles in any case, or many fragments would be copied as often. */
 static bool make_room(struct ws_protocol *p, size_t n, size_t come) {
   if (!has_message(p)) return false;
   struct ws_buf *b = &p->message->bytes;
@@ -259,10 +259,10 @@ static bool make_room(struct ws_protocol *p, size_t n, size_t come) {
   if (ws_buf_room(b) >= n) return true;
   bool is_believed = whole <= SIZE_MAX / 2 && come >= whole / 8;
   if (is_believed && p->env->pool &&
-      ws_buf_pool_take(p->env->pool, b, (size_t)whole))
+      ws_buf_pool_take(p->env->pool, b, (size_t)whole + 1))
     return true;
   if (is_believed && p->left >= b->len)
-    return ws_buf_reserve_exact(b, (size_t)p->left);
+    return ws_buf_reserve_exact(b, (size_t)p->left + 1);
   return ws_buf_reserve(b, n);
 }
 
