@@ -226,10 +226,12 @@ local function check_analyze()
   end
 end
 
--- What scan-build would say, without its pages.
+-- What scan-build would say, without its pages. One of clang's own headers,
+-- about shadow stacks, would be complained of: it is left out by its guard.
 local function check_scan()
   each_file("clang --analyze --analyzer-output text -Xclang"
-    .. " -analyzer-werror -Xclang -analyzer-opt-analyze-headers")
+    .. " -analyzer-werror -Xclang -analyzer-opt-analyze-headers"
+    .. " -D__CETINTRIN_H")
 end
 
 local function check_cppcheck()
