@@ -28,10 +28,18 @@ static int take_body(lua_State *L) {
   return ws_task_call(L, 2, NULL);
 }
 
+/* Without memory it was not called, and has no descriptor. */
+static void take_done(struct ws_task *t, bool ok) {
+  struct ws_io *io = t->st->loop.io;
+  int fd = (int)t->n;
+  (void)ok;
+  if (t->is_unbegun && fd >= 0) io->ops->close(io, fd);
+}
+
 /* The channel's function becomes a task. */
 static int start_taking(lua_State *L) {
   struct taking *t = lua_touserdata(L, 1);
-  if (lua_rawgeti(L, LUA_REGISTRYINDEX, t->w->channels) != LUA_TTABLE) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->w->channels);
   lua_pushlstring(L, t->channel.p, t->channel.n);
   if (lua_rawget(L, -2) != LUA_TFUNCTION) return 0;
   lua_pushlstring(L, t->bytes.p, t->bytes.n);
@@ -41,6 +49,9 @@ static int start_taking(lua_State *L) {
     lua_pushnil(L);
   struct ws_task *task = ws_task_new(t->w->st);
   if (!task) return luaL_error(L, "not enough memory");
+  task->n = (uint32_t)t->fd;
+  task->done = take_done;
+  task->is_untried = true;
   lua_pushcfunction(task->co, take_body);
   lua_xmove(L, task->co, 3);
   if (!ws_task_start_later(task, 3)) return luaL_error(L, "not enough memory");

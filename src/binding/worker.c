@@ -226,6 +226,14 @@ static void put_off(struct ws_worker *w, struct ws_slice bytes, const int *fds,
   ws_loop_again(&w->st->loop, &w->watch);
 }
 
+static int tell_why(char why[WS_WORKER_WHY_MAX], int error) {
+  snprintf(why, WS_WORKER_WHY_MAX, "%s",
+           error == -ETIMEDOUT ? "the supervisor does not answer"
+           : error == -EPIPE   ? "the supervisor is gone"
+                               : strerror(-error));
+  return error;
+}
+
 static int read_answer(struct ws_worker *w, const struct record *r,
                        struct ws_net_listen *what, int *key,
                        char why[WS_WORKER_WHY_MAX]) {
@@ -241,10 +249,7 @@ static int read_answer(struct ws_worker *w, const struct record *r,
     w->is_foreign = n[3];
     return 0;
   }
-  if (r->n_fds < 0) {
-    snprintf(why, WS_WORKER_WHY_MAX, "%s", strerror(EMFILE));
-    return -EMFILE;
-  }
+  if (is_good) return tell_why(why, r->n_fds < 0 ? -EMFILE : -EPROTO);
   snprintf(why, WS_WORKER_WHY_MAX, "%.*s", (int)r->rest.n, r->rest.p);
   return n[1] > 0 ? -(int)n[1] : -EIO;
 }
@@ -270,10 +275,7 @@ static int await_answer(struct ws_worker *w, struct ws_net_listen *what,
     r = ws_control_wait(&w->control, last - ws_loop_now(&w->st->loop));
     if (r == 0) r = ws_control_read(&w->control);
   } while (r == 0 || (r == -EAGAIN && ws_loop_now(&w->st->loop) < last));
-  bool is_late = r == -EAGAIN;
-  snprintf(why, WS_WORKER_WHY_MAX, "the supervisor %s",
-           is_late ? "does not answer" : "is gone");
-  return is_late ? -ETIMEDOUT : r;
+  return tell_why(why, r == -EAGAIN ? -ETIMEDOUT : r);
 }
 
 int ws_worker_listen(struct ws_worker *w, struct ws_net_listen *what, int *key,
@@ -289,10 +291,7 @@ int ws_worker_listen(struct ws_worker *w, struct ws_net_listen *what, int *key,
            what->backlog, is_unix ? 0 : what->port, what->unix_mode,
            is_unix ? "u" : "h");
   int r = tell(w, line, (struct ws_slice){place, strlen(place)}, NULL, 0);
-  if (r < 0) {
-    snprintf(why, WS_WORKER_WHY_MAX, "the supervisor is gone");
-    return r;
-  }
+  if (r < 0) return tell_why(why, r);
   return await_answer(w, what, key, why);
 }
 
@@ -337,7 +336,7 @@ static void publish(struct ws_worker *w, double now) {
 
 void ws_worker_turned(struct ws_state *st) {
   struct ws_worker *w = st->worker;
-  if (!w || ws_list_is_empty(&st->servers)) return;
+  if (ws_list_is_empty(&st->servers)) return;
   if (!w->is_ready && (st->is_served || !st->driver)) {
     w->is_ready = true;
     say(w, "ready");
