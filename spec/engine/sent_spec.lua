@@ -15,6 +15,18 @@ local function fail_at(n, every)
   if core.fail_at then core.fail_at(n, every or false) end
 end
 
+-- Two fragments, and what is done between them. True and what is sent as one
+-- message, a list of it or nothing.
+local function write(conn, pieces, between)
+  local writer, sent = conn:writer(), {}
+  if not writer then return true, {} end
+  for i, piece in ipairs(pieces) do
+    if writer:write(piece) then sent[#sent + 1] = piece end
+    if i == 1 and between then between() end
+  end
+  return true, writer:finish() and { table.concat(sent) } or {}
+end
+
 -- Each way: conn, a text that is its own, its server or nil -> was it sent; and
 -- what the peer gets of it, false or a list, nil for the text.
 local ways = {
@@ -34,26 +46,25 @@ local ways = {
   end,
   ping = function(conn) return conn:ping "payload", false end,
   fragments = function(conn, text)
-    local writer = conn:writer()
-    local ok = writer and writer:write(text:sub(1, 5))
-      and writer:write(text:sub(6))
-    return writer and writer:finish() and ok
+    return write(conn, { text:sub(1, 5), text:sub(6) })
   end,
   behind = function(conn, text)
-    local writer = conn:writer()
-    local first = writer and writer:write "frag"
-    local ok = writer and conn:send(text)
-    local is_whole = writer and writer:write "ments" and writer:finish()
-    return first and ok and is_whole, { "fragments", text }
+    local is_behind
+    local ok, sent = write(conn, { "frag", "ments" }, function()
+      is_behind = conn:send(text)
+    end)
+    if is_behind then sent[#sent + 1] = text end
+    return ok, sent
   end,
   -- it is still open when the turn ends
   slowly = function(conn, text)
-    local writer = conn:writer()
-    local first = writer and writer:write "frag"
-    local ok = writer and conn:send(text, "text", { ttl = 600 })
-    ws.sleep(0.002)
-    local is_whole = writer and writer:write "ments" and writer:finish()
-    return first and ok and is_whole, { "fragments", text }
+    local is_behind
+    local ok, sent = write(conn, { "frag", "ments" }, function()
+      is_behind = conn:send(text, "text", { ttl = 600 })
+      ws.sleep(0.002)
+    end)
+    if is_behind then sent[#sent + 1] = text end
+    return ok, sent
   end,
   subscribe = function(conn, _, server)
     return server and conn:subscribe "another", false
@@ -73,7 +84,8 @@ local lengths = { long = 70000 }
 local function ends(net, how, ended, got)
   local accepted, peer
   local options = { compression = how.compression or false,
-    max_queued = false, stall_timeout = false, keepalive_interval = false,
+    max_queued = how.room or false, on_full = how.on_full,
+    stall_timeout = false, keepalive_interval = false,
     close_timeout = 2, max_ratio = false, receive_queue = 1,
     on_message = function(c, message)
       assert(c == peer)
@@ -108,7 +120,8 @@ local function compare(got, due, is_all)
   end
 end
 
--- One session in which ways are taken one behind the other, in one turn. What
+-- One session in which ways are taken one behind the other, in one turn, or
+-- outside of turns (how.is_outside). What
 -- goes wrong (`harm`, with the network and who sends) does so before that, or
 -- when what was refused leaves (how.is_late), and until heal is called.
 local function session(list, how, harm, heal)
@@ -116,7 +129,7 @@ local function session(list, how, harm, heal)
   sim.new { seed = 1, buffer = 8192 }:run(function(net)
     local got, due = {}, {}
     local conn, peer, server = ends(net, how, ended, got)
-    while how.is_blocked and conn.buffered == 0 and #due < 20 do
+    while how.is_blocked == true and conn.buffered == 0 and #due < 20 do
       assert(conn:send(filler, "text", { compress = false }))
       due[#due + 1] = filler
       ws.sleep(0.01)
@@ -128,20 +141,28 @@ local function session(list, how, harm, heal)
       end
     end
     local function take(way)
-      local text = ("%s %d "):format(way, #due):rep((lengths[way] or 600) // 10)
+      local word = ("%s %d "):format(way, #due)
+      local text = word:rep((lengths[way] or 600) // #word + 1)
       local ok, what = ways[way](conn, text, not how.is_client and server)
       if not ok or what == false then return end
-      table.move(what or { text }, 1, what and #what or 1, #due + 1, due)
+      what = what or { text }
+      table.move(what, 1, #what, #due + 1, due)
     end
     local is_done, failure
-    ws.after(0.001, function() -- in one turn
+    local function act()
       if not how.is_late then harm(net, conn) end
       is_done, failure = pcall(function()
-        publish(("first "):rep(50))
+        publish(("first "):rep(how.is_blocked == "soon" and 5000 or 50))
         for _, way in ipairs(list) do take(way) end
         publish(("last "):rep(50))
       end)
-    end)
+    end
+    if how.is_outside then
+      act()
+      heal()
+    else
+      ws.after(0.001, act)
+    end
     ws.sleep(0.01)
     if not how.is_late then heal() end
     if not is_done then error(failure, 0) end
@@ -171,13 +192,14 @@ end
 local function nothing() end
 local compressed = { context_takeover = true, threshold = 5 }
 
--- Of servers and clients, which have no topics.
+-- Of servers and clients, which have no topics. The kernel takes all, or has
+-- taken all that it does, or has so with what is published first.
 local function each_circumstance(fn)
   for _, is_client in ipairs { false, true } do
     for _, compression in ipairs { false, compressed } do
-      for _, is_blocked in ipairs { false, true } do
+      for _, is_blocked in ipairs { false, true, "soon", "outside" } do
         local how = { is_client = is_client, compression = compression,
-          is_blocked = is_blocked }
+          is_blocked = is_blocked, is_outside = is_blocked == "outside" }
         local ok, why = pcall(fn, how)
         if not ok then
           error(("%s, compressed %s, blocked %s: %s"):format(
@@ -189,22 +211,23 @@ local function each_circumstance(fn)
   end
 end
 
-local names = {}
+local names, outside = {}, { "message", "long", "behind", "keyed" }
 for way in pairs(ways) do names[#names + 1] = way end
 table.sort(names)
 
 local function each_way(fn)
   each_circumstance(function(how)
-    for _, way in ipairs(names) do
+    for _, way in ipairs(how.is_outside and outside or names) do
       local ok, why = pcall(fn, way, how)
       if not ok then error(("%s: %s"):format(way, why), 0) end
     end
   end)
 end
 
+-- Behind a way one of those that depend on what was before.
 local function each_pair(fn)
   each_way(function(first, how)
-    for _, second in ipairs(names) do
+    for _, second in ipairs { "message", "fleeting", "slowly", "close" } do
       local ok, why = pcall(fn, { first, second }, how)
       if not ok then error(("%s: %s"):format(second, why), 0) end
     end
@@ -231,7 +254,7 @@ describe("what was said to be sent", function()
 
   it("arrives up to where the peer went", function()
     each_way(function(way, how)
-      for _, is_late in ipairs { false, how.is_blocked or nil } do
+      for _, is_late in ipairs { false, how.is_blocked and true } do
         how.is_late = is_late
         for _, n in ipairs { 1, 300, 2000, 70000 } do
           session({ way }, how, function(net, conn) net:reset(conn, n) end,
@@ -246,7 +269,7 @@ describe("what was said to be sent", function()
       .. " one on works" or "an allocation fails"), function()
       if not core.fail_at then return pending "built without WS_FAULT" end
       each_way(function(way, how)
-        for _, is_late in ipairs { false, how.is_blocked or nil } do
+        for _, is_late in ipairs { false, how.is_blocked and true } do
           how.is_late = is_late
           for n = 1, 14 do
             session({ way }, how, function() fail_at(n, every) end,
@@ -256,4 +279,18 @@ describe("what was said to be sent", function()
       end)
     end)
   end
+
+  -- In one turn more is sent than there is room for, with a peer that reads,
+  -- does not, or is gone; 300 bytes have room in any case.
+  it("arrives, or is refused where there is no room", function()
+    for _, on_full in ipairs { "reject", "close" } do
+      each_way(function(way, how)
+        if way == "long" then return end
+        how.room, how.on_full = 1000, on_full
+        session({ way, way, way, way, "message" }, how, nothing, nothing)
+        session({ way, way, way, "message" }, how,
+          function(net, conn) net:reset(conn) end, nothing)
+      end)
+    end
+  end)
 end)
