@@ -47,6 +47,7 @@
   _(faults) \
   _(reserve) \
   _(state) \
+  _(seam) \
   _(redis)
 /* clang-format on */
 #define DECLARE(name) \

@@ -26,7 +26,7 @@ static bool collect(struct ws_sim *s) {
   while (e != &s->hot) {
     struct ws_sim_socket *socket = WS_LIST_ENTRY(e, struct ws_sim_socket, hot);
     struct ws_watch *w = socket->watch;
-    uint8_t got = w ? w->want & ws_sim_ready(socket) : 0;
+    uint8_t got = w->want & ws_sim_ready(socket);
     e = e->next;
     if (!got) {
       ws_list_remove(&socket->hot);

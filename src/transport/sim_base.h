@@ -38,8 +38,8 @@ struct ws_sim_pipe {
 struct ws_sim_socket {
   struct ws_list hot; /* among those to be looked at */
   struct ws_sim *sim;
-  struct ws_sim_socket *peer;
-  struct ws_watch *watch; /* NULL: none */
+  struct ws_sim_socket *peer; /* of one that is connected, while it is */
+  struct ws_watch *watch;     /* NULL: none, and it is not hot */
   struct ws_sim_link link;
   struct ws_sim_pipe in;
   struct ws_address local, remote;

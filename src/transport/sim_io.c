@@ -91,7 +91,8 @@ static int io_adopt(struct ws_io *io, int fd) {
 
 static int io_accept(struct ws_io *io, int fd, struct ws_address *peer) {
   struct ws_sim_socket *at = find(io, fd);
-  if (!at || at->kind != WS_SIM_LISTENS) return -EBADF;
+  if (!at) return -EBADF;
+  if (at->kind != WS_SIM_LISTENS) return -EINVAL;
   if (ws_list_is_empty(&at->waiting)) return -EAGAIN;
   struct ws_sim_socket *socket =
     WS_LIST_ENTRY(at->waiting.next, struct ws_sim_socket, queued);

@@ -52,7 +52,7 @@ static void bytes_arrive(struct ws_sim_socket *to, size_t n) {
   if (to->fd >= 0 || to->is_queued) return;
   ws_buf_consume(&pipe->bytes, pipe->arrived); /* nobody is there */
   pipe->arrived = 0;
-  if (to->peer) send_mark(to->peer, WS_SIM_RESET);
+  send_mark(to->peer, WS_SIM_RESET);
 }
 
 static void arrive(struct ws_sim_socket *to, const struct ws_sim_piece *piece) {
@@ -90,14 +90,14 @@ static size_t room_of(const struct ws_sim_socket *to) {
 }
 
 bool ws_sim_has_room(const struct ws_sim_socket *from) {
-  return !from->peer || room_of(from->peer) > 0;
+  return room_of(from->peer) > 0;
 }
 
 static int judge(const struct ws_sim_socket *from) {
   if (from->error) return -from->error;
   if (from->has_ended) return -EPIPE;
-  if (from->kind != WS_SIM_CONNECTED) return -ENOTCONN;
-  return from->peer ? 0 : -EPIPE;
+  if (from->kind == WS_SIM_DIALS) return -EAGAIN;
+  return from->kind == WS_SIM_CONNECTED ? 0 : -EPIPE;
 }
 
 /* How many bytes are on their way; fewer without memory. */
@@ -133,7 +133,7 @@ ssize_t ws_sim_put(struct ws_sim_socket *from, const void *bytes, size_t n) {
 void ws_sim_end(struct ws_sim_socket *from) {
   if (from->has_ended || from->error) return;
   from->has_ended = true;
-  if (from->peer) send_mark(from->peer, WS_SIM_END);
+  send_mark(from->peer, WS_SIM_END);
 }
 
 void ws_sim_tear(struct ws_sim_socket *from, int error) {
@@ -149,6 +149,7 @@ ssize_t ws_sim_peek(struct ws_sim_socket *to, void *bytes, size_t n) {
   struct ws_sim_pipe *pipe = &to->in;
   if (!pipe->arrived) {
     if (to->error) return -to->error;
+    if (to->kind == WS_SIM_DIALS) return -EAGAIN;
     if (to->kind != WS_SIM_CONNECTED) return -ENOTCONN;
     return to->was_ended ? 0 : -EAGAIN;
   }
@@ -165,7 +166,7 @@ ssize_t ws_sim_take(struct ws_sim_socket *to, void *bytes, size_t n) {
   ws_buf_consume(&pipe->bytes, (size_t)r);
   pipe->arrived -= (size_t)r;
   if (!pipe->bytes.len) ws_buf_free(&pipe->bytes);
-  if (to->peer) ws_sim_stir(to->peer);
+  ws_sim_stir(to->peer);
   return r;
 }
 

@@ -17,7 +17,7 @@ void ws_sim_end(struct ws_sim_socket *from);
 /* It is torn: this end knows it, the other one will. */
 void ws_sim_tear(struct ws_sim_socket *from, int error);
 
-/* May bytes be sent? */
+/* May bytes be sent? Of one that is connected. */
 bool ws_sim_has_room(const struct ws_sim_socket *from);
 
 /* Nobody has the descriptor any more: what it leaves behind goes, or stays
