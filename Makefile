@@ -170,6 +170,8 @@ whole = $(BUILD)/evws_whole.so
 engine = $(BUILD)/evws_engine
 engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
   $(filter-out src/binding/%,$(sources)) bench/servers/engine.c)
+# And the least one that there can be.
+floor = $(BUILD)/evws_floor
 endif
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
@@ -207,6 +209,10 @@ $(engine): $(engine_objects) $(BUILD)/flags
 	@echo "  LINK $@"
 	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(engine_objects) \
 	  $(ws_libs) -lm $(LDLIBS)
+
+$(floor): $(BUILD)/bench/servers/floor.o $(BUILD)/flags
+	@echo "  LINK $@"
+	@$(CC) $(ws_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ws_libs) $(LDLIBS)
 
 $(whole): $(BUILD)/bench/counts/whole.o $(BUILD)/flags
 	@echo "  LINK $@"
@@ -376,9 +382,9 @@ fuzz_build = BUILD=build/fuzz SANITIZE=1 CC=$(FUZZ_CC) CFLAGS='-O2 -g \
 
 build-core: $(core) ; @:
 build-fuzz: $(fuzz_targets) ; @:
-build-all: $(core) $(probe) $(load) $(engine) ; @:
+build-all: $(core) $(probe) $(load) $(engine) $(floor) ; @:
 build-counts: $(core) $(load) $(engine) $(whole) ; @:
-build-bench: $(core) $(load) $(engine) ; @:
+build-bench: $(core) $(load) $(engine) $(floor) ; @:
 
 run-specs:
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \

@@ -2,7 +2,9 @@
  * frames unmasked where they were read. It refuses nothing, checks nothing,
  * limits nothing and knows no ping: what a server can cost at least.
  *
- *   floor PORT      /echo, and /broadcast to everyone there */
+ *   floor [PORT]    /echo, and /broadcast to everyone there; it prints its
+ *                   port, any free one by default */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -274,6 +276,10 @@ static int listen_on(const char *port) {
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 1024) < 0)
     fail("listen");
+  socklen_t size = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &size) < 0) fail("getsockname");
+  printf("%d\n", ntohs(a.sin_port));
+  fflush(stdout);
   return fd;
 }
 

@@ -1,5 +1,6 @@
 -- What a byte costs, whatever it comes in: CPU of the server, by pairs with the
--- shape that is as good as it gets.
+-- shape that is as good as it gets; and the same of the least server in C, who
+-- has what the kernel and the caches cost, and nothing else.
 
 local steady = require "bench.steady.kit"
 local kit = require "bench.scale.kit"
@@ -12,7 +13,7 @@ local usual = "--conns 10 --in-flight 16 --size 16384 /echo"
 local single = "--conns 10 --in-flight 16 --size 1 /echo"
 
 -- what: a load; size: the bytes of what it counts; than: what it is compared
--- with, and the bytes of that.
+-- with, and the bytes of that. The least server takes no fragments.
 local shapes = {
   { "64 messages of 16 KiB at a time",
     "--conns 10 --in-flight 64 --size 16384 /echo", 16384 },
@@ -28,16 +29,21 @@ local function of_byte(served, load, size, seconds)
     load)).cpu_us * 1e3 / size
 end
 
-local function compare(served, shape, options)
+local function compare(served, least, shape, options)
   local _, load, size, _, than, than_size = table.unpack(shape, 1, 6)
-  local ratios, costs = {}, {}
-  for i = 1, options.rounds do
-    local best = of_byte(served, than or usual, than_size or 16384,
+  local ratios, costs, leasts = {}, {}, {}
+  local function pair(who)
+    local best = of_byte(who, than or usual, than_size or 16384,
       options.seconds)
-    costs[i] = of_byte(served, load, size, options.seconds)
-    ratios[i] = costs[i] / best
+    local cost = of_byte(who, load, size, options.seconds)
+    return cost, cost / best
   end
-  return kit.at(costs, 0.5), kit.at(ratios, 0.5)
+  for i = 1, options.rounds do
+    costs[i], ratios[i] = pair(served)
+    if not than then leasts[i] = select(2, pair(least)) end
+  end
+  return kit.at(costs, 0.5), kit.at(ratios, 0.5), not than
+    and kit.at(leasts, 0.5)
 end
 
 -- One that takes nothing for a while costs the others nothing.
@@ -55,22 +61,25 @@ local function slow_reader(served, options)
 end
 
 function bytes.run(print_row, options)
-  local function tell(what, cost, ratio, than)
+  local function tell(what, cost, ratio, least, than)
     print_row(what, ("%.2f"):format(cost), ("%.2f of %s"):format(ratio, than),
-      ratio <= MOST and "yes" or "no")
+      least and ("%.2f"):format(least) or "–", ratio <= MOST and "yes" or "no")
   end
   print ""
   print_row("what a byte comes in", "ns of CPU", "beside",
-    ("at most %.1f"):format(MOST))
-  print_row("---", "---:", "---", "---")
-  local served = steady.serve()
+    "the least server's", ("at most %.1f"):format(MOST))
+  print_row("---", "---:", "---", "---:", "---")
+  local served, least = steady.serve(), steady.floor()
   for _, shape in ipairs(shapes) do
-    local cost, ratio = compare(served, shape, options)
-    tell(shape[1], cost, ratio, shape[4] or "16 messages of 16 KiB at a time")
+    local cost, ratio, of_least = compare(served, least, shape, options)
+    tell(shape[1], cost, ratio, of_least,
+      shape[4] or "16 messages of 16 KiB at a time")
   end
   local cost, ratio = slow_reader(served, options)
-  tell("1 KiB to 100, one of whom takes nothing", cost, ratio, "all take it")
+  tell("1 KiB to 100, one of whom takes nothing", cost, ratio, nil,
+    "all take it")
   served:stop()
+  least:stop()
 end
 
 return bytes

@@ -3,6 +3,7 @@
 --
 --   steady.serve(...) -> served         bench/servers/steady.lua with these
 --                                       arguments: served.port, served:stop()
+--   steady.floor() -> served            the least server in C (floor.c)
 --   steady.load(served, options) -> { name = number }   what evws_load says;
 --     options: as bench/load/main.c has them ("--size 20"), and the path
 --   steady.beside(served, options) -> load   the same, on the core of the load
@@ -24,6 +25,12 @@ end
 function steady.serve(...)
   local self = kit.spawn(on_core(0) .. table.concat({ kit.lua,
     "bench/servers/steady.lua", ... }, " "))
+  self.port = tonumber((self:read()))
+  return self
+end
+
+function steady.floor()
+  local self = kit.spawn(("%s%s/evws_floor"):format(on_core(0), kit.build))
   self.port = tonumber((self:read()))
   return self
 end
