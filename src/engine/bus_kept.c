@@ -258,9 +258,11 @@ void ws_reader_want(struct ws_reader *r, struct ws_server *s,
   ws_redis_fail(&r->link->sub, "out of memory");
 }
 
-static bool send_read(struct ws_reader *r, const struct ws_read *read) {
-  struct ws_kept *k =
-    read->server ? ws_sync_wants(read->server, name_of(read)) : NULL;
+static bool send_read(struct ws_reader *r, struct ws_read *read) {
+  struct ws_kept *k = NULL;
+  read->number = ++r->n_reads;
+  if (read->server)
+    k = ws_sync_wants(read->server, name_of(read), read->number);
   if (!k) return false;
   size_t most = sizeof read_script + 1024 + 2 * read->topic->len;
   bool ok = ws_buf_reserve(&r->command, most) &&
@@ -301,6 +303,12 @@ static struct ws_reader *reader_of(struct ws_asked *who) {
   return WS_LIST_ENTRY(who, struct ws_reader, asked);
 }
 
+static void check_wanted(struct ws_read *read) {
+  if (read->server &&
+      !ws_sync_is_read(read->server, name_of(read), read->number))
+    read->server = NULL;
+}
+
 static void on_payload(struct ws_reader *r, const struct ws_read *read,
                        struct ws_slice bytes) {
   struct ws_carried c;
@@ -328,6 +336,7 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
   }
   if (!read || !read->server || r->has_failed) return;
   if (item->depth == 1 && item->index == 0) {
+    check_wanted(read);
     r->epoch.len = r->epoch.off = 0;
     if (ws_buf_append(&r->epoch, item->text.p, item->text.n)) return;
     ws_redis_fail(redis, "out of memory");
@@ -368,6 +377,7 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
   (void)redis;
   if (!read) return;
   shift(&r->sent, &r->sent_end);
+  check_wanted(read);
   if (read->server && r->has_failed) {
     put_off(r, read);
     r->has_failed = r->has_more = r->has_got = false;

@@ -10,8 +10,9 @@
 /* A topic of a server whose history is to be read. */
 struct ws_read {
   struct ws_read *next;
-  struct ws_server *server; /* NULL: it is gone */
+  struct ws_server *server; /* NULL: it is gone, or wants it no more */
   struct ws_text *topic;
+  uint64_t number; /* of what was asked */
 };
 
 /* Who reads from one link: what is to be asked, and what has been, in the
@@ -21,6 +22,7 @@ struct ws_reader {
   struct ws_link *link;
   struct ws_read *due, *sent, **due_end, **sent_end;
   struct ws_read *refused, **refused_end; /* to be read once more */
+  uint64_t n_reads;
   struct ws_timer again;
   struct ws_asked keeping;
   struct ws_list receipts;   /* by their numbers */

@@ -69,6 +69,7 @@ struct ws_kept {
   uint64_t sync_top;      /* where it is there, */
   uint64_t before;        /* and was when somebody came: only kept */
   uint64_t told;          /* who came while it was being read knew of this */
+  uint64_t reading;       /* the first reading since somebody came; 0: none */
   struct ws_ahead_message *ahead; /* these, which wait for what is before */
   size_t ahead_bytes;
   char epoch[WS_EPOCH_LEN];

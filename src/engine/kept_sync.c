@@ -97,7 +97,8 @@ bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name) {
   return k && k->is_new && !k->is_asked && !k->is_refused && k->topic->n_far;
 }
 
-struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
+struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name,
+                              uint64_t number) {
   struct ws_kept *k = ws_sync_copy(s, name);
   if (!k) return NULL;
   k->is_due = false;
@@ -106,9 +107,16 @@ struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name) {
     return NULL;
   }
   k->is_asked = true;
+  if (!k->reading) k->reading = number;
   k->is_short = k->is_stuck = false;
   for (struct ws_ahead_message *m = k->ahead; m; m = m->next) m->is_old = true;
   return k;
+}
+
+bool ws_sync_is_read(const struct ws_server *s, struct ws_slice name,
+                     uint64_t number) {
+  const struct ws_kept *k = ws_sync_copy(s, name);
+  return k && k->reading && k->reading <= number;
 }
 
 static void tell_reset(struct ws_server *s, struct ws_kept *k,

@@ -23,9 +23,15 @@ struct ws_kept *ws_sync_copy(const struct ws_server *s, struct ws_slice name);
 /* Has somebody come to it, and nobody asked yet where it is? */
 bool ws_sync_is_new(const struct ws_server *s, struct ws_slice name);
 
-/* What is known here of a topic whose rest is read now: where it is, and the
- * rule. NULL: nobody wants it. */
-struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name);
+/* What is known here of a topic whose rest is read now, the number-th time:
+ * where it is, and the rule. NULL: nobody wants it. */
+struct ws_kept *ws_sync_wants(struct ws_server *s, struct ws_slice name,
+                              uint64_t number);
+
+/* Is that for those who want it now? What was read for others, who have left,
+ * does not say where it was when somebody came. */
+bool ws_sync_is_read(const struct ws_server *s, struct ws_slice name,
+                     uint64_t number);
 
 /* What was read: first the epoch and the last offset there, then the messages
  * behind what was known, by their offsets, then that this was all. A message

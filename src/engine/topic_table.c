@@ -181,6 +181,7 @@ void ws_topic_unwant(struct ws_topics *ts, struct ws_topic *t) {
   if (k) {
     k->is_synced = k->is_asked = k->is_refused = false;
     k->is_new = true;
+    k->reading = 0;
     ws_ahead_free(k);
   }
   carrier->calls->unwant(carrier, s, name_of(base));
