@@ -27,6 +27,12 @@ SHOWN FILE *fopen(const char *path, const char *mode) {
   NEXT(fopen, path, mode);
 }
 
+/* As OpenSSL calls it. */
+SHOWN FILE *fopen64(const char *path, const char *mode) {
+  if (probe_fails(FOPEN)) return NULL;
+  NEXT(fopen64, path, mode);
+}
+
 SHOWN int kill(pid_t pid, int signum) {
   if (probe_fails(KILL)) return -1;
   NEXT(kill, pid, signum);
