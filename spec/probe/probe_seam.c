@@ -4,7 +4,7 @@
  * new("kernel") or new("sim"[, { delay=, buffer=, limit= }]) -> seam
  * seam(name, ...) -> what the call returns, 0 and up, or nil and an error as
  *   text; names and what they take:
- *   socket([family])  4, 6 or "unix"
+ *   socket([family[, datagrams]])  4, 6, or 1 for Unix sockets
  *   bind(fd, address, port), connect(fd, address, port)   or a path
  *   listen(fd, backlog), accept(fd), adopt(fd), close(fd), hangup(fd)
  *   shutdown(fd[, both]), sockname(fd) -> port
@@ -102,11 +102,12 @@ static struct ws_address address_at(lua_State *L, int arg) {
 
 static int call_socket(lua_State *L, struct ws_io *io) {
   lua_Integer family = luaL_optinteger(L, 3, 4);
-  return push_result(L, io->ops->socket(io,
-                                        family == 4   ? AF_INET
-                                        : family == 6 ? AF_INET6
-                                                      : AF_UNIX,
-                                        SOCK_STREAM));
+  return push_result(
+    L, io->ops->socket(io,
+                       family == 4   ? AF_INET
+                       : family == 6 ? AF_INET6
+                                     : AF_UNIX,
+                       lua_toboolean(L, 4) ? SOCK_DGRAM : SOCK_STREAM));
 }
 
 static int call_bind(lua_State *L, struct ws_io *io) {

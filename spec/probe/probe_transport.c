@@ -14,6 +14,9 @@
  *   is it loopback?   mapped: an IPv4 address inside of IPv6
  * unix(path)             -> does it fit?
  *
+ * part(loop, fd, bytes, seconds)   bytes are sent by a stream that is given so
+ *   long to end well (parting.h), and is closed
+ *
  * lookup(loop, host, port, fn) -> lookup, is it known already
  *   fn(lookup) in a turn otherwise
  * lookup:answer() -> list of addresses ("1.2.3.4 80", "fe80::1 80 in 1" with
@@ -35,6 +38,7 @@
 #include "probe_loop.h"
 #include "transport/linger.h"
 #include "transport/net.h"
+#include "transport/parting.h"
 
 #define LOOKUP "probe.lookup"
 #define BYTES_MAX 65536
@@ -316,6 +320,26 @@ static int transport_stop_lingers(lua_State *L) {
   return 0;
 }
 
+static void on_nothing(struct ws_watch *w) {
+  w->got = 0;
+}
+
+static void on_no_more(struct ws_late *l) {
+  (void)l;
+}
+
+static int transport_part(lua_State *L) {
+  struct ws_loop *loop = &probe_loop_check(L, 1)->loop;
+  struct ws_stream s;
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 3, &n);
+  double seconds = luaL_checknumber(L, 4);
+  ws_stream_init(&s, loop, check_fd(L, 2), on_nothing, on_no_more);
+  if (n) ws_stream_write(&s, NULL, 0, (const uint8_t *)bytes, n);
+  ws_parting(&s, seconds);
+  return 0;
+}
+
 static const luaL_Reg methods[] = {
   {"answer", lookup_answer},
   {"cancel", lookup_cancel},
@@ -337,6 +361,7 @@ static const luaL_Reg functions[] = {
   {"unix", transport_unix},
   {"lookup", transport_lookup},
   {"linger", transport_linger},
+  {"part", transport_part},
   {"lingers", transport_lingers},
   {"stop_lingers", transport_stop_lingers},
   {NULL, NULL},

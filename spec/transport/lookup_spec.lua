@@ -66,8 +66,9 @@ describe("a look-up", function()
   end)
 
   it("takes nothing else for localhost", function()
-    for _, name in ipairs { "xlocalhost", "localhost.x", "localhost..",
-      ".localhost", "local.host", "localhos", "localhost.localdomain" } do
+    for _, name in ipairs { "xlocalhost", "notlocalhost", "localhost.x",
+      "localhost..", ".localhost", "local.host", "localhos",
+      "localhost.localdomain" } do
       set_name(name, { "192.0.2.7" })
       local found
       local _, is_known = transport.lookup(loop, name, 80, function(self)
@@ -420,6 +421,11 @@ describe("a look-up", function()
         n[family] = n[family] + 1
       end
       assert.same({ v4 = 32, v6 = 32 }, n)
+      list = addresses("192.0.2.%d", 40)
+      table.move(addresses("2001:db8::%d", 60), 1, 60, #list + 1, list)
+      local got_first = found(list)
+      assert.same({ "192.0.2.32 80", "2001:db8::1 80", 64 },
+        { got_first[32], got_first[33], #got_first })
       list = addresses("2001:db8::%d", 100)
       list[101] = "192.0.2.1"
       local got = found(list)

@@ -181,9 +181,9 @@ describe("without memory", function()
         certificate = tls.file "localhost.pem",
         key = tls.file "localhost.key" } })
       local function dial()
-        return ws.connect("wss://localhost:" .. server.port, { tls = { ca = ca },
-          proxy = "https://localhost:" .. port, proxy_tls = { ca = ca },
-          timeout = 5 * t.factor })
+        return ws.connect("wss://localhost:" .. server.port, {
+          tls = { ca = ca }, proxy = "https://localhost:" .. port,
+          proxy_tls = { ca = ca }, timeout = 5 * t.factor })
       end
       -- the buffers of what carries another are the last that are made
       local failed, opened = 0, 0

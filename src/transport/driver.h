@@ -35,9 +35,6 @@ struct ws_ev;
 struct ws_ev *ws_ev_new(bool is_default, void (*turn)(void *), void *arg);
 void ws_ev_free(struct ws_ev *e);
 
-/* In a forked child the epoll descriptor still belongs to the parent. */
-void ws_ev_forked(struct ws_ev *e);
-
 struct ws_io *ws_ev_io(struct ws_ev *e);
 
 /* The loop whose ready list is filled. */

@@ -254,10 +254,6 @@ void ws_ev_free(struct ws_ev *e) {
   ws_mem_free(e);
 }
 
-void ws_ev_forked(struct ws_ev *e) {
-  ev_loop_fork(e->ev);
-}
-
 struct ws_io *ws_ev_io(struct ws_ev *e) {
   return &e->io;
 }

@@ -146,7 +146,7 @@ static void close_all(struct ws_io *io, const int *fds, int n) {
  * that the machine does not have is left out, unless it is the only one. */
 static int open_all(struct ws_io *io, struct ws_net_listen *what,
                     struct ws_address *list, int n, int *fds) {
-  bool is_every = what->host && strcmp(what->host, "*") == 0;
+  bool is_every = strcmp(what->host, "*") == 0;
   int opened = 0, error = -EADDRNOTAVAIL, port = what->port;
   for (int i = 0; i < n; i++) {
     struct ws_address bound;

@@ -49,8 +49,12 @@ static bool refuse(char *why, const char *what, const char *path,
  * own would not help. */
 static const char *reason(void) {
   unsigned long e = ERR_peek_error();
+  static const char none[] = "it holds no such thing in PEM form";
   if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
-    return "it holds no such thing in PEM form";
+    return none;
+#ifdef ERR_LIB_OSSL_DECODER
+  if (ERR_GET_LIB(e) == ERR_LIB_OSSL_DECODER) return none; /* "unsupported" */
+#endif
   const char *text = ERR_reason_error_string(e);
   return text ? text : "it cannot be read";
 }
