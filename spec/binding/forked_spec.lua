@@ -131,10 +131,11 @@ describe("a forked copy of a process", function()
       "server:publish('kept', 'x')",
       "server:broadcast('x')", "server:hear('kept', print)",
       "server:history('kept')", "server:reset('kept')",
-      "backplane:publish('kept', 'x')", "kept:terminate()",
+      "backplane:publish('kept', 'x')", "backplane:presence('kept')",
+      "backplane:history('kept')", "kept:terminate()",
       "backplane:close()", "timer:cancel()", "task:cancel()" } do
       list[i] = ("log(said(function() return %s end))"):format(call)
-      wanted[i] = i < 13 and "nil closed" or "true"
+      wanted[i] = i < 15 and "nil closed" or "true"
     end
     wanted[#wanted + 1] = "open 1"
     expect(wanted, run(("fork(function() %s " .. [[

@@ -129,7 +129,8 @@ void ws_anchor_each(lua_State *L, struct ws_state *st,
 /* conn.send "x": what the method was called as, where that is known. */
 static const char *called_as(lua_State *L) {
   lua_Debug ar;
-  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar)) return NULL;
+  lua_getstack(L, 0, &ar); /* ours, which has been called */
+  lua_getinfo(L, "n", &ar);
   return ar.name && strcmp(ar.namewhat, "field") == 0 ? ar.name : NULL;
 }
 

@@ -138,7 +138,7 @@ static void tell_all(struct ws_state *st, const struct ws_share *share) {
   const struct ws_list *e = st->backplanes.next;
   for (; e != &st->backplanes; e = e->next) {
     struct lua_backplane *lb = WS_LIST_ENTRY(e, struct lua_backplane, link);
-    if (lb->bus.n_links) ws_backplane_tell(share, &lb->bus);
+    ws_backplane_tell(share, &lb->bus);
   }
 }
 

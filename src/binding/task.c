@@ -1,6 +1,7 @@
 /* task.c: the coroutine pool, waiting and waking. */
 #include "binding/task.h"
 
+#include <assert.h>
 #include <math.h>
 #include <signal.h>
 
@@ -255,8 +256,8 @@ static void on_job(struct ws_job *job) {
 /* ---- waking ---- */
 
 static void unlink_from(struct ws_task **list, struct ws_task *t) {
-  while (*list && *list != t) list = &(*list)->next;
-  if (*list) *list = t->next;
+  while (*list != t) list = &(*list)->next;
+  *list = t->next;
   t->next = NULL;
 }
 
@@ -280,7 +281,7 @@ void ws_task_wake(struct ws_task *t, enum ws_wake why) {
 }
 
 void ws_task_wake_now(struct ws_task *t, enum ws_wake why) {
-  if (t->woken != WS_WAKE_NONE) return;
+  assert(t->woken == WS_WAKE_NONE); /* it stood in a list */
   settle(t, why);
   if (!t->co || t->st->current) {
     if (t->co) ws_loop_job(&t->st->loop, &t->job);

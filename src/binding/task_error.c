@@ -100,7 +100,7 @@ void ws_task_error(const struct ws_task *failed, lua_State *from) {
   struct ws_state *st = failed->st;
   struct lua_conn *lc = failed->conn;
   struct ws_task *t = failed->is_error ? NULL : ws_task_new(st);
-  bool has_room = t && lua_checkstack(t->co, 8) && lua_checkstack(from, 1);
+  bool has_room = t && lua_checkstack(from, 1);
   if (t && !has_room) ws_task_discard(t);
   if (has_room) {
     t->is_error = true;
