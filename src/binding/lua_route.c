@@ -69,14 +69,14 @@ static void add_route(lua_State *L, struct ws_server *s, int pattern,
 }
 
 static void read_path(lua_State *L, struct ws_server *s) {
-  const char *why, *path = lua_tostring(L, -1);
+  const char *why;
   struct ws_slice pattern;
   if (lua_type(L, -1) != LUA_TSTRING)
     luaL_error(L, "bad option 'path' (string expected, got %s)",
                ws_option_got(L, -1));
   pattern.p = lua_tolstring(L, -1, &pattern.n);
   if (!ws_router_is_pattern(pattern, &why))
-    luaL_error(L, "bad option 'path' ('%s': %s)", path, why);
+    luaL_error(L, "bad option 'path' ('%s': %s)", pattern.p, why);
   if (!ws_route_serve_first(s, pattern)) luaL_error(L, "not enough memory");
 }
 

@@ -38,7 +38,9 @@ static void push_text(lua_State *L, int index) {
 static void push_cut(lua_State *L, struct ws_slice text) {
   bool is_long = text.n > PATH_SHOWN;
   lua_pushlstring(L, text.p, is_long ? PATH_SHOWN : text.n);
-  if (is_long) lua_pushfstring(L, "%s...", lua_tostring(L, -1));
+  if (!is_long) return;
+  lua_pushliteral(L, "...");
+  lua_concat(L, 2);
 }
 
 /* "in on_message of /ws: ", or of a request: "in on_request of GET /x: ". */
