@@ -28,7 +28,8 @@ describe("at the edge", function()
     local server = t.listen {}
     local conn = kit.pair()
     for _, seconds in ipairs { -1, nan, -math.huge } do
-      for _, call in ipairs { { ws.sleep, seconds }, { ws.after, seconds, note },
+      for _, call in ipairs { { ws.sleep, seconds },
+        { ws.after, seconds, note },
         { conn.receive, conn, seconds }, { conn.wait, conn, seconds },
         { conn.after, conn, seconds, note },
         { server.close, server, seconds } } do
@@ -79,7 +80,8 @@ describe("at the edge", function()
   end)
 
   it("a history is not reset inside of a view", function()
-    local conn, raw, server = kit.pair { history = { a = { size = 9, ttl = 9 } } }
+    local conn, raw, server = kit.pair {
+      history = { a = { size = 9, ttl = 9 } } }
     local why
     server:view("v", function(message)
       why = raised(server.reset, server, "a")
@@ -134,7 +136,7 @@ describe("at the edge", function()
   end)
 
   it("the hosts of who listens on this machine alone are its names", function()
-    for host, is_local in pairs { ["127.0.0.1"] = true, ["127.1.2.3"] = true } do
+    for _, host in ipairs { "127.0.0.1", "127.1.2.3" } do
       local server = t.listen { host = host, hosts = "auto" }
       local function status(name)
         local raw = t.raw(server, { address = host })
@@ -142,7 +144,7 @@ describe("at the edge", function()
         raw:close()
         return got
       end
-      assert.same({ is_local and 101, 101, 101, 421 }, { status "localhost",
+      assert.same({ 101, 101, 101, 421 }, { status "localhost",
         status "a.localhost", status "[::1]", status "other.test" })
     end
     -- of another address every name is welcome; and it is not of this machine
@@ -245,7 +247,6 @@ describe("at the edge", function()
     local conn, _, server = kit.pair()
     t.pump(server.close, server)
     t.wait(function() return conn.state == "closed" end)
-    conn, server = conn, nil
     collectgarbage()
     for _, wish in ipairs { { presence = "x" }, { view = "v" }, { wait = 1 },
       { recover = {} } } do

@@ -1,6 +1,6 @@
 -- What an object of evws does in a finalizer that runs when the state of evws
 -- has been closed: at the end of a script, of what was made before evws was
--- loaded. Nothing crashes, nothing hangs, and each call says so or does nothing.
+-- loaded. Nothing crashes or hangs, and each call says so or does nothing.
 
 local child = require "spec.helper.child"
 local redis = require "spec.helper.redis"
@@ -27,9 +27,9 @@ local function run(script)
 end
 
 describe("when the state of evws is closed", function()
-  it("a queue can be put to and taken from, and wakes nobody", function()
-    assert.same({ "take: true one", "put: true nil closed", "close: true true" },
-      run [[
+  it("a queue is closed, can be taken from, and wakes nobody", function()
+    assert.same({ "take: true one", "put: true nil closed",
+      "close: true true" }, run [[
         local queue, full = ws.queue(4), ws.queue(1)
         full:put "one"
         ws.spawn(function() queue:take() end)
