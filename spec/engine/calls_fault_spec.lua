@@ -63,6 +63,38 @@ describe("when a call of the system fails,", function()
           t.wait(function() return server.connections == 1 end, "the end")
         end
       end
+      -- nor where there is no memory for the timer that it is tried again by
+      local core = require "evws.core"
+      if not core.fail_at then return log "done" end
+      for _ = 1, 20 do
+        ws.after(1000, function() end)
+        fail("accept", E.PERM)
+        local raw = t.raw(server)
+        core.fail_at(1, true)
+        for _ = 1, 3 do pcall(t.turn) end
+        core.fail_at(0, false)
+        t.wait(function() return faults.hits() > 0 end, "the fault")
+        heal "accept"
+        raw:close() -- it may have been refused
+        t.open(server):close()
+      end
+    ]])
+  end)
+
+  it("who was let go makes room for who comes", function()
+    run(errors .. [[
+      ws.log = function() end
+      local server = t.listen { on_message = t.echo }
+      local gone = t.open(server)
+      gone:send(t.close_frame(1000))
+      gone:expect_close(1000) -- and does not end its half
+      t.wait(function() return server.connections == 0 end, "the end")
+      fail("accept", E.MFILE)
+      local raw = t.open(server)
+      equal(1, faults.hits())
+      raw:send(t.frame("text", "hello")):expect_frame("text", "hello")
+      gone:close()
+      raw:close()
     ]])
   end)
 
@@ -224,10 +256,6 @@ describe("when a call of the system fails,", function()
         function(s) return s:hear("a", print) end,
         function(_, conn) return conn:subscribe "a" end,
       }
-      -- what has been drawn already is used up
-      local function drain()
-        for _ = 1, 300 do ws.random(4) end
-      end
       for i, call in ipairs(calls) do
         local server, conn, raw = fresh(kept)
         fail("getrandom", E.NOSPC, true)
@@ -238,6 +266,38 @@ describe("when a call of the system fails,", function()
         assert(call(server, conn), i)
         raw:close()
       end
+      -- how many there are of an address; who is not counted is not let in
+      local server = t.listen { max_per_address = 5 }
+      local sink = t.listen { on_message = function() end }
+      local own = assert(ws.connect(t.url_of(sink), { max_queued = false }))
+      local function drain() -- and what has been drawn already is used up
+        fail("getrandom", E.NOSPC, true)
+        for i = 1, 300 do
+          if not own:send "x" then break end
+          assert(i < 300)
+        end
+      end
+      drain()
+      local refused = t.raw(server)
+      t.wait(function() return faults.hits() > 1 end, "the fault")
+      heal "getrandom"
+      local ok, status = pcall(refused.upgrade, refused)
+      assert(not ok or status ~= 101)
+      t.open(server)
+      -- and the keys of messages that wait
+      own = assert(ws.connect(t.url_of(sink), { max_queued = false }))
+      local conn
+      local slow = t.listen { on_open = function(c) conn = c end,
+        max_queued = false }
+      local raw = t.open(slow, { rcvbuf = 4096 })
+      while conn.buffered == 0 do conn:send(("x"):rep(100000)) end
+      drain()
+      local sent, why = conn:send("m", "text", { key = "k" })
+      heal "getrandom"
+      assert(not sent and type(why) == "string")
+      t.wait(function() return slow.connections == 0 end, "the end")
+      raw:close()
+      own:close()
     ]])
   end)
 

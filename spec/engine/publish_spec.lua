@@ -337,3 +337,41 @@ describe("what was missed", function()
     end)
   end
 end)
+
+describe("who hears a topic", function()
+  after_each(t.cleanup)
+
+  it("hears nothing behind its end, whoever else has the topic", function()
+    for _, then_what in ipairs { "nobody", "a subscriber", "another" } do
+      with({ {} }, {}, function(server, m)
+        local heard = {}
+        local hearer = server:hear("a", function(text)
+          heard[#heard + 1] = text
+        end)
+        server:publish("a", "never heard")
+        hearer:cancel()
+        if then_what == "a subscriber" then m[1].conn:subscribe "a" end
+        if then_what == "another" then
+          server:hear("a", function(text) heard[#heard + 1] = text end)
+        end
+        ws.sleep(0.01)
+        assert.same({}, heard)
+      end)
+    end
+  end)
+
+  it("may end the others that have not heard yet", function()
+    with({ {} }, {}, function(server)
+      local hearers, heard = {}, 0
+      for i = 1, 3 do
+        hearers[i] = server:hear("a", function()
+          heard = heard + 1
+          for k = 1, 3 do hearers[k]:cancel() end
+        end)
+      end
+      server:publish("a", "m")
+      ws.sleep(0.01)
+      assert.equal(1, heard)
+    end)
+  end)
+end)

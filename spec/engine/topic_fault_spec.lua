@@ -151,6 +151,23 @@ describe("topics without memory", function()
     return queue
   end
 
+  it("are heard of later where it was one message", function()
+    with(function(s)
+      local heard = {}
+      s.server:hear("plain", function(m) heard[#heard + 1] = m end)
+      s.net:advance(1)
+      local queue = hog()
+      s.server:publish("plain", "only")
+      fail_at(1, true)
+      s.net:advance(0.05)
+      fail_at(0)
+      s.server:publish("plain", "and another")
+      s.net:advance(1)
+      assert.same({ "only", "and another" }, heard)
+      queue:close()
+    end)
+  end)
+
   it("are heard of later, by each once, in order", function()
     with(function(s)
       local heard = { {}, {}, {} }
