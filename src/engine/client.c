@@ -433,10 +433,8 @@ void ws_client_again(struct ws_conn *c, const struct ws_client_request *what) {
   c->is_told = false;
   c->code = 1006;
   c->cause = NULL;
-  if (c->rare) {
-    c->rare->reason_len = 0;
-    c->rare->status = 0;
-  }
+  c->rare->reason_len = 0; /* who comes again has it */
+  c->rare->status = 0;
   if (cl)
     begin(c, cl, what);
   else

@@ -1,6 +1,7 @@
 /* conn_base.c: what is known of a connection, and the marks of its end. */
 #include "engine/conn_base.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct ws_rare *ws_conn_rare(struct ws_conn *c) {
@@ -27,7 +28,7 @@ enum ws_err ws_conn_set_reason(struct ws_conn *c, const void *reason,
   struct ws_rare *r;
   if (n == 0) return WS_OK;
   if (!(r = ws_conn_rare(c))) return WS_ERR_MEMORY;
-  if (n > sizeof r->reason) n = sizeof r->reason;
+  assert(n <= sizeof r->reason);
   memcpy(r->reason, reason, n);
   r->reason_len = (uint8_t)n;
   return WS_OK;

@@ -111,5 +111,5 @@ void ws_conn_on_deadline(struct ws_deadline *d) {
     judge_unheard(c);
     judge_unread(c);
   }
-  if (c->state != WS_CONN_PENDING && !c->is_freed) ws_conn_update(c);
+  ws_conn_update(c);
 }

@@ -4,6 +4,7 @@
  * stands (5.5.1), and what was kept behind it is lost with it. */
 #include "engine/conn_writer.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "engine/conn_flow.h"
@@ -13,7 +14,8 @@
 enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
                                  uint32_t *id) {
   struct ws_rare *r;
-  if (!ws_conn_can_send(c) || c->has_writer) return WS_ERR_CLOSED;
+  if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
+  assert(!c->has_writer);
   if (c->ahead) c->ahead->calls->catch_up(c);
   if (c->is_held) ws_conn_follow(c, true); /* it would pass them by */
   if (!ws_conn_can_send(c)) return WS_ERR_CLOSED;
@@ -31,7 +33,8 @@ bool ws_conn_writer_is_open(const struct ws_conn *c, uint32_t id) {
 }
 
 void ws_conn_writer_set_by(struct ws_conn *c, const void *by) {
-  if (c->has_writer) c->rare->writing.by = by;
+  assert(c->has_writer);
+  c->rare->writing.by = by;
 }
 
 bool ws_conn_writer_is_by(const struct ws_conn *c, const void *by) {
@@ -40,7 +43,8 @@ bool ws_conn_writer_is_by(const struct ws_conn *c, const void *by) {
 
 enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
                                  const void *data, size_t len) {
-  if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
+  assert(ws_conn_writer_is_open(c, id));
+  (void)id;
   if (len == 0) return WS_OK;
   if (ws_conn_is_full(c, len)) return ws_conn_overflow(c);
   if (c->stream.error) return WS_ERR_CLOSED;
@@ -50,7 +54,8 @@ enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
 }
 
 enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id) {
-  if (!ws_conn_writer_is_open(c, id)) return WS_ERR_CLOSED;
+  assert(ws_conn_writer_is_open(c, id));
+  (void)id;
   uint8_t first = c->rare->writing.first | WS_FIN;
   c->has_writer = c->is_backed_up = false;
   enum ws_err err = ws_conn_write_frame(c, first, "", 0);

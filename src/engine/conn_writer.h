@@ -4,16 +4,18 @@
 
 #include "engine/conn_base.h"
 
-/* Begins one; *id names it in the calls below. WS_OK, WS_ERR_CLOSED (also
- * where another one is open), WS_ERR_MEMORY. */
+/* Begins one, where no other is open; *id names it in the calls below. WS_OK,
+ * WS_ERR_CLOSED, WS_ERR_MEMORY. */
 enum ws_err ws_conn_writer_begin(struct ws_conn *c, uint8_t opcode,
                                  uint32_t *id);
 
-/* Sends one fragment, as ws_conn_send does; nothing for no bytes. */
+/* Of one that is open: sends a fragment, as ws_conn_send does; nothing for no
+ * bytes. */
 enum ws_err ws_conn_writer_write(struct ws_conn *c, uint32_t id,
                                  const void *data, size_t len);
 
-/* Sends the last, empty one, and all that has waited for it. */
+/* Of one that is open: sends the last, empty fragment, and all that has waited
+ * for it. */
 enum ws_err ws_conn_writer_finish(struct ws_conn *c, uint32_t id);
 
 /* Can it be written to? */

@@ -19,7 +19,7 @@ static const char *describe(int error) {
   case ENFILE: return "too many open files";
   case ENOSPC: return "too many watched descriptors";
   case ENOMEM: return "not enough memory";
-  default: return error ? strerror(error) : "cannot connect";
+  default: return strerror(error);
   }
 }
 

@@ -39,7 +39,7 @@ static bool add_date(struct ws_buf *out, int64_t wall) {
 
 /* RFC 9110 6.4.1: these have no body, whatever the application gave. */
 static bool has_no_body(int status) {
-  return status < 200 || status == 204 || status == 304;
+  return status == 204 || status == 304;
 }
 
 bool ws_response_has_body(const struct ws_answer *a) {
@@ -55,7 +55,7 @@ static bool has_chunks(const struct ws_conn *c) {
 
 static bool add_length(struct ws_conn *c, struct ws_buf *out,
                        const struct ws_answer *a) {
-  if (a->status == 204 || a->status < 200) return true;
+  if (a->status == 204) return true;
   if (a->has_length)
     return addf(out, "Content-Length: %" PRIu64 "\r\n", a->length);
   if (a->is_stream)

@@ -2,6 +2,7 @@
  * exists while somebody does, and as long as the turn's log names it. */
 #include "engine/topic_table.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -57,7 +58,8 @@ struct ws_topic *ws_topics_new_topic(void) {
   return t;
 }
 
-static struct ws_topic *insert(struct ws_topics *ts, struct ws_slice name) {
+struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
+  assert(!ws_topics_find(ts, name));
   struct ws_topic *t;
   if (ts->n >= ts->n_buckets && !grow(ts)) return NULL;
   if (!(t = ws_topics_new_topic())) return NULL;
@@ -70,11 +72,6 @@ static struct ws_topic *insert(struct ws_topics *ts, struct ws_slice name) {
   *bucket(ts, t->hash) = t;
   ts->n++;
   return t;
-}
-
-struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name) {
-  struct ws_topic *t = ws_topics_find(ts, name);
-  return t ? t : insert(ts, name);
 }
 
 bool ws_topic_is_wanted(const struct ws_topic *t) {

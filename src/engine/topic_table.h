@@ -141,7 +141,7 @@ static inline bool ws_topic_is_heard(const struct ws_topic *t) {
 struct ws_topic *ws_topics_find(const struct ws_topics *ts,
                                 struct ws_slice name);
 
-/* The same, made where there is none; NULL without memory. */
+/* One that is not there yet; NULL without memory. */
 struct ws_topic *ws_topics_add(struct ws_topics *ts, struct ws_slice name);
 
 /* One without a name, which is in no table. */
