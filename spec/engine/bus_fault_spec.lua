@@ -109,6 +109,40 @@ describe("a backplane", function()
     until f.payload == text
   end
 
+  -- The odd ones are refused.
+  it("asks for each topic in the end, those that are refused too", function()
+    for n = 1, 40 do
+      local topic = "topic " .. n .. 1
+      core.fail_at(n // 2 + 1, n % 2 == 0)
+      pcall(conn.subscribe, conn, topic)
+      pcall(conn.subscribe, conn, "topic " .. n .. 2)
+      turns(8)
+      core.fail_at(0)
+      check(n)
+      for i = 1, 2 do
+        local name, results = "topic " .. n .. i, nil
+        ws.spawn(function()
+          results = table.pack(conn:subscribe(name, { wait = 60 }))
+        end)
+        fake:wait(function() return results end, name, 20)
+        assert.same(i == 2 and { true } or { nil, "refused" },
+          { results[1], results[2] })
+        conn:unsubscribe(name)
+      end
+    end
+  end)
+
+  it("is away when it cannot say what nobody wants any more", function()
+    conn:subscribe "topic 2"
+    turns(5)
+    conn:unsubscribe "topic 2"
+    core.fail_at(1, true)
+    fake:wait(function() return bus.state ~= "up" end, "the loss", 20)
+    core.fail_at(0)
+    check(1)
+    assert.equal(0, fake:subscribers "evws:t:topic 2")
+  end)
+
   for _, every in ipairs { false, true } do
     it(("comes back when %s"):format(every
       and "none of many allocations has worked"

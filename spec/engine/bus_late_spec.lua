@@ -442,6 +442,153 @@ describe("answers that come late", function()
     assert.is_true(lost <= stats.dropped.lost)
   end)
 
+  it("to nothing end the connection that they come by", function()
+    local reasons = {}
+    ws.log = function(_, event, fields)
+      if event == "backplane_lost" then
+        reasons[#reasons + 1] = fields.reason
+      end
+    end
+    begin()
+    for i, text in ipairs { "ERR unasked", "NOAUTH unasked" } do
+      for _, one in ipairs(fake.conns) do
+        if not next(one.channels) then one.out = "-" .. text .. "\r\n" end
+      end
+      fake:wait(function() return #reasons == i end, "the loss", 20)
+      assert.equal(text, reasons[i])
+      fake:wait(function() return bus.state == "up" end, "it to be back", 20)
+    end
+  end)
+
+  it("are for all that one turn publishes, however much that is", function()
+    begin { max_queued = 64 * 1024 * 1024 }
+    local there = {}
+    fake.answers.PUBLISH = function(_, words)
+      there[#there + 1] = tonumber(words[3]:match "m(%d+)x*$")
+      return reply(1)
+    end
+    for i = 1, 300 do
+      local text = ("m%d"):format(i) .. ("x"):rep(i % 3 == 0 and 70000 or 50000)
+      assert.equal(0, (bus:publish("news", text)))
+    end
+    fake:wait(function() return #there == 300 end, "all", 20)
+    for i = 1, 300 do assert.equal(i, there[i]) end
+  end)
+
+  it("are nothing to a server that has closed in the same turn", function()
+    fake.answers.EVAL = function(_, words)
+      return words[3] == "2" and reply { words[6], 0, {}, 0 } or reply(0)
+    end
+    begin()
+    server:hear("room/1", function() end)
+    fake:wait(function() return fake:subscribers "evws:t:room/1" == 1 end,
+      "the topic", 20)
+    turns()
+    local rules = { ["room/*"] = { size = 9, ttl = 0.0001 } }
+    for _ = 1, 3 do
+      local one = t.listen { backplane = bus, history = rules }
+      one:hear("room/1", function() end)
+      one:close() -- what is to be read is not asked for
+      local two = t.listen { backplane = bus, history = rules }
+      two:hear("room/1", function() end)
+      fake.is_idle = function() return true end
+      turns()
+      two:close() -- nor is it waited for
+      fake.is_idle = nil
+      turns()
+    end
+    -- nor asked for again where it was refused
+    fake.answers.EVAL = function(_, words)
+      return words[3] == "2" and "-WRONGTYPE it is\r\n" or reply(0)
+    end
+    local one = t.listen { backplane = bus, history = rules }
+    one:hear("room/1", function() end)
+    turns()
+    one:close()
+    fake.answers.EVAL = function(_, words)
+      return words[3] == "2" and reply { words[6], 0, {}, 0 } or reply(0)
+    end
+    assert.same({}, (run(server.history, server, "room/1").ended()))
+    assert.equal(0, server:stats().backplane.reconnects)
+  end)
+
+  it("are of people in the order of their coming, then of their keys",
+    function()
+      local function entry(node, key, at)
+        return { "e" .. node .. key, string.pack(">I8 s4 I4 s2", at, "{}", 1,
+          "id" .. key) }
+      end
+      local function all(...)
+        local words = {}
+        for _, one in ipairs { ... } do
+          words[#words + 1], words[#words + 2] = one[1], one[2]
+        end
+        return reply(words)
+      end
+      fake.answers.EVAL = function(_, words)
+        if not is_list(words) then return reply(0) end
+        return all(entry("node0001", "b", 5), entry("node0001", "", 5),
+          entry("node0001", "a", 5), entry("node0002", "", 7),
+          entry("node0001", "ab", 5), { "e", "cut" },
+          { "enode0001x", string.pack(">I8 s4 I4", 1, "{}", 1) },
+          { "enode0001y", string.pack(">I8 s4 I4 I2", 1, "{}", 1, 9) },
+          { "enode0001z", string.pack(">I8 I4", 1, 9) },
+          entry("node0001", "z", 1))
+      end
+      begin()
+      local list = run(server.presence, server, "hall").ended()
+      local keys = {}
+      for i, one in ipairs(list) do keys[i] = one.key .. one.count end
+      assert.same({ "z1", "2", "a1", "ab1", "b1" }, keys)
+    end)
+
+  it("of a Redis with a long name are told with a part of it", function()
+    local lines = redis.warnings()
+    redis.backplane { url = "redis://" .. ("a."):rep(126) .. "ab" }
+    t.wait(function() return #lines > 0 end, "a warning", 20)
+    assert.is_truthy(lines[1]:find "^backplane redis://a%.a%.")
+    assert.is_true(#lines[1] < 600)
+  end)
+
+  it("are of one Redis of several, of which another is lost", function()
+    local other = redis.fake()
+    fake.answers.EVAL = function(_, words)
+      return words[3] == "2" and reply { ("e"):rep(10), 0, {}, 0 } or reply(0)
+    end
+    other.answers.EVAL = fake.answers.EVAL
+    bus = redis.backplane { url = { fake.url, other.url }, timeout = 60,
+      reconnect = { initial = 0.001, maximum = 0.002, jitter = 0 } }
+    server = t.listen { backplane = bus,
+      history = { ["room/*"] = { size = 9, ttl = 60 } } }
+    local function pump() other:pump() return true end
+    local function up()
+      fake:wait(function() return pump() and bus.state == "up" end, "both", 20)
+    end
+    up()
+    for i = 1, 9 do server:hear("room/" .. i, function() end) end
+    local function reads(one)
+      local n = 0
+      for _, conn in ipairs(one.conns) do
+        for _, words in ipairs(conn.seen) do
+          if words[1] == "EVAL" and words[3] == "2" then n = n + 1 end
+        end
+      end
+      return n
+    end
+    fake:wait(function()
+      return pump() and reads(fake) + reads(other) == 9
+    end, "nine readings", 20)
+    local here, there = reads(fake), reads(other)
+    assert.is_true(here > 0 and there > 0)
+    other:drop()
+    fake:wait(function() return pump() and bus.state == "away" end, "it", 20)
+    up()
+    fake:wait(function() return pump() and reads(other) == there end,
+      "its readings", 20)
+    assert.equal(here, reads(fake)) -- nothing was lost there
+    other:stop()
+  end)
+
   it("are long, and told in part", function()
     local why
     ws.log = function(_, event, fields)

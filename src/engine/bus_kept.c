@@ -329,12 +329,12 @@ static void on_payload(struct ws_reader *r, const struct ws_read *read,
 static void on_item(struct ws_asked *who, struct ws_redis *redis,
                     const struct ws_resp_item *item) {
   struct ws_reader *r = reader_of(who);
-  struct ws_read *read = r->sent;
+  struct ws_read *read = r->sent; /* there is one for each command */
   if (item->type == WS_RESP_ERROR) {
     ws_redis_refused(redis, item->text);
     r->has_failed = true;
   }
-  if (!read || !read->server || r->has_failed) return;
+  if (!read->server || r->has_failed) return;
   if (item->depth == 1 && item->index == 0) {
     check_wanted(read);
     r->epoch.len = r->epoch.off = 0;
@@ -375,7 +375,6 @@ static void on_done(struct ws_asked *who, struct ws_redis *redis) {
   struct ws_reader *r = reader_of(who);
   struct ws_read *read = r->sent;
   (void)redis;
-  if (!read) return;
   shift(&r->sent, &r->sent_end);
   check_wanted(read);
   if (read->server && r->has_failed) {

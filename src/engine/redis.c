@@ -321,7 +321,7 @@ static void greet(struct ws_redis *r) {
   if (s->username.n || s->password.n)
     say(r, &r->greeting, auth, s->username.n ? 3 : 2);
   if (s->db) say(r, &r->greeting, select, 2);
-  if (s->name.n) say(r, &r->naming, name, 3);
+  say(r, &r->naming, name, 3);
   say(r, &r->role, role, 1);
 }
 

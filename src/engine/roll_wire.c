@@ -70,7 +70,6 @@ struct ws_text *ws_roll_value(const struct ws_change *c, struct ws_slice json) {
 
 bool ws_roll_append(struct ws_buf *b, struct ws_slice part) {
   char length[4];
-  if (!ws_buf_reserve(b, sizeof length + part.n)) return false;
   put(length, part.n, sizeof length);
   return ws_buf_append(b, length, sizeof length) &&
          ws_buf_append(b, part.p, part.n);
