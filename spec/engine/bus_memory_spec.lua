@@ -19,7 +19,9 @@ describe("servers of a backplane without memory", function()
     return
   end
 
+  local long = ("x"):rep(70000)
   local db, a, b, c, others
+  local d, plain -- a server of a's backplane that keeps nothing
 
   local function process()
     local self = { conns = {} }
@@ -118,6 +120,9 @@ describe("servers of a backplane without memory", function()
     a, b = process(), process()
     come(a)
     come(b)
+    d, plain = { conns = {} }, nil
+    d.server = t.listen { backplane = a.bus,
+      on_open = function(conn) d.conns[#d.conns + 1] = conn end }
   end)
 
   after_each(function()
@@ -139,7 +144,7 @@ describe("servers of a backplane without memory", function()
   -- may end later, or raise.
   local running
 
-  local function attempt(fn, ...)
+  local function attempt_soon(fn, ...)
     local one = { told = function() end }
     running[#running + 1] = one
     local args = table.pack(...)
@@ -147,6 +152,11 @@ describe("servers of a backplane without memory", function()
       one.results = table.pack(pcall(fn, table.unpack(args, 1, args.n)))
     end)
     if not ok then one.results = { false, why } end
+    return one
+  end
+
+  local function attempt(...)
+    local one = attempt_soon(...)
     turns()
     return one
   end
@@ -175,14 +185,18 @@ describe("servers of a backplane without memory", function()
     end },
 
     ["one of a connection"] = { 40, fails = function()
-      attempt(b.conn.publish, b.conn, "hall", ("x"):rep(70000))
+      attempt(b.conn.publish, b.conn, "hall", long)
       attempt(others[2].publish, others[2], "room/1", '"other"', "text",
         { wait = 60 })
     end },
 
-    ["one of the backplane"] = { 40, fails = function()
+    ["one of the backplane"] = { 40, ready = function()
+      for i = 1, 2 do others[i]:subscribe "street" end
+      if not plain or plain.state ~= "open" then plain = redis.join(d) end
+      plain:subscribe "room/1"
+    end, fails = function()
       attempt(a.bus.publish, a.bus, "room/1", '"of all"')
-      attempt(a.bus.publish, a.bus, "hall", "of all", "binary")
+      attempt(a.bus.publish, a.bus, "street", "of all", "binary")
     end },
 
     ["who comes and goes"] = { 60, fails = function(n)
@@ -209,6 +223,15 @@ describe("servers of a backplane without memory", function()
       attempt(b.server.presence, b.server, "hall").told = function(list, why)
         assert(list and #list == 1 or why)
       end
+    end },
+
+    ["many that wait for an answer"] = { 60, fails = function()
+      for i = 1, 18 do
+        pcall(a.bus.publish, a.bus, "hall", "x")
+        attempt_soon(a.bus.presence, a.bus, "hall")
+        if i == 17 then pcall(a.bus.publish, a.bus, "hall", long) end
+      end
+      turns()
     end },
 
     ["a history that is read"] = { 40, ready = function(n)

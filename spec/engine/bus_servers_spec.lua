@@ -248,6 +248,30 @@ describe("servers of one backplane", function()
     assert.same({ ann = {}, bob = {}, eve = {} }, lists)
   end)
 
+  it("end with a script that has published more than Redis takes at once",
+    function()
+      local one, n = new(), 0
+      one.server:hear("news", function(message)
+        n = n + 1
+        assert(tonumber(message:match "^(%d+)x+$") == n)
+      end)
+      t.wait(function()
+        return db:ask("PUBSUB", "NUMSUB", "evws:t:news")[2] == 1
+      end, "it to listen", 20)
+      local lines = child.run(([[
+        local bus = ws.backplane { url = %q, timeout = 60,
+          max_queued = 64 * 1024 * 1024 }
+        wait(function() return bus.state == "up" end)
+        for i = 1, 100 do
+          local n, why = bus:publish("news", i .. ("x"):rep(70000))
+          assert(n == 0 and not why, why)
+        end
+        log "published"
+      ]]):format(db.url))
+      assert.same({ "published" }, lines)
+      t.wait(function() return n == 100 end, "all of it", 20)
+    end)
+
   it("end with a script that closes nothing, and lose nothing", function()
     local raw = subscribe(new(), "news")
     local lines = child.run(([[
