@@ -15,7 +15,9 @@ describe("an answer", function()
   local bodies = {
     none = function() end,
     text = function() return "text" end,
-    made = function() return function(out) out:write "ma" out:write "de" end end,
+    made = function()
+      return function(out) out:write "ma" out:write "de" end
+    end,
     counted = function()
       return function(out) out:write "made" end, { ["Content-Length"] = "4" }
     end,

@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.engine.kit"
+local tls = require "spec.helper.tls"
 
 local frame = t.frame
 local second = t.factor
@@ -327,4 +328,50 @@ describe("a client", function()
     end
     t.wait(function() return t.probe.fd_count() <= before end)
   end)
+
+  it("waits for ever where it is told to", function()
+    local outcome, raw = kit.dial { timeout = false }
+    for _ = 1, 20 do t.turn() end
+    kit.answer(raw)
+    t.wait(function() return outcome.done end, "the connection")
+    assert(outcome[1], outcome[2])
+    outcome[1]:terminate()
+  end)
+
+  it("waits for the words of a refusal no longer than its timeout", function()
+    local outcome, raw = kit.dial { timeout = 0.2 }
+    kit.read_request(raw)
+    raw:send "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nsome"
+    t.wait(function() return outcome.done end, "the refusal")
+    assert.is_nil(outcome[1])
+    t.contains(outcome[2], "403 Forbidden")
+  end)
+
+  it("that ends as it opens takes nothing of what came with the answer",
+    function()
+      for _, how in ipairs { "close", "terminate" } do
+        local messages, ended = 0, 0
+        local outcome, raw = kit.dial {
+          on_open = function(conn) conn[how](conn) end,
+          on_message = function() messages = messages + 1 end,
+          on_close = function() ended = ended + 1 end }
+        kit.answer(raw, nil, t.frame("text", "early", { mask = false })
+          .. t.frame("close", "\3\232", { mask = false }))
+        t.wait(function() return ended == 1 end, "its end")
+        assert.is_true(outcome.done)
+        for _ = 1, 3 do t.turn() end
+        assert.same({ 0, 1 }, { messages, ended })
+      end
+    end)
+
+  it("finds a name with its dot, and expects a certificate without it",
+    function()
+      local server = t.listen(tls.options { on_message = t.echo })
+      local conn = assert(t.pump(t.ws.connect,
+        ("wss://localhost.:%d/"):format(server.port),
+        { tls = { ca = tls.file "ca.pem" } }))
+      assert(conn:send "hello")
+      assert.equal("hello", t.pump(conn.receive, conn, 20))
+      conn:close()
+    end)
 end)

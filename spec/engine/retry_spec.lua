@@ -792,3 +792,35 @@ describe("a client that reconnects", function()
     end)
   end)
 end)
+
+-- In virtual time.
+describe("an attempt that is answered", function()
+  local sim = require "evws.sim"
+
+  it("is followed by the next where the answer may pass", function()
+    local passing = { [404] = true, [408] = true, [425] = true, [429] = true }
+    for _, status in ipairs { 301, 400, 401, 403, 404, 405, 408, 410, 421, 425,
+      426, 428, 429, 431, 500, 501, 503, 599 } do
+      sim.new { seed = status }:run(function(net)
+        local attempts, ends = 0, 0
+        local server = assert(ws.listen { port = 5000, on_upgrade = function()
+          attempts = attempts + 1
+          return status
+        end })
+        local conn = ws.connect("ws://localhost:5000/", {
+          reconnect = { initial = 1, maximum = 1 },
+          on_open = function() end,
+          on_close = function() ends = ends + 1 end })
+        net:advance(20)
+        local is_passing = passing[status] or status >= 500
+        assert.equal(is_passing or false, attempts > 1, status)
+        assert.equal(is_passing and "connecting" or "closed", conn.state)
+        conn:close()
+        net:advance(5)
+        assert.equal(attempts, ends)
+        server:close { timeout = 1 }
+        net:advance(5)
+      end)
+    end
+  end)
+end)

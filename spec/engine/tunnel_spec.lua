@@ -142,6 +142,17 @@ describe("a client behind a proxy", function()
       .. ": connection refused", why)
   end)
 
+  it("names it as its URL does, a long name in part", function()
+    local long = ("long."):rep(20) .. "invalid"
+    for host, name in pairs { ["[::1]"] = "[::1]:1",
+      [long] = long:sub(1, 48) .. "...:1" } do
+      local conn, why = ws.connect("ws://a.invalid/", { timeout = 4 * second,
+        proxy = ("http://%s:1"):format(host) })
+      assert.is_nil(conn)
+      t.contains(why, "proxy " .. name .. ": ")
+    end
+  end)
+
   it("tells how it was refused, and with what words", function()
     local outcome, raw, name = dial { login = "me:wrong@" }
     asked(raw)
