@@ -240,4 +240,90 @@ describe("what waits until Redis knows of it", function()
     t.contains(refused(server, "hear", "a", note, { wait = "1" }),
       "bad option 'wait' (seconds of at least 0 expected")
   end)
+
+  local function keep()
+    local kept = t.listen { backplane = bus, history = { ["*"] = { size = 9,
+      ttl = 9 } }, on_open = function(c) conn = c end }
+    conn = nil
+    t.open(kept)
+    t.wait(function() return conn end)
+    return kept
+  end
+
+  it("is closed while the backplane closes", function()
+    local kept = keep()
+    bus:close()
+    assert.same({ nil, "closed" }, { kept:history "a" })
+    assert.same({ nil, "closed" }, { conn:subscribe("a", { recover = {} }) })
+    assert.same({ nil, "closed" }, { kept:presence "a" })
+    assert.same({ nil, "closed" }, { server:hear("a", note,
+      { wait = long }):cancel() and nil, "closed" })
+  end)
+
+  -- The server has ended what the task waits for; then the task ends.
+  it("is over with its server, and its task after it", function()
+    local task = ws.spawn(function()
+      return server:hear("a", note, { wait = long })
+    end)
+    fake:wait(function() return held[1] end)
+    local ended
+    ws.spawn(function() ended = server:close { timeout = 0 } or true end)
+    fake:wait(function() return ended end, "the server to close", 20)
+    task:cancel()
+    fake:wait(function() return select(2, task:wait(0)) ~= "timeout" end)
+    collectgarbage()
+    assert.same({ nil, "closed" }, { server:hear("b", note) })
+  end)
+
+  it("has no hearer where there is no memory to wait", function()
+    local memory = require "evws_probe".memory
+    local heard, n, got = 0, 0
+    local function hear()
+      heard = heard + 1
+    end
+    memory.refuse()
+    repeat
+      collectgarbage()
+      local topic = "topic " .. n
+      got = nil
+      local task = ws.spawn(function()
+        memory.refuse(n)
+        local ok, why = pcall(server.hear, server, topic, hear,
+          { wait = long })
+        memory.refuse()
+        got = { ok, why }
+      end)
+      ws.spawn(function() memory.refuse() end)
+      for _ = 1, 3 do t.turn(0) end
+      memory.refuse()
+      local waits = select(2, task:wait(0)) == "timeout"
+      if waits then
+        task:cancel()
+        fake:wait(function() return got end)
+      end
+      if got and not waits then
+        assert.is_false(got[1])
+        t.contains(tostring(got[2]), "not enough memory")
+      end
+      server:publish(topic, "x") -- nobody hears it
+      for _ = 1, 3 do t.turn(0) end
+      n = n + 1
+    until waits or n == 200
+    t.contains(tostring(got[2]), "cancelled")
+    assert.same({ 0, true }, { heard, n > 2 })
+  end)
+
+  it("knows nobody where Redis is lost before it has said so", function()
+    fake.answers.EVALSHA = function() return "" end
+    fake.answers.EVAL = fake.answers.EVALSHA
+    local got = begin(server.presence, server, "a")
+    for _ = 1, 5 do
+      fake:pump()
+      t.turn(0)
+    end
+    assert.is_nil(got.is_over)
+    fake:drop()
+    over(got)
+    assert.same({ true, nil, "backplane away" }, { table.unpack(got, 1, 3) })
+  end)
 end)
