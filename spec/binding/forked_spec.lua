@@ -61,12 +61,8 @@ local script = [==[
 ]==]
 
 local function run(body)
-  local all, ok = child.run(script:format(path) .. body)
-  local lines = {}
-  assert.is_true(ok, table.concat(all, "\n"))
-  for _, line in ipairs(all) do -- the leak checker stops threads, if it can
-    if not line:find "^==%d+==Running thread" then lines[#lines + 1] = line end
-  end
+  local lines, ok = child.run(script:format(path) .. body)
+  assert.is_true(ok, table.concat(lines, "\n"))
   return lines
 end
 
@@ -78,6 +74,13 @@ local function expect(wanted, lines)
 end
 
 describe("a forked copy of a process", function()
+  if os.getenv "ASAN_OPTIONS" then
+    it("does nothing to what is its parent's", function()
+      pending "the sanitizer waits there for a thread that it does not have"
+    end)
+    return
+  end
+
   before_each(function()
     path = os.tmpname()
     os.remove(path)

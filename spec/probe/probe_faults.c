@@ -11,6 +11,7 @@
  *   makes; and rare, what is made when something begins
  * fail(kind, n, errno[, every])  the n-th call from now fails, and with
  *   `every` all later ones too; n = 0: none
+ * hold(kind, seconds)    the next call takes so long, whatever signals come
  * cut(n)                 no read or write takes more than n bytes; 0: as many
  *   as there are
  * hits()                 how many calls have failed so, since fail was called
@@ -125,12 +126,22 @@ static struct {
   long n; /* until one fails; 0: none */
   int error;
   bool every;
+  lua_Number held; /* seconds that the next one takes */
 } faults[KINDS];
 
 static size_t most; /* bytes of a read or a write; 0: any */
 static long hits;
 
+static void hold(enum probe_kind kind) {
+  struct timespec t = {.tv_sec = (time_t)faults[kind].held};
+  t.tv_nsec = (long)((faults[kind].held - (lua_Number)t.tv_sec) * 1e9);
+  faults[kind].held = 0;
+  while (nanosleep(&t, &t) != 0 && errno == EINTR) {
+  }
+}
+
 bool probe_fails(enum probe_kind kind) {
+  if (faults[kind].held > 0) hold(kind);
   if (faults[kind].n == 0 || --faults[kind].n > 0) return false;
   if (faults[kind].every) faults[kind].n = 1;
   hits++;
@@ -314,6 +325,12 @@ static int faults_fail(lua_State *L) {
   return 0;
 }
 
+static int faults_hold(lua_State *L) {
+  int kind = luaL_checkoption(L, 1, NULL, names);
+  faults[kind].held = luaL_checknumber(L, 2);
+  return 0;
+}
+
 static int faults_cut(lua_State *L) {
   most = (size_t)luaL_checkinteger(L, 1);
   return 0;
@@ -346,6 +363,7 @@ void probe_open_faults(lua_State *L) {
     {"refused", faults_refused},
     {"fail", faults_fail},
     {"cut", faults_cut},
+    {"hold", faults_hold},
     {"hits", faults_hits},
     {"shift", faults_shift},
     {NULL, NULL}};

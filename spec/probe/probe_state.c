@@ -10,7 +10,8 @@
  *   its id
  * reap(id) -> "exit" or "signal", number   waits for its end
  * setenv(name, value)    nil: it is gone
- * catch_urgent(on)       somebody else handles SIGURG, or nobody
+ * catch_urgent(how)      somebody else handles SIGURG ("own"), it is ignored
+ *                        ("ignore"), or nobody does ("none")
  * has_own_urgent()       is that one still there? */
 #include "probe.h"
 
@@ -128,7 +129,9 @@ static void on_urgent(int signum) {
 }
 
 static int process_catch_urgent(lua_State *L) {
-  signal(SIGURG, lua_toboolean(L, 1) ? on_urgent : SIG_DFL);
+  static const char *const ways[] = {"none", "ignore", "own", NULL};
+  static void (*const handlers[])(int) = {SIG_DFL, SIG_IGN, on_urgent};
+  signal(SIGURG, handlers[luaL_checkoption(L, 1, NULL, ways)]);
   return 0;
 }
 

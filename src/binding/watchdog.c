@@ -101,20 +101,15 @@ static int trace_body(lua_State *L) {
   return 1;
 }
 
-static struct ws_watchdog *of(lua_State *L) {
-  struct ws_state *st = ws_state_of(L);
-  return st ? st->watchdog : NULL;
-}
-
 static void on_hook(lua_State *L, lua_Debug *ar) {
-  struct ws_watchdog *w = of(L);
+  struct ws_watchdog *w = ws_state_of(L)->watchdog;
   (void)ar;
   if (!w) {
     lua_sethook(L, NULL, 0, 0);
     return;
   }
   lua_sethook(L, w->before, w->before_mask, w->before_count);
-  if (w->hooked != w->turn || w->told == w->turn) return; /* of another turn */
+  if (w->hooked != w->turn) return; /* of another turn */
   lua_pushcfunction(L, trace_body);
   if (lua_pcall(L, 0, 1, 0) != LUA_OK) { /* no memory for it */
     lua_pop(L, 1);
@@ -128,7 +123,7 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
 static void set_hook(struct ws_watchdog *w) {
   struct ws_task *t = w->st->current;
   if (w->held != w->turn || w->hooked == w->turn) return;
-  if (!t || !t->co) return;
+  if (!t) return;
   lua_Hook before = lua_gethook(t->co);
   if (before != on_hook) {
     w->before = before;
