@@ -32,6 +32,7 @@ describe("a reserve", function()
       return pending "built without WS_FAULT"
     end
     assert.is_true(reserve.grow(4096))
+    assert.is_true(reserve.grow(0)) -- it is there
     for _ = 1, 3 do
       assert.is_true(reserve.alloc(1000, true))
       assert.is_true(reserve.alloc(1000, true, true))
@@ -45,6 +46,9 @@ describe("a reserve", function()
     end
     assert.is_true(reserve.grow(4096))
     reserve.alloc(4000, true, true) -- given up, and not got back
+    buf.fail_at(1, false)
+    assert.is_true(reserve.grow(0)) -- the second attempt is without it
+    reserve.alloc(4000, true, true)
     buf.fail_at(1, true)
     assert.is_false(reserve.grow(16))
     buf.fail_at(0, false)

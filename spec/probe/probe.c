@@ -48,6 +48,7 @@
   _(reserve) \
   _(state) \
   _(seam) \
+  _(control) \
   _(redis)
 /* clang-format on */
 #define DECLARE(name) \

@@ -343,6 +343,8 @@ describe("the simulated network", function()
     local got, why = take(p, other, 20)
     assert.equal(10, #got)
     assert.equal("Connection reset by peer", why)
+    assert.same({ nil, "Transport endpoint is not connected" },
+      { p("shutdown", one) })
     -- with bytes unread and an error, one that leaves says no more
     close(p, one, other, at)
   end)
@@ -374,6 +376,15 @@ describe("the simulated network", function()
     assert.is_true(p:link(one, 2))
     assert.same({ 2, 2 }, { p:link(one), p:link(other) })
     close(p, one, other, at)
+  end)
+
+  it("takes no address that ends in zeros for all of them", function()
+    local p = seam.new "sim"
+    local at, port = listener(p, "2001:db8::1")
+    local fd = dial(p, "2001:db8::", port)
+    assert.equal(read | write, p:await(fd, read | write))
+    assert.equal(111, p("getsockopt", fd, "error")) -- ECONNREFUSED
+    close(p, fd, at)
   end)
 
   it("keeps the order of what was under way when it was held", function()

@@ -2,6 +2,7 @@
 -- have (process.c, control.c, pidfile.c, page.c, signals.c), in the console
 -- and the loop itself (console.c, ev.c, standard.c, wakefd.c, io_kernel.c).
 
+local core = require "evws.core"
 local kit = require "spec.transport.fault_kit"
 
 local run, path = kit.run, kit.path
@@ -161,6 +162,27 @@ describe("a control socket", function()
       local script = "log(tostring(ws.worker.supervised))"
       assert.equal("false", said(script))
       assert.equal("false", said(script, { shell = as_worker }))
+      -- a socket of ours, but no page
+      assert.equal("exit 0", said(([[
+        local path = os.tmpname()
+        local file = serve.take_pidfile(path)
+        local one, fd = serve.control()
+        local list = serve.environment()
+        for name, value in pairs { EVWS_CONTROL = fd, EVWS_PAGE = file,
+          EVWS_WORKER = "1/1/1/1/1", LD_PRELOAD = %q } do
+          list[#list + 1] = name .. "=" .. value
+        end
+        local process = serve.spawn({ %q, "-e", %q }, list, { fd, file })
+        local how, number
+        wait(function()
+          how, number = process:poll()
+          return how
+        end)
+        log(how, number)
+        os.remove(path)
+        assert(one)
+      ]]):format(os.getenv "LD_PRELOAD" or "", os.getenv "LUA" or "lua5.4",
+        "os.exit(require 'evws'.worker.supervised == false)")))
       -- a socket of ours, but not by a shell that lives on: it is nobody's
       -- who is our parent
       assert.equal("exit 0", said(([[
@@ -183,6 +205,73 @@ describe("a control socket", function()
       ]]):format(os.getenv "LD_PRELOAD" or "", (os.getenv "LUA" or "lua5.4")
         .. [[ -e "os.exit(require 'evws'.worker.supervised == false)"]]
         .. "\nexit $?")))
+    end)
+end)
+
+describe("who waits for a supervisor", function()
+  local pair = [[
+    local net = probe.net
+    local listener <close> = assert(net.listen "127.0.0.1")
+    local path = os.tmpname()
+    os.remove(path)
+    local function pair()
+      local at <close> = assert(net.listen(path))
+      local one, other = assert(net.connect { unix = path }), nil
+      wait(function()
+        other = at:accept()
+        return other
+      end)
+      os.remove(path)
+      local a = probe.control.new(net.dup(one:fd()))
+      local b = probe.control.new(net.dup(other:fd()))
+      one:close()
+      other:close()
+      return a, b
+    end
+  ]]
+
+  it("is woken by what comes, and by the end", function()
+    assert.equal("nil Resource temporarily unavailable\ntrue\ntrue record\n"
+      .. "true\nnil Broken pipe\nnil\nnil Broken pipe\nnil Broken pipe",
+      said(pair .. [[
+      local a, b = pair()
+      log(a:wait(0))
+      b:send "record"
+      log(a:wait(60))
+      log(a:read(), a:next())
+      b:close()
+      log(a:wait(60))
+      log(a:read())
+      a:close()
+      log((a:next()))
+      log(a:wait(60))
+      log(a:send "x")
+    ]]))
+  end)
+
+  it("waits on where a signal came, or there is room, and no longer where it "
+    .. "cannot", function()
+      assert.equal("true\nnil Cannot allocate memory\n"
+        .. "nil Input/output error\nnil Resource temporarily unavailable\n"
+        .. "true kept\nnil Message too long", said(pair .. [[
+        local a, b = pair()
+        b:send "x"
+        faults.fail("poll", 1, 4)
+        log(a:wait(60))
+        faults.fail("poll", 1, 12)
+        log(a:wait(60))
+        faults.fail("sendmsg", 1, 11)
+        a:send "kept"
+        faults.fail("sendmsg", 1, 5)
+        log(a:wait(60))
+        faults.fail("sendmsg", 1, 11)
+        a:read()
+        while a:next() do end
+        log(a:wait(0.05)) -- there is room, and nothing comes
+        a:send "" -- what was kept goes first
+        log(b:read(), b:next())
+        log(a:send("x", 65, 0))
+      ]]))
     end)
 end)
 
@@ -356,6 +445,69 @@ describe("the loop", function()
         end)
       end)
       log(ws.run())
+    ]])
+  end)
+
+  it("is ended by SIGTERM alone where SIGINT is ignored", function()
+    assert.equal("nil interrupted", said [[
+      probe.net.ignore(2)
+      ws.after(0, function()
+        ws.popen("kill -INT " .. serve.pid()):close()
+        ws.popen("kill -TERM " .. serve.pid()):close()
+      end)
+      log(ws.run())
+    ]])
+  end)
+
+  it("is told where there is no descriptor to ask the system by", function()
+    assert.equal("8 2", said [[
+      local listener <close> = assert(probe.net.listen "127.0.0.1")
+      local loop, got = probe.loop.new "ev", nil
+      local w = loop:watch(listener:fd(), function(x) got = x end)
+      faults.fail("epoll_ctl", 1, 12)
+      faults.fail("epoll_create1", 1, 24)
+      w:set(1)
+      wait(function()
+        loop:step(0.01)
+        return got
+      end)
+      log(got, faults.hits())
+      w:stop()
+    ]])
+  end)
+
+  it("begins, or does not, and watches, or tells, without memory", function()
+    if not core.fail_at then return pending "built without WS_FAULT" end
+    assert.equal("true\n8\n1", said [[
+      local failed, buf = 0, probe.buf
+      for n = 1, 8 do
+        buf.fail_at(n, true)
+        local ok = pcall(probe.loop.new, "ev")
+        buf.fail_at(0, false)
+        if not ok then failed = failed + 1 end
+        collectgarbage()
+      end
+      log(failed > 1)
+      local listener <close> = assert(probe.net.listen "127.0.0.1")
+      local held = {}
+      repeat held[#held + 1] = probe.net.dup(listener:fd())
+      until held[#held] > 70
+      local loop, got = probe.loop.new "ev", nil
+      local w = loop:watch(held[#held], function(x) got = x end)
+      local client <close> = assert(probe.net.connect { port = listener.port })
+      for _, starving in ipairs { true, false } do
+        buf.fail_at(starving and 1 or 0, true)
+        w:set(0)
+        w:set(1)
+        buf.fail_at(0, false)
+        got = nil
+        wait(function()
+          loop:step(0.01)
+          return got
+        end)
+        log(got)
+      end
+      w:stop()
     ]])
   end)
 

@@ -124,6 +124,18 @@ describe("when a call of OpenSSL fails,", function()
     ]])
   end)
 
+  it("a connection goes on where a signal came between", function()
+    assert.equal("true 1\ntrue 1", said [[
+      local server = serve()
+      for _, kind in ipairs { "send", "recv" } do
+        local conn = connect(server.port)
+        faults.fail(kind, 1, 4)
+        log(echoes(conn), faults.hits())
+      end
+      server:close()
+    ]])
+  end)
+
   it("a client's certificate has no subject, or the right one", function()
     kit.run("X509_NAME_print_ex BIO_new", prelude .. [[
       ws.log = function() end
@@ -156,7 +168,7 @@ describe("without memory", function()
       local server = serve()
       local failed, clean = 0, 0
       for n = 1, 200 do
-        core.fail_at(n, false)
+        core.fail_at(n, true)
         local ok, conn = pcall(connect, server.port)
         core.fail_at(0, false)
         ok = ok and conn and true
@@ -188,7 +200,7 @@ describe("without memory", function()
       -- the buffers of what carries another are the last that are made
       local failed, opened = 0, 0
       for n = 1, 40 do
-        core.fail_at(n, false)
+        core.fail_at(n, true)
         local done, ok, conn
         pcall(ws.spawn, function()
           ok, conn = pcall(dial)

@@ -91,7 +91,7 @@ static bool load_certificate(SSL_CTX *ctx, const char *path, char *why) {
   if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
     return refuse(why, what, path, reason());
   const X509 *x = SSL_CTX_get0_certificate(ctx);
-  if (x && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+  if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
     return refuse(why, what, path, "it has expired");
   return true;
 }
@@ -106,10 +106,7 @@ static bool load_key(SSL_CTX *ctx, const char *path, char *why) {
   int r = SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM);
   SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
   if (was_asked) return refuse(why, what, path, "it is encrypted");
-  int code = ERR_GET_REASON(ERR_peek_error());
-  bool is_foreign =
-    r != 1 && ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509 &&
-    (code == X509_R_KEY_VALUES_MISMATCH || code == X509_R_KEY_TYPE_MISMATCH);
+  bool is_foreign = r != 1 && ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509;
   if (r != 1 && !is_foreign) return refuse(why, what, path, reason());
   if (is_foreign || SSL_CTX_check_private_key(ctx) != 1)
     return refuse(why, what, path, "it does not belong to the certificate");
