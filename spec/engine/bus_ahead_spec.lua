@@ -199,6 +199,8 @@ describe("messages ahead of their history", function()
     left_again()
     for i = 1, 3 do keep(far, "room/1", "m" .. i) end
     local conn, raw = redis.join(near)
+    -- what was on its way has come before that
+    assert(t.pump(conn.subscribe, conn, "fence", { wait = 60 }))
     conn:subscribe "room/1"
     t.turn(0)
     answered()
