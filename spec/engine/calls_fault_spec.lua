@@ -362,6 +362,45 @@ describe("when a call of the system fails,", function()
     ]])
   end)
 
+  it("what a proxy answers is read, or its connection was reset", function()
+    run(errors .. [[
+      local kit = require "spec.engine.kit"
+      for _, name in ipairs { "AGAIN", "INTR", "CONNRESET" } do
+        for n = 1, 2 do -- it is looked at, and taken
+          local listener = assert(probe.net.listen "127.0.0.1")
+          local conn, why, socket
+          local is_done = false
+          ws.spawn(function()
+            conn, why = ws.connect("ws://a.invalid/", { timeout = 80,
+              proxy = "http://127.0.0.1:" .. listener.port })
+            is_done = true
+          end)
+          t.wait(function()
+            socket = listener:accept()
+            return socket
+          end, "the client")
+          local raw = t.wrap(socket, "client")
+          kit.read_request(raw)
+          raw.head = nil
+          raw:send "HTTP/1.1 200 OK\r\n\r\n"
+          fail("recv", E[name], false, n)
+          t.wait(function() return faults.hits() > 0 end, "the fault")
+          heal "recv"
+          if n == 1 and name ~= "CONNRESET" then kit.answer(raw) end
+          t.wait(function() return is_done end, "the end of connect")
+          if n == 1 and name ~= "CONNRESET" then
+            assert(conn, why)
+            conn:terminate()
+          else
+            assert(not conn and why:find "connection reset", why)
+          end
+          raw:close()
+          listener:close()
+        end
+      end
+    ]])
+  end)
+
   it("an answer without a date is an answer", function()
     run([[
       local server = t.listen { on_request = function() return 200, "x" end }
