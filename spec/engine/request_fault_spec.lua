@@ -129,6 +129,12 @@ local scenes = {
     if not f or f.opcode == 8 then error("ended", 0) end
     assert(f.payload == "hello")
   end,
+  ["of HTTP/1.0, on a connection that stays"] = function(raw)
+    for _ = 1, 2 do
+      raw:send("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+      expect(raw, "fine")
+    end
+  end,
   ["what is refused"] = function(raw)
     raw:send(get "/nowhere")
     local status = raw:read_http { limit = 0.3 }
