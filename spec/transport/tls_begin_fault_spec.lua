@@ -200,7 +200,7 @@ describe("without memory", function()
       -- the buffers of what carries another are the last that are made
       local failed, opened = 0, 0
       for n = 1, 40 do
-        core.fail_at(n, true)
+        core.fail_at(n, false)
         local done, ok, conn
         pcall(ws.spawn, function()
           ok, conn = pcall(dial)
