@@ -14,6 +14,7 @@
 #include "engine/topic_log.h"
 #include "protocol/compression.h"
 
+#define PUT_OFF (4 * WS_TURN_BYTES)
 #define LOG_BYTES (256 * 1024) /* more is not kept back to the turn's end */
 #define LOG_ENTRIES 4096
 
@@ -45,8 +46,10 @@ static bool is_left_out(const struct ws_entry *e, uint64_t id) {
 }
 
 static void write_ranges(struct ws_conn *c, const struct ws_range *r, int n) {
+  uint64_t most = c->route->options.max_queued;
   if (n == 0 || c->stream.error) return;
-  if (!ws_stream_share(&c->stream, r, n)) {
+  if (most > PUT_OFF) most = PUT_OFF;
+  if (!ws_stream_share(&c->stream, r, n, (size_t)most)) {
     ws_conn_cut(c, 1006, "out of memory");
     return;
   }

@@ -137,6 +137,7 @@ void ws_loop_look(struct ws_loop *loop) {
   if (loop->spent < WS_TURN_BYTES &&
       ws_loop_now(loop) - loop->now < WS_TURN_SECONDS)
     return;
+  loop->is_spent = true;
   if (ws_list_is_empty(&loop->running)) {
     if (loop->phase != &loop->ready) loop->is_cut = true; /* no more rounds */
     return;
@@ -164,9 +165,14 @@ void ws_loop_begun(struct ws_loop *loop, double since, uint32_t cost) {
   if (took > cost) loop->begun += (uint32_t)took - cost;
 }
 
+static void spend_anew(struct ws_loop *loop) {
+  loop->spent = 0;
+  loop->is_spent = false;
+}
+
 static void run_ready(struct ws_loop *loop) {
   struct ws_list *e;
-  loop->spent = 0;
+  spend_anew(loop);
   begin_phase(loop, &loop->ready);
   while ((e = ws_list_shift(&loop->running))) {
     struct ws_watch *w = WS_LIST_ENTRY(e, struct ws_watch, ready);
@@ -245,11 +251,11 @@ static void changed(struct ws_loop *loop) {
 static void settle(struct ws_loop *loop) {
   int rounds = ROUNDS_MAX;
   loop->is_cut = false;
-  loop->spent = 0;
+  spend_anew(loop);
   while (rounds-- && !loop->is_cut &&
          (!ws_list_is_empty(&loop->jobs) || !ws_list_is_empty(&loop->late))) {
     run_jobs(loop);
-    if (loop->is_cut) loop->spent = 0;
+    if (loop->is_cut) spend_anew(loop);
     run_late(loop);
   }
   free_dead(loop);

@@ -71,6 +71,7 @@ struct ws_loop {
   struct ws_list *phase;  /* which one */
   size_t spent;           /* bytes that the kernel was handed, and the work of
                            * inflating: for descriptors, then for the rest */
+  bool is_spent;          /* as many as a phase may have, or its time */
   bool is_cut;            /* a phase of this turn was ended by that */
   uint32_t begun;         /* microseconds spent on what is not open yet */
   struct ws_late begun_late;
@@ -163,6 +164,7 @@ void ws_loop_late(struct ws_loop *loop, struct ws_late *late);
 #define WS_TURN_BYTES (2 * 1024 * 1024)
 #define WS_TURN_LOOK (256 * 1024)
 #define WS_TURN_SECONDS 0.002
+#define WS_CALL_BYTES 1024 /* whose copy takes as long as a call does */
 void ws_loop_look(struct ws_loop *loop);
 static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   loop->spent += bytes;

@@ -222,7 +222,7 @@ static void flush_queue(struct ws_stream *s) {
       ws_queue_consume(&s->queue, (size_t)r);
       s->queued -= (size_t)r;
       s->progress = ws_loop_tick_now(s->watch.loop);
-      ws_loop_spend(s->watch.loop, (size_t)r);
+      ws_loop_spend(s->watch.loop, (size_t)r + WS_CALL_BYTES);
     }
     if (is_refused(s, (size_t)r < total) || (size_t)r < total) break;
   }
@@ -351,30 +351,41 @@ static bool queue_rest(struct ws_stream *s, struct iovec cork,
   return true;
 }
 
-bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
+/* What many get is much: beyond a turn's share it waits for its stream's own
+ * turn, which costs no copy. */
+static bool is_put_off(const struct ws_stream *s, size_t n, size_t most) {
+  const struct ws_loop *loop = s->watch.loop;
+  if (s->is_blocked || !loop->in_turn || !loop->is_spent) return false;
+  return !s->queued || (s->queued <= most && n <= most - s->queued);
+}
+
+bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n,
+                     size_t most) {
   struct iovec iov[WS_RANGES_MAX + 1];
   iov[0] = (struct iovec){s->watch.loop->cork, 0};
   size_t total = 0;
   ssize_t taken = 0;
-  if (!ws_stream_is_corked(s) && !ws_queue_is_empty(&s->queue) &&
+  for (int i = 0; i < n; i++) {
+    iov[i + 1] = (struct iovec){r[i].block->data + r[i].off, r[i].len};
+    total += r[i].len;
+  }
+  bool is_late = is_put_off(s, total, most);
+  if (!is_late && !ws_stream_is_corked(s) && !ws_queue_is_empty(&s->queue) &&
       !s->is_blocked)
     flush_queue(s);
   if (s->error) return s->error != ENOMEM;
-  bool may_offer = ws_queue_is_empty(&s->queue) && !s->is_blocked;
+  bool may_offer = ws_queue_is_empty(&s->queue) && !s->is_blocked && !is_late;
   if (s->watch.loop->corked ==
       s) { /* it stands in front, whatever comes of it */
-    iov[0].iov_len = total = s->watch.loop->cork_len;
+    iov[0].iov_len = s->watch.loop->cork_len;
+    total += iov[0].iov_len;
     s->watch.loop->cork_len = 0;
   }
   if (may_offer) {
-    for (int i = 0; i < n; i++) {
-      iov[i + 1] = (struct iovec){r[i].block->data + r[i].off, r[i].len};
-      total += r[i].len;
-    }
     int first = iov[0].iov_len == 0;
     taken = offer(s, iov + first, n + 1 - first);
     if (taken < 0) return s->error != ENOMEM;
-    ws_loop_spend(s->watch.loop, (size_t)taken);
+    ws_loop_spend(s->watch.loop, (size_t)taken + WS_CALL_BYTES);
     if ((size_t)taken == total && !s->tls) return true;
   }
   if (!queue_rest(s, iov[0], r, n, (size_t)taken)) {
@@ -382,5 +393,6 @@ bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n) {
     return false;
   }
   if (may_offer) blocked(s, is_refused(s, true));
+  if (is_late) ws_loop_late(s->watch.loop, &s->late);
   return true;
 }

@@ -131,10 +131,14 @@ bool ws_stream_write(struct ws_stream *s, const uint8_t *head, size_t head_len,
 
 #define WS_RANGES_MAX 64
 
-/* Sends n runs (WS_RANGES_MAX at most) behind everything before them. What
- * the kernel refuses is not copied: the queue holds a count of the block.
- * False without memory: the stream is broken. */
-bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n);
+/* Sends n runs (WS_RANGES_MAX at most) behind everything before them. Where the
+ * turn's share is spent they wait for its end or the next one, but no more than
+ * `most` bytes beside the first that do: who sends more and more has to learn
+ * that the kernel takes no more. What is refused, or waits, is not copied: the
+ * queue holds a count of the block. False without memory: the stream is
+ * broken. */
+bool ws_stream_share(struct ws_stream *s, const struct ws_range *r, int n,
+                     size_t most);
 
 /* Offers everything that waits to the kernel. What it refuses stays; a stream
  * that ended is noted in s->error. */
