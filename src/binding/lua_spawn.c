@@ -37,6 +37,7 @@ static int returned(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (!n) return 0;
+  luaL_checkstack(L, 2, "too many results"); /* they have filled it */
   lua_createtable(L, n, 1);
   lua_insert(L, 2);
   for (int i = n; i; i--) lua_rawseti(L, 2, i);
