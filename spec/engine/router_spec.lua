@@ -12,7 +12,7 @@ describe("a pattern", function()
     function()
       for _, pattern in ipairs { "/", "/ws", "/ws/", "/a/b.c/d-e", "/:id",
         "/chat/:room", "/chat/:room/:_user1/", "/*", "/files/*", "/a//b",
-        "/:a/x/*", "/caf%C3%A9", "/caf\u{E9}", "/a:b", "/100%" } do
+        "/:a/x/*", "/caf%C3%A9", "/caf\u{E9}", "/a:b", "/100%", "/:x1" } do
         assert.is_true((router.is_pattern(pattern)), pattern)
       end
     end)
