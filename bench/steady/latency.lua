@@ -13,6 +13,8 @@ local neighbours = {
   { "nothing else" },
   { "16 MiB published to 10, over and over",
     beside = "--mode broadcast --conns 10 --size 16777216 /broadcast" },
+  { "1 MiB published to 300, over and over",
+    beside = "--mode broadcast --conns 300 --size 1048576 /broadcast" },
   { "1,000 handshakes at a time, over and over",
     beside = "--mode handshake --conns 1000 --burst 1000 /echo" },
   { "%d MiB of objects, and collectgarbage() each second",
