@@ -169,9 +169,11 @@ describe("a forked copy of a process", function()
       local client = assert(ws.connect(("ws://127.0.0.1:%d/"):format(
         once.port), { on_open = function(c) c:send "hello" end,
         on_message = function(_, text) got = text end }))
+      local last = probe.net.now() + 80
       while pid == nil do
         local ok, why = pcall(ws.step, 0.01)
         if not ok then log(why) end
+        if probe.net.now() > last then error "waited in vain" end
       end
       if pid == 0 then
         log(said(ws.step, 0))

@@ -7,7 +7,9 @@ local child = require "spec.helper.child"
 
 -- `sweep(fn, check)` calls fn while memory is refused from the nth request on,
 -- for n from 0 until it needs no more, and check(n) after each. Nobody is in
--- the pool then whom another task has left behind.
+-- the pool then whom another task has left behind. What comes late, as on a
+-- machine that is busy, is met with another n: where `what` has fewer than
+-- `least` outcomes in the end, all is done once more.
 local prelude = [[
   local memory = require "evws_probe".memory
   local net = probe.net
@@ -32,7 +34,7 @@ local prelude = [[
     end
     return memory.count() - before < n
   end
-  local function sweep(fn, check, has_pool)
+  local function sweep_once(fn, check, has_pool)
     local n, is_enough = 0, false
     repeat
       if not has_pool then empty_pool() end
@@ -41,6 +43,17 @@ local prelude = [[
       n = n + 1
     until is_enough or n > 300
     if not is_enough or n < 2 then error(n .. " rounds", 0) end
+  end
+  local function size(what)
+    local n = 0
+    for _ in pairs(what) do n = n + 1 end
+    return n
+  end
+  local function sweep(fn, check, has_pool, what, least)
+    for _ = 1, 20 do
+      sweep_once(fn, check, has_pool)
+      if not what or size(what) >= least then return end
+    end
   end
   local function turns(n)
     for _ = 1, n or 4 do ws.step(0) end
@@ -122,7 +135,7 @@ describe("Lua without memory", function()
           c = dial(server)
           turns()
           c:send "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        end, has_pool)
+        end, has_pool, what, 2)
       end
       log(server:stats().refused.handler_error, "handler errors")
       seen(what)
@@ -146,7 +159,7 @@ describe("Lua without memory", function()
         end
         c, conn = open(server)
         c:send((frame(1, "heard")))
-      end)
+      end, false, what, 3)
       seen(what)
       log(#errors)
     ]])
@@ -170,7 +183,7 @@ describe("Lua without memory", function()
         turns()
         told = nil
         c:send((frame(9, "heard")))
-      end)
+      end, false, what, 3)
       seen(what)
     ]])
   end)
@@ -201,7 +214,7 @@ describe("Lua without memory", function()
         c, conn = open(server)
         repeat conn:send(large) until conn.buffered > 1 << 21
         drained = nil
-      end)
+      end, false, what, 3)
       seen(what)
     ]])
   end)
@@ -249,7 +262,7 @@ describe("Lua without memory", function()
         c:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         hear(c, "\r\n\r\n")
         c:reset()
-      end)
+      end, false, what, 2)
       seen(what)
     ]])
   end)
@@ -320,7 +333,7 @@ describe("Lua without memory", function()
         for _ = 1, 4 do ws.spawn(function() ws.sleep(0) end) end
         turns(8) -- they are in the pool: somebody is there to tell of it
         c:send((frame(1, "heard")))
-      end, true)
+      end, true, what, 2)
       seen(what)
     ]]
     assert.same({ "1011 handler error, heard" }, lines)

@@ -39,7 +39,11 @@ describe("what many get", function()
 
   local function publish(raw)
     raw:send(t.frame("text", "publish"))
-    while not published do t.turn(1) end
+    local last = t.deadline(20)
+    while not published do
+      t.turn(1)
+      assert(t.probe.now() < last, "nothing is published")
+    end
     assert.equal(MANY, published)
   end
 
@@ -50,7 +54,9 @@ describe("what many get", function()
     local left = waiting()
     assert.is_true(left >= MANY - 2 * IN_A_PHASE, left)
     other:send(t.frame("text", "ask"))
+    local last = t.deadline(20)
     while left > 0 do
+      assert(t.probe.now() < last, "they wait in vain")
       t.turn(1)
       turns = turns + 1
       local now = waiting()

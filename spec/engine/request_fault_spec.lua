@@ -57,7 +57,7 @@ end
 
 -- The next answer; its status must be 200 and its body that one.
 local function expect(raw, body, o)
-  local status, _, got = raw:read_http(o or { limit = 0.3 })
+  local status, _, got = raw:read_http(o)
   if not status or status == 503 then error("ended", 0) end
   if status ~= 200 or got ~= body then
     error(("%d %.40s"):format(status, got))
@@ -104,9 +104,9 @@ local scenes = {
     raw:send "3\r\none\r\n"
     t.turn()
     raw:send("3\r\ntwo\r\n0\r\n\r\n" .. get "/")
-    local status, _, got = raw:read_http { limit = 0.3 }
+    local status, _, got = raw:read_http()
     if status == 100 then
-      status, _, got = raw:read_http { limit = 0.3 }
+      status, _, got = raw:read_http()
     end
     if not status or status == 503 then error("ended", 0) end
     assert(status == 200 and got == "got onetwo", got)
@@ -123,9 +123,9 @@ local scenes = {
       .. "Sec-WebSocket-Protocol: a\r\n"
       .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
       .. t.frame("text", "hello"))
-    local status = raw:read_http { limit = 0.3 }
+    local status = raw:read_http()
     if status ~= 101 then error("ended", 0) end
-    local f = raw:frame(0.3)
+    local f = raw:frame()
     if not f or f.opcode == 8 then error("ended", 0) end
     assert(f.payload == "hello")
   end,
@@ -137,7 +137,7 @@ local scenes = {
   end,
   ["what is refused"] = function(raw)
     raw:send(get "/nowhere")
-    local status = raw:read_http { limit = 0.3 }
+    local status = raw:read_http()
     if not status or status == 503 then error("ended", 0) end
     assert(status == 404, status)
   end,

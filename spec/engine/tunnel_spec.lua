@@ -143,7 +143,8 @@ describe("a client behind a proxy", function()
   end)
 
   it("names it as its URL does, a long name in part", function()
-    local long = ("long."):rep(20) .. "invalid"
+    -- no name, so that nobody outside of this machine is asked
+    local long = ("long"):rep(20) .. ".invalid"
     for host, name in pairs { ["[::1]"] = "[::1]:1",
       [long] = long:sub(1, 48) .. "...:1" } do
       local conn, why = ws.connect("ws://a.invalid/", { timeout = 4 * second,

@@ -6,8 +6,8 @@
  * state:refuse(n)        after n more requests for memory all are refused;
  *                        negative: none is
  * state:close()
- * fork() -> 0 in the child, where whoever is there has to end; in this process
- *   its id
+ * fork() -> 0 in the child, where whoever is there has to end, and is ended by
+ *   SIGALRM after a minute; in this process its id
  * reap(id) -> "exit" or "signal", number   waits for its end
  * setenv(name, value)    nil: it is gone
  * catch_urgent(how)      somebody else handles SIGURG ("own"), it is ignored
@@ -104,7 +104,9 @@ static int state_close(lua_State *L) {
 /* By a pointer, as gcov's own would forget what a fork itself has called. */
 static int process_fork(lua_State *L) {
   pid_t (*volatile plain)(void) = fork;
-  lua_pushinteger(L, plain());
+  pid_t id = plain();
+  if (id == 0) alarm(60);
+  lua_pushinteger(L, id);
   return 1;
 }
 

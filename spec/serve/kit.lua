@@ -160,12 +160,13 @@ local function finish(child)
 end
 
 function kit.cleanup()
-  t.cleanup()
+  local ok, why = pcall(t.cleanup)
   for _, child in ipairs(running) do pcall(finish, child) end
   running = {}
   processes.cleanup()
   for _, path in ipairs(paths) do os.remove(path) end
   paths = {}
+  if not ok then error(why, 0) end
 end
 
 return kit

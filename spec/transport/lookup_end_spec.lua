@@ -230,7 +230,7 @@ describe("parting", function()
         for _, errno in ipairs { 4, 12 } do -- EINTR, ENOMEM
           local one, other = pair()
           faults.fail("poll", 1, errno)
-          local open = part(one, "parted", errno == 4 and 0.05 or 60)
+          local open = part(one, "parted", errno == 4 and 3 or 60)
           log(faults.hits(), open)
           if errno == 4 then log(rest(other)) end
           other:close()
