@@ -290,4 +290,53 @@ describe("servers of one backplane", function()
     assert.same({ "0" }, lines)
     raw:expect_frame("text", "the last word", 20)
   end)
+
+  it("end with a script that ends while a message goes through them",
+    function()
+      local lines, _, how, code = child.run(([[
+        local bus = ws.backplane { url = %q, timeout = 60 }
+        local conns = {}
+        local server = assert(ws.listen { port = 0, backplane = bus,
+          on_open = function(conn) conns[1] = conn end })
+        assert(server:view("v", function()
+          log "view"
+          os.exit(7, true)
+        end))
+        local client
+        ws.spawn(function()
+          client = assert(ws.connect("ws://127.0.0.1:" .. server.port))
+        end)
+        wait(function() return client and conns[1] end)
+        conns[1]:subscribe("a", { view = "v" })
+        bus:publish("a", "x")
+      ]]):format(db.url))
+      assert.same({ "view", "exit", 7 }, { lines[1], how, code })
+      assert.equal(1, #lines)
+    end)
+
+  it("end with a forked copy while who is there is on its way", function()
+    if os.getenv "ASAN_OPTIONS" then
+      pending "the sanitizer waits there for a thread that it does not have"
+      return
+    end
+    assert.same({ "exit 0", "join" }, (child.run(([[
+      local bus = ws.backplane { url = %q, timeout = 60 }
+      local told, conns = {}, {}
+      local server = assert(ws.listen { port = 0, backplane = bus,
+        on_open = function(conn) conns[1] = conn end,
+        on_presence = function(_, change) told[1] = change end })
+      local client
+      ws.spawn(function()
+        client = assert(ws.connect("ws://127.0.0.1:" .. server.port))
+      end)
+      wait(function() return client and conns[1] and bus.state == "up" end)
+      conns[1]:subscribe("a", { presence = "Ann" })
+      ws.step(0) -- the change leaves; what answers it is read by the next one
+      local pid = probe.state.fork()
+      if pid == 0 then os.exit(0, true) end
+      log(probe.state.reap(pid))
+      wait(function() return told[1] end)
+      log(told[1])
+    ]]):format(db.url))))
+  end)
 end)

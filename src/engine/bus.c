@@ -418,7 +418,7 @@ void ws_bus_free(struct ws_bus *bus) {
   if (!bus->loop) return;
   while ((e = ws_list_shift(&bus->servers))) {
     struct ws_bus_server *bs = WS_LIST_ENTRY(e, struct ws_bus_server, link);
-    bs->server->carrier = NULL; /* nobody walks */
+    if (bs->server) bs->server->carrier = NULL;
     ws_mem_free(bs);
   }
   ws_changes_free(&bus->heard);

@@ -302,10 +302,11 @@ static void on_changed(struct ws_asked *who, struct ws_redis *redis) {
     r->is_set = ws_loop_timer(r->link->loop, &r->timer, 0);
 }
 
-/* They are said again when there is another connection. */
+/* They are said again when there is another connection. Where all ends they
+ * have gone before it. */
 static void on_lost(struct ws_asked *who, size_t n) {
   struct ws_roll *r = roll_of(who);
-  while (n--) shift(r);
+  while (n-- && !ws_list_is_empty(&r->sent)) shift(r);
 }
 
 static void on_swept(struct ws_asked *who, struct ws_redis *redis,
