@@ -71,8 +71,7 @@ local function start(script, options)
   page:set(1, 3, 5, 9)
   local own = { EVWS_CONTROL = theirs, EVWS_PAGE = page_fd, EVWS_WORKER = who }
   for name, value in pairs(o.own or {}) do
-    if type(value) == "function" then value = value(theirs, page_fd) end
-    own[name] = value
+    own[name] = type(value) == "function" and value(theirs, page_fd) or value
   end
   local preload = os.getenv "LD_PRELOAD"
   local faults = o.faults and ("env LD_PRELOAD=%s%s/evws_probe.so "):format(
