@@ -242,4 +242,39 @@ describe("replies of any shape", function()
     fake:wait(function() raw:pull() return raw.at and #raw.input > 0 end)
     raw:expect_frame("text", "seven", 20)
   end)
+
+  it("are of others who have left, for who comes in the middle", function()
+    begin()
+    local one, raw = enter()
+    local two, other = enter()
+    assert(run(one.subscribe, one, "room/1", { recover = {} })())
+    local h, asked = history "evws:s:room/1", {}
+    for i = 1, 7 do
+      h[i] = close { flags = 4, node = 77, offset = i, epoch = h.epoch,
+        message = "number " .. i }
+    end
+    answers.read = function(conn, words)
+      asked[#asked + 1] = { conn = conn, words = words }
+      return ""
+    end
+    h.top = 6
+    fake:publish("evws:t:room/1", h[6])
+    fake:wait(function() return #asked == 1 end, "the reading", 20)
+    local bytes = usual.read(nil, asked[1].words)
+    local conn, cut = asked[1].conn, bytes:find("number 4", 1, true)
+    conn.out = conn.out .. bytes:sub(1, cut)
+    fake:wait(function() return conn.out == "" end, "a part of it", 20)
+    for i = 1, 3 do raw:expect_frame("text", "number " .. i, 20) end
+    one:unsubscribe "room/1"
+    two:subscribe "room/1"
+    fake:wait(function() return #asked == 2 end, "the next reading", 20)
+    conn.out = bytes:sub(cut + 1) .. usual.read(nil, asked[2].words)
+    fake:wait(function() return conn.out == "" end, "the rest", 20)
+    answers.read = nil
+    h.top = 7
+    fake:publish("evws:t:room/1", h[7])
+    fake:wait(function() other:pull() return #other.input > 0 end)
+    other:expect_frame("text", "number 7", 20)
+    raw:expect_silence()
+  end)
 end)

@@ -334,9 +334,10 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
     ws_redis_refused(redis, item->text);
     r->has_failed = true;
   }
+  bool is_payload = item->depth == 4 && item->index == 1;
+  if (item->depth == 1 || is_payload) check_wanted(read); /* it may be long */
   if (!read->server || r->has_failed) return;
   if (item->depth == 1 && item->index == 0) {
-    check_wanted(read);
     r->epoch.len = r->epoch.off = 0;
     if (ws_buf_append(&r->epoch, item->text.p, item->text.n)) return;
     ws_redis_fail(redis, "out of memory");
@@ -347,7 +348,7 @@ static void on_item(struct ws_asked *who, struct ws_redis *redis,
                   (uint64_t)item->n);
   } else if (item->depth == 1 && item->index == 3) {
     r->has_more = item->n == 1;
-  } else if (item->depth == 4 && item->index == 1) {
+  } else if (is_payload) {
     on_payload(r, read, item->text);
   }
 }
