@@ -64,8 +64,8 @@ describe("an answer", function()
             end
             if stays then
               raw:send(get "/200/text")
-              got, _, body = raw:read_http()
-              assert.equal("200 text", got .. " " .. body, what)
+              local next_status, _, next_body = raw:read_http()
+              assert.equal("200 text", next_status .. " " .. next_body, what)
             else
               raw:expect_eof()
             end
