@@ -77,7 +77,7 @@ describe("ws.popen", function()
   end)
 
   it("waits no longer than it is told, and can be cancelled", function()
-    local process = assert(ws.popen "sleep 100")
+    local process = assert(ws.popen "exec sleep 100")
     assert.same({ nil, "timeout" }, { process:read(0.01) })
     assert.same({ nil, "timeout" }, { process:read(0) })
     local task = ws.spawn(function() return process:read() end)
