@@ -74,7 +74,7 @@ describe("a program", function()
 
   it("says again where there is nothing to read yet", function()
     local process = assert(core.process "read x; echo some text")
-    local other = assert(core.process("sleep 60", "w"))
+    local other = assert(core.process("exec sleep 60", "w"))
     assert.same({ nil, "again" }, { other:read() })
     other:kill(9)
     assert.same({ "signal", 9 }, { ended(other) })
