@@ -16,7 +16,7 @@
 
 static void check_not_running(lua_State *L, struct ws_state *st) {
   ws_state_check_fork(L, st);
-  if (st->loop.in_turn || st->driver || st->is_logging)
+  if (st->loop.in_turn || st->driver || st->is_logging || st->is_viewing)
     luaL_error(L, "the loop is already running");
 }
 
