@@ -481,6 +481,31 @@ describe("a writer", function()
       raw:expect_frame("text", "")
     end)
 
+    it("raises where a finalizer has begun one meanwhile", function()
+      local conn = kit.pair()
+      local is_asked, other, refused
+      local meta = { __gc = function()
+        if is_asked and not other then other = conn:writer() end
+      end }
+      local mode = collectgarbage("incremental", 10, 1000, 1)
+      for _ = 1, 20000 do -- until Lua collects while it makes one
+        for _ = 1, 5 do setmetatable({}, meta) end
+        is_asked = true
+        local ok, w = pcall(conn.writer, conn)
+        is_asked = false
+        refused = refused or not ok and w
+        if ok then w:finish() end
+        if other then other:finish() end
+        other = nil
+        if refused then break end
+      end
+      collectgarbage("incremental", 200, 100, 13)
+      collectgarbage(mode)
+      if refused then
+        t.contains(refused, "another writer of the connection is not finished")
+      end
+    end)
+
     it("raises for what is no string and no kind", function()
       local conn = kit.pair()
       assert.matches("bad argument #1 to 'writer' %(\"text\" or \"binary\"",

@@ -84,8 +84,6 @@ int ws_lua_writer(lua_State *L) {
   struct lua_conn *lc = ws_check_conn(L, 1);
   bool is_text = ws_check_kind(L, 2) == WS_OP_TEXT;
   struct lua_writer *w;
-  if (lc->c.has_writer && ws_conn_can_send(&lc->c))
-    return luaL_error(L, "another writer of the connection is not finished");
   lua_settop(L, 1);
   w = lua_newuserdatauv(L, sizeof *w, 1);
   *w = (struct lua_writer){.utf8 = WS_UTF8_START, .is_text = is_text};
@@ -94,6 +92,9 @@ int ws_lua_writer(lua_State *L) {
   lua_setiuservalue(L, 2, 1);
   w->is_finished = true; /* until it has begun */
   w->lc = lc;
+  /* a finalizer may have begun one since */
+  if (lc->c.has_writer && ws_conn_can_send(&lc->c))
+    return luaL_error(L, "another writer of the connection is not finished");
   if (!ws_is_usable(lc)) return ws_push_closed(L);
   enum ws_err err =
     ws_conn_writer_begin(&lc->c, is_text ? WS_OP_TEXT : WS_OP_BINARY, &w->id);
