@@ -42,7 +42,7 @@ local prelude = ([==[
 -- told of: then it is seen once more.
 local function expect(wanted, script, options)
   local lines, ok
-  for _ = 1, 3 do
+  for _ = 1, 6 do
     lines, ok = child.run(prelude .. script, options or { faults = true })
     for i, line in ipairs(lines) do
       lines[i] = line:gsub("up for %d+%.%d+ s$", "up for N s")
