@@ -8,9 +8,7 @@ local core = require "evws.core"
 local ws = t.ws
 local url = "ws://localhost:5000/"
 
-local function fail_at(n, every)
-  core.fail_at(n, every or false)
-end
+local fail_at = core.fail_at -- in builds with faults
 
 local long = ("long "):rep(2000)
 

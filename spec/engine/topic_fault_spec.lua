@@ -8,9 +8,7 @@ local sim = require "evws.sim"
 local core = require "evws.core"
 local ws = t.ws
 
-local function fail_at(n, every)
-  core.fail_at(n, every or false)
-end
+local fail_at = core.fail_at -- in builds with faults
 
 -- A server with history, and a member of it: conn, the server's end.
 local function with(fn, options)
