@@ -5,24 +5,11 @@
 local t = require "spec.helper"
 
 local core = require "evws.core"
+local kit = require "spec.engine.kit"
+local fail_at = kit.fail_at
 local frame = t.frame
 local factor = t.factor
 local large = ("large"):rep(60000)
-
-local function fail_at(n, every)
-  if core.fail_at then core.fail_at(n, every or false) end
-end
-
--- Runs fn as a task, for a while; what it returned, or nothing.
-local function attempt(fn)
-  local results
-  local ok = pcall(t.ws.spawn, function()
-    results = table.pack(pcall(fn))
-  end)
-  if not ok then return end
-  pcall(t.wait, function() return results end, "the task", 2)
-  return results and results[1] and table.unpack(results, 2, results.n)
-end
 
 describe("without memory", function()
   if not core.fail_at then
@@ -122,12 +109,13 @@ describe("without memory", function()
 
   it("a connection ends, and nothing else: one allocation fails",
     function()
-      assert.is_true(sweep(function() return attempt(talk) end) > 5)
+      assert.is_true(sweep(function() return kit.attempt(2, talk) end) > 5)
     end)
 
   it("a connection ends, and nothing else: all from one on fail",
     function()
-      assert.is_true(sweep(function() return attempt(talk) end, true) > 5)
+      local function once() return kit.attempt(2, talk) end
+      assert.is_true(sweep(once, true) > 5)
     end)
 
   it("a connection with compression ends, or goes on without", function()
@@ -135,7 +123,7 @@ describe("without memory", function()
     for _, compression in ipairs { true, takeover } do
       for _, every in ipairs { false, true } do
         assert.is_true(sweep(function()
-          return attempt(function() return talk(compression) end)
+          return kit.attempt(2, function() return talk(compression) end)
         end, every) > 5)
       end
     end

@@ -10,8 +10,13 @@
 --     outcome[1], ... are its results
 --   kit.answer(raw[, fields[, behind]])  reads the request and writes a 101
 --   kit.connected(options) -> conn, raw   both of these
+--   kit.fail_at(n[, every])   the n-th allocation from here on fails (every:
+--     and all behind it); 0: none. Nothing in builds without faults
+--   kit.attempt(limit, fn)   runs fn as a task, for so many seconds at most;
+--     what it returned, or nothing
 
 local t = require "spec.helper"
+local core = require "evws.core"
 local handshake = require "evws_probe".handshake
 
 local kit = {}
@@ -94,6 +99,20 @@ function kit.connected(options)
   kit.answer(raw)
   t.wait(function() return outcome.done end, "the connection")
   return assert(outcome[1], outcome[2]), raw
+end
+
+function kit.fail_at(n, every)
+  if core.fail_at then core.fail_at(n, every or false) end
+end
+
+function kit.attempt(limit, fn)
+  local results
+  local ok = pcall(t.ws.spawn, function()
+    results = table.pack(pcall(fn))
+  end)
+  if not ok then return end
+  pcall(t.wait, function() return results end, "the task", limit)
+  return results and results[1] and table.unpack(results, 2, results.n)
 end
 
 return kit

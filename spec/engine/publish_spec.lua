@@ -5,13 +5,11 @@
 local t = require "spec.helper"
 local sim = require "evws.sim"
 local core = require "evws.core"
+local kit = require "spec.engine.kit"
+local fail_at = kit.fail_at
 local ws = t.ws
 
 local compressed = { context_takeover = true, threshold = 5 }
-
-local function fail_at(n, every)
-  if core.fail_at then core.fail_at(n, every or false) end
-end
 
 -- A network with members: list[i] = { its topics, compress = }; each has conn
 -- (the server's end), peer, got. fn(server, members, net) runs in one turn.

@@ -6,14 +6,12 @@
 local t = require "spec.helper"
 local sim = require "evws.sim"
 local core = require "evws.core"
+local kit = require "spec.engine.kit"
+local fail_at = kit.fail_at
 local ws = t.ws
 
 local filler = ("filler "):rep(3000)
 local url = "ws://localhost:5000/"
-
-local function fail_at(n, every)
-  if core.fail_at then core.fail_at(n, every or false) end
-end
 
 -- Two fragments, and what is done between them. True and what is sent as one
 -- message, a list of it or nothing.

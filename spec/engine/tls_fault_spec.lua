@@ -6,24 +6,11 @@ local t = require "spec.helper"
 local tls = require "spec.helper.tls"
 
 local core = require "evws.core"
+local kit = require "spec.engine.kit"
+local fail_at = kit.fail_at
 local frame, file = t.frame, tls.file
 local factor = t.factor
 local large = ("large"):rep(60000)
-
-local function fail_at(n, every)
-  if core.fail_at then core.fail_at(n, every or false) end
-end
-
--- Runs fn as a task, for a while; what it returned, or nothing.
-local function attempt(fn)
-  local results
-  local ok = pcall(t.ws.spawn, function()
-    results = table.pack(pcall(fn))
-  end)
-  if not ok then return end
-  pcall(t.wait, function() return results end, "the task", 1)
-  return results and results[1] and table.unpack(results, 2, results.n)
-end
 
 describe("TLS without memory", function()
   if not core.fail_at then
@@ -81,7 +68,7 @@ describe("TLS without memory", function()
         n = n + 1
         assert.is_true(n < 300)
         fail_at(n, every)
-        local ok = attempt(talk)
+        local ok = kit.attempt(1, talk)
         fail_at(0)
         clean = ok and clean + 1 or 0
         check(n)
