@@ -1047,7 +1047,8 @@ function server:metrics() end
 ---Over TLS?
 ---@field secure boolean
 ---The subject of the client's certificate, which was verified (option
----`tls.verify`), as RFC 2253 writes it: `"CN=a client,O=evws"`.
+---`tls.verify`), as RFC 2253 writes it: `"CN=a client,O=evws"`; `""` where it
+---has none (its names are elsewhere, then).
 ---@field client_certificate string?
 local request = {}
 

@@ -66,11 +66,17 @@ static void push_subprotocols(lua_State *L, const struct ws_pending *p) {
 
 /* Of a client that has shown a certificate, and it was verified. */
 static void push_subject(lua_State *L, const struct ws_stream *s) {
-  char subject[WS_STREAM_SUBJECT_MAX];
-  size_t n = ws_stream_subject(s, subject);
-  if (!n) return;
-  lua_pushlstring(L, subject, n);
-  lua_setfield(L, -2, "client_certificate");
+  luaL_Buffer b;
+  long n = ws_stream_subject(s, NULL, 0);
+  if (n < 0) return;
+  char *to = luaL_buffinitsize(L, &b, (size_t)n);
+  bool is_whole = ws_stream_subject(s, to, (size_t)n) == n;
+  luaL_pushresultsize(&b, (size_t)n);
+  if (is_whole) {
+    lua_setfield(L, -2, "client_certificate");
+  } else {
+    lua_pop(L, 1);
+  }
 }
 
 void ws_push_params(lua_State *L, const struct ws_text *pattern,

@@ -106,9 +106,8 @@ void ws_stream_why(const struct ws_stream *s, char out[WS_STREAM_REASON_MAX]) {
     memcpy(out, "TLS", 4);
 }
 
-size_t ws_stream_subject(const struct ws_stream *s,
-                         char out[WS_STREAM_SUBJECT_MAX]) {
-  return s->tls ? ws_tls_subject(s->tls, out, WS_STREAM_SUBJECT_MAX) : 0;
+long ws_stream_subject(const struct ws_stream *s, char *out, size_t cap) {
+  return s->tls ? ws_tls_subject(s->tls, out, cap) : -1;
 }
 
 /* What TLS cannot encrypt yet waits for the peer, not for the kernel. */

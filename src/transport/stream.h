@@ -63,11 +63,8 @@ bool ws_stream_farewell(struct ws_stream *s);
 /* Has the peer announced its end? A plain stream cannot, so: true. */
 bool ws_stream_was_ended_well(const struct ws_stream *s);
 
-/* The subject of the peer's certificate, if it has one that was verified
- * (RFC 2253). Its length, or 0. */
-#define WS_STREAM_SUBJECT_MAX 1024
-size_t ws_stream_subject(const struct ws_stream *s,
-                         char out[WS_STREAM_SUBJECT_MAX]);
+/* The subject of the peer's certificate, as of ws_tls_subject. */
+long ws_stream_subject(const struct ws_stream *s, char *out, size_t cap);
 
 /* Why reading or writing has failed with EPROTO. */
 #define WS_STREAM_REASON_MAX 120

@@ -430,17 +430,16 @@ void ws_tls_why(const struct ws_tls *t, char out[WS_TLS_REASON_MAX]) {
     snprintf(out, WS_TLS_REASON_MAX, "TLS: %s", text ? text : "failed");
 }
 
-size_t ws_tls_subject(const struct ws_tls *t, char *out, size_t cap) {
+long ws_tls_subject(const struct ws_tls *t, char *out, size_t cap) {
   X509 *x = SSL_get_peer_certificate(t->ssl);
-  size_t n = 0;
+  long n = -1;
   if (x && SSL_get_verify_result(t->ssl) == X509_V_OK) {
     BIO *bio = BIO_new(BIO_s_mem());
     char *text;
     if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0,
                                   XN_FLAG_RFC2253) >= 0) {
-      long len = BIO_get_mem_data(bio, &text);
-      n = len > 0 && (size_t)len <= cap ? (size_t)len : 0;
-      if (n) memcpy(out, text, n);
+      n = BIO_get_mem_data(bio, &text);
+      if (n > 0 && (size_t)n <= cap) memcpy(out, text, (size_t)n);
     }
     BIO_free(bio);
   }

@@ -62,8 +62,9 @@ void ws_tls_farewell(struct ws_tls *t);
 #define WS_TLS_REASON_MAX 120
 void ws_tls_why(const struct ws_tls *t, char out[WS_TLS_REASON_MAX]);
 
-/* The subject of the peer's certificate, if it was verified (RFC 2253: plain
- * ASCII). Its length, or 0. */
-size_t ws_tls_subject(const struct ws_tls *t, char *out, size_t cap);
+/* The subject of the peer's certificate (RFC 2253: plain ASCII), put into out
+ * where cap bytes are enough. Its length, which may be 0; negative: none was
+ * shown, or it was not verified, or there is no memory. */
+long ws_tls_subject(const struct ws_tls *t, char *out, size_t cap);
 
 #endif
