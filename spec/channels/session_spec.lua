@@ -172,16 +172,22 @@ describe("a channel", function()
       end
       clients[i] = c
     end
+    t.wait(function()
+      return server:subscribers "a" == 20 and server:subscribers "k" == 20
+    end, "the subscriptions")
+    chat:publish("a", "end")
+    chat:publish("k", "end")
     for _, c in ipairs(clients) do
-      local has = {}
-      for _ = 1, 4 do
+      local has, n_ended = {}, 0
+      repeat
         local message = c:next()
         if message.subscribe then
           has[message.id == 2 and "a" or "k"] = true
         else
           assert.is_true(has[message.push.channel])
+          if message.push.pub.data == "end" then n_ended = n_ended + 1 end
         end
-      end
+      until n_ended == 2
     end
   end)
 
@@ -224,7 +230,7 @@ describe("a channel", function()
       subscribe = function(client, channel, request)
         seen[#seen + 1] = { client.id, channel, request.data, request.token }
         if request.data == "no" then return false end
-        return { data = { welcome = 1 }, info = "boss", expires = now + 100 }
+        return { data = { welcome = 1 }, info = "boss", expires = os.time() + 100 }
       end,
       publish = function(_, _, data)
         if data == "change" then return true, { changed = true } end

@@ -162,7 +162,7 @@ describe("presence in Redis", function()
     local a, b = process { presence_ttl = 2 * t.factor },
       process { presence_ttl = 2 * t.factor }
     enter(a, "a", { id = "1", info = "Ann" })
-    assert.equal("1:1:Ann:1", ids(b, "a"))
+    sees(b, "a", "1:1:Ann:1")
     local function over() return db:ask("ZRANGE", "evws:x", "0", "-1",
       "WITHSCORES")[2] end
     local first = over()

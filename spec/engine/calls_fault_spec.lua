@@ -140,7 +140,7 @@ describe("when a call of the system fails,", function()
           if kind == "recv" then
             raw:send(t.frame("text", "hello"))
             fail("recv", E[name])
-            ws.step(1)
+            t.wait(function() return faults.hits() > 0 end, "the fault")
             heal "recv"
           else
             fail("send", E[name])
