@@ -230,7 +230,8 @@ describe("a channel", function()
       subscribe = function(client, channel, request)
         seen[#seen + 1] = { client.id, channel, request.data, request.token }
         if request.data == "no" then return false end
-        return { data = { welcome = 1 }, info = "boss", expires = os.time() + 100 }
+        return { data = { welcome = 1 }, info = "boss",
+          expires = os.time() + 100 }
       end,
       publish = function(_, _, data)
         if data == "change" then return true, { changed = true } end

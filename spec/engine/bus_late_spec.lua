@@ -43,7 +43,7 @@ describe("answers that come late", function()
   end
 
   local function turns()
-    for _ = 1, 5 do
+    for _ = 1, 20 do
       fake:pump()
       t.turn(0)
     end

@@ -90,7 +90,7 @@ end
 
 -- Turns in which it reads and answers all there is.
 local function turns(n)
-  for _ = 1, n or 5 do
+  for _ = 1, n or 20 do
     fake:pump()
     t.turn(0)
   end
@@ -233,7 +233,7 @@ describe("replies of any shape", function()
       }, 0 }
     end
     fake:publish("evws:t:room/1", at(6, h.epoch, "six"))
-    turns()
+    fake:wait(function() return not answers.read end, "the reading", 20)
     raw:expect_frame("text", "one", 20)
     raw:expect_frame("binary", "three", 20)
     h[7] = at(7, h.epoch, "seven")
