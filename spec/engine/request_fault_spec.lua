@@ -176,7 +176,7 @@ describe("a request without memory", function()
   end
 
   before_each(function()
-    ws.on_error(function(err) told = err end)
+    ws.on_error(function(_, message) told = message end)
   end)
 
   after_each(function()
