@@ -99,13 +99,18 @@ describe("when a call of OpenSSL fails,", function()
   end)
 
   it("the first connection is not there, and the next one is", function()
-    assert.equal("nil out of memory 1\ntrue", said [[
+    local text = said [[
+      ws.log = function() end
       local server = serve()
       faults.fail("BIO_meth_new", 1, 12)
       local conn, why = connect(server.port)
       log(conn, short(why), faults.hits())
       log(echoes(assert(connect(server.port))))
-    ]])
+    ]]
+    -- whichever end is the first to begin with TLS
+    local why = text:match "^nil (.-) 1\ntrue$"
+    assert.is_true(why == "out of memory"
+      or why == "closed during the handshake", text)
   end)
 
   it("a connection ends, and its reason is there without OpenSSL's", function()
