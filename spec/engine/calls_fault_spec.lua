@@ -156,6 +156,30 @@ describe("when a call of the system fails,", function()
     ]])
   end)
 
+  it("who is lost before a request is counted, whatever told of it", function()
+    run(errors .. [[
+      faults.leave_children()
+      local tls = require "spec.helper.tls"
+      local server = t.listen(tls.options())
+      ws.log = function() end
+      for name, reason in pairs { PIPE = "lost", NOMEM = "memory" } do
+        local raw = t.raw(server)
+        raw:send(tls.hello {})
+        fail("send", E.AGAIN) -- the server's part of the handshake waits
+        t.wait(function() return faults.hits() > 0 end, "the handshake")
+        fail("send", E[name])
+        t.wait(function()
+          return server:stats().refused[reason] == 1
+        end, "the count")
+        heal "send"
+        raw:close()
+      end
+      for reason, n in pairs(server:stats().refused) do
+        equal((reason == "lost" or reason == "memory") and 1 or 0, n)
+      end
+    ]])
+  end)
+
   it("a client says why it has no connection", function()
     run(errors .. [[
       local server = t.listen { host = "*", on_message = t.echo }

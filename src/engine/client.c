@@ -393,13 +393,14 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
     read_server(c);
 }
 
-static void after_flush(struct ws_conn *c) {
+static void ignore(struct ws_conn *c) {
   (void)c;
 }
 
 static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .on_deadline = on_deadline,
-                                            .after_flush = after_flush,
+                                            .after_flush = ignore,
+                                            .on_broken = ignore,
                                             .free = free_client};
 
 static void begin(struct ws_conn *c, struct ws_client *cl,

@@ -99,6 +99,7 @@ static bool take_proxy(struct ws_conn *c) {
   }
   if (ws_peer_count(c, &p->peer) && start_tls(c)) return true;
   ws_conn_cut(c, 1006, "out of memory");
+  ws_server_lost(c, WS_REFUSED_MEMORY);
   return false;
 }
 

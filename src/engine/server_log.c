@@ -64,6 +64,11 @@ void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
   s->host->event(s->host, "refused", f, n);
 }
 
+void ws_server_lost(struct ws_conn *c, enum ws_refusal why) {
+  if (!ws_pending_of(c)->requests)
+    ws_server_refused(c->route->server, c, why, 0);
+}
+
 /* ---- warnings ---- */
 
 void ws_server_warn(struct ws_server *s) {

@@ -1,6 +1,8 @@
 /* stats.c: what is counted. */
 #include "engine/stats.h"
 
+#include <errno.h>
+
 const char *ws_refusal_name(enum ws_refusal why) {
   static const char *const names[WS_REFUSALS] = {
     [WS_REFUSED_CONNECTIONS] = "connections",
@@ -38,6 +40,16 @@ enum ws_refusal ws_refusal_of(int status) {
   case 429: return WS_REFUSED_ADDRESS;
   case 503: return WS_REFUSED_MEMORY;
   default: return WS_REFUSED_BAD_REQUEST;
+  }
+}
+
+enum ws_refusal ws_refusal_of_error(int error) {
+  switch (error) {
+  case ENOMEM: return WS_REFUSED_MEMORY;
+  case ENOSPC: /* of epoll's watches */
+  case EPERM: return WS_REFUSED_DESCRIPTORS;
+  case EPROTO: return WS_REFUSED_TLS;
+  default: return WS_REFUSED_LOST;
   }
 }
 

@@ -36,6 +36,9 @@ const char *ws_refusal_name(enum ws_refusal why);
 /* The one that an answer with this status means if nothing else is said. */
 enum ws_refusal ws_refusal_of(int status);
 
+/* And what an error of its stream does. */
+enum ws_refusal ws_refusal_of_error(int error);
+
 /* Ends by their code. Of those that are not the RFC's (an application's, or
  * the peer's invention) the first few have a counter of their own. */
 #define WS_CODE_FIRST 1000

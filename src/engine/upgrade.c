@@ -311,6 +311,7 @@ static void take_request(struct ws_conn *c, char *bytes, size_t n) {
   if (p->buf.len) {
     if (n && !ws_buf_append(&p->buf, bytes, n)) {
       ws_conn_cut(c, 1006, "out of memory");
+      ws_server_lost(c, WS_REFUSED_MEMORY);
       return;
     }
     bytes = (char *)ws_buf_begin(&p->buf);
@@ -336,14 +337,7 @@ static void take_bytes(struct ws_conn *c, char *bytes, size_t n) {
 static void on_ready(struct ws_conn *c, uint8_t got) {
   struct ws_loop *loop = c->stream.watch.loop;
   struct ws_pending *p = ws_pending_of(c);
-  if (got & WS_DEAF) {
-    if (!p->requests)
-      ws_server_refused(c->route->server, c,
-                        c->stream.error == ENOMEM ? WS_REFUSED_MEMORY
-                                                  : WS_REFUSED_DESCRIPTORS,
-                        0);
-    return;
-  }
+  if (got & WS_DEAF) return;
   if (got & WS_WRITE) {
     ws_stream_flush(&c->stream);
     ws_loop_late(loop, &c->stream.late);
@@ -353,6 +347,7 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
   if (c->stream.queued) return;
   if (!ws_loop_prepare(loop)) {
     ws_conn_cut(c, 1006, "out of memory");
+    ws_server_lost(c, WS_REFUSED_MEMORY);
     return;
   }
   if (ws_pending_is_busy(p)) {
@@ -370,9 +365,7 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
         c->stream.error = EPROTO;
       }
       ws_conn_cut(c, 1006, "connection lost");
-      if (!p->requests)
-        ws_server_refused(c->route->server, c,
-                          r == -EPROTO ? WS_REFUSED_TLS : WS_REFUSED_LOST, 0);
+      ws_server_lost(c, r == -EPROTO ? WS_REFUSED_TLS : WS_REFUSED_LOST);
       return;
     }
     take_bytes(c, (char *)loop->read_buffer, (size_t)r);
@@ -395,6 +388,10 @@ static void after_flush(struct ws_conn *c) {
   ws_pending_update(c);
 }
 
+static void on_broken(struct ws_conn *c) {
+  ws_server_lost(c, ws_refusal_of_error(c->stream.error));
+}
+
 void ws_upgrade_shed(struct ws_conn *c) {
   if (ws_pending_of(c)->is_idle || !has_begun(ws_pending_of(c))) {
     ws_conn_cut(c, 1006, "shed");
@@ -410,6 +407,7 @@ static void on_deadline(struct ws_conn *c) {
     ws_pending_update(c);
   } else if (c->stream.is_blocked) {
     ws_conn_cut(c, 1006, "write stalled");
+    ws_server_lost(c, WS_REFUSED_TIMEOUT);
   } else if (p->step == WS_STEP_STREAM) {
     ws_pending_set_deadline(c, 0);
     ws_pending_update(c);
@@ -417,8 +415,7 @@ static void on_deadline(struct ws_conn *c) {
     refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
   } else if (p->is_idle || !has_begun(p)) {
     ws_conn_cut(c, 1006, "handshake timeout");
-    if (!p->requests)
-      ws_server_refused(c->route->server, c, WS_REFUSED_TIMEOUT, 0);
+    ws_server_lost(c, WS_REFUSED_TIMEOUT);
   } else {
     refuse(c, 408, "");
   }
@@ -434,6 +431,7 @@ static void free_phase(struct ws_conn *c) {
 static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .on_deadline = on_deadline,
                                             .after_flush = after_flush,
+                                            .on_broken = on_broken,
                                             .free = free_phase};
 
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
