@@ -173,10 +173,12 @@ engine_objects = $(patsubst %.c,$(BUILD)/%.o, \
 # And the least one that there can be.
 floor = $(BUILD)/evws_floor
 endif
+# What makes the kernel late.
+late = $(BUILD)/evws_late.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
-.PHONY: all test-deps probe run test plain cross asan coverage mutate lint \
-  format peers soak churn faults simulate hostile run-faults conformance docs fuzz \
+.PHONY: all test-deps probe run test plain cross asan late coverage mutate \
+  lint format peers soak churn faults simulate hostile run-faults conformance docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts crowd bench scale steady pgo run-specs FORCE
 .SUFFIXES:
@@ -223,6 +225,12 @@ $(whole): $(BUILD)/bench/counts/whole.o $(BUILD)/flags
 
 $(BUILD)/bench/counts/whole.o: ws_cflags += -fvisibility=default
 endif
+
+# It goes into programs of any build, so it has none of their flags.
+$(late): spec/trials/late.c
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
 
 # The one place where the version stands; between releases it ends in -dev.
 version = $(shell cat VERSION)
@@ -293,7 +301,8 @@ lua_env = \
 # busted's own first line would find any Lua, often 5.1.
 busted = $(LUA) "$$(command -v busted)" --ignore-lua
 
-asan_env = LD_PRELOAD=$(asan_lib) \
+asan_env = LD_PRELOAD=$(asan_lib)$(if $(LATE),:$(abspath $(late)) \
+  EVWS_LATE=$(LATE) EVWS_SEED=$(SEED)) \
   EVWS_TIME_FACTOR=$${EVWS_TIME_FACTOR:-4} \
   ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:abort_on_error=0:$\
   detect_stack_use_after_return=1:strict_string_checks=1:$\
@@ -346,6 +355,14 @@ asan:
 
 asan_build = BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
 
+## late: asan while the kernel tells of things late: [PERCENT=10] [SEED=1]
+#   [SPEC=...]
+late:
+	@$(SETUP) asan
+	$(again) $(jobs) build-all $(asan_build)
+	$(again) run-specs $(asan_build) LATE=$(or $(PERCENT),10) \
+	  SEED=$(or $(SEED),1)
+
 ## plain: a build without hiredis, and specs of all that works without it
 plain:
 	@$(SETUP) test
@@ -388,7 +405,7 @@ build-all: $(core) $(probe) $(load) $(engine) $(floor) ; @:
 build-counts: $(core) $(load) $(engine) $(whole) ; @:
 build-bench: $(core) $(load) $(engine) $(floor) ; @:
 
-run-specs:
+run-specs: $(if $(LATE),$(late))
 	@$(lua_env) EVWS_BUILD="$(abspath $(BUILD))" LUA="$(LUA)" \
 	  $(LUA) tools/specs.lua $(SPEC) -- \
 	  $(if $(SANITIZE),env $(asan_env)) $(busted) $(BUSTED_FLAGS)

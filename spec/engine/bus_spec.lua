@@ -321,7 +321,8 @@ describe("a backplane", function()
     assert.equal(0, #asked(fake, "PUBLISH"))
     fake.answers.SUBSCRIBE = nil
     for _, conn in ipairs(fake.conns) do
-      if conn.seen[#conn.seen][1] == "SUBSCRIBE" then
+      local last = conn.seen[#conn.seen]
+      if last and last[1] == "SUBSCRIBE" then
         conn.out = conn.out .. reply { "subscribe", "evws:all", 1 }
       end
     end

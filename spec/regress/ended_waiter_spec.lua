@@ -11,20 +11,21 @@ local ws = t.ws
 local ways = {
   ["a client that waits for its next attempt"] = function()
     local server = t.listen { on_open = function(c) c:terminate() end }
-    local is_over = false
+    local is_open, is_over = false, false
     local conn = ws.connect(t.url_of(server), {
       reconnect = { initial = 60, maximum = 60 },
       on_open = function(c)
+        is_open = true
         repeat
           local message, why, code = c:receive()
         until not message and not code or why ~= "closed" or c.data
         is_over = true
       end })
-    t.wait(function() return conn.state == "connecting" end)
+    t.wait(function() return is_open and conn.state == "connecting" end)
     for _ = 1, 5 do t.turn() end
     conn.data = "closed"
     conn:close()
-    t.wait(function() return conn.state == "closed" end)
+    t.wait(function() return conn.state == "closed" and is_over end)
     for _ = 1, 5 do t.turn() end
     return is_over
   end,
