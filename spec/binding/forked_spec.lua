@@ -131,6 +131,7 @@ describe("a forked copy of a process", function()
     local list, wanted = {}, {}
     for i, call in ipairs { "conn:send('x')", "conn:ping()", "conn:close()",
       "conn:shutdown()", "conn:writer()", "conn:drain()",
+      "kept:subscribe('kept')", "kept:subscribe('kept', { recover = {} })",
       "server:publish('kept', 'x')",
       "server:broadcast('x')", "server:hear('kept', print)",
       "server:history('kept')", "server:reset('kept')",
@@ -138,7 +139,7 @@ describe("a forked copy of a process", function()
       "backplane:history('kept')", "kept:terminate()",
       "backplane:close()", "timer:cancel()", "task:cancel()" } do
       list[i] = ("log(said(function() return %s end))"):format(call)
-      wanted[i] = i < 15 and "nil closed" or "true"
+      wanted[i] = i < 17 and "nil closed" or "true"
     end
     wanted[#wanted + 1] = "open 1"
     expect(wanted, run(("fork(function() %s " .. [[

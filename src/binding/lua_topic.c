@@ -180,6 +180,7 @@ static int conn_subscribe(lua_State *L) {
   struct lua_wish lw;
   lua_settop(L, 3);
   check_wish(L, c, name, &lw);
+  if (!ws_is_usable(ws_lua_conn(c))) return ws_push_closed(L);
   double seconds = ws_option_wait(L, 3);
   bool is_asking = lw.wish.is_asking && c->route->server;
   lua_settop(L, 3);
