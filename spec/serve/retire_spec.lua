@@ -81,7 +81,7 @@ describe("a worker that is replaced", function()
     reload(served)
     open_gate()
     assert.equal(101, (client:read_http { head = true, limit = 10 }))
-    client:expect_close(1012)
+    assert.same({ 1012, "server closed" }, { client:expect_close(1012) })
   end)
 
   -- Whoever has not asked whole has a second for it from when a new worker is
