@@ -133,6 +133,8 @@ local function run(steps, how)
   end
   function act.reset(i)
     raws[i]:reset()
+    -- the end of who is not read is looked for every 2 s
+    if count % 20 > 0 then conns[i]:resume() end
     alive[i], has[i] = false, {}
     t.wait(function() return conns[i].state == "closed" end, "the reset")
   end
