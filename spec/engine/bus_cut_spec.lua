@@ -98,9 +98,12 @@ describe("a reply of Redis that is cut", function()
           { recover = { offset = first - 1, epoch = epoch } })
         assert.is_true(found.recovered)
       end
-      t.wait(function() return near.bus.state == "up" end, "it", 20)
-      local list, now = t.pump(near.server.history, near.server, "room/1",
-        { since = { offset = first - 1, epoch = epoch } })
+      local list, now
+      t.wait(function() -- it may not have heard yet of what was cut
+        list, now = t.pump(near.server.history, near.server, "room/1",
+          { since = { offset = first - 1, epoch = epoch } })
+        return list and now.offset == n
+      end, "all", 20)
       assert.same({ n - first + 1, n, epoch },
         { #list, now.offset, now.epoch })
       for i, one in ipairs(list) do
