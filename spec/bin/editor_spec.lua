@@ -44,6 +44,8 @@ describe("the editor", function()
       ["a\27[3~"] = "a", ["one two \23"] = "one ", ["one two\23\23"] = "",
       ["one two\1\27[1;5C\11"] = "one", ["one two\27[1;5D\11"] = "one ",
       ["one two\27b\21"] = "two", ["one two\1\27d"] = " two",
+      ["one two\2\27d"] = "one tw", ["one two\1\27d\27d\27d"] = "",
+      ["one \1\27f\27f\27f\23"] = "",
       ["one\27\127"] = "", ["abc\1\11"] = "", ["abc\21"] = "",
     } do
       assert.same({ keys, text }, { keys, typed(keys):text() })
