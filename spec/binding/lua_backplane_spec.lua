@@ -221,6 +221,23 @@ describe("ws.backplane", function()
     assert.equal("true\n", child:output())
   end)
 
+  it("tells a change to who hears by then, whatever came before", function()
+    local fake, told = redis.fake(), {}
+    local bus = redis.backplane { url = fake.url }
+    local function hear(state) told[#told + 1] = state end
+    bus:on_state(hear)
+    t.listen { backplane = bus }
+    fake:wait(function() return told[1] end, "the first change", 20)
+    assert.same({ "up" }, told)
+    bus:on_state(nil)
+    fake:stop()
+    t.wait(function() return bus.state == "away" end, "the loss", 20)
+    bus:on_state(hear)
+    fake:start()
+    fake:wait(function() return told[2] end, "the second change", 20)
+    assert.same({ "up", "up" }, told)
+  end)
+
   it("tells the history of the server that keeps the topic", function()
     local fake = redis.fake()
     local bus = redis.backplane { url = fake.url }
