@@ -178,7 +178,8 @@ late = $(BUILD)/evws_late.so
 lua_files = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 
 .PHONY: all test-deps probe run test plain cross asan late coverage mutate \
-  lint format peers soak churn faults simulate hostile run-faults conformance docs fuzz \
+  lint format peers soak churn faults simulate hostile run-faults conformance \
+  docs fuzz \
   dist install uninstall clean help flags build-core build-all build-fuzz \
   build-counts build-bench counts crowd bench scale steady pgo run-specs FORCE
 .SUFFIXES:
