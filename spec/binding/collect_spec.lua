@@ -316,3 +316,40 @@ describe("a crowd that has gone is collected", function()
     end)
   end
 end)
+
+-- In a process that holds much else, of which the generational collector lets
+-- a fifth gather before it looks, and then goes through all of it at once.
+local busy = [[
+  collectgarbage "generational"
+  local ballast = {}
+  for i = 1, 80 do ballast[i] = ("x"):rep((1 << 20) + i) end
+  local server = assert(ws.listen { port = 0, host = "127.0.0.1",
+    on_upgrade = function() return 403 end })
+  local url = "ws://127.0.0.1:" .. server.port
+  ws.run(function()
+    collectgarbage()
+    local before, most = collectgarbage "count", 0
+    for _ = 1, 100 do
+      local all = {}
+      for i = 1, 50 do
+        all[i] = ws.spawn(function() assert(not ws.connect(url)) end)
+      end
+      for i = 1, 50 do all[i]:wait() end
+      most = math.max(most, collectgarbage "count" - before)
+    end
+    assert(#ballast == 80)
+    server:close()
+    print(("%.0f"):format(most))
+  end)
+]]
+
+describe("a crowd that goes is collected", function()
+  after_each(kit.cleanup)
+
+  it("a part at a time, whatever else there is", function()
+    local child = kit.run(busy)
+    assert.equal(0, child:ended(60), child:errors())
+    local most = tonumber(child:output())
+    assert.is_true(most < 6000, most .. " KiB at once")
+  end)
+end)

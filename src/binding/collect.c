@@ -1,10 +1,10 @@
-/* collect.c: Lua collects while it allocates, so that of a crowd that has gone
- * the objects would stay for as long as the server has nothing to do. */
+/* collect.c: Lua collects while it allocates: all that a crowd has left at once
+ * where much else is there, and nothing while the server has nothing to do. */
 #include "binding/collect.h"
 
 #include "base/buf.h"
 
-#define MANY 256          /* fewer are not worth it */
+#define MANY 256          /* are worth a step; fewer are not */
 #define SHARE 8           /* nor is what is less than such a part of all */
 #define QUIET 1.0         /* seconds in which not many go */
 #define PAUSE 0.01        /* seconds between two steps */
@@ -51,6 +51,7 @@ static void on_time(struct ws_timer *t) {
   lua_State *L = ws_state_thread(st);
   double next = PAUSE;
   if (g->gone - g->seen >= MANY) {
+    if (lua_gc(L, LUA_GCISRUNNING)) step(L);
     g->seen = g->gone;
     g->steps = 0;
     next = QUIET;
@@ -67,8 +68,8 @@ static void on_time(struct ws_timer *t) {
 void ws_collect_note(struct ws_state *st) {
   struct ws_collecting *g = &st->collecting;
   g->gone++;
-  if (g->gone < MANY || g->timer.index || st->sim) return;
+  if ((g->gone - g->seen) % MANY || st->sim) return;
   g->timer.fn = on_time;
-  if (ws_loop_timer(&st->loop, &g->timer, QUIET))
+  if (ws_loop_timer(&st->loop, &g->timer, 0))
     ws_loop_timer_quiet(&st->loop, &g->timer, true);
 }
