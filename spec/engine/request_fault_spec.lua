@@ -185,12 +185,19 @@ describe("a request without memory", function()
     ws.on_error(nil)
   end)
 
+  -- How many were opened or answered, and how many refused.
+  local function counted()
+    local stats, refused = server:stats(), 0
+    for _, n in pairs(stats.refused) do refused = refused + n end
+    return stats.opened + stats.requests, refused
+  end
+
   -- `before` is what a connection sends first.
   local function sweep(scene, before, most)
     local kept = calm and 1 or 0
     for _, every in ipairs { false, true } do
       for n = 1, most do
-        local raw = t.raw(server)
+        local raw, served, refused = t.raw(server), counted()
         raw:send(before)
         told = nil
         fail_at(n, every)
@@ -203,6 +210,11 @@ describe("a request without memory", function()
         raw:close()
         t.wait(function() return server.connections == kept end,
           "the connection to end at " .. n)
+        local now_served, now_refused = counted()
+        local of_it = now_refused - refused
+        if of_it > 1 or of_it == 0 and now_served == served then
+          error(("at %d: refused %d times"):format(n, of_it), 0)
+        end
       end
     end
     if calm then calm.check() end

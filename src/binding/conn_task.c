@@ -2,6 +2,7 @@
 #include "binding/conn_task.h"
 
 #include "binding/anchors.h"
+#include "engine/pending.h"
 
 struct ws_task *ws_conn_task_try(struct lua_conn *lc, lua_CFunction body) {
   struct ws_task *t = ws_task_new(ws_state_of_conn(&lc->c));
@@ -14,7 +15,7 @@ struct ws_task *ws_conn_task_try(struct lua_conn *lc, lua_CFunction body) {
 
 struct ws_task *ws_conn_task_new(struct lua_conn *lc, lua_CFunction body) {
   struct ws_task *t = ws_conn_task_try(lc, body);
-  if (!t) ws_conn_cut(&lc->c, 1006, "out of memory");
+  if (!t) ws_conn_cut_memory(&lc->c);
   return t;
 }
 

@@ -147,7 +147,7 @@ void ws_body_gone(struct ws_conn *c) {
   if (st->loop.in_turn && !st->current)
     ws_task_start(t, 1); /* before whoever waits in drain */
   else if (!ws_task_start_later(t, 1))
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
 }
 
 /* The handler at 2 for the connection at 3; at once where it has gone. */

@@ -34,7 +34,7 @@ static bool write_answer(struct ws_conn *c, struct ws_answer *a) {
   a->is_last =
     is_last(c) || (a->is_stream && !a->has_length && p->http.minor == 0);
   if (ws_response_write(c, a)) return true;
-  ws_conn_cut(c, 1006, "out of memory");
+  ws_conn_cut_memory(c);
   return false;
 }
 
@@ -111,7 +111,7 @@ enum ws_err ws_answer_write(struct ws_conn *c, const void *data, size_t n) {
     p->left -= p->is_counted ? n : 0;
     return WS_OK;
   }
-  ws_conn_cut(c, 1006, "out of memory");
+  ws_conn_cut_memory(c);
   return WS_ERR_MEMORY;
 }
 
@@ -121,7 +121,7 @@ void ws_answer_end(struct ws_conn *c) {
   if (ws_response_last_piece(c))
     finish(c, p->is_last || is_last(c) || (p->is_counted && p->left));
   else
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
 }
 
 void ws_answer_break(struct ws_conn *c) {
@@ -154,8 +154,10 @@ void ws_answer_read_on(struct ws_conn *c) {
   if (r == -EAGAIN) return;
   if (r == 0) {
     take_end(c);
-  } else if (r < 0 || !ws_buf_append(&p->buf, loop->read_buffer, (size_t)r)) {
-    ws_conn_cut(c, 1006, r < 0 ? "connection lost" : "out of memory");
+  } else if (r < 0) {
+    ws_conn_cut(c, 1006, "connection lost");
+  } else if (!ws_buf_append(&p->buf, loop->read_buffer, (size_t)r)) {
+    ws_conn_cut_memory(c);
   } else {
     p->n += (size_t)r;
     ws_pending_set_bytes(p, (char *)ws_buf_begin(&p->buf));

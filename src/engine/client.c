@@ -400,7 +400,6 @@ static void ignore(struct ws_conn *c) {
 static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .on_deadline = on_deadline,
                                             .after_flush = ignore,
-                                            .on_broken = ignore,
                                             .free = free_client};
 
 static void begin(struct ws_conn *c, struct ws_client *cl,

@@ -247,7 +247,6 @@ static void on_late(struct ws_late *late) {
   }
   if (c->ahead) c->ahead->calls->note(c);
   if (s->error) {
-    if (c->state == WS_CONN_PENDING && c->phase) c->phase->calls->on_broken(c);
     end_broken(c);
   } else if (c->state == WS_CONN_OPEN || c->state == WS_CONN_CLOSING) {
     after_flush(c);

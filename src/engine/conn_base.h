@@ -56,7 +56,6 @@ struct ws_phase_calls {
   void (*on_ready)(struct ws_conn *, uint8_t got);
   void (*on_deadline)(struct ws_conn *);
   void (*after_flush)(struct ws_conn *);
-  void (*on_broken)(struct ws_conn *); /* its stream has failed: it ends */
   void (*free)(struct ws_conn *); /* leaves c->phase NULL; may be repeated */
 };
 

@@ -13,7 +13,9 @@ static void cut_all(struct ws_server *s) {
   struct ws_list *e;
   for (e = s->conns.next; e != &s->conns; e = e->next) {
     struct ws_conn *c = WS_LIST_ENTRY(e, struct ws_conn, link);
+    struct ws_pending *p = ws_pending_of(c);
     s->was_cut = true;
+    if (p && c->state == WS_CONN_PENDING) p->why = WS_REFUSED_CLOSING;
     ws_conn_terminate(c, 1001, "server closed"); /* freed at the turn's end */
   }
 }
@@ -70,7 +72,7 @@ static void hurry_pending(struct ws_server *s) {
     if (c->state != WS_CONN_PENDING || !p || p->step == WS_STEP_ASKED) continue;
     if (p->step == WS_STEP_STREAM) continue;
     if (p->is_idle && !p->n)
-      ws_conn_cut(c, 1006, "server closed");
+      ws_pending_cut(c, WS_REFUSED_CLOSING, "server closed");
     else
       ws_pending_hurry(c, WS_LISTENER_LATE);
   }

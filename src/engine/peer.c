@@ -93,13 +93,11 @@ static bool take_proxy(struct ws_conn *c) {
   p->proxy = NULL;
   p->step = WS_STEP_HEAD;
   if (!ws_peer_is_welcome(c->route->server, &p->peer)) {
-    ws_server_refused(c->route->server, c, WS_REFUSED_ADDRESS, 0);
-    ws_conn_cut(c, 1006, "connection lost");
+    ws_pending_cut(c, WS_REFUSED_ADDRESS, "connection lost");
     return false;
   }
   if (ws_peer_count(c, &p->peer) && start_tls(c)) return true;
-  ws_conn_cut(c, 1006, "out of memory");
-  ws_server_lost(c, WS_REFUSED_MEMORY);
+  ws_conn_cut_memory(c);
   return false;
 }
 
@@ -115,7 +113,6 @@ bool ws_peer_read(struct ws_conn *c) {
     if (n > 0 && used < 0) log_refusal(c, "it sent no PROXY header");
     /* what was looked at is taken, so that it does not wake us again */
     if (used < 0 || io->ops->recv(io, fd, bytes, (size_t)used) != used) {
-      if (n <= 0) ws_server_refused(c->route->server, c, WS_REFUSED_LOST, 0);
       c->is_eof = n == 0;
       ws_conn_cut(c, 1006, "connection lost");
       return false;

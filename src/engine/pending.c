@@ -21,6 +21,7 @@ struct ws_pending *ws_pending_new(struct ws_conn *c,
   if (!p) return NULL;
   memset(p, 0, sizeof *p); /* the fields are written before they are read */
   p->phase.calls = calls;
+  p->why = WS_REFUSED_LOST;
   p->conn = c;
   p->peer = *peer;
   p->http.fields = p->fields;
@@ -32,6 +33,17 @@ struct ws_pending *ws_pending_new(struct ws_conn *c,
   ws_list_init(&p->link);
   c->phase = &p->phase;
   return p;
+}
+
+void ws_pending_cut(struct ws_conn *c, enum ws_refusal why, const char *cause) {
+  ws_pending_of(c)->why = (uint8_t)why;
+  ws_conn_cut(c, 1006, cause);
+}
+
+void ws_conn_cut_memory(struct ws_conn *c) {
+  struct ws_pending *p = ws_pending_of(c);
+  if (p && c->state == WS_CONN_PENDING) p->why = WS_REFUSED_MEMORY;
+  ws_conn_cut(c, 1006, "out of memory");
 }
 
 bool ws_pending_begin(struct ws_conn *c, struct ws_slice bytes) {
@@ -122,7 +134,7 @@ bool ws_pending_stash(struct ws_conn *c) {
     p->buf.len = p->head + left;
   } else if (!ws_buf_append(&p->buf, p->bytes, p->head) ||
              !ws_buf_append(&p->buf, rest, left)) {
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
     return false;
   }
   set_kept(p, left);
@@ -132,7 +144,7 @@ bool ws_pending_stash(struct ws_conn *c) {
 bool ws_pending_keep(struct ws_conn *c, const char *bytes, size_t n) {
   struct ws_pending *p = ws_pending_of(c);
   if (!ws_buf_append(&p->buf, bytes, n)) {
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
     return false;
   }
   set_kept(p, n);
@@ -153,6 +165,7 @@ bool ws_pending_may_pass(const struct ws_conn *c) {
 
 void ws_pending_passed(struct ws_conn *c) {
   struct ws_io *io = c->stream.watch.loop->io;
+  ws_pending_of(c)->is_told = true;
   /* only closed: to shut it down would do so for whoever has it now */
   io->ops->close(io, ws_stream_detach(&c->stream));
   ws_conn_cut(c, 1006, "connection lost"); /* nobody hears of it */
@@ -164,7 +177,7 @@ void ws_pending_next(struct ws_conn *c) {
   if (p->buf.len) {
     ws_buf_consume(&p->buf, p->used);
   } else if (left && !ws_buf_append(&p->buf, p->bytes + p->used, left)) {
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
     return;
   }
   if (left == 0) ws_buf_free(&p->buf);

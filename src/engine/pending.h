@@ -38,10 +38,12 @@ struct ws_pending {
   uint32_t deadline;
   uint32_t requests;
   uint8_t step;
-  bool is_idle;     /* between two requests */
-  bool is_last;     /* WS_STEP_STREAM: the connection ends with it */
-  bool is_counted;  /* likewise: `left` counts */
-  bool is_gone;     /* whoever answers knows that the client has gone */
+  uint8_t why;     /* enum ws_refusal: if it ends without an answer */
+  bool is_told;    /* what has become of it: nobody has to be told at its end */
+  bool is_idle;    /* between two requests */
+  bool is_last;    /* WS_STEP_STREAM: the connection ends with it */
+  bool is_counted; /* likewise: `left` counts */
+  bool is_gone;    /* whoever answers knows that the client has gone */
   bool is_refusing; /* an upgrade: whatever the answer, it is the last */
   struct ws_http_field fields[];
 };
@@ -65,6 +67,14 @@ static inline bool ws_pending_is_busy(const struct ws_pending *p) {
 struct ws_pending *ws_pending_new(struct ws_conn *c,
                                   const struct ws_address *peer,
                                   const struct ws_phase_calls *calls);
+
+/* It ends without an answer: if it has had none before, it is counted as
+ * refused for this reason (server_log.h). ws_conn_cut: its peer is lost, or its
+ * stream's error says what. */
+void ws_pending_cut(struct ws_conn *c, enum ws_refusal why, const char *cause);
+
+/* There is no memory for what any connection, open or not, needs. */
+void ws_conn_cut_memory(struct ws_conn *c);
 
 /* It begins with a request that has been read elsewhere. False without
  * memory. */

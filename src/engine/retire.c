@@ -23,7 +23,7 @@ static void hurry(struct ws_server *s) {
     struct ws_pending *p = pending_of(e);
     if (!p || p->step == WS_STEP_ASKED || p->step == WS_STEP_STREAM) continue;
     if (p->is_idle && !p->n)
-      ws_conn_cut(p->conn, 1006, "server closed");
+      ws_pending_cut(p->conn, WS_REFUSED_CLOSING, "server closed");
     else
       ws_pending_hurry(p->conn, WS_LISTENER_LATE);
   }

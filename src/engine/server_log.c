@@ -53,6 +53,7 @@ void ws_server_tell_accepted(const struct ws_conn *c) {
 void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
                        enum ws_refusal why, int status) {
   s->stats.refused[why]++;
+  if (c && ws_pending_of(c)) ws_pending_of(c)->is_told = true;
   if (!wants_events(s)) return;
   struct ws_log_field f[5];
   char peer[WS_NET_TEXT_MAX];
@@ -64,9 +65,12 @@ void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
   s->host->event(s->host, "refused", f, n);
 }
 
-void ws_server_lost(struct ws_conn *c, enum ws_refusal why) {
-  if (!ws_pending_of(c)->requests)
-    ws_server_refused(c->route->server, c, why, 0);
+void ws_server_ended(const struct ws_conn *c) {
+  const struct ws_pending *p = ws_pending_of(c);
+  enum ws_refusal why = (enum ws_refusal)p->why;
+  if (p->is_told || p->requests || c->was_opened) return;
+  if (why == WS_REFUSED_LOST) why = ws_refusal_of_error(c->stream.error);
+  ws_server_refused(c->route->server, c, why, 0);
 }
 
 /* ---- warnings ---- */

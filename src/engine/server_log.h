@@ -27,9 +27,9 @@ void ws_server_warn_origin(struct ws_server *s, struct ws_slice origin);
 /* Events. c: NULL where there is none yet; status: 0 without an answer. */
 void ws_server_refused(struct ws_server *s, const struct ws_conn *c,
                        enum ws_refusal why, int status);
-/* Of one that ends without an answer: if it has had none before, it was
+/* Of one that has ended before it was open: if it has had no answer, it was
  * refused. */
-void ws_server_lost(struct ws_conn *c, enum ws_refusal why);
+void ws_server_ended(const struct ws_conn *c);
 void ws_server_tell_accepted(const struct ws_conn *c);
 
 #endif

@@ -14,7 +14,7 @@ enum ws_refusal {
   WS_REFUSED_PENDING,     /* max_pending */
   WS_REFUSED_MEMORY,      /* there is none, or max_memory */
   WS_REFUSED_CLOSING,     /* the server is going down */
-  WS_REFUSED_LOST,        /* the peer left before it had asked for anything */
+  WS_REFUSED_LOST,        /* the peer left before it had any answer */
   WS_REFUSED_TIMEOUT,     /* handshake_timeout */
   WS_REFUSED_TLS,         /* its handshake failed, or there is no TLS here */
   WS_REFUSED_PROXY, /* no PROXY header where one is due, or not from these */

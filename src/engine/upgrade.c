@@ -120,7 +120,7 @@ void ws_conn_accept(struct ws_conn *c, struct ws_slice subprotocol,
   if (!was_corked) ws_stream_cork(&c->stream);
   if (!make_meta(c, subprotocol) ||
       !ws_response_write_101(c, subprotocol, fields, &agreed)) {
-    ws_conn_cut(c, 1006, "out of memory");
+    ws_conn_cut_memory(c);
     return;
   }
   ws_buf_free(&p->out);
@@ -310,8 +310,7 @@ static void take_request(struct ws_conn *c, char *bytes, size_t n) {
   struct ws_pending *p = ws_pending_of(c);
   if (p->buf.len) {
     if (n && !ws_buf_append(&p->buf, bytes, n)) {
-      ws_conn_cut(c, 1006, "out of memory");
-      ws_server_lost(c, WS_REFUSED_MEMORY);
+      ws_conn_cut_memory(c);
       return;
     }
     bytes = (char *)ws_buf_begin(&p->buf);
@@ -346,8 +345,7 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
   if (p->step == WS_STEP_ANSWERED || p->step == WS_STEP_PROXY) return;
   if (c->stream.queued) return;
   if (!ws_loop_prepare(loop)) {
-    ws_conn_cut(c, 1006, "out of memory");
-    ws_server_lost(c, WS_REFUSED_MEMORY);
+    ws_conn_cut_memory(c);
     return;
   }
   if (ws_pending_is_busy(p)) {
@@ -365,7 +363,6 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
         c->stream.error = EPROTO;
       }
       ws_conn_cut(c, 1006, "connection lost");
-      ws_server_lost(c, r == -EPROTO ? WS_REFUSED_TLS : WS_REFUSED_LOST);
       return;
     }
     take_bytes(c, (char *)loop->read_buffer, (size_t)r);
@@ -388,10 +385,6 @@ static void after_flush(struct ws_conn *c) {
   ws_pending_update(c);
 }
 
-static void on_broken(struct ws_conn *c) {
-  ws_server_lost(c, ws_refusal_of_error(c->stream.error));
-}
-
 void ws_upgrade_shed(struct ws_conn *c) {
   if (ws_pending_of(c)->is_idle || !has_begun(ws_pending_of(c))) {
     ws_conn_cut(c, 1006, "shed");
@@ -406,16 +399,14 @@ static void on_deadline(struct ws_conn *c) {
   if ((int32_t)(ws_pending_due(c) - c->stream.watch.loop->tick) > 0) {
     ws_pending_update(c);
   } else if (c->stream.is_blocked) {
-    ws_conn_cut(c, 1006, "write stalled");
-    ws_server_lost(c, WS_REFUSED_TIMEOUT);
+    ws_pending_cut(c, WS_REFUSED_TIMEOUT, "write stalled");
   } else if (p->step == WS_STEP_STREAM) {
     ws_pending_set_deadline(c, 0);
     ws_pending_update(c);
   } else if (p->step == WS_STEP_ASKED) {
     refuse_for(c, WS_REFUSED_HANDLER_TIMEOUT, 503, "");
   } else if (p->is_idle || !has_begun(p)) {
-    ws_conn_cut(c, 1006, "handshake timeout");
-    ws_server_lost(c, WS_REFUSED_TIMEOUT);
+    ws_pending_cut(c, WS_REFUSED_TIMEOUT, "handshake timeout");
   } else {
     refuse(c, 408, "");
   }
@@ -423,15 +414,16 @@ static void on_deadline(struct ws_conn *c) {
 
 /* It is over before it was open: whoever is answering is told. */
 static void free_phase(struct ws_conn *c) {
-  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.watch.loop->in_turn)
+  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.watch.loop->in_turn) {
+    ws_server_ended(c);
     ws_answer_tell_gone(c);
+  }
   ws_pending_free(c);
 }
 
 static const struct ws_phase_calls calls = {.on_ready = on_ready,
                                             .on_deadline = on_deadline,
                                             .after_flush = after_flush,
-                                            .on_broken = on_broken,
                                             .free = free_phase};
 
 bool ws_upgrade_start(struct ws_conn *c, const struct ws_address *peer,
