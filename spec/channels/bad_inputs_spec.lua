@@ -266,6 +266,16 @@ describe("a client that says", function()
     c:fails(103, "subscribe", { channel = "token:1" })
   end)
 
+  it("CH-19 claims are taken to sixteen levels", function()
+    for depth, is_taken in pairs { [16] = true, [17] = false } do
+      local claims, why = jwt.verify(signed(head:format "HS256", '{"sub":"ann",'
+        .. '"a":' .. ("["):rep(depth - 1) .. ("]"):rep(depth - 1) .. "}"),
+        kit.secret, now)
+      assert.equal(is_taken and "ann" or nil, claims and claims.sub)
+      assert.equal(not is_taken and "invalid" or nil, why)
+    end
+  end)
+
   it("CH-20 the token of another channel or user fails", function()
     local c = open()
     for _, claims in ipairs { { sub = "ann", channel = "token:2" },

@@ -618,14 +618,55 @@ describe("handshake", function()
     end)
   end)
 
-  it("knows the phrases of what it sends", function()
-    for status, phrase in pairs { [101] = "Switching Protocols",
-                                  [400] = "Bad Request", [403] = "Forbidden",
-                                  [426] = "Upgrade Required",
-                                  [431] = "Request Header Fields Too Large",
-                                  [505] = "HTTP Version Not Supported",
-                                  [299] = "Status", [-1] = "Status" } do
-      assert.equal(phrase, handshake.reason(status))
-    end
-  end)
+  it("knows the phrases of RFC 9110 and 6585, as far as they are in use",
+    function()
+      local phrases = {}
+      for line in ([[
+        100 Continue
+        101 Switching Protocols
+        200 OK
+        201 Created
+        202 Accepted
+        204 No Content
+        206 Partial Content
+        301 Moved Permanently
+        302 Found
+        303 See Other
+        304 Not Modified
+        307 Temporary Redirect
+        308 Permanent Redirect
+        400 Bad Request
+        401 Unauthorized
+        403 Forbidden
+        404 Not Found
+        405 Method Not Allowed
+        406 Not Acceptable
+        408 Request Timeout
+        409 Conflict
+        410 Gone
+        411 Length Required
+        413 Content Too Large
+        414 URI Too Long
+        415 Unsupported Media Type
+        416 Range Not Satisfiable
+        417 Expectation Failed
+        421 Misdirected Request
+        422 Unprocessable Content
+        426 Upgrade Required
+        429 Too Many Requests
+        431 Request Header Fields Too Large
+        500 Internal Server Error
+        501 Not Implemented
+        502 Bad Gateway
+        503 Service Unavailable
+        504 Gateway Timeout
+        505 HTTP Version Not Supported]]):gmatch "[^\n]+" do
+        local status, phrase = line:match "(%d+) (.+)"
+        phrases[tonumber(status)] = phrase
+      end
+      for status = -1, 600 do
+        assert.equal(phrases[status] or "Status", handshake.reason(status),
+          status)
+      end
+    end)
 end)

@@ -185,6 +185,13 @@ describe("a control socket", function()
     local one, other = pair()
     assert.equal("Message too long",
       (select(2, one:send(("x"):rep(2 * 1024 * 1024 + 1)))))
+    local long = ("x"):rep(2 * 1024 * 1024)
+    assert(one:send(long))
+    t.wait(function()
+      one:flush()
+      local list = other:read()
+      return list and list[1] and list[1][1] == long
+    end, "the longest one")
     local fds = {}
     for i = 1, 64 do fds[i] = other:fd() end
     assert(one:send("all", nil, table.unpack(fds)))
