@@ -8,6 +8,18 @@ local upgrade = table.concat({ "GET / HTTP/1.1", "Host: a",
   "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "" }, "\r\n")
 local in_a_turn = 20 -- 2 ms of 0.1 ms each
+local now = t.probe.now
+
+-- How many a turn may let in: called after each. A long one gives a fourth of
+-- its time to those who begin in the next.
+local function allowance()
+  local before = now()
+  return function()
+    local took = now() - before
+    before = now()
+    return math.max(in_a_turn, took / 4 / 0.0001 + 1)
+  end
+end
 
 describe("many who ask at once", function()
   after_each(t.cleanup)
@@ -27,24 +39,46 @@ describe("many who ask at once", function()
       local raws = crowd(server, 200)
       for _, raw in ipairs(raws) do raw:send(upgrade) end
       local turns, answers, opened = 0, 0, #log.conns
+      local may, most = allowance(), in_a_turn
       calm:send(t.frame("text", "ask"))
       t.wait(function()
-        local now = #log.conns
-        assert.is_true(now - opened <= in_a_turn, now - opened)
-        if now > opened then turns = turns + 1 end
-        opened = now
+        local there = #log.conns
+        assert.is_true(there - opened <= most, there - opened)
+        most = may()
+        if there > opened then turns = turns + 1 end
+        opened = there
         if calm.socket:recv() then
           answers = answers + 1
           calm:send(t.frame("text", "ask"))
         end
-        return now == 201
+        return there == 201
       end, "all of them")
-      assert.is_true(turns >= 10, turns)
+      assert.is_true(turns >= 3, turns)
       assert.is_true(answers >= 2, answers)
       for _, raw in ipairs(raws) do
         assert.equal("HTTP/1.1 101", raw.socket:recv():sub(1, 12))
       end
     end)
+
+  it("have a part of long turns, or they would never get in", function()
+    local server, log = kit.serve { handshake_timeout = 30,
+      on_message = function(conn)
+        local last = now() + 0.06
+        repeat until now() > last
+        conn:send "done"
+      end }
+    local calm = t.open(server)
+    local raws = crowd(server, 300)
+    for _, raw in ipairs(raws) do raw:send(upgrade) end
+    local turns = 0
+    t.wait(function()
+      turns = turns + 1
+      calm.socket:recv()
+      calm:send(t.frame("text", "work"))
+      return #log.conns == 301
+    end, "all of them")
+    assert.is_true(turns <= 10, turns) -- of 20 each it were 15
+  end)
 
   it("are answered each, in their order", function()
     local order, list = {}, {}

@@ -11,7 +11,8 @@
 #include "engine/upgrade.h"
 #include "transport/linger.h"
 
-/* Established connections have their turn too: so many, or WS_TURN_SECONDS. */
+/* Established connections have their turn too: so many, in long turns more;
+ * and ws_loop_beginning. */
 #define ACCEPTS_PER_TURN 64
 #define BACKLOG_MAX 65536  /* that are taken when a server closes */
 #define ACCEPT_AGAIN 0.1   /* seconds, after the descriptors ran out */
@@ -130,10 +131,10 @@ static void run_out(struct ws_server *s, struct ws_watch *w, int error) {
 
 static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
   struct ws_io *io = s->loop->io;
-  double since = ws_loop_now(s->loop);
+  double since = ws_loop_now(s->loop), most_time = ws_loop_beginning(s->loop);
   int i;
   for (i = 0; i < most && w->want; i++) {
-    if (i && ws_loop_now(s->loop) - since >= WS_TURN_SECONDS) break;
+    if (i && ws_loop_now(s->loop) - since >= most_time) break;
     struct ws_address peer;
     int fd = io->ops->accept(io, w->fd, &peer);
     if (fd >= 0) {
@@ -156,7 +157,9 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
  * does not count: a crowd that comes back would come in one by one. */
 static int may_accept(struct ws_server *s) {
   uint64_t least;
-  if (!s->share || !ws_share_least(s, &least)) return ACCEPTS_PER_TURN;
+  if (!s->share || !ws_share_least(s, &least))
+    return (int)(ACCEPTS_PER_TURN * ws_loop_beginning(s->loop) /
+                 WS_TURN_SECONDS);
   uint64_t even = least + least / EVEN_SHARE;
   if (s->n_conns <= even) {
     uint64_t places = even - s->n_conns + 1;

@@ -20,6 +20,8 @@
  * be more of them than one look at the descriptors shows. */
 #define LATE 0.05
 #define HOLD_MAX 1.0
+#define BEGIN_PART 4   /* of a turn goes to what begins, */
+#define BEGIN_MAX 0.05 /* but not more seconds */
 
 #define WAKE_UNKNOWN (-2.0)
 
@@ -147,10 +149,15 @@ void ws_loop_look(struct ws_loop *loop) {
   loop->is_cut = true;
 }
 
+double ws_loop_beginning(const struct ws_loop *loop) {
+  double part = fmin(loop->took / BEGIN_PART, BEGIN_MAX);
+  return fmax(part, WS_TURN_SECONDS);
+}
+
 bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
                     uint32_t cost) {
   ws_loop_late(loop, &loop->begun_late);
-  if (loop->begun < WS_TURN_BEGINS) {
+  if (loop->begun < ws_loop_beginning(loop) * 1e6) {
     loop->begun += cost;
     return true;
   }
@@ -161,7 +168,7 @@ bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
 }
 
 void ws_loop_begun(struct ws_loop *loop, double since, uint32_t cost) {
-  double took = fmin((ws_loop_now(loop) - since) * 1e6, WS_TURN_BEGINS);
+  double took = fmin(ws_loop_now(loop) - since, BEGIN_MAX) * 1e6;
   if (took > cost) loop->begun += (uint32_t)took - cost;
 }
 
@@ -292,7 +299,8 @@ static bool has_more(const struct ws_loop *loop) {
  * that only echoes costs no further look at the clock. */
 static void end_turn(struct ws_loop *loop, double began, bool has_run) {
   double now = has_run ? loop->io->ops->now(loop->io) : loop->now;
-  ws_pace_turn(&loop->pace, now - began);
+  loop->took = now - began;
+  ws_pace_turn(&loop->pace, loop->took);
 }
 
 void ws_loop_turn(struct ws_loop *loop) {

@@ -73,6 +73,7 @@ struct ws_loop {
                            * inflating: for descriptors, then for the rest */
   bool is_spent;          /* as many as a phase may have, or its time */
   bool is_cut;            /* a phase of this turn was ended by that */
+  double took;            /* seconds, the last turn */
   uint32_t begun;         /* microseconds spent on what is not open yet */
   struct ws_late begun_late;
   struct ws_list lingers; /* linger.c: descriptors on their way out, */
@@ -171,10 +172,13 @@ static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   if (loop->spent >= WS_TURN_LOOK) ws_loop_look(loop);
 }
 
-/* What begins (handshakes, requests) leaves most of a turn to those who are
- * connected. May it go on now, for some `cost` microseconds? Otherwise the
- * watch, which is ready for `got`, has its turn in the next one. */
-#define WS_TURN_BEGINS 2000
+/* What begins (connections, handshakes, requests) leaves most of a turn to those
+ * who are connected: so many seconds may go to it, of long turns a part. Else
+ * who comes faster than that would be late for ever. */
+double ws_loop_beginning(const struct ws_loop *loop);
+
+/* May it go on now, for some `cost` microseconds? Otherwise the watch, which is
+ * ready for `got`, has its turn in the next one. */
 bool ws_loop_begins(struct ws_loop *loop, struct ws_watch *w, uint8_t got,
                     uint32_t cost);
 
