@@ -343,8 +343,35 @@ local busy = [[
   end)
 ]]
 
+-- Each lives until a thousand others have come and gone.
+local lasting = [[
+  collectgarbage "generational"
+  local server = assert(ws.listen { port = 0, host = "127.0.0.1" })
+  local url = "ws://127.0.0.1:" .. server.port
+  local own, most = {}, 0
+  ws.run(function()
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i = 1, 24000 do
+      local at = i % 1000
+      if own[at] then own[at]:terminate() end
+      own[at] = assert(ws.connect(url))
+      most = math.max(most, collectgarbage "count" - before)
+    end
+    print(("%.0f"):format(most))
+    os.exit(0)
+  end)
+]]
+
 describe("a crowd that goes is collected", function()
   after_each(kit.cleanup)
+
+  it("also when each has stayed for a while", function()
+    local child = kit.run(lasting)
+    assert.equal(0, child:ended(120), child:errors())
+    local most = tonumber(child:output())
+    assert.is_true(most < 14000, most .. " KiB")
+  end)
 
   it("a part at a time, whatever else there is", function()
     local child = kit.run(busy)

@@ -80,6 +80,20 @@ describe("many who ask at once", function()
     assert.is_true(turns <= 10, turns) -- of 20 each it were 15
   end)
 
+  it("wait in the kernel while those before them are let in", function()
+    local server, log = kit.serve { handshake_timeout = 30, max_pending = 300,
+      backlog = 1000 }
+    local raws = {}
+    for i = 1, 900 do
+      raws[i] = t.raw(server)
+      raws[i].socket:send(upgrade)
+    end
+    t.wait(function() return #log.conns == 900 end, "all of them")
+    for reason, n in pairs(server:stats().refused) do
+      assert.equal(0, n, reason)
+    end
+  end)
+
   it("are answered each, in their order", function()
     local order, list = {}, {}
     local server = t.listen { handshake_timeout = 30,

@@ -45,20 +45,32 @@ static bool collect(lua_State *L, struct ws_collecting *g) {
   return g->cycles == CYCLES || --g->steps == 0;
 }
 
+/* The generational collector's step that is asked for is never a major one, and
+ * puts off Lua's own, which may be: once half as much again is there, it is
+ * Lua's turn. The incremental one needs none; in its pause a step would begin
+ * a new cycle. */
+static bool may_step(lua_State *L, struct ws_collecting *g) {
+  uint32_t all = (uint32_t)lua_gc(L, LUA_GCCOUNT);
+  if (!g->least || all < g->least) g->least = all;
+  return lua_gc(L, LUA_GCISRUNNING) == 1 && !g->has_cycled &&
+         all - g->least <= g->least / 2;
+}
+
 static void on_time(struct ws_timer *t) {
   struct ws_collecting *g = WS_LIST_ENTRY(t, struct ws_collecting, timer);
   struct ws_state *st = WS_LIST_ENTRY(g, struct ws_state, collecting);
   lua_State *L = ws_state_thread(st);
   double next = PAUSE;
   if (g->gone - g->seen >= MANY) {
-    if (lua_gc(L, LUA_GCISRUNNING)) step(L);
+    if (may_step(L, g)) g->has_cycled = step(L);
     g->seen = g->gone;
     g->steps = 0;
     next = QUIET;
   } else if (!g->steps && !begins(L, g)) {
     return; /* it is looked again when more have gone */
   } else if (collect(L, g)) {
-    g->gone = g->seen = g->steps = 0;
+    g->gone = g->seen = g->steps = g->least = 0;
+    g->has_cycled = false;
     ws_mem_trim();
     return;
   }

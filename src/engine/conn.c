@@ -96,13 +96,13 @@ void ws_conn_shutdown(struct ws_conn *c, int code, struct ws_slice reason) {
 
 /* Everything that only this connection needed, but not the object. */
 static void give_back(struct ws_conn *c) {
+  ws_list_remove(&c->link); /* first: a handler below may end everything */
   if (c->ahead) c->ahead->calls->leave(c);
   ws_wheel_clear(&c->stream.watch.loop->wheel, &c->deadline);
   ws_conn_drop_writer(c);
   ws_flow_drop_input(c);
   if (c->phase) c->phase->calls->free(c);
   ws_stream_close(&c->stream);
-  ws_list_remove(&c->link);
 }
 
 static void release(struct ws_conn *c) {
@@ -133,6 +133,7 @@ void ws_conn_abandon(struct ws_conn *c) {
     ws_stream_flush(&c->stream);
     ws_stream_farewell(&c->stream);
   }
+  c->is_told = true; /* the host is not called */
   release(c);
   if (!ws_conn_is_client(c)) ws_conn_leave_route(c);
 }

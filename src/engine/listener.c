@@ -2,6 +2,7 @@
 #include "engine/listener.h"
 
 #include <errno.h>
+#include <math.h>
 
 #include "engine/conn.h"
 #include "engine/peer.h"
@@ -158,8 +159,8 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
 static int may_accept(struct ws_server *s) {
   uint64_t least;
   if (!s->share || !ws_share_least(s, &least))
-    return (int)(ACCEPTS_PER_TURN * ws_loop_beginning(s->loop) /
-                 WS_TURN_SECONDS);
+    return (int)(ACCEPTS_PER_TURN *
+                 fmin(ws_loop_beginning(s->loop) / WS_TURN_SECONDS, 4));
   uint64_t even = least + least / EVEN_SHARE;
   if (s->n_conns <= even) {
     uint64_t places = even - s->n_conns + 1;
@@ -190,16 +191,31 @@ static void on_accept_again(struct ws_timer *t) {
   if (!n) s->patience = 0; /* somebody was there */
 }
 
+/* Whoever was accepted before has its turn before the next ones, or they would
+ * be shed for coming at once. When it has let them pass it keeps its place. */
+static bool lets_pass(struct ws_listener *l) {
+  struct ws_loop *loop = l->server->loop;
+  if (l->has_let_pass || ws_list_is_empty(&loop->running)) return false;
+  ws_list_append(&loop->running, &l->watch.ready);
+  l->has_let_pass = true;
+  return true;
+}
+
 static void on_acceptable(struct ws_watch *w) {
   struct ws_listener *l = WS_LIST_ENTRY(w, struct ws_listener, watch);
   struct ws_server *s = l->server;
   bool is_deaf = w->got & WS_DEAF;
+  uint8_t got = w->got;
+  if (!is_deaf && lets_pass(l)) return;
   w->got = 0;
   if (is_deaf) {
     ws_server_warn_deaf(s, w->error);
     pause_accept(s, ACCEPT_AGAIN);
-  } else if (w->want) {
+  } else if (w->want && ws_loop_begins(s->loop, w, got, 0)) {
+    double since = ws_loop_now(s->loop);
+    l->has_let_pass = false;
     accept_some(s, w, may_accept(s));
+    ws_loop_begun(s->loop, since, 0);
   }
 }
 

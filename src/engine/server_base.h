@@ -74,6 +74,7 @@ struct ws_route {
 struct ws_listener {
   struct ws_watch watch;
   struct ws_server *server;
+  bool has_let_pass; /* whoever was ready in the turn in which it was */
 };
 
 /* What everybody is told at the end (farewell.c). */

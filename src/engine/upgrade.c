@@ -358,10 +358,8 @@ static void on_ready(struct ws_conn *c, uint8_t got) {
     if (r == -EAGAIN) return;
     if (r <= 0) {
       c->is_eof = r == 0;
-      if (r == -EPROTO) {
-        ws_server_warn_tls(c->route->server, c);
-        c->stream.error = EPROTO;
-      }
+      if (r == -EPROTO) ws_server_warn_tls(c->route->server, c);
+      if (r < 0) c->stream.error = (uint16_t)-r;
       ws_conn_cut(c, 1006, "connection lost");
       return;
     }
@@ -387,8 +385,7 @@ static void after_flush(struct ws_conn *c) {
 
 void ws_upgrade_shed(struct ws_conn *c) {
   if (ws_pending_of(c)->is_idle || !has_begun(ws_pending_of(c))) {
-    ws_conn_cut(c, 1006, "shed");
-    ws_server_refused(c->route->server, c, WS_REFUSED_PENDING, 0);
+    ws_pending_cut(c, WS_REFUSED_PENDING, "shed");
   } else {
     refuse_for(c, WS_REFUSED_PENDING, 503, "");
   }
@@ -414,7 +411,7 @@ static void on_deadline(struct ws_conn *c) {
 
 /* It is over before it was open: whoever is answering is told. */
 static void free_phase(struct ws_conn *c) {
-  if (c->phase && c->state == WS_CONN_CLOSED && c->stream.watch.loop->in_turn) {
+  if (c->phase && c->state == WS_CONN_CLOSED && !c->is_told) {
     ws_server_ended(c);
     ws_answer_tell_gone(c);
   }

@@ -21,7 +21,7 @@
 #define LATE 0.05
 #define HOLD_MAX 1.0
 #define BEGIN_PART 4   /* of a turn goes to what begins, */
-#define BEGIN_MAX 0.05 /* but not more seconds */
+#define BEGIN_MAX 0.25 /* but not more seconds */
 
 #define WAKE_UNKNOWN (-2.0)
 

@@ -172,9 +172,9 @@ static inline void ws_loop_spend(struct ws_loop *loop, size_t bytes) {
   if (loop->spent >= WS_TURN_LOOK) ws_loop_look(loop);
 }
 
-/* What begins (connections, handshakes, requests) leaves most of a turn to those
- * who are connected: so many seconds may go to it, of long turns a part. Else
- * who comes faster than that would be late for ever. */
+/* What begins (connections, handshakes, requests) leaves most of a turn to
+ * those who are connected: so many seconds may go to it, of long turns a part.
+ * Else who comes faster than that would be late for ever. */
 double ws_loop_beginning(const struct ws_loop *loop);
 
 /* May it go on now, for some `cost` microseconds? Otherwise the watch, which is
