@@ -12,7 +12,9 @@ describe("topics that keep something", function()
   it("are so many; then those go that nobody has asked for longest",
     function()
       local most = 100000
-      local server = t.listen { history = { ["*"] = { size = 1, ttl = 600 } } }
+      local bytes = 20000000
+      local server = t.listen { history = { ["*"] = { size = 1, ttl = 600,
+        bytes = bytes } } }
       local wanted = {}
       for i = 1, 8 do
         server:hear("wanted " .. i, function() end)
@@ -29,6 +31,13 @@ describe("topics that keep something", function()
       for i = 1, 8 do
         assert.equal(wanted[i], epoch(server, "wanted " .. i))
         assert.equal(1, #server:history("wanted " .. i))
+      end
+      -- all of them give way to one that is as long as all may be
+      server:publish("long", ("x"):rep(bytes - 70))
+      assert.equal(1, #server:history "long")
+      for i = 1, 8 do
+        assert.equal(0, #server:history("wanted " .. i))
+        assert.equal(wanted[i], epoch(server, "wanted " .. i))
       end
     end)
 
