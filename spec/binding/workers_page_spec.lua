@@ -38,6 +38,7 @@ describe("workers of one page", function()
     assert.equal("0 9 2", b:sum("x", "0, 0, 0"))
     c:tell("y", 0, "4")
     c:tell("x", 1, "3, 3")
+    assert.equal("4", b:sum("y", "0")) -- it has eight names of its own
     assert.equal("3 12 2", b:sum("x", "0, 0, 0"))
     c:kill()
     assert.equal("0 12 2", b:sum("x", "0, 0, 0"))
