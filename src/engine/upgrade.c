@@ -293,8 +293,10 @@ static void parse(struct ws_conn *c) {
     p->is_idle = false;
     ws_pending_set_deadline(c, c->route->server->http.handshake_timeout);
   }
+  /* which may have no line's end for as long as it waits for its answer */
+  bool is_tls = p->n && p->bytes[0] == TLS_HANDSHAKE;
+  if (is_tls && r == 0) r = WS_ERR_BAD_REQUEST;
   if (r < 0) {
-    bool is_tls = p->bytes[0] == TLS_HANDSHAKE;
     if (is_tls) ws_server_warn_tls(c->route->server, c);
     refuse_for(c, is_tls ? WS_REFUSED_TLS : ws_refusal_of(-r), -r, "");
   } else if (r == 0) {
