@@ -1,0 +1,162 @@
+-- How long waits are, to the very moment: on a simulated network without delay,
+-- where the clock goes on only to what is next.
+
+local sim = require "evws.sim"
+local t = require "spec.helper"
+
+local ws = t.ws
+local url = "ws://localhost:5000/"
+
+local function run(fn, seed)
+  sim.new { delay = 0, limit = 8000, seed = seed or 1 }:run(fn)
+end
+
+describe("the next attempt", function()
+  -- Seconds between two requests, the first of which is answered so.
+  local function gap(net, status, after, reconnect)
+    local times = {}
+    local server = assert(ws.listen { port = 5000, on_upgrade = function()
+      times[#times + 1] = net:now()
+      return status, "", { ["Retry-After"] = after }
+    end })
+    local conn = ws.connect(url, { reconnect = reconnect,
+      on_open = function() end })
+    while #times < 2 do net:advance(0.25) end
+    conn:close()
+    server:close { timeout = 0 }
+    net:advance(1)
+    return times[2] - times[1]
+  end
+
+  it("is not before Retry-After has it, nor later than in an hour", function()
+    local once = { initial = 2, maximum = 2, jitter = 0 }
+    for _, case in ipairs { { "1", 2 }, { "2", 2 }, { "3", 3 },
+      { "3599", 3599 }, { "3600", 3600 }, { "3601", 3600 },
+      { "99999999", 3600 } } do
+      for _, status in ipairs { 429, 503 } do
+        run(function(net)
+          assert.equal(case[2], gap(net, status, case[1], once))
+        end)
+      end
+    end
+    for _, status in ipairs { 404, 408, 425, 500, 502, 504 } do
+      run(function(net) assert.equal(2, gap(net, status, "9", once)) end)
+    end
+  end)
+
+  it("is later by chance than Retry-After, and earlier than its own",
+    function()
+      local least, most, own_least, own_most = 99, 0, 99, 0
+      for seed = 1, 20 do
+        local how = { initial = 8, maximum = 8, jitter = 0.5 }
+        run(function(net)
+          local got = gap(net, 503, "30", how)
+          least, most = math.min(least, got), math.max(most, got)
+        end, seed)
+        run(function(net)
+          local got = gap(net, 503, "0", how)
+          own_least, own_most = math.min(own_least, got),
+            math.max(own_most, got)
+        end, seed)
+      end
+      assert.is_true(least >= 30 and most <= 34, least .. " " .. most)
+      assert.is_true(most - least > 1)
+      assert.is_true(own_least >= 4 and own_most <= 8,
+        own_least .. " " .. own_most)
+      assert.is_true(own_most - own_least > 1)
+    end)
+
+  -- Failures at 0, 1 and 3 s; from 4 s on somebody listens, so that it is open
+  -- at 7 s: for so long. When it comes again.
+  local function back(lasts)
+    local opened = {}
+    run(function(net)
+      local began = net:now()
+      local function listen()
+        return assert(ws.listen { port = 5000, on_open = function(conn)
+          opened[#opened + 1] = net:now() - began
+          if #opened == 1 then ws.sleep(lasts) conn:terminate() end
+        end })
+      end
+      local conn = ws.connect(url, { on_open = function() end,
+        reconnect = { initial = 1, maximum = 64, jitter = 0 } })
+      net:advance(4)
+      local server = listen()
+      net:advance(40)
+      conn:close()
+      server:close { timeout = 0 }
+      net:advance(1)
+    end)
+    assert.equal(7, opened[1])
+    return opened[2] - opened[1] - lasts
+  end
+
+  it("is as soon as the first after one that outlasted the last wait",
+    function()
+      assert.equal(8, back(0))
+      assert.equal(8, back(3))
+      assert.equal(8, back(4))
+      assert.equal(1, back(4.5))
+      assert.equal(1, back(9))
+    end)
+end)
+
+describe("a server that closes", function()
+  -- Seconds from the call at which each of n connections is told.
+  local function told(n, timeout, options)
+    local at, asked, result = {}, nil, nil
+    run(function(net)
+      local own = { port = 5000 }
+      for name, value in pairs(options or {}) do own[name] = value end
+      local began
+      if own.on_closing then
+        function own.on_closing(_, seconds)
+          asked = { net:now() - began, seconds }
+          ws.sleep(timeout)
+        end
+      end
+      local server = assert(ws.listen(own))
+      for _ = 1, n do
+        assert(ws.connect(url, { on_close = function()
+          at[#at + 1] = net:now() - began
+        end }))
+      end
+      net:advance(1)
+      began = net:now()
+      result = server:close { timeout = timeout }
+      net:advance(1)
+    end)
+    assert.equal(n, #at)
+    assert.is_true(result)
+    return at, asked
+  end
+
+  local function near(want, got)
+    if math.abs(want - got) > 0.011 then
+      error(("%g s expected, got %g s"):format(want, got), 2)
+    end
+  end
+
+  it("tells a hundred at once, and the next a tenth of a second later",
+    function()
+      local at = told(250, 30)
+      for i, seconds in pairs { [1] = 0, [100] = 0, [101] = 0.1,
+        [200] = 0.1, [201] = 0.2, [250] = 0.2 } do
+        near(seconds, at[i])
+      end
+    end)
+
+  it("has told all in a quarter of its time", function()
+    local at = told(250, 0.8)
+    for i, seconds in pairs { [1] = 0, [100] = 0, [101] = 0.08,
+      [200] = 0.08, [201] = 0.16, [250] = 0.16 } do
+      near(seconds, at[i])
+    end
+  end)
+
+  it("leaves a quarter of its time to on_closing", function()
+    local at, asked = told(1, 8, { on_closing = true })
+    assert.same({ 0, 2 }, asked)
+    near(2, at[1])
+  end)
+end)
