@@ -11,6 +11,13 @@ local function run(fn, seed)
   sim.new { delay = 0, limit = 8000, seed = seed or 1 }:run(fn)
 end
 
+-- But for the ticks of deadlines.
+local function near(want, got)
+  if not got or math.abs(want - got) > 0.021 then
+    error(("%g s expected, got %s"):format(want, got), 2)
+  end
+end
+
 describe("the next attempt", function()
   -- Seconds between two requests, the first of which is answered so.
   local function gap(net, status, after, reconnect)
@@ -131,12 +138,6 @@ describe("a server that closes", function()
     return at, asked
   end
 
-  local function near(want, got)
-    if math.abs(want - got) > 0.011 then
-      error(("%g s expected, got %g s"):format(want, got), 2)
-    end
-  end
-
   it("tells a hundred at once, and the next a tenth of a second later",
     function()
       local at = told(250, 30)
@@ -158,5 +159,73 @@ describe("a server that closes", function()
     local at, asked = told(1, 8, { on_closing = true })
     assert.same({ 0, 2 }, asked)
     near(2, at[1])
+  end)
+
+  it("gives who has not asked whole a second, or what its time has left",
+    function()
+      -- The seconds until it is refused: it takes half a minute to ask.
+      local function lasts(closes_at, options)
+        local refused
+        ws.log = function(_, event, fields)
+          if event == "refused" then refused = { ws.now(), fields.reason } end
+        end
+        run(function(net)
+          local began = net:now()
+          local server = assert(ws.listen(options))
+          net:link { rate = 5 }
+          ws.spawn(ws.connect, url)
+          net:advance(closes_at)
+          ws.spawn(server.close, server, { timeout = 20 })
+          net:advance(15)
+          refused[1] = refused[1] - began
+        end)
+        ws.log = require "evws.core".log
+        assert.equal("timeout", refused[2])
+        return refused[1]
+      end
+      near(3, lasts(2, { port = 5000 }))
+      near(5, lasts(4.5, { port = 5000, handshake_timeout = 5 }))
+      near(5.5, lasts(4.5, { port = 5000, handshake_timeout = 5.6 }))
+    end)
+end)
+
+describe("a client that is refused", function()
+  it("waits a second for what it is told, within its timeout", function()
+    -- its head is there at 0.3 s, all of it after 10 s
+    for _, case in ipairs { { 30, 1.3 }, { 1.2, 1.2 }, { 0.5, 0.5 } } do
+      run(function(net)
+        local server = assert(ws.listen { port = 5000, on_upgrade = function()
+          return 403, ("x"):rep(10000)
+        end })
+        net:link { rate = 1000, buffer = 50 }
+        local began = net:now()
+        local _, why = ws.connect(url, { timeout = case[1] })
+        near(case[2], net:now() - began)
+        t.contains(why, "403 Forbidden")
+        server:close { timeout = 0 }
+      end)
+    end
+  end)
+end)
+
+describe("a connection that is not read", function()
+  it("is looked at every two seconds: is its peer still there?", function()
+    for _, case in ipairs { { 0.5, 2 }, { 1.9, 2 }, { 2.1, 4 }, { 5, 6 } } do
+      local ended
+      run(function(net)
+        local began
+        local server = assert(ws.listen { port = 5000,
+          keepalive_interval = false, on_open = function(conn)
+            conn:pause()
+            began = net:now()
+          end, on_close = function() ended = net:now() - began end })
+        local conn = net:connect(url, { keepalive_interval = false })
+        net:advance(case[1])
+        conn:terminate()
+        net:advance(10)
+        server:close { timeout = 0 }
+      end)
+      near(case[2], ended)
+    end
   end)
 end)
