@@ -229,3 +229,49 @@ describe("a connection that is not read", function()
     end
   end)
 end)
+
+describe("of many connections each", function()
+  -- least and most of a list
+  local function ends_of(list)
+    table.sort(list)
+    return list[1], list[#list]
+  end
+
+  local function open(net, n, options, own)
+    local server = assert(ws.listen(options))
+    for _ = 1, n do net:connect(url, own) end
+    return server
+  end
+
+  it("is pinged up to a tenth before its interval is over, by chance",
+    function()
+      run(function(net)
+        local began, times = net:now(), {}
+        local server = open(net, 40, { port = 5000, keepalive_interval = 100,
+          keepalive_timeout = 300 }, { keepalive_interval = false,
+          on_ping = function() times[#times + 1] = net:now() - began end })
+        net:advance(110)
+        assert.equal(40, #times)
+        local least, most = ends_of(times)
+        assert.is_true(least >= 89.9 and least < 93, least)
+        assert.is_true(most <= 100.1 and most > 97, most)
+        server:close { timeout = 0 }
+      end)
+    end)
+
+  it("lives up to a tenth less than max_lifetime, by chance", function()
+    run(function(net)
+      local began, times = net:now(), {}
+      open(net, 40, { port = 5000, max_lifetime = 1000,
+        keepalive_interval = false, on_close = function(_, code, why)
+          assert.same({ 1001, "max lifetime" }, { code, why })
+          times[#times + 1] = net:now() - began
+        end }, { keepalive_interval = false })
+      net:advance(1100)
+      assert.equal(40, #times)
+      local least, most = ends_of(times)
+      assert.is_true(least >= 899.9 and least < 930, least)
+      assert.is_true(most <= 1000.1 and most > 970, most)
+    end)
+  end)
+end)
