@@ -8,14 +8,14 @@ local ws = t.ws
 local url = "ws://localhost:5000/"
 
 -- fn(conn) as a task: the server's connection.
-local function with(fn)
+local function with(fn, rate)
   sim.new { delay = 0 }:run(function(net)
     local conn
     local server = assert(ws.listen { port = 5000, max_queued = 2000,
       high_water = 1500, low_water = 1000,
       on_open = function(other) conn = other end })
-    net:link { rate = 1000, buffer = 100 }
-    local peer = net:connect(url, { on_open = function() end })
+    local peer = net:connect(url, { on_message = function() end },
+      { buffer = 100, rate = rate or 1000 })
     while not conn do ws.sleep(0.01) end
     ws.sleep(1)
     local ok, why
@@ -67,6 +67,27 @@ describe("a queue", function()
       assert.is_true(conn.buffered <= 2000 + head)
       assert.same({ nil, "queue full" }, { conn:send(x(1)) })
     end)
+  end)
+
+  it("has the room of what has grown old by then", function()
+    -- What is returned for n bytes more, and what waits behind that.
+    local function try(n)
+      local result
+      with(function(conn)
+        begin(conn)
+        assert(conn:send(x(300), "text", { ttl = 5 }))
+        ws.sleep(6)
+        result = { conn:send(x(n)) }
+        result[3] = conn.buffered
+      end, 1)
+      return result
+    end
+    local full = try(2000)
+    assert.same({ nil, "queue full" }, { full[1], full[2] })
+    local room = 2000 - full[3]
+    assert.is_true(room > 300, room)
+    assert.is_true(try(room)[1])
+    assert.same({ nil, "queue full", full[3] }, try(room + 1))
   end)
 
   it("that has refused one is drained to where that one fits", function()
