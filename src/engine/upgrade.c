@@ -293,7 +293,7 @@ static void parse(struct ws_conn *c) {
     p->is_idle = false;
     ws_pending_set_deadline(c, c->route->server->http.handshake_timeout);
   }
-  /* which may have no line's end for as long as it waits for its answer */
+  /* a hello may hold no line's end, and nothing follows it unanswered */
   bool is_tls = p->n && p->bytes[0] == TLS_HANDSHAKE;
   if (is_tls && r == 0) r = WS_ERR_BAD_REQUEST;
   if (r < 0) {
