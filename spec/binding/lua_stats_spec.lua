@@ -527,9 +527,11 @@ describe("metrics", function()
     local server = t.listen { on_metrics = function() return answer() end }
     answer = function() error("no sums", 0) end
     assert.has_error(function() server:metrics() end, "no sums")
-    answer = function() return {} end
-    assert.equal("on_metrics returned a table (a string or nil expected)",
-      kit.refusal(function() server:metrics() end))
+    for _, wrong in ipairs { {}, 5, true } do
+      answer = function() return wrong end
+      assert.equal(("on_metrics returned a %s (a string or nil expected)")
+        :format(type(wrong)), kit.refusal(function() server:metrics() end))
+    end
   end)
 
 end)

@@ -20,7 +20,8 @@ local counts = { -- name, least, most, may it be false
   { "max_header_line", 64, 1 << 20 }, { "max_headers", 8, 10000 },
   { "max_memory", 1 << 20, nil, true }, { "max_message", 0, nil, true },
   { "max_pending", 1, nil, true }, { "max_per_address", 1, nil, true },
-  { "max_queued", 1, nil, true }, { "max_request_line", 64, 65535 },
+  { "max_queued", 1, nil, true }, { "max_ratio", 1, nil, true },
+  { "max_request_line", 64, 65535 },
   { "read_budget", 1 }, { "receive_queue", 1 },
 }
 
@@ -112,8 +113,9 @@ describe("options", function()
         for _, value in ipairs { true, "5", 0, -1, nan, {} } do
           contains(refused { port = 0, [name] = value }, "'" .. name .. "'")
         end
-        for _, value in ipairs { 300, 300.5, false } do
-          t.listen { keepalive_timeout = false, [name] = value }
+        for _, value in ipairs { 0.001, 300, 300.5, false } do
+          t.listen { keepalive_timeout = false, [name] = value,
+            keepalive_interval = name == "keepalive_interval" and value }
         end
       end)
     end

@@ -44,6 +44,64 @@ describe("a suggestion", function()
     assert.is_false((pcall(suggest, "port")))
   end)
 
+  -- A slip: a letter more, less or other, or two that have changed places.
+  it("forgives the more slips the longer the name is", function()
+    local function check(is_near, pairs_of)
+      for name, known in pairs(pairs_of) do
+        assert.same({ name, is_near and known or nil },
+          { name, suggest(name, { known }) })
+      end
+    end
+    check(true, { abxd = "abcd", abd = "abcd", bacd = "abcd", abdc = "abcd",
+      xbc = "abc", xabc = "abc", acbc = "abc", a = "ab", x = "y",
+      axcye = "abcde", badce = "abcde", xyabc = "abc",
+      axcdefx = "abcdefg", acdefx = "abcdefg", xbxdexgh = "abcdefgh",
+      badcfegh = "abcdefgh", xbxdefgz = "abcdefg" })
+    check(false, { abxy = "abcd", badc = "abcd", ab = "abcd", xab = "abc",
+      xbydz = "abcde", xbxdexg = "abcdefg", badcfe = "abcdef",
+      xbxdxfxh = "abcdefgh", efghijkl = "abcdefgh" })
+  end)
+
+  it("knows a beginning of four letters, on either side", function()
+    for name, known in pairs { abcd = "abcdefghijkl", abcdefghijkl = "abcd",
+      ["AB_CD-"] = "abcd_efghijkl" } do
+      assert.equal(known, suggest(name, { known }))
+    end
+    assert.is_nil(suggest("abc", { "abcdefghijkl" }))
+    assert.is_nil(suggest("abcdefghijkl", { "abc" }))
+  end)
+
+  it("looks at letters alone, in either case", function()
+    for name, known in pairs { AA = "aa", ZZ = "zz", ["_m_Z-"] = "MZ",
+      aa = "A-A", [("a"):rep(39)] = ("A_"):rep(39) } do
+      assert.equal(known, suggest(name, { known }))
+    end
+    assert.is_nil(suggest(("a"):rep(40), { ("a"):rep(40) }))
+  end)
+
+  it("is the same name, a beginning or one with slips: in this order",
+    function()
+      for want, names in pairs {
+        p_ort = { "ports", "p_ort", "port" },
+        portability = { "pxrt", "portability" },
+        ports = { "portability", "ports", "portal" },
+        pxrt = { "pxrt", "pyrt" }, pyrt = { "pyrt", "pxrt" },
+      } do
+        assert.equal(want, suggest("port", names))
+      end
+      assert.equal("abxdefgh", suggest("abcdefgh", { "abxxefgh", "abxdefgh",
+        "axxxefgh" }))
+    end)
+
+  it("is none for a name that is longer than all there are", function()
+    for _, name in ipairs { ("x"):rep(40), ("port"):rep(60) } do
+      assert.equal(("unknown option '%s' for 'listen'"):format(name),
+        of_listen(name))
+      assert.equal(("unknown option '%s' for 'connect'"):format(name),
+        of_connect(name))
+    end
+  end)
+
   it("knows what other libraries call an option of both", function()
     for name, ours in pairs { on_connect = "on_open",
       on_connection = "on_open", onConnection = "on_open",
