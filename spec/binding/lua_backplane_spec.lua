@@ -98,6 +98,57 @@ describe("ws.backplane", function()
     contains(tostring(bus), "(closed)")
   end)
 
+  -- Options that nobody but the backplane has any more, and other texts of
+  -- their length in the memory that a loss of one would have set free.
+  it("keeps what its options say, for each time that it comes back",
+    function()
+      local fake, others = redis.fake(), {}
+      local function text(word) return table.concat { word, "-", fake.port } end
+      local function usual(of_url)
+        local options = { url = ("redis://%s127.0.0.1:%d/3"):format(
+          of_url and text "who" .. ":" .. text "word" .. "@" or "",
+          fake.port), prefix = text "prefix" .. ":" }
+        if not of_url then
+          options.username, options.password = text "who", text "word"
+        end
+        return options
+      end
+      local function greeting(bus)
+        fake:wait(function() return bus.state == "up" end, "it", 20)
+        local said, all = {}, {}
+        for _, conn in ipairs(fake.conns) do
+          for _, words in ipairs(conn.seen) do
+            for _, word in ipairs(words) do said[word] = true end
+          end
+        end
+        said.PING = nil
+        for word in pairs(said) do all[#all + 1] = word end
+        table.sort(all)
+        return all
+      end
+      for _, of_url in ipairs { true, false } do
+        local bus = redis.backplane(usual(of_url))
+        t.listen { backplane = bus }:hear("news", print)
+        fake:wait(function()
+          return fake:subscribers(text "prefix" .. ":t:news") > 0
+        end, "it", 20)
+        local first = greeting(bus)
+        for _, word in ipairs { text "who", text "word", "3" } do
+          contains(" " .. table.concat(first, " "), " " .. word)
+        end
+        for _ = 1, 3 do
+          collectgarbage()
+          for i = 1, 20000 do others[i] = ("x"):rep(i % 60) .. i end
+        end
+        fake:drop()
+        t.wait(function() return bus.state ~= "up" end, "the loss", 20)
+        assert.same(first, greeting(bus))
+        assert.equal(20000, #others)
+        bus:close()
+        fake:wait(function() return #fake.conns == 0 end, "the end", 20)
+      end
+    end)
+
   it("takes meta for what it publishes, and no message of a view", function()
     local fake = redis.fake()
     local bus = redis.backplane { url = fake.url }
