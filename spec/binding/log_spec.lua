@@ -2,6 +2,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
+local sim = require "evws.sim"
 local ws = t.ws
 
 describe("log", function()
@@ -257,6 +258,35 @@ describe("log", function()
       raw:close()
       t.wait(function() return find "server_closed" end)
     end
+  end)
+
+  it("says for how long a connection was open, if it was", function()
+    listen_in()
+    sim.new { delay = 0 }:run(function(net)
+      assert(ws.listen { port = 5000, path = "/",
+        on_upgrade = function(request)
+          if request.query then return 403 end
+        end })
+      net:advance(7)
+      local conn = net:connect "ws://localhost:5000/"
+      net:advance(30)
+      conn:close(4000, "enough")
+      net:advance(1)
+      assert.is_nil((ws.connect "ws://localhost:5000/?no"))
+    end)
+    local closed = {}
+    for _, entry in ipairs(log) do
+      if entry.event == "closed" then
+        local f = entry.fields
+        closed[#closed + 1] = { f.code, f.reason,
+          f.seconds and math.floor(f.seconds + 0.5) }
+      end
+    end
+    table.sort(closed, function(a, b) return a[1] > b[1] end)
+    assert.same({ { 4000, "enough", 30 }, { 4000, "enough", 30 } },
+      { closed[1], closed[2] })
+    for i = 3, #closed do assert.is_nil(closed[i][3]) end
+    assert.is_true(#closed > 2)
   end)
 
   it("of the application's own goes where it stands", function()

@@ -152,6 +152,29 @@ describe("core.json_decode", function()
     assert.is_nil(decode("[" .. ("1"):rep(500) .. "]"))
   end)
 
+  it("tells them up to 2^53 where they have a point or an exponent",
+    function()
+      for text, value in pairs { ["9007199254740992.0"] = 1 << 53,
+        ["-9007199254740992e0"] = -(1 << 53), ["9007199254740991.0"]
+        = (1 << 53) - 1, ["9007199254740994.0"] = 2.0 ^ 53 + 2,
+        ["-9007199254740994.0"] = -2.0 ^ 53 - 2, ["0.5"] = 0.5,
+        ["-1.5e0"] = -1.5 } do
+        assert.same({ text, math.type(value), value },
+          { text, math.type(decode(text)), decode(text) })
+      end
+    end)
+
+  it("takes numbers of less than 400 characters", function()
+    for _, head in ipairs { "0.", "-1.", "1e" } do
+      local function long(n) return head .. ("0"):rep(n - #head) end
+      assert.equal(tonumber(long(399)), decode(long(399)))
+      assert.is_nil(decode(long(400)))
+      assert.is_nil(decode("[" .. long(400) .. "]"))
+      assert.same({ tonumber(long(399)), 1 },
+        decode("[" .. long(399) .. ",1]"))
+    end
+  end)
+
   it("marks an object without members, and no list", function()
     assert.equal(map_mark, getmetatable(decode "{}"))
     assert.is_nil(getmetatable(decode "[]"))
