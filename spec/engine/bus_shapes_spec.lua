@@ -208,6 +208,27 @@ describe("replies of any shape", function()
     end)
   end
 
+  it("tell who waits for it a message's place: connections, too", function()
+    begin()
+    local conn = enter()
+    local epoch
+    local function publish(who, n, options)
+      return table.pack(run(who.publish, who, "room/1", "m" .. n, "text",
+        options)())
+    end
+    for n, who in ipairs { server, conn, server, conn } do
+      local got = publish(who, n, { wait = 60 })
+      epoch = epoch or got[2]
+      assert.same({ n, epoch, n = 2 }, got)
+    end
+    assert.equal("string", type(epoch))
+    for _, who in ipairs { server, conn } do
+      assert.same({ true, n = 1 }, publish(who, 5))
+      assert.same({ true, n = 1 }, publish(who, 5, {}))
+      assert.same({ true, n = 1 }, publish(who, 5, { meta = "x" }))
+    end
+  end)
+
   it("close to the right one are no message and no place", function()
     begin()
     for _, one in ipairs(fake.conns) do -- by which an operator knows them
