@@ -3,6 +3,7 @@
 
 local t = require "spec.helper"
 local kit = require "spec.binding.kit"
+local sim = require "evws.sim"
 local ws = t.ws
 
 local function is(kind)
@@ -273,8 +274,20 @@ describe("what is returned", function()
     ws.log = own
   end)
 
-  it("by the rest", function()
+  it("by what drives the loop", function()
+    local quiet = { signals = false }
     gives("step", yes, ws.step(0))
+    gives("step", yes, ws.step())
+    gives("run", yes, ws.run(ws.stop, quiet))
+    gives("run", yes, ws.run(function() ws.sleep(0) ws.stop() end, quiet))
+    sim.new():run(function()
+      gives("run", yes, ws.run())
+      gives("run", yes, ws.run(function() end))
+      gives("run", yes, ws.run(quiet))
+    end)
+  end)
+
+  it("by the rest", function()
     gives("now", { number }, ws.now())
     gives("random", { text }, ws.random(70))
     gives("equals", yes, ws.equals("a", "a"))
