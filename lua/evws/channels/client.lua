@@ -238,7 +238,8 @@ function client:due(now)
       and now - self.heard > options.ping + options.pong_timeout then
       return self:fail(nil, errors.no_pong)
     end
-    return connect.expire(self) or self:wait_for()
+    if connect.expire(self) then return nil end
+    return self:wait_for()
   end
 end
 
