@@ -53,10 +53,10 @@ end
 -- Raises an error that the client is told.
 function errors.raise(code, message, temporary)
   if math.type(code) ~= "integer" or code < 400 or code > 1999 then
-    error("bad argument #1 to 'raise' (a code from 400 to 1999 expected)", 3)
+    error("bad argument #1 to 'raise' (a code from 400 to 1999 expected)", 2)
   end
   if type(message) ~= "string" or not utf8.len(message) then
-    error("bad argument #2 to 'raise' (text expected)", 3)
+    error("bad argument #2 to 'raise' (text expected)", 2)
   end
   error(new(code, message, temporary and true or false), 0)
 end

@@ -10,7 +10,7 @@ local mark = {
 
 function errors.raise(text)
   if type(text) ~= "string" or not utf8.len(text) then
-    error("bad argument #1 to 'raise' (text expected)", 3)
+    error("bad argument #1 to 'raise' (text expected)", 2)
   end
   error(setmetatable({ text = text }, mark), 0)
 end
