@@ -43,6 +43,7 @@ describe("what is wrong is said at the caller's line", function()
   it("by an application", function()
     local chat = kit.serve { namespaces = { a = {} } }
     local no_user = "bad argument #1 to '%s' (a user expected)"
+    local this = function_in "this" .. " at .data"
     for _, name in ipairs { "publish", "history", "reset", "presence" } do
       check(chat, { { no_channel:format(name), name, "" },
         { no_channel:format(name), name, "\255" },
@@ -74,9 +75,9 @@ describe("what is wrong is said at the caller's line", function()
       { "bad option 'expires' for 'subscribe' (number expected)", "subscribe",
         "u", "a", { expires = "x" } },
       { no_user:format "subscribe", "subscribe", "\255", "a" },
-      { function_in "this" .. " at .data", "subscribe", "u", "a", { data = print } },
+      { this, "subscribe", "u", "a", { data = print } },
       { no_user:format "send", "send", "", 1 },
-      { function_in "this" .. " at .data", "send", "u", print },
+      { this, "send", "u", print },
       { "bad argument #1 to 'routes' (a path expected)", "routes", "x" },
       { "bad argument #1 to 'serve' (a server expected)", "serve", 1 } })
   end)

@@ -70,12 +70,14 @@ function proxy:invoke(target, ...)
   dispatch.before_result(2)
   local list, far = self.sessions()
   local session, n = list[1], select("#", ...)
+  local result, why = nil, "closed"
   if session and session.protocol then
-    return results.invoke(session, target, { ... }, n, self.seconds, 2)
+    result, why = results.invoke(session, target, { ... }, n, self.seconds, 2)
   elseif far[1] and self.hub.spread.is_on then
-    return self.hub.spread:invoke(far[1], target, { ... }, n, self.seconds, 2)
+    result, why = self.hub.spread:invoke(far[1], target, { ... }, n,
+      self.seconds, 2)
   end
-  return nil, "closed"
+  return result, why -- no tail call: errors are of the caller's line
 end
 
 -- The same proxy, whose invoke waits so long at most.

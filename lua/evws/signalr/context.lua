@@ -14,12 +14,14 @@ context.session_of = of
 
 function methods:join(group)
   local session = of[self]
-  return session.hub.groups:join(session, group, 2)
+  local ok, why = session.hub.groups:join(session, group, 2)
+  return ok, why -- no tail call: errors are of the caller's line
 end
 
 function methods:leave(group)
   local session = of[self]
-  return session.hub.groups:leave(session, group, 2)
+  local ok, why = session.hub.groups:leave(session, group, 2)
+  return ok, why -- no tail call: errors are of the caller's line
 end
 
 local closing = { name = "close", defaults = {}, checks = {
