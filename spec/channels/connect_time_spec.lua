@@ -18,6 +18,7 @@ local function serve(net, answers)
       if refusal then return table.unpack(refusal) end
     end,
     on_open = function(c) self.conn = c end,
+    on_close = function(_, code) self.code = code end,
     on_message = function(c, text)
       for id, name in text:gmatch '{"id":(%d+),"([%w_]+)"' do
         local answer = answers[name]
@@ -71,7 +72,16 @@ describe("channels.connect", function()
       assert.equal(0, #list)
       net:advance(12)
       assert.same({ 1006, "no ping" }, { list[1][1], list[1][2] })
-      assert.equal(1, #list)
+      assert.same({ 1, 1000 }, { #list, server.code })
+    end)
+    run(function(net)
+      local list = {}
+      serve(net, { connect = hello '"ping":1' })
+      assert(channels.connect(url, { on_disconnected = noting(list, net) }))
+      net:advance(10)
+      assert.equal(0, #list)
+      net:advance(7)
+      assert.equal("no ping", list[1][2])
     end)
   end)
 
@@ -173,14 +183,16 @@ describe("channels.connect", function()
 
   it("comes back where another answer may come, not before Retry-After",
     function()
-      for _, case in ipairs { { 503, "7", 7 }, { 429, "7", 7 }, { 503, nil, 1 },
-        { 503, "0.2", 1 }, { 429, "-5", 1 }, { 503, "soon", 1 },
-        { 503, "7200", 3600 }, { 500, "7", 1 }, { 404, "7", 1 },
-        { 408, nil, 1 }, { 425, nil, 1 }, { 599, nil, 1 } } do
+      local quick = { initial = 0.25, maximum = 4, jitter = 0 }
+      for _, case in ipairs { { 503, "7", 7 }, { 429, "7", 7 },
+        { 503, "0.75", 0.75 }, { 503, nil, 0.5 }, { 503, "0.2", 0.5 },
+        { 429, "-5", 0.5 }, { 503, "soon", 0.5 }, { 503, "7200", 3600 },
+        { 500, "7", 0.5 }, { 404, "7", 0.5 }, { 408, nil, 0.5 },
+        { 425, nil, 0.5 }, { 599, nil, 0.5 } } do
         run(function(net)
           local answers = { connect = hello() }
           local server = serve(net, answers)
-          local conn = assert(channels.connect(url, { reconnect = steady }))
+          local conn = assert(channels.connect(url, { reconnect = quick }))
           net:advance(10)
           function answers.upgrade(n)
             if n > 2 then return nil end
@@ -189,8 +201,7 @@ describe("channels.connect", function()
           server.conn:terminate()
           net:advance(5000)
           assert.same({ "connected", 3 }, { conn.state, #server.attempts })
-          local least = case[3] > 1 and case[3] or 2
-          about(least, server.attempts[3] - server.attempts[2])
+          about(case[3], server.attempts[3] - server.attempts[2])
         end)
       end
     end)

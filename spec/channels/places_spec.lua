@@ -82,6 +82,21 @@ describe("what is wrong is said at the caller's line", function()
       { "bad argument #1 to 'serve' (a server expected)", "serve", 1 } })
   end)
 
+  it("by an application whose server keeps no history", function()
+    local given = { namespaces = { ["a:*"] = { history = { size = 5,
+      ttl = 60 } } } }
+    local why = "namespace 'a:*' has a history, and the server keeps none "
+      .. "(ws.listen { history = chat.kept, ... })"
+    local chat = channels.new(given)
+    check(chat, { { why, "serve", t.listen {} } })
+    check(chat, { { why, "publish", "a:1", 1 } })
+    chat = channels.new(given)
+    assert.equal("caller:3: call app:routes, not app.routes",
+      said(chat.routes, "/x"))
+    chat:serve(t.listen { history = chat.kept })
+    assert.equal(1, (chat:publish("a:1", 1)))
+  end)
+
   it("by a client of an application, and the codes between are taken",
     function()
       local clients = {}
