@@ -30,8 +30,9 @@ function transport:drain(seconds)
   return why == "closed" and not self.is_over
 end
 
-local function make_room(self)
-  if self.room then self.room:close() end -- all who wait look again
+-- All who wait look again.
+function transport:make_room()
+  if self.room then self.room:close() end
   self.room = nil
 end
 
@@ -43,7 +44,7 @@ end
 -- Records that are still there go with a last poll.
 function transport:finish()
   self.is_over = true
-  make_room(self)
+  self:make_room()
   if self.hub:is_leaving() and not self.poller then return end
   self.hub.leaving[self.session.token] = self
   self.timer = ws.after(lingering, function() self:forget() end)
@@ -68,7 +69,7 @@ end
 local function take(self)
   local body = table.concat(self.waiting)
   self.waiting, self.bytes = {}, 0
-  make_room(self)
+  self:make_room()
   return answer(200, body, "application/octet-stream")
 end
 

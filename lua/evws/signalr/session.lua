@@ -3,7 +3,8 @@
 --
 -- A transport is an object with name, can_binary, wants_pings, conn (of a
 -- WebSocket) and the methods send(bytes) -> true, or nil and why; buffered() ->
--- bytes; drain(seconds); finish(code), after which it tells nothing more.
+-- bytes; drain(seconds); finish(code), after which it tells nothing more; and
+-- perhaps make_room(), which ends the waiting in drain.
 
 local ws = require "evws"
 local context = require "evws.signalr.context"
@@ -346,6 +347,8 @@ function session:over(why)
   dispatch.drop(self)
   wake_all(self, "room")
   wake_all(self, "inbox_room")
+  local transport = self.transport -- others hear of their connection's end
+  if transport and transport.make_room then transport:make_room() end
   for _, fn in ipairs(self.on_closed or {}) do ws.spawn(fn, self.ctx) end
   self.on_closed = nil
   if self:is_at_rest() then ws.spawn(tell_end, self) end
