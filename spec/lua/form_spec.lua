@@ -128,6 +128,36 @@ describe("ws.parse_form", function()
       "bad argument #1 to 'parse_form' (a request expected, got string)")
   end)
 
+  it("raises at the caller's line for what is no request", function()
+    for got, given in pairs { string = "a=1", boolean = false,
+      table = { headers = "x" } } do
+      local line = debug.getinfo(1, "l").currentline + 2
+      local ok, why = pcall(function()
+        local form = parse(given)
+        return form
+      end)
+      assert.is_false(ok)
+      assert.equal(("spec/lua/form_spec.lua:%d: bad argument #1 to "
+        .. "'parse_form' (a request expected, got %s)"):format(line, got), why)
+    end
+  end)
+
+  it("takes heads of 8192 bytes, and no head at all for none", function()
+    local function part(length)
+      local head = "Content-Disposition: form-data; name=a\r\nX: "
+      return multipart { { head .. ("x"):rep(length - #head - 4), "1" } }
+    end
+    assert.same({ { a = "1" }, {} }, { parse(part(8192)) })
+    assert.same({ nil, "the head of a part is too long" },
+      { parse(part(8193)) })
+    assert.same({ nil, "a part without Content-Disposition: form-data" },
+      { parse(request("multipart/form-data; boundary=b",
+        "--b\r\n\r\n1\r\n--b--\r\n")) })
+    local longest = ("b"):rep(70)
+    assert.same({ { a = "1" }, {} }, { parse(multipart({ field("a", "1") },
+      longest)) })
+  end)
+
   it("has a bound for parts", function()
     local parts = {}
     for i = 1, 256 do parts[i] = field("n" .. i, "1") end
