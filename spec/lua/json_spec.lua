@@ -99,6 +99,40 @@ describe("the JSON writer", function()
       assert.same({ case[2], case[3] }, { why, where })
     end
   end)
+
+  it("writes lists whatever way they were made", function()
+    for n = 2, 40 do
+      local list, text = {}, {}
+      for i = n, 1, -1 do list[i], text[i] = i, tostring(i) end
+      assert.equal("[" .. table.concat(text, ",") .. "]", (encode(list)))
+      list[n + 2] = 1
+      assert.is_nil((encode(list)))
+    end
+  end)
+
+  it("writes lists and maps as deep as it is told, and no deeper", function()
+    for depth = 1, 4 do
+      for kind = 1, 3 do -- lists, maps, and both by turns
+        local value, text = 1, "1"
+        local place = ""
+        for i = 1, depth do
+          if kind == 1 or kind == 3 and i % 2 == 0 then
+            value, text, place = { value }, "[" .. text .. "]", "[1]" .. place
+          else
+            value, text, place = { a = value }, '{"a":' .. text .. "}",
+              ".a" .. place
+          end
+        end
+        assert.equal(text, (json_writer.encode(value, depth)))
+        local got, why, where = json_writer.encode(value, depth - 1)
+        assert.is_nil(got)
+        assert.same({ "nested too deep", place:sub(1, kind == 1 and -4 or -3) },
+          { why, where })
+      end
+    end
+    assert.equal("1", (json_writer.encode(1, 0)))
+    assert.equal("null", (json_writer.encode(values.null, 0)))
+  end)
 end)
 
 describe("the JSON reader", function()

@@ -36,7 +36,13 @@ describe("ws.parse_query", function()
   end)
 
   it("raises for what is no string", function()
-    assert.has_error(function() parse(1) end,
-      "bad argument #1 to 'parse_query' (string expected, got number)")
+    local line = debug.getinfo(1, "l").currentline + 2
+    local ok, why = pcall(function()
+      local fields = parse(1)
+      return fields
+    end)
+    assert.is_false(ok)
+    assert.equal(("spec/lua/query_spec.lua:%d: bad argument #1 to "
+      .. "'parse_query' (string expected, got number)"):format(line), why)
   end)
 end)
