@@ -191,6 +191,30 @@ describe("a push", function()
   end)
 end)
 
+describe("the metrics of channels", function()
+  it("are counts and gauges, each with its head", function()
+    local app = require "evws.channels".new()
+    app.n_clients, app.users = 5, { ann = {}, ben = {} }
+    app.counts = { connected = 7, failures = 3, ignored = 4 }
+    assert.same({ clients = 5, users = 2, connected = 7, errors = 3,
+      ignored = 4, skipped = push.skipped }, app:stats())
+    local lines = {}
+    for line in app:metrics():gmatch "[^\n]+" do lines[#lines + 1] = line end
+    local i = 0
+    for _, one in ipairs { { "clients", "gauge", 5 }, { "users", "gauge", 2 },
+      { "clients_total", "counter", 7 }, { "errors_total", "counter", 3 },
+      { "ignored_total", "counter", 4 },
+      { "skipped_total", "counter", push.skipped } } do
+      local name = "evws_channels_" .. one[1]
+      assert.equal(1, (lines[i + 1]:find("# HELP " .. name .. " %u.*%.$")))
+      assert.same({ "# TYPE " .. name .. " " .. one[2], name .. " " .. one[3] },
+        { lines[i + 2], lines[i + 3] })
+      i = i + 3
+    end
+    assert.equal(i, #lines)
+  end)
+end)
+
 describe("a reason", function()
   it("is never an order, and fits", function()
     for text, reason in pairs { [""] = "closed", ["5"] = "closed: 5",
