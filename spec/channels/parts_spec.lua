@@ -118,6 +118,45 @@ describe("options of channels", function()
     end
   end)
 
+  it("are numbers from the least to the most", function()
+    local function check(name, least, most, read, more)
+      for _, value in ipairs { least, most } do
+        assert.equal(value, read({ [name] = value })[name])
+      end
+      for _, value in ipairs { least - 1, most + 1, "1", least + 0.5 } do
+        local ok, why = pcall(read, { [name] = value })
+        assert.is_false(ok, name)
+        assert.is_truthy(why:find(("(a whole number from %d to %d%s expected)")
+          :format(least, most, more or ""), 1, true), why)
+      end
+    end
+    local function read(given) return options.read(given, 1) end
+    for name, bounds in pairs { max_command = { 64, 0x7fffffff },
+      max_message = { 64, 0x7fffffff }, max_subscriptions = { 1, 1000000 },
+      max_channel = { 1, 65535 }, max_depth = { 2, 1000 },
+      max_recovered = { 0, 1000000 }, max_history = { 1, 1000000 },
+      parallel = { 1, 60000 }, max_commands = { 1, 1000000 } } do
+      check(name, bounds[1], bounds[2], read)
+    end
+    check("ping", 1, 3600, read, ", or false")
+    check("max_per_user", 1, 1 << 40, read, ", or false")
+    local connect_options = require "evws.channels.connect_options"
+    local function read_connect(given) return connect_options.read(given, 1) end
+    check("receive_queue", 1, 1 << 30, read_connect)
+    local rule = read_connect({}).reconnect
+    assert.same({ 0.5, 20, 0.5 }, { rule.initial, rule.maximum, rule.jitter })
+    rule = read_connect({ reconnect = { initial = 30, jitter = 0 } }).reconnect
+    assert.same({ 30, 30, 0 }, { rule.initial, rule.maximum, rule.jitter })
+    assert.is_false(read_connect({ reconnect = false }).reconnect)
+    for name in pairs { pong_timeout = 1, connect_timeout = 1,
+      expiry_grace = 1 } do
+      assert.equal(0.001, read({ [name] = 0.001 })[name])
+      for _, value in ipairs { 0, math.huge, false } do
+        assert.is_false(pcall(read, { [name] = value }))
+      end
+    end
+  end)
+
   it("raise for namespaces that no name can match, and wrong rights",
     function()
       for _, name in ipairs { "", "a*b", "*a", "**", "\0a", "\xff",

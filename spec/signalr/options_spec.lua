@@ -63,6 +63,47 @@ describe("the options of a hub", function()
     assert.is_false(read { client_timeout = false }.client_timeout)
   end)
 
+  it("are numbers from the least to the most", function()
+    local large = 1 << 40
+    for name, bounds in pairs { max_record = { 64, 0x7fffffff },
+      max_buffered = { 1, large }, max_queued = { 1, large },
+      parallel_invocations = { 1, 60000 }, stream_buffer = { 1, 1000000 },
+      max_streams = { 0, 1000000 }, max_depth = { 1, 500 },
+      max_negotiated = { 1, large }, replay_buffer = { 1, large },
+      minimum_version = { 0, 1 } } do
+      local text = ("bad option '%s' for 'hub' (a whole number from %d to %d%s "
+        .. "expected)"):format(name, bounds[1], bounds[2],
+        name == "max_record" and ", or false" or "")
+      for _, value in ipairs { bounds[1], bounds[2] } do
+        assert.equal(value, read { [name] = value }[name])
+      end
+      for _, value in ipairs { bounds[1] - 1, bounds[2] + 1, "1", 1.0 } do
+        assert.equal(text, refusal { [name] = value })
+      end
+    end
+    assert.is_false(read { max_record = false }.max_record)
+  end)
+
+  it("are seconds above 0, and false where there may be none", function()
+    for name, has_none in pairs { keepalive_interval = true,
+      client_timeout = true, handshake_timeout = false,
+      disconnect_timeout = false, poll_timeout = false, close_timeout = false,
+      stall_timeout = false } do
+      local text = ("bad option '%s' for 'hub' (seconds above 0%s expected)")
+        :format(name, has_none and ", or false" or "")
+      local value = name == "client_timeout" and 15.001 or 0.001
+      assert.equal(value, read { [name] = value }[name])
+      for _, wrong in ipairs { 0, -1, math.huge, 0 / 0, "1", true } do
+        assert.equal(text, refusal { [name] = wrong })
+      end
+      if has_none then
+        assert.is_false(read { [name] = false }[name])
+      else
+        assert.equal(text, refusal { [name] = false })
+      end
+    end
+  end)
+
   it("raise at the line of signalr.hub", function()
     local signalr = require "evws.signalr"
     for _, given in ipairs { { methds = {} }, { max_record = 1 },
