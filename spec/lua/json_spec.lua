@@ -108,6 +108,15 @@ describe("the JSON writer", function()
       list[n + 2] = 1
       assert.is_nil((encode(list)))
     end
+    -- those whose keys stand in no order
+    for _, made in ipairs { "[2]=2,[1]=1", "[3]=3,[1]=1,[2]=2",
+      "[3]=3,[2]=2,[1]=1", "1,[3]=3,[2]=2", "[4]=4,[2]=2,[3]=3,[1]=1",
+      "[5]=5,[4]=4,[3]=3,[2]=2,[1]=1" } do
+      local list = assert(load("return {" .. made .. "}"))()
+      local text = {}
+      for i = 1, #list do text[i] = tostring(i) end
+      assert.equal("[" .. table.concat(text, ",") .. "]", (encode(list)))
+    end
   end)
 
   it("writes lists and maps as deep as it is told, and no deeper", function()

@@ -80,6 +80,21 @@ describe("a session that is polled", function()
       end)
     end)
 
+  it("speaks MessagePack, too", function()
+    run(function()
+      local hub = signalr.hub {}
+      local session = hub:session()
+      polling.serve(hub, {}, session)
+      session:feed '{"protocol":"messagepack","version":1}\30'
+      assert.equal("messagepack", session.ctx.protocol)
+      local transport = session.transport
+      assert.equal("{}\30", (select(2, transport:poll {})))
+      assert.equal(1, hub.clients.all:send "A")
+      assert.equal("\8\x96\1\x80\xc0\xa1A\x90\x90",
+        (select(2, transport:poll {})))
+    end)
+  end)
+
   it("is answered with types that nobody keeps", function()
     run(function()
       local hub = signalr.hub {}

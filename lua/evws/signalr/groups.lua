@@ -138,7 +138,6 @@ local function check(group, name, level)
       :format(name), level + 1)
   end
 end
-groups.check = check
 
 -- True; or nil and "closed". Joining twice is the same as once.
 function groups:join(session, group, level)
