@@ -165,19 +165,26 @@ describe("an answer that comes late", function()
         conn:send(('{"protocol":"%s","version":1}\30'):format(protocol))
         assert.equal("{}\30", conn:receive())
         local records, bytes = hub:stats().records_out, hub:stats().bytes_out
-        for i, target in ipairs { "Late", "Soon", "Late" } do
-          if protocol == "json" then
-            conn:send(('{"type":1,"invocationId":"%d","target":"%s",'
-              .. '"arguments":["x"]}\30'):format(i, target))
-          else
-            conn:send(kit.framed(messagepack.encode { 1, messagepack.map {},
-              tostring(i), target, { "x" }, {} }), "binary")
+        local n = 0
+        -- one after the other, then all at once: those wait for a slot
+        for _, targets in ipairs { { "Late" }, { "Soon" }, { "Late", "Soon",
+          "Late", "Soon" } } do
+          for _, target in ipairs(targets) do
+            n = n + 1
+            if protocol == "json" then
+              conn:send(('{"type":1,"invocationId":"%d","target":"%s",'
+                .. '"arguments":["x"]}\30'):format(n, target))
+            else
+              conn:send(kit.framed(messagepack.encode { 1, messagepack.map {},
+                tostring(n), target, { "x" }, {} }), "binary")
+            end
           end
-          local answer = conn:receive()
-          records, bytes = records + 1, bytes + #answer
+          for _ = 1, #targets do
+            records, bytes = records + 1, bytes + #conn:receive()
+          end
           local stats = hub:stats()
-          assert.same({ records, bytes, i }, { stats.records_out,
-            stats.bytes_out, stats.invocations })
+          assert.same({ records, bytes, n, n }, { stats.records_out,
+            stats.bytes_out, stats.invocations, stats.records_in })
         end
       end)
     end)
