@@ -82,6 +82,31 @@ describe("a refresh", function()
     c:closed(3500, "invalid token")
   end)
 
+  it("may bring the end nearer", function()
+    local c, chat, one = open({ expiry_grace = 2, refresh = function()
+      return { expires = seconds + 3 }
+    end }, 50)
+    chat.timer:cancel()
+    assert.equal(3, c:call("refresh", { token = "x" }).ttl)
+    for _ = 1, 4 do
+      seconds = seconds + 1
+      chat:tick()
+    end
+    assert.equal("open", one.state)
+    seconds = seconds + 1
+    chat:tick()
+    c:closed(3005, "connection expired")
+  end)
+
+  it("needs a token", function()
+    for _, token in ipairs { '""', "null" } do
+      local c = open { refresh = function() return true end }
+      c:say('{"id":90,"refresh":{"token":' .. token .. "}}")
+      c:closed(3501, "a refresh without a token")
+      kit.cleanup()
+    end
+  end)
+
   it("is of no use where nobody can judge it", function()
     local c = open {}
     c:say '{"id":90,"refresh":{"token":"x"}}'
@@ -111,6 +136,28 @@ describe("channels.connect", function()
         { token = function() return given end }) })
     end
     assert.equal(1, #told)
+  end)
+
+  it("goes on until its program has a token", function()
+    local _, server = kit.serve { namespaces = { a = {} } }
+    local n, m, told = 0, 0, 0
+    conn = t.pump(channels.connect, t.url_of(server) .. "/c", {
+      reconnect = { initial = 0.001, maximum = 0.002, jitter = 0 },
+      on_connected = function() end, on_error = function() told = told + 1 end,
+      token = function()
+        n = n + 1
+        if n < 3 then error "not yet" end
+        return "t"
+      end })
+    t.wait(function() return conn.state == "connected" end, "it")
+    assert.equal(3, n)
+    assert(t.pump(conn.subscribe, conn, "a", { token = function()
+      m = m + 1
+      if m < 3 then error "not yet" end
+      return "t"
+    end }))
+    assert.equal(3, m)
+    t.wait(function() return told == 4 end, "the errors")
   end)
 
   it("recovers from the very beginning where no more is said", function()
