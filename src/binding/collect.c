@@ -4,7 +4,8 @@
 
 #include "base/buf.h"
 
-#define MANY 256          /* are worth a step; fewer are not */
+#define MANY 256          /* fewer are not worth it */
+#define STEP_EACH 1024    /* while they go: all at once a millisecond's work */
 #define SHARE 8           /* nor is what is less than such a part of all */
 #define QUIET 1.0         /* seconds in which not many go */
 #define PAUSE 0.01        /* seconds between two steps */
@@ -51,6 +52,8 @@ static bool collect(lua_State *L, struct ws_collecting *g) {
  * a new cycle. */
 static bool may_step(lua_State *L, struct ws_collecting *g) {
   uint32_t all = (uint32_t)lua_gc(L, LUA_GCCOUNT);
+  if (g->gone - g->stepped < STEP_EACH) return false;
+  g->stepped = g->gone;
   if (!g->least || all < g->least) g->least = all;
   return lua_gc(L, LUA_GCISRUNNING) == 1 && !g->has_cycled &&
          all - g->least <= g->least / 2;
@@ -69,7 +72,7 @@ static void on_time(struct ws_timer *t) {
   } else if (!g->steps && !begins(L, g)) {
     return; /* it is looked again when more have gone */
   } else if (collect(L, g)) {
-    g->gone = g->seen = g->steps = g->least = 0;
+    g->gone = g->seen = g->steps = g->stepped = g->least = 0;
     g->has_cycled = false;
     ws_mem_trim();
     return;

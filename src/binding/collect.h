@@ -5,7 +5,7 @@
 #include "binding/state.h"
 
 /* A connection's object is nobody's any more. While many go Lua's collector
- * takes a step for each few hundred; when for a second no more go, they are
+ * takes a step for each thousand; when for a second no more go, they are
  * collected, a little at a time. */
 void ws_collect_note(struct ws_state *st);
 

@@ -43,8 +43,9 @@ struct ws_collecting {
   uint32_t seen;  /* of these, when it was looked last */
   uint32_t steps; /* that are left of a collection; 0: none is under way */
   uint32_t cycles;
-  uint32_t least;  /* KiB that Lua held since then */
-  bool has_cycled; /* a step has ended a cycle: the collector is incremental */
+  uint32_t stepped; /* of these, at the last step while they went */
+  uint32_t least;   /* KiB that Lua held since then */
+  bool has_cycled;  /* a step has ended a cycle: the collector is incremental */
 };
 
 struct ws_state {
