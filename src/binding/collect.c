@@ -51,9 +51,9 @@ static bool collect(lua_State *L, struct ws_collecting *g) {
  * Lua's turn. The incremental one needs none; in its pause a step would begin
  * a new cycle. */
 static bool may_step(lua_State *L, struct ws_collecting *g) {
-  uint32_t all = (uint32_t)lua_gc(L, LUA_GCCOUNT);
   if (g->gone - g->stepped < STEP_EACH) return false;
   g->stepped = g->gone;
+  uint32_t all = (uint32_t)lua_gc(L, LUA_GCCOUNT);
   if (!g->least || all < g->least) g->least = all;
   return lua_gc(L, LUA_GCISRUNNING) == 1 && !g->has_cycled &&
          all - g->least <= g->least / 2;

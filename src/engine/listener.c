@@ -143,12 +143,13 @@ static int accept_some(struct ws_server *s, struct ws_watch *w, int most) {
     } else if (fd == -EMFILE || fd == -ENFILE) {
       if (!ws_linger_cut(s->loop)) run_out(s, w, -fd);
     } else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
-      return i;
+      break;
     } else if (fd != -EINTR && fd != -ECONNABORTED) {
       pause_accept(s, ACCEPT_AGAIN);
-      return i;
+      break;
     }
   }
+  ws_loop_begun(s->loop, since, 0);
   return i;
 }
 
@@ -212,10 +213,8 @@ static void on_acceptable(struct ws_watch *w) {
     ws_server_warn_deaf(s, w->error);
     pause_accept(s, ACCEPT_AGAIN);
   } else if (w->want && ws_loop_begins(s->loop, w, got, 0)) {
-    double since = ws_loop_now(s->loop);
     l->has_let_pass = false;
     accept_some(s, w, may_accept(s));
-    ws_loop_begun(s->loop, since, 0);
   }
 }
 
