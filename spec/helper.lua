@@ -17,6 +17,7 @@
 --   t.connect(...)         ws.connect; its message without the address
 --   t.contains(text, part)  raises unless this part stands in the text
 --   t.url_of(server)       of a server on 127.0.0.1
+--   t.refusals(server)     how many it has refused, by reason, no zeroes
 --   t.fd_count()           descriptors of this process, without those that
 --                          only garbage holds: to compare with later
 --   t.is_emulated          the machine is an emulator of the processor (make
@@ -78,6 +79,14 @@ end
 
 function t.url_of(server)
   return "ws://127.0.0.1:" .. server.port
+end
+
+function t.refusals(server)
+  local list = {}
+  for reason, n in pairs(server:stats().refused) do
+    if n > 0 then list[reason] = n end
+  end
+  return list
 end
 
 function t.fd_count()

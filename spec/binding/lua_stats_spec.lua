@@ -9,18 +9,9 @@ local function get(raw, path)
   return raw:read_http()
 end
 
--- What has been refused so far, by reason, without the zeroes.
-local function refusals(server)
-  local list = {}
-  for reason, n in pairs(server:stats().refused) do
-    if n > 0 then list[reason] = n end
-  end
-  return list
-end
-
 local function wait_refused(server, expected)
-  t.wait(function() return next(refusals(server)) end, "a refusal")
-  assert.same(expected, refusals(server))
+  t.wait(function() return next(t.refusals(server)) end, "a refusal")
+  assert.same(expected, t.refusals(server))
 end
 
 -- Prometheus' text: name -> type, and series -> value. Every line is judged.
@@ -312,7 +303,7 @@ describe("stats", function()
       get(raw)
       raw:close()
       t.wait(function() return server:stats().pending == 0 end)
-      assert.same({}, refusals(server))
+      assert.same({}, t.refusals(server))
       assert.equal(1, server:stats().requests)
     end)
 
@@ -342,7 +333,7 @@ describe("stats", function()
         { ["Sec-WebSocket-Version"] = "8" }))
       assert.equal(101, upgrade "a.example")
       assert.same({ bad_request = 1, too_big = 1, not_found = 2, upgrade = 2,
-        host = 1, origin = 1 }, refusals(server))
+        host = 1, origin = 1 }, t.refusals(server))
       assert.equal(8, server:stats().requests)
     end)
 
@@ -362,7 +353,7 @@ describe("stats", function()
       assert.equal(403, (t.raw(server):upgrade {
         headers = { Origin = "https://no" } }))
       assert.same({ application = 1, handler_error = 2, handler_timeout = 1,
-        origin = 1 }, refusals(server))
+        origin = 1 }, t.refusals(server))
     end)
 
     it("know a server that closes", function()
@@ -372,7 +363,7 @@ describe("stats", function()
         while not tostring(server):find "closing" do ws.sleep(0) end
       end }
       assert.equal(503, (t.raw(server):upgrade()))
-      assert.same({ closing = 1 }, refusals(server))
+      assert.same({ closing = 1 }, t.refusals(server))
     end)
   end)
 end)

@@ -2,6 +2,7 @@
 -- says what no supervisor of ours would, at moments that ours does not choose.
 
 local t = require "spec.helper"
+local workers = require "spec.binding.workers_kit"
 
 local core = require "evws.core"
 local serve = core.serve
@@ -41,21 +42,6 @@ worker.__index = worker
 
 local started = {}
 
--- What this process has, but what makes it a worker.
-local function environment(own)
-  local list = {}
-  for _, line in ipairs(serve.environment()) do
-    if not line:find "^EVWS_%u+=" or line:find "^EVWS_TIME"
-      or line:find "^EVWS_BUILD" or line:find "^EVWS_EMULATED" then
-      list[#list + 1] = line
-    end
-  end
-  for name, value in pairs(own) do
-    if value then list[#list + 1] = name .. "=" .. value end
-  end
-  return list
-end
-
 -- options: before, Lua that runs before evws is loaded; shell, what stands
 -- before the command; faults: calls of the system can fail; own: variables
 -- instead of the right ones (false: none)
@@ -79,7 +65,7 @@ local function start(script, options)
   local command = ("%s exec %s%s %s >%s.out 2>&1"):format(o.shell or "",
     faults, os.getenv "LUA" or "lua5.4", path, path)
   local process = assert(serve.spawn({ "/bin/sh", "-c", command },
-    environment(own), { theirs, page_fd }))
+    workers.environment(own), { theirs, page_fd }))
   serve.close(theirs)
   local self = setmetatable({ path = path, control = control, page = page,
     page_fd = page_fd, process = process, records = {} }, worker)

@@ -1,6 +1,8 @@
 -- Workers of one page (src/engine/share.c), with the spec as their supervisor.
 --
 --   workers.begin(), workers.cleanup()   for before_each and after_each
+--   workers.environment(own)   what this process has, but what makes it a
+--     worker, and these variables (false: none)
 --   workers.page()   the page of these specs
 --   workers.start(slot, id, serial[, options]) -> a worker; with options, as
 --     text, it listens on self.port and is ready
@@ -54,8 +56,7 @@ local workers, worker, paths, started, fds = {}, {}, {}, {}, {}
 local page, page_fd
 worker.__index = worker
 
--- What this process has, but what makes it a worker.
-local function environment(own)
+function workers.environment(own)
   local list = {}
   for _, line in ipairs(serve.environment()) do
     if not line:find "^EVWS_%u+=" or line:find "^EVWS_TIME"
@@ -63,7 +64,9 @@ local function environment(own)
       list[#list + 1] = line
     end
   end
-  for name, value in pairs(own) do list[#list + 1] = name .. "=" .. value end
+  for name, value in pairs(own) do
+    if value then list[#list + 1] = name .. "=" .. value end
+  end
   return list
 end
 
@@ -78,7 +81,7 @@ function workers.start(slot, id, serial, options)
   local command = ("exec %s %s >%s.out 2>&1"):format(os.getenv "LUA"
     or "lua5.4", path, path)
   local process = assert(serve.spawn({ "/bin/sh", "-c", command },
-    environment { EVWS_CONTROL = theirs, EVWS_PAGE = page_fd,
+    workers.environment { EVWS_CONTROL = theirs, EVWS_PAGE = page_fd,
       EVWS_WORKER = who }, { theirs, page_fd }))
   serve.close(theirs)
   local self = setmetatable({ path = path, control = control, slot = slot,

@@ -3,30 +3,10 @@
 
 local kit = require "spec.channels.kit"
 local channels = require "evws.channels"
+local places = require "spec.helper.places"
 local t = kit.t
 
--- Its third line calls.
-local call = assert(load([[
-local fn = ...
-return (function(...)
-  local result = fn(select(2, ...))
-  return result
-end)(...)
-]], "=caller"))
-
-local function said(fn, ...)
-  local ok, why = pcall(call, fn, ...)
-  assert.is_false(ok)
-  return why
-end
-
--- Each: what is said, the name of a method, its arguments.
-local function check(object, cases)
-  for _, case in ipairs(cases) do
-    assert.equal("caller:3: " .. case[1], said(object[case[2]], object,
-      table.unpack(case, 3, case.n or #case)))
-  end
-end
+local said, check = places.said, places.check
 
 local no_channel = "bad argument #1 to '%s' (the name of a channel expected)"
 local code_from = "bad argument #%d to '%s' (a code from %d to %d expected)"

@@ -13,14 +13,6 @@ local upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
 local half = upgrade:sub(1, #upgrade // 2)
 local post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 
-local function counts(server)
-  local list = {}
-  for reason, n in pairs(server:stats().refused) do
-    if n > 0 then list[reason] = n end
-  end
-  return list
-end
-
 -- A server whose application thinks about what it is asked, until it is told
 -- to go on.
 local function thinking(options)
@@ -44,9 +36,9 @@ local function accepted(server, n)
 end
 
 local function expect_counts(server, expected)
-  pcall(t.wait, function() return next(counts(server)) end, "a count", 1)
+  pcall(t.wait, function() return next(t.refusals(server)) end, "a count", 1)
   t.turn()
-  assert.same(expected, counts(server))
+  assert.same(expected, t.refusals(server))
 end
 
 -- Where nothing is to be counted: behind it comes one that is.
@@ -131,11 +123,11 @@ describe("a connection that ends before it is open", function()
       accepted(server, 1)
       raw:send(half)
       kit.fail_at(n)
-      pcall(t.wait, function() return next(counts(server)) end, "", 0.01)
+      pcall(t.wait, function() return next(t.refusals(server)) end, "", 0.01)
       kit.fail_at(0)
       raw:close()
-      t.wait(function() return next(counts(server)) end, "a count")
-      local of_it = counts(server)
+      t.wait(function() return next(t.refusals(server)) end, "a count")
+      local of_it = t.refusals(server)
       assert.equal(1, of_it.memory or of_it.lost)
       assert.is_nil(next(of_it, next(of_it)))
       seen[next(of_it)] = true

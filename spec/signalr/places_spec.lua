@@ -10,30 +10,10 @@ end
 
 local kit = require "spec.signalr.kit"
 local signalr = require "evws.signalr"
+local places = require "spec.helper.places"
 local t = require "spec.helper"
 
--- Its third line calls.
-local call = assert(load([[
-local fn = ...
-return (function(...)
-  local result = fn(select(2, ...))
-  return result
-end)(...)
-]], "=caller"))
-
-local function said(fn, ...)
-  local ok, why = pcall(call, fn, ...)
-  assert.is_false(ok)
-  return why
-end
-
--- Each: what is said, the name of a method, its arguments.
-local function check(object, cases)
-  for _, case in ipairs(cases) do
-    assert.equal("caller:3: " .. case[1], said(object[case[2]], object,
-      table.unpack(case, 3)))
-  end
-end
+local said, check = places.said, places.check
 
 local group_of = "bad argument to '%s' (a group's name of 1 to 1024 bytes "
   .. "expected)"
